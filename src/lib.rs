@@ -1,0 +1,1 @@
+//! Laurel, the server.

@@ -1,0 +1,1 @@
+//! The records that pass between `laurel` and `laurel-trainer`.

@@ -1,0 +1,1 @@
+//! Laurel's trainer.
