@@ -1,1 +1,3 @@
-//! Laurel, the server.
+//! Laurel, the server: collects human preferences, hands them to the trainer, keeps the models that come of it.
+
+pub mod domain;
