@@ -1,3 +1,11 @@
-//! Laurel, the server: collects human preferences, hands them to the trainer, keeps the models that come of it.
+//! Laurel's server: collects preferences in the browser and hands them to the trainer.
 
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod db;
 pub mod domain;
+pub mod export;
+pub mod import;
+pub mod jobs;
+pub mod web;

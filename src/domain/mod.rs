@@ -1,1 +1,2 @@
 //! Pure rules without I/O: what a ranking means, who may do what, which split a prompt belongs to.
+pub mod role;

@@ -1,0 +1,7 @@
+//! Every setting of the server.
+
+/// Settings of the server.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub secure_cookies: bool,
+}

@@ -1,0 +1,1 @@
+//! The database: the pool, the embedded server, and one file of queries a table family.

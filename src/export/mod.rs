@@ -1,0 +1,1 @@
+//! Streams prompts, demonstrations, rankings and comparisons out as JSONL, CSV and Parquet.

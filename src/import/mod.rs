@@ -1,0 +1,1 @@
+//! Reads records in: our own forms, and what other tools export.

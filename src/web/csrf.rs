@@ -1,0 +1,76 @@
+//! Forms that only our own pages can send: [`CsrfForm`] reads a form and refuses it without the visitor's token.
+
+use axum::{
+    extract::{FromRequest, Request},
+    http::HeaderMap,
+};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{PageError, session::Visitor};
+
+/// Header that scripts send the token in, where there is no form.
+pub const CSRF_HEADER: &str = "x-csrf-token";
+
+/// A form of type `T`, sent by a page of ours: its field `csrf` (or the header `x-csrf-token`) has the visitor's token.
+pub struct CsrfForm<T>(pub T);
+
+#[derive(Deserialize)]
+struct Token {
+    #[serde(default)]
+    csrf: String,
+}
+
+impl<S, T> FromRequest<S> for CsrfForm<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned,
+{
+    type Rejection = PageError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        let visitor = request
+            .extensions()
+            .get::<Visitor>()
+            .cloned()
+            .unwrap_or_default();
+        let in_header = header_token(request.headers());
+        let body = axum::body::Bytes::from_request(request, state)
+            .await
+            .map_err(|_| PageError::TooLarge)?;
+        let sent = match in_header {
+            Some(token) => token,
+            None => from_bytes::<Token>(&body)?.csrf,
+        };
+        check(&visitor, &sent)?;
+        from_bytes(&body).map(CsrfForm)
+    }
+}
+
+/// Refuses a token that is not the visitor's. For multipart uploads and scripts, which [`CsrfForm`] can't read.
+pub fn check(visitor: &Visitor, sent: &str) -> Result<(), PageError> {
+    if !visitor.csrf.is_empty() && same(visitor.csrf.as_bytes(), sent.as_bytes()) {
+        Ok(())
+    } else {
+        Err(PageError::FormExpired)
+    }
+}
+
+/// The token in the header, for requests by script.
+pub fn header_token(headers: &HeaderMap) -> Option<String> {
+    headers.get(CSRF_HEADER)?.to_str().ok().map(str::to_owned)
+}
+
+/// Repeated fields make lists, as checkboxes and answers of one name do.
+fn from_bytes<T: DeserializeOwned>(body: &[u8]) -> Result<T, PageError> {
+    serde_html_form::from_bytes(body).map_err(|error| PageError::Invalid(error.to_string()))
+}
+
+/// Compares in a time that does not tell how much is alike.
+fn same(left: &[u8], right: &[u8]) -> bool {
+    left.len() == right.len()
+        && left
+            .iter()
+            .zip(right)
+            .fold(0, |differing, (a, b)| differing | (a ^ b))
+            == 0
+}

@@ -1,0 +1,162 @@
+//! What a person sees when something went wrong: a page in their language, never a Rust type or an SQL message.
+
+use askama::Template;
+use axum::{
+    extract::Request,
+    http::{StatusCode, header},
+    middleware::Next,
+    response::{Html, IntoResponse, Redirect, Response},
+};
+
+use super::{Page, session::Visitor};
+
+/// Why a page can't be given. Handlers return it with `?`; [`render`] draws it.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    #[error("not logged in")]
+    LoginNeeded { return_to: String },
+    #[error("not allowed")]
+    Forbidden,
+    #[error("not found")]
+    NotFound,
+    /// The CSRF token is not this visitor's: another log-in, an old tab, or a foreign page.
+    #[error("the form has expired")]
+    FormExpired,
+    #[error("too large")]
+    TooLarge,
+    #[error("too many attempts")]
+    TooManyAttempts { seconds: u64 },
+    /// Wrong input that the form itself does not explain; the text is for people, in their language where we made it.
+    #[error("{0}")]
+    Invalid(String),
+    /// Somebody else was faster, or the thing changed meanwhile; the text says what.
+    #[error("{0}")]
+    Conflict(String),
+    #[error(transparent)]
+    Internal(#[from] anyhow::Error),
+}
+
+impl From<sqlx::Error> for PageError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::RowNotFound => PageError::NotFound,
+            other => PageError::Internal(other.into()),
+        }
+    }
+}
+
+impl From<askama::Error> for PageError {
+    fn from(error: askama::Error) -> Self {
+        PageError::Internal(error.into())
+    }
+}
+
+/// What [`render`] needs to draw the page; travels in the response's extensions.
+#[derive(Debug, Clone)]
+struct Failure {
+    /// Key of the message: `error-not-found`, with `-title`.
+    key: &'static str,
+    detail: Option<String>,
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let (status, key, detail) = match self {
+            PageError::LoginNeeded { return_to } => {
+                return Redirect::to(&login_address(&return_to)).into_response();
+            }
+            PageError::Forbidden => (StatusCode::FORBIDDEN, "error-forbidden", None),
+            PageError::NotFound => (StatusCode::NOT_FOUND, "error-not-found", None),
+            PageError::FormExpired => (StatusCode::FORBIDDEN, "error-form-expired", None),
+            PageError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "error-too-large", None),
+            PageError::TooManyAttempts { seconds } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "error-too-many",
+                Some(seconds.to_string()),
+            ),
+            PageError::Invalid(text) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "error-invalid",
+                Some(text),
+            ),
+            PageError::Conflict(text) => (StatusCode::CONFLICT, "error-conflict", Some(text)),
+            PageError::Internal(error) => {
+                tracing::error!(error = format!("{error:#}"), "a request failed");
+                (StatusCode::INTERNAL_SERVER_ERROR, "error-internal", None)
+            }
+        };
+        let mut response = status.into_response();
+        response.extensions_mut().insert(Failure { key, detail });
+        response
+    }
+}
+
+/// The log-in page that leads back to where one was going.
+fn login_address(return_to: &str) -> String {
+    if return_to == "/" {
+        return "/login".to_owned();
+    }
+    let escaped: String = return_to
+        .bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => {
+                char::from(byte).to_string()
+            }
+            other => format!("%{other:02X}"),
+        })
+        .collect();
+    format!("/login?next={escaped}")
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage {
+    page: Page,
+    title: String,
+    text: String,
+    detail: Option<String>,
+}
+
+/// Middleware: draws failures as pages, or as JSON `{"code", "message"}` for scripts that ask for it.
+pub async fn render(request: Request, next: Next) -> Response {
+    let visitor = request
+        .extensions()
+        .get::<Visitor>()
+        .cloned()
+        .unwrap_or_default();
+    let page = visitor.page(request.uri().path());
+    let wants_json = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.starts_with("application/json"));
+    let mut response = next.run(request).await;
+    let Some(failure) = response.extensions_mut().remove::<Failure>() else {
+        return response;
+    };
+    let status = response.status();
+    let text = page.t(failure.key);
+    if wants_json {
+        let message = failure.detail.unwrap_or(text);
+        return (
+            status,
+            axum::Json(serde_json::json!({ "code": failure.key, "message": message })),
+        )
+            .into_response();
+    }
+    let title = page.t(&format!("{}-title", failure.key));
+    match (ErrorPage {
+        page,
+        title,
+        text,
+        detail: failure.detail,
+    })
+    .render()
+    {
+        Ok(html) => (status, Html(html)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the error page could not be drawn");
+            status.into_response()
+        }
+    }
+}

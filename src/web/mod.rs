@@ -1,0 +1,98 @@
+//! The pages that people see, and what every request passes through on its way to them.
+
+pub mod admin;
+pub mod annotate;
+pub mod assets;
+pub mod auth;
+pub mod authorise;
+pub mod csrf;
+pub mod error;
+pub mod i18n;
+pub mod markdown;
+pub mod page;
+pub mod preferences;
+pub mod security;
+pub mod session;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, State},
+    http::StatusCode,
+    middleware,
+    response::Redirect,
+    routing::{get, post},
+};
+use sqlx::PgPool;
+use tower_http::{compression::CompressionLayer, trace::TraceLayer};
+
+pub use error::PageError;
+pub use page::Page;
+
+use crate::{api, config::Config, domain::role::Role};
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct AppState {
+    pub pool: PgPool,
+    pub config: Arc<Config>,
+}
+
+/// Bytes that a form may have. Uploads set their own limit on their route.
+const FORM_LIMIT: usize = 2 * 1024 * 1024;
+
+/// Every route of the server, with sessions, security headers and error pages around them.
+pub fn router(state: AppState) -> Router {
+    let pages = Router::new()
+        .route("/", get(home))
+        .route("/preferences", post(preferences::post))
+        .merge(auth::routes())
+        .merge(annotate::routes())
+        .merge(admin::routes())
+        .fallback(not_found)
+        .layer(middleware::from_fn(error::render))
+        .layer(middleware::from_fn_with_state(state.clone(), session::load))
+        .layer(middleware::from_fn(security::refuse_cross_site));
+
+    Router::new()
+        .merge(pages)
+        .merge(api::routes())
+        .route("/static/{*path}", get(assets::serve))
+        .route("/healthz", get(health))
+        .layer(DefaultBodyLimit::max(FORM_LIMIT))
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            security::headers,
+        ))
+        .layer(CompressionLayer::new())
+        .layer(TraceLayer::new_for_http())
+        .with_state(state)
+}
+
+/// Where a person begins: the queue, or the log-in page.
+async fn home(visitor: session::Visitor) -> Redirect {
+    match visitor.user {
+        Some(user) if user.role == Role::Admin => Redirect::to("/admin"),
+        Some(_) => Redirect::to("/queue"),
+        None => Redirect::to("/login"),
+    }
+}
+
+async fn not_found() -> PageError {
+    PageError::NotFound
+}
+
+/// 200 once the server serves and its database answers.
+async fn health(State(state): State<AppState>) -> (StatusCode, &'static str) {
+    match sqlx::query("SELECT 1").execute(&state.pool).await {
+        Ok(_) => (StatusCode::OK, "ok\n"),
+        Err(error) => {
+            tracing::error!(%error, "the database does not answer");
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the database does not answer\n",
+            )
+        }
+    }
+}

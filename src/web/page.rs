@@ -1,0 +1,109 @@
+//! What every page needs around its own content: the visitor, the language, the theme, the CSRF token.
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+
+use super::{
+    i18n::{Argument, Language, Translator},
+    session::{User, Visitor},
+};
+use crate::domain::role::Role;
+
+/// Handed to every template as `page`; `layout.html` draws the frame from it.
+#[derive(Debug, Clone)]
+pub struct Page {
+    pub user: Option<User>,
+    pub csrf: String,
+    /// `light`, `dark`, or `system`.
+    pub theme: String,
+    /// Path of this request, to mark the place in the navigation.
+    pub path: String,
+    pub translator: Translator,
+}
+
+impl Page {
+    /// The message of a key in the visitor's language: `{{ page.t("login-title") }}`.
+    pub fn t(&self, key: &str) -> String {
+        self.translator.t(key)
+    }
+
+    /// A message with one argument: `{{ page.t1("queue-waiting", "count", count) }}`.
+    pub fn t1(&self, key: &str, name: &'static str, value: impl Into<Argument>) -> String {
+        self.translator.with(key, &[(name, value.into())])
+    }
+
+    /// A message with two arguments.
+    pub fn t2(
+        &self,
+        key: &str,
+        first: &'static str,
+        first_value: impl Into<Argument>,
+        second: &'static str,
+        second_value: impl Into<Argument>,
+    ) -> String {
+        self.translator.with(
+            key,
+            &[(first, first_value.into()), (second, second_value.into())],
+        )
+    }
+
+    pub fn language(&self) -> &'static str {
+        self.translator.language.tag()
+    }
+
+    pub fn languages(&self) -> [Language; 2] {
+        Language::ALL
+    }
+
+    /// Address of a static file, with a version that changes with its content.
+    pub fn asset(&self, path: &str) -> String {
+        super::assets::address(path)
+    }
+
+    pub fn is_admin(&self) -> bool {
+        self.user
+            .as_ref()
+            .is_some_and(|user| user.role == Role::Admin)
+    }
+
+    pub fn is_reviewer(&self) -> bool {
+        self.user
+            .as_ref()
+            .is_some_and(|user| user.role.allows(Role::Reviewer))
+    }
+
+    /// `page` where the navigation's link leads here, for `aria-current`.
+    pub fn here(&self, prefix: &str) -> &'static str {
+        let below = self
+            .path
+            .strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if below { "page" } else { "false" }
+    }
+
+    /// Initials for the round badge of the account menu.
+    pub fn initials(&self) -> String {
+        self.user
+            .as_ref()
+            .map(|user| {
+                user.name
+                    .split_whitespace()
+                    .filter_map(|word| word.chars().next())
+                    .take(2)
+                    .collect()
+            })
+            .unwrap_or_default()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Page {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let visitor = parts
+            .extensions
+            .get::<Visitor>()
+            .cloned()
+            .unwrap_or_default();
+        Ok(visitor.page(parts.uri.path()))
+    }
+}
