@@ -15,12 +15,7 @@ struct Assets;
 const VERSION_LENGTH: usize = 12;
 
 fn version(file: &EmbeddedFile) -> String {
-    let digits = file
-        .metadata
-        .sha256_hash()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>();
+    let digits = file.metadata.sha256_hash().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     digits.chars().take(VERSION_LENGTH).collect()
 }
 
@@ -50,23 +45,10 @@ pub async fn serve(Path(path): Path<String>, headers: HeaderMap) -> Response {
         return StatusCode::NOT_FOUND.into_response();
     };
     let tag = format!("\"{}\"", version(&file));
-    let caching = [
-        (
-            header::CACHE_CONTROL,
-            "public, max-age=31536000, immutable".to_owned(),
-        ),
-        (header::ETAG, tag.clone()),
-    ];
-    if headers
-        .get(header::IF_NONE_MATCH)
-        .is_some_and(|known| known.as_bytes() == tag.as_bytes())
-    {
+    let caching =
+        [(header::CACHE_CONTROL, "public, max-age=31536000, immutable".to_owned()), (header::ETAG, tag.clone())];
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
-    (
-        caching,
-        [(header::CONTENT_TYPE, media_type(&path))],
-        file.data,
-    )
-        .into_response()
+    (caching, [(header::CONTENT_TYPE, media_type(&path))], file.data).into_response()
 }

@@ -21,27 +21,13 @@ pub struct Reviewer(pub User);
 pub struct Admin(pub User);
 
 fn user_with_role(parts: &Parts, needed: Role) -> Result<User, PageError> {
-    let visitor = parts
-        .extensions
-        .get::<Visitor>()
-        .cloned()
-        .unwrap_or_default();
+    let visitor = parts.extensions.get::<Visitor>().cloned().unwrap_or_default();
     let Some(user) = visitor.user else {
         // Only a page that was asked for can be returned to; a lost form is found again through its draft.
-        let wanted = parts
-            .uri
-            .path_and_query()
-            .map(|path| path.as_str())
-            .unwrap_or("/");
-        return Err(PageError::LoginNeeded {
-            return_to: wanted.to_owned(),
-        });
+        let wanted = parts.uri.path_and_query().map(|path| path.as_str()).unwrap_or("/");
+        return Err(PageError::LoginNeeded { return_to: wanted.to_owned() });
     };
-    if user.role.allows(needed) {
-        Ok(user)
-    } else {
-        Err(PageError::Forbidden)
-    }
+    if user.role.allows(needed) { Ok(user) } else { Err(PageError::Forbidden) }
 }
 
 macro_rules! extractor {

@@ -28,15 +28,9 @@ where
     type Rejection = PageError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
-        let visitor = request
-            .extensions()
-            .get::<Visitor>()
-            .cloned()
-            .unwrap_or_default();
+        let visitor = request.extensions().get::<Visitor>().cloned().unwrap_or_default();
         let in_header = header_token(request.headers());
-        let body = axum::body::Bytes::from_request(request, state)
-            .await
-            .map_err(|_| PageError::TooLarge)?;
+        let body = axum::body::Bytes::from_request(request, state).await.map_err(|_| PageError::TooLarge)?;
         let sent = match in_header {
             Some(token) => token,
             None => from_bytes::<Token>(&body)?.csrf,
@@ -67,10 +61,5 @@ fn from_bytes<T: DeserializeOwned>(body: &[u8]) -> Result<T, PageError> {
 
 /// Compares in a time that does not tell how much is alike.
 fn same(left: &[u8], right: &[u8]) -> bool {
-    left.len() == right.len()
-        && left
-            .iter()
-            .zip(right)
-            .fold(0, |differing, (a, b)| differing | (a ^ b))
-            == 0
+    left.len() == right.len() && left.iter().zip(right).fold(0, |differing, (a, b)| differing | (a ^ b)) == 0
 }

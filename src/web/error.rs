@@ -69,16 +69,10 @@ impl IntoResponse for PageError {
             PageError::NotFound => (StatusCode::NOT_FOUND, "error-not-found", None),
             PageError::FormExpired => (StatusCode::FORBIDDEN, "error-form-expired", None),
             PageError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "error-too-large", None),
-            PageError::TooManyAttempts { seconds } => (
-                StatusCode::TOO_MANY_REQUESTS,
-                "error-too-many",
-                Some(seconds.to_string()),
-            ),
-            PageError::Invalid(text) => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "error-invalid",
-                Some(text),
-            ),
+            PageError::TooManyAttempts { seconds } => {
+                (StatusCode::TOO_MANY_REQUESTS, "error-too-many", Some(seconds.to_string()))
+            }
+            PageError::Invalid(text) => (StatusCode::UNPROCESSABLE_ENTITY, "error-invalid", Some(text)),
             PageError::Conflict(text) => (StatusCode::CONFLICT, "error-conflict", Some(text)),
             PageError::Internal(error) => {
                 tracing::error!(error = format!("{error:#}"), "a request failed");
@@ -99,9 +93,7 @@ fn login_address(return_to: &str) -> String {
     let escaped: String = return_to
         .bytes()
         .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => {
-                char::from(byte).to_string()
-            }
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
             other => format!("%{other:02X}"),
         })
         .collect();
@@ -119,11 +111,7 @@ struct ErrorPage {
 
 /// Middleware: draws failures as pages, or as JSON `{"code", "message"}` for scripts that ask for it.
 pub async fn render(request: Request, next: Next) -> Response {
-    let visitor = request
-        .extensions()
-        .get::<Visitor>()
-        .cloned()
-        .unwrap_or_default();
+    let visitor = request.extensions().get::<Visitor>().cloned().unwrap_or_default();
     let page = visitor.page(request.uri().path());
     let wants_json = request
         .headers()
@@ -138,21 +126,10 @@ pub async fn render(request: Request, next: Next) -> Response {
     let text = page.t(failure.key);
     if wants_json {
         let message = failure.detail.unwrap_or(text);
-        return (
-            status,
-            axum::Json(serde_json::json!({ "code": failure.key, "message": message })),
-        )
-            .into_response();
+        return (status, axum::Json(serde_json::json!({ "code": failure.key, "message": message }))).into_response();
     }
     let title = page.t(&format!("{}-title", failure.key));
-    match (ErrorPage {
-        page,
-        title,
-        text,
-        detail: failure.detail,
-    })
-    .render()
-    {
+    match (ErrorPage { page, title, text, detail: failure.detail }).render() {
         Ok(html) => (status, Html(html)).into_response(),
         Err(error) => {
             tracing::error!(%error, "the error page could not be drawn");

@@ -2,9 +2,7 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use fluent_templates::{
-    LanguageIdentifier, Loader, fluent_bundle::FluentValue, langid, static_loader,
-};
+use fluent_templates::{LanguageIdentifier, Loader, fluent_bundle::FluentValue, langid, static_loader};
 
 static_loader! {
     static LOCALES = {
@@ -48,17 +46,12 @@ impl Language {
     /// By tag: `zh`, `zh-CN`, `zh-Hant` are Chinese.
     pub fn from_tag(tag: &str) -> Option<Self> {
         let primary = tag.split(['-', '_']).next().unwrap_or_default();
-        Language::ALL
-            .into_iter()
-            .find(|language| language.tag().eq_ignore_ascii_case(primary))
+        Language::ALL.into_iter().find(|language| language.tag().eq_ignore_ascii_case(primary))
     }
 
     /// The first language of an `Accept-Language` header that we speak. Browsers send it in order of preference.
     pub fn from_accept_language(header: &str) -> Option<Self> {
-        header
-            .split(',')
-            .filter_map(|part| Self::from_tag(part.split(';').next()?.trim()))
-            .next()
+        header.split(',').filter_map(|part| Self::from_tag(part.split(';').next()?.trim())).next()
     }
 
     fn identifier(self) -> LanguageIdentifier {
@@ -83,10 +76,8 @@ impl Translator {
 
     /// The message of a key with arguments filled in: numbers choose plural forms.
     pub fn with(&self, key: &str, arguments: &[(&'static str, Argument)]) -> String {
-        let arguments: Arguments = arguments
-            .iter()
-            .map(|(name, value)| (Cow::Borrowed(*name), value.clone().into()))
-            .collect();
+        let arguments: Arguments =
+            arguments.iter().map(|(name, value)| (Cow::Borrowed(*name), value.clone().into())).collect();
         LOCALES.lookup_with_args(&self.language.identifier(), key, &arguments)
     }
 }
@@ -147,10 +138,7 @@ mod tests {
 
     #[test]
     fn the_browsers_first_known_language_wins() {
-        assert_eq!(
-            Language::from_accept_language("fr-FR,zh-CN;q=0.9,en;q=0.8"),
-            Some(Language::Chinese)
-        );
+        assert_eq!(Language::from_accept_language("fr-FR,zh-CN;q=0.9,en;q=0.8"), Some(Language::Chinese));
         assert_eq!(Language::from_accept_language("de"), None);
     }
 
@@ -161,14 +149,9 @@ mod tests {
                 std::fs::read_dir(format!("{}/locales/{language}", env!("CARGO_MANIFEST_DIR")))
                     .expect("the locale's folder")
                     .flat_map(|entry| {
-                        let text = std::fs::read_to_string(entry.expect("an entry").path())
-                            .expect("a readable file");
+                        let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("a readable file");
                         text.lines()
-                            .filter(|line| {
-                                line.chars()
-                                    .next()
-                                    .is_some_and(|first| first.is_ascii_lowercase())
-                            })
+                            .filter(|line| line.chars().next().is_some_and(|first| first.is_ascii_lowercase()))
                             .filter_map(|line| Some(line.split_once('=')?.0.trim().to_owned()))
                             .collect::<Vec<_>>()
                     })

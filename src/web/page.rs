@@ -40,10 +40,7 @@ impl Page {
         second: &'static str,
         second_value: impl Into<Argument>,
     ) -> String {
-        self.translator.with(
-            key,
-            &[(first, first_value.into()), (second, second_value.into())],
-        )
+        self.translator.with(key, &[(first, first_value.into()), (second, second_value.into())])
     }
 
     pub fn language(&self) -> &'static str {
@@ -60,23 +57,16 @@ impl Page {
     }
 
     pub fn is_admin(&self) -> bool {
-        self.user
-            .as_ref()
-            .is_some_and(|user| user.role == Role::Admin)
+        self.user.as_ref().is_some_and(|user| user.role == Role::Admin)
     }
 
     pub fn is_reviewer(&self) -> bool {
-        self.user
-            .as_ref()
-            .is_some_and(|user| user.role.allows(Role::Reviewer))
+        self.user.as_ref().is_some_and(|user| user.role.allows(Role::Reviewer))
     }
 
     /// `page` where the navigation's link leads here, for `aria-current`.
     pub fn here(&self, prefix: &str) -> &'static str {
-        let below = self
-            .path
-            .strip_prefix(prefix)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let below = self.path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if below { "page" } else { "false" }
     }
 
@@ -84,13 +74,7 @@ impl Page {
     pub fn initials(&self) -> String {
         self.user
             .as_ref()
-            .map(|user| {
-                user.name
-                    .split_whitespace()
-                    .filter_map(|word| word.chars().next())
-                    .take(2)
-                    .collect()
-            })
+            .map(|user| user.name.split_whitespace().filter_map(|word| word.chars().next()).take(2).collect())
             .unwrap_or_default()
     }
 }
@@ -99,11 +83,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let visitor = parts
-            .extensions
-            .get::<Visitor>()
-            .cloned()
-            .unwrap_or_default();
+        let visitor = parts.extensions.get::<Visitor>().cloned().unwrap_or_default();
         Ok(visitor.page(parts.uri.path()))
     }
 }

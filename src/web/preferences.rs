@@ -28,19 +28,11 @@ pub async fn post(
     CsrfForm(form): CsrfForm<Preferences>,
 ) -> Result<(CookieJar, Redirect), PageError> {
     if let Some(language) = form.language.as_deref().and_then(Language::from_tag) {
-        jar = jar.add(kept(cookie(
-            &state,
-            LANGUAGE_COOKIE,
-            language.tag().to_owned(),
-        )));
+        jar = jar.add(kept(cookie(&state, LANGUAGE_COOKIE, language.tag().to_owned())));
         if let Some(user) = &visitor.user {
-            sqlx::query!(
-                "UPDATE users SET language = $2 WHERE id = $1",
-                user.id,
-                language.tag()
-            )
-            .execute(&state.pool)
-            .await?;
+            sqlx::query!("UPDATE users SET language = $2 WHERE id = $1", user.id, language.tag())
+                .execute(&state.pool)
+                .await?;
         }
     }
     if let Some(theme @ ("light" | "dark" | "system")) = form.theme.as_deref() {
@@ -57,9 +49,7 @@ fn kept(mut cookie: Cookie<'static>) -> Cookie<'static> {
 
 /// A path on this server, whatever was sent: `//evil.example` and full addresses lead to the start.
 pub fn local_path(wanted: &str) -> &str {
-    let local = wanted.starts_with('/')
-        && !wanted.starts_with("//")
-        && !wanted.contains(['\\', '\r', '\n']);
+    let local = wanted.starts_with('/') && !wanted.starts_with("//") && !wanted.contains(['\\', '\r', '\n']);
     if local { wanted } else { "/" }
 }
 
@@ -70,13 +60,7 @@ mod tests {
     #[test]
     fn only_paths_of_this_server_are_followed() {
         assert_eq!(local_path("/queue?x=1"), "/queue?x=1");
-        for wanted in [
-            "//evil.example",
-            "https://evil.example",
-            "/\\evil.example",
-            "",
-            "queue",
-        ] {
+        for wanted in ["//evil.example", "https://evil.example", "/\\evil.example", "", "queue"] {
             assert_eq!(local_path(wanted), "/", "{wanted}");
         }
     }

@@ -57,9 +57,7 @@ impl Visitor {
             csrf: self.csrf.clone(),
             theme: self.theme.clone(),
             path: path.to_owned(),
-            translator: Translator {
-                language: self.language,
-            },
+            translator: Translator { language: self.language },
         }
     }
 }
@@ -68,11 +66,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(parts
-            .extensions
-            .get::<Visitor>()
-            .cloned()
-            .unwrap_or_default())
+        Ok(parts.extensions.get::<Visitor>().cloned().unwrap_or_default())
     }
 }
 
@@ -89,19 +83,8 @@ pub fn secret_hash(secret: &str) -> Vec<u8> {
 }
 
 /// Middleware: finds the visitor before the page runs and gives strangers their form cookie.
-pub async fn load(
-    State(state): State<AppState>,
-    jar: CookieJar,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let visitor = match find(
-        &state.pool,
-        &jar,
-        request.headers().get(header::ACCEPT_LANGUAGE).cloned(),
-    )
-    .await
-    {
+pub async fn load(State(state): State<AppState>, jar: CookieJar, mut request: Request, next: Next) -> Response {
+    let visitor = match find(&state.pool, &jar, request.headers().get(header::ACCEPT_LANGUAGE).cloned()).await {
         Ok(visitor) => visitor,
         Err(error) => return axum::response::IntoResponse::into_response(PageError::from(error)),
     };
@@ -128,14 +111,8 @@ pub fn cookie(state: &AppState, name: &'static str, value: String) -> Cookie<'st
         .build()
 }
 
-async fn find(
-    pool: &PgPool,
-    jar: &CookieJar,
-    accept_language: Option<HeaderValue>,
-) -> anyhow::Result<Visitor> {
-    let chosen = jar
-        .get(LANGUAGE_COOKIE)
-        .and_then(|cookie| Language::from_tag(cookie.value()));
+async fn find(pool: &PgPool, jar: &CookieJar, accept_language: Option<HeaderValue>) -> anyhow::Result<Visitor> {
+    let chosen = jar.get(LANGUAGE_COOKIE).and_then(|cookie| Language::from_tag(cookie.value()));
     let accepted = || Language::from_accept_language(accept_language.as_ref()?.to_str().ok()?);
     let theme = match jar.get(THEME_COOKIE).map(Cookie::value) {
         Some(theme @ ("light" | "dark")) => theme.to_owned(),
@@ -145,13 +122,7 @@ async fn find(
         let hash = secret_hash(secret.value());
         if let Some((user, csrf)) = by_hash(pool, &hash).await? {
             let language = user.language;
-            return Ok(Visitor {
-                user: Some(user),
-                session: Some(hash),
-                csrf,
-                theme,
-                language,
-            });
+            return Ok(Visitor { user: Some(user), session: Some(hash), csrf, theme, language });
         }
     }
     let csrf = match jar.get(ANONYMOUS_COOKIE) {
@@ -159,13 +130,7 @@ async fn find(
         _ => new_secret()?,
     };
     let language = chosen.or_else(accepted).unwrap_or_default();
-    Ok(Visitor {
-        user: None,
-        session: None,
-        csrf,
-        theme,
-        language,
-    })
+    Ok(Visitor { user: None, session: None, csrf, theme, language })
 }
 
 /// The user of a session that has not ended, with the session's CSRF token. Renews the session, at most once a minute.
