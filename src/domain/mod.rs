@@ -1,2 +1,4 @@
 //! Pure rules without I/O: what a ranking means, who may do what, which split a prompt belongs to.
+pub mod assignment;
+pub mod ranking;
 pub mod role;
