@@ -2,3 +2,4 @@
 pub mod assignment;
 pub mod ranking;
 pub mod role;
+pub mod schedule;

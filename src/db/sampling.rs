@@ -1,0 +1,157 @@
+//! A sampling job's work: which prompts still need answers, and what comes back for them.
+
+use laurel_records::{JobKind, Message, PromptRecord, ResponsesAnswer, ResponsesRecord};
+use serde_json::{Map, Value};
+use sqlx::{PgConnection, PgPool, types::Json};
+use uuid::Uuid;
+
+use super::{
+    jobs::{self, Held, JobError},
+    tasks::{self, CreateTaskError, NewRankingTask},
+    words,
+};
+
+/// The prompts that a sampling job still has to answer: of the project's prompts those that were ranked least so far, as
+/// many as a round has, less what the job has answered. The order is by chance but the same whenever the job asks.
+pub async fn prompts_needing_answers(pool: &PgPool, job: Uuid) -> Result<Vec<PromptRecord>, JobError> {
+    let kind = sqlx::query_scalar!("SELECT kind FROM jobs WHERE id = $1", job)
+        .fetch_optional(pool)
+        .await?
+        .ok_or(JobError::NotFound)?;
+    if words::parse::<JobKind>(&kind)? != JobKind::Sample {
+        return Err(JobError::Invalid("only a sampling job has prompts to answer".to_owned()));
+    }
+    let rows = sqlx::query!(
+        r#"
+        SELECT
+            p.id,
+            project.slug AS "slug!",
+            p.conversation AS "conversation: Json<Vec<Message>>",
+            p.language,
+            p.tags,
+            p.split,
+            (SELECT count(*) FROM tasks t WHERE t.prompt_id = p.id AND t.kind = 'ranking') AS "ranked!"
+        FROM jobs j
+        JOIN projects project ON project.id = j.project_id
+        JOIN prompts p ON p.project_id = j.project_id
+        WHERE j.id = $1 AND NOT EXISTS (SELECT 1 FROM tasks mine WHERE mine.job_id = j.id AND mine.prompt_id = p.id)
+        ORDER BY 7, md5(j.id::text || p.id::text)
+        LIMIT greatest(0, (
+            SELECT project.prompts_per_round - (SELECT count(*) FROM tasks mine WHERE mine.job_id = j.id)
+            FROM jobs j
+            JOIN projects project ON project.id = j.project_id
+            WHERE j.id = $1
+        ))
+        "#,
+        job
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(PromptRecord {
+                id: row.id.to_string(),
+                project: Some(row.slug),
+                prompt: row.conversation.0,
+                language: row.language,
+                tags: row.tags,
+                split: Some(words::parse(&row.split)?),
+                extra: Map::new(),
+            })
+        })
+        .collect()
+}
+
+/// Stores sampled answers and makes their ranking tasks, all in one transaction; a prompt that has its answers of this job
+/// keeps them. Refuses everything when one record is wrong, and says which.
+pub async fn store_responses(
+    pool: &PgPool,
+    job: Uuid,
+    lease: Uuid,
+    records: &[ResponsesRecord],
+) -> Result<ResponsesAnswer, JobError> {
+    let mut transaction = pool.begin().await?;
+    let held = jobs::hold(&mut transaction, job, lease).await?;
+    if held.kind != JobKind::Sample {
+        return Err(JobError::Invalid("only a sampling job brings answers".to_owned()));
+    }
+    let mut answer = ResponsesAnswer { stored: 0, already_there: 0 };
+    for (index, record) in records.iter().enumerate() {
+        let line = index + 1;
+        let made = store_one(&mut transaction, job, &held, record).await.map_err(|error| match error {
+            JobError::Invalid(reason) => JobError::Invalid(format!("line {line}: {reason}")),
+            other => other,
+        })?;
+        if made { answer.stored += 1 } else { answer.already_there += 1 }
+    }
+    transaction.commit().await?;
+    Ok(answer)
+}
+
+/// `false` where the job had answered the prompt already.
+async fn store_one(
+    connection: &mut PgConnection,
+    job: Uuid,
+    held: &Held,
+    record: &ResponsesRecord,
+) -> Result<bool, JobError> {
+    let prompt = record
+        .prompt_id
+        .as_deref()
+        .and_then(|id| Uuid::parse_str(id).ok())
+        .ok_or_else(|| JobError::Invalid("prompt_id: it names no prompt".to_owned()))?;
+    let state = sqlx::query!(
+        r#"
+        SELECT EXISTS (SELECT 1 FROM tasks WHERE job_id = $2 AND prompt_id = p.id) AS "answered!"
+        FROM prompts p
+        WHERE p.id = $1 AND p.project_id = $3
+        "#,
+        prompt,
+        job,
+        held.project_id
+    )
+    .fetch_optional(&mut *connection)
+    .await?
+    .ok_or_else(|| JobError::Invalid("prompt_id: the project has no such prompt".to_owned()))?;
+    if state.answered {
+        return Ok(false);
+    }
+    if !tasks::ANSWERS.contains(&record.responses.len()) {
+        let error = CreateTaskError::AnswerCount(record.responses.len());
+        return Err(JobError::Invalid(format!("responses: {error}")));
+    }
+    let mut ids = Vec::with_capacity(record.responses.len());
+    for response in &record.responses {
+        let id = Uuid::now_v7();
+        sqlx::query!(
+            r#"
+            INSERT INTO responses (id, prompt_id, content, model, model_id, sampling)
+            SELECT $1, $2, $3, m.name, m.id, $5
+            FROM models m
+            WHERE m.id = $4
+            "#,
+            id,
+            prompt,
+            response.content.replace('\0', ""),
+            held.model_id,
+            response.sampling.clone().unwrap_or(Value::Null)
+        )
+        .execute(&mut *connection)
+        .await?;
+        ids.push(id);
+    }
+    let task = NewRankingTask {
+        project: held.project_id,
+        prompt,
+        responses: &ids,
+        round: held.round,
+        // What answers now is ranked before what is left of earlier rounds.
+        priority: held.round,
+        job: Some(job),
+    };
+    match tasks::create_ranking_task(connection, task).await {
+        Ok(made) => Ok(made.is_some()),
+        Err(CreateTaskError::Database(error)) => Err(error.into()),
+        Err(other) => Err(JobError::Invalid(other.to_string())),
+    }
+}
