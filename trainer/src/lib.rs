@@ -1,1 +1,3 @@
 //! Laurel's trainer.
+
+pub mod model;

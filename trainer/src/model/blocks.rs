@@ -1,0 +1,327 @@
+//! The blocks that GPT-2, Llama and Qwen2 are made of: norm, attention, feed-forward.
+
+use burn::{
+    module::{Module, Param},
+    tensor::{Device, Tensor, TensorData, activation, module::layer_norm},
+};
+
+use super::{
+    cache::KvCache,
+    config::{Activation, Architecture, DecoderConfig},
+    error::ModelError,
+    linear::Linear,
+    rope::Rotation,
+    weights::{NamedTensor, WeightSource},
+};
+
+/// Layer norm when it has a bias (Ba et al. 2016), RMS norm when not (Zhang and Sennrich 2019).
+#[derive(Module, Debug)]
+pub struct Norm {
+    pub weight: Param<Tensor<1>>,
+    pub bias: Option<Param<Tensor<1>>>,
+    epsilon: f64,
+}
+
+impl Norm {
+    pub(super) fn load(
+        source: &mut dyn WeightSource,
+        name: &str,
+        config: &DecoderConfig,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let size = config.hidden_size;
+        let mut vector = |part: &str| {
+            let values = source.load(&format!("{name}.{part}"), &[size])?;
+            Ok::<_, ModelError>(Param::from_data(TensorData::new(values, [size]), device))
+        };
+        Ok(Self {
+            weight: vector("weight")?,
+            bias: (config.architecture == Architecture::Gpt2).then(|| vector("bias")).transpose()?,
+            epsilon: config.norm_epsilon,
+        })
+    }
+
+    /// `[batch, sequence, hidden]`, normalised over the last dimension.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        if let Some(bias) = &self.bias {
+            return layer_norm(x, self.weight.val(), Some(bias.val()), self.epsilon);
+        }
+        let root = (x.clone().square().mean_dim(2) + self.epsilon).sqrt();
+        (x / root) * self.weight.val().unsqueeze()
+    }
+
+    pub(super) fn named(&self, name: &str) -> Vec<NamedTensor> {
+        let mut tensors = vec![NamedTensor::vector(format!("{name}.weight"), self.weight.val())];
+        if let Some(bias) = &self.bias {
+            tensors.push(NamedTensor::vector(format!("{name}.bias"), bias.val()));
+        }
+        tensors
+    }
+}
+
+/// Multi-head attention whose query heads may share key-value heads (Ainslie et al. 2023).
+#[derive(Module, Debug)]
+pub struct Attention {
+    pub q_proj: Linear,
+    pub k_proj: Linear,
+    pub v_proj: Linear,
+    pub o_proj: Linear,
+    heads: usize,
+    key_value_heads: usize,
+    head_size: usize,
+}
+
+impl Attention {
+    fn load(
+        source: &mut dyn WeightSource,
+        layer: &str,
+        config: &DecoderConfig,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let hidden = config.hidden_size;
+        let (q, kv) = (config.heads * config.head_size, config.key_value_heads * config.head_size);
+        let [q_proj, k_proj, v_proj, o_proj] = if config.architecture == Architecture::Gpt2 {
+            let [q_proj, k_proj, v_proj] = load_fused(source, layer, hidden, device)?;
+            let name = format!("{layer}.attn.c_proj");
+            let o_proj = Linear::load_conv1d(source, &name, [hidden, hidden], device)?;
+            [q_proj, k_proj, v_proj, o_proj]
+        } else {
+            let mut linear = |name: &str, shape: [usize; 2], bias: bool| {
+                Linear::load(source, &format!("{layer}.self_attn.{name}"), shape, bias, device)
+            };
+            let bias = config.query_key_value_bias;
+            [
+                linear("q_proj", [hidden, q], bias)?,
+                linear("k_proj", [hidden, kv], bias)?,
+                linear("v_proj", [hidden, kv], bias)?,
+                linear("o_proj", [q, hidden], config.attention_output_bias)?,
+            ]
+        };
+        Ok(Self {
+            q_proj,
+            k_proj,
+            v_proj,
+            o_proj,
+            heads: config.heads,
+            key_value_heads: config.key_value_heads,
+            head_size: config.head_size,
+        })
+    }
+
+    fn forward(&self, x: Tensor<3>, pass: &Pass, cache: Option<(&mut KvCache, usize)>) -> Tensor<3> {
+        let [batch, sequence, _] = x.dims();
+        let (size, groups) = (self.head_size, self.key_value_heads);
+        let split = |y: Tensor<3>, heads: usize| y.reshape([batch, sequence, heads, size]);
+        let mut q = split(self.q_proj.forward(x.clone()), self.heads);
+        let mut k = split(self.k_proj.forward(x.clone()), groups);
+        let v = split(self.v_proj.forward(x), groups).swap_dims(1, 2);
+        if let Some(rotation) = pass.rotation {
+            q = rotation.apply(q);
+            k = rotation.apply(k);
+        }
+        let (k, v) = match cache {
+            Some((cache, layer)) => cache.append(layer, k.swap_dims(1, 2), v),
+            None => (k.swap_dims(1, 2), v),
+        };
+        let keys = k.dims()[2];
+
+        // Query heads that share keys are stacked as rows, so that keys and values are never repeated.
+        let rows = self.heads / groups * sequence;
+        let q = q.swap_dims(1, 2) * (1.0 / (size as f64).sqrt());
+        let mut scores = q.reshape([batch, groups, rows, size]).matmul(k.swap_dims(2, 3));
+        if let Some(bias) = pass.bias {
+            scores = (scores.reshape([batch, self.heads, sequence, keys]) + bias.clone())
+                .reshape([batch, groups, rows, keys]);
+        }
+        let mixed = activation::softmax(scores, 3).matmul(v);
+        let mixed = mixed.reshape([batch, self.heads, sequence, size]).swap_dims(1, 2).reshape([
+            batch,
+            sequence,
+            self.heads * size,
+        ]);
+        self.o_proj.forward(mixed)
+    }
+
+    fn named(&self, layer: &str, architecture: Architecture) -> Vec<NamedTensor> {
+        if architecture == Architecture::Gpt2 {
+            let mut tensors = named_fused(layer, [&self.q_proj, &self.k_proj, &self.v_proj]);
+            tensors.extend(self.o_proj.named_conv1d(&format!("{layer}.attn.c_proj")));
+            return tensors;
+        }
+        let name = |part: &str| format!("{layer}.self_attn.{part}");
+        let mut tensors = self.q_proj.named(&name("q_proj"));
+        tensors.extend(self.k_proj.named(&name("k_proj")));
+        tensors.extend(self.v_proj.named(&name("v_proj")));
+        tensors.extend(self.o_proj.named(&name("o_proj")));
+        tensors
+    }
+}
+
+/// GPT-2 keeps q, k and v in one matrix `[hidden, 3·hidden]`; here they are three.
+fn load_fused(
+    source: &mut dyn WeightSource,
+    layer: &str,
+    hidden: usize,
+    device: &Device,
+) -> Result<[Linear; 3], ModelError> {
+    let weight = source.load(&format!("{layer}.attn.c_attn.weight"), &[hidden, 3 * hidden])?;
+    let bias = source.load(&format!("{layer}.attn.c_attn.bias"), &[3 * hidden])?;
+    Ok([0, 1, 2].map(|part| {
+        let columns = part * hidden..(part + 1) * hidden;
+        let third = weight.chunks(3 * hidden).flat_map(|row| &row[columns.clone()]).copied().collect();
+        let bias = bias[columns].to_vec();
+        Linear::from_values(third, Some(bias), [hidden, hidden], device)
+    }))
+}
+
+fn named_fused(layer: &str, parts: [&Linear; 3]) -> Vec<NamedTensor> {
+    let weight = Tensor::cat(parts.map(Linear::merged_weight).to_vec(), 1);
+    let biases = parts.iter().filter_map(|part| part.bias.as_ref());
+    let bias = Tensor::cat(biases.map(|bias| bias.val()).collect(), 0);
+    vec![
+        NamedTensor::matrix(format!("{layer}.attn.c_attn.weight"), weight),
+        NamedTensor::vector(format!("{layer}.attn.c_attn.bias"), bias),
+    ]
+}
+
+/// Feed-forward block: plain (GPT-2) or gated (Shazeer 2020).
+#[derive(Module, Debug)]
+pub struct FeedForward {
+    pub gate_proj: Option<Linear>,
+    pub up_proj: Linear,
+    pub down_proj: Linear,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl FeedForward {
+    fn load(
+        source: &mut dyn WeightSource,
+        layer: &str,
+        config: &DecoderConfig,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let activation = config.activation;
+        if config.architecture == Architecture::Gpt2 {
+            let mut linear = |name: &str, shape: [usize; 2]| {
+                Linear::load_conv1d(source, &format!("{layer}.mlp.{name}"), shape, device)
+            };
+            return Ok(Self {
+                gate_proj: None,
+                up_proj: linear("c_fc", [hidden, inner])?,
+                down_proj: linear("c_proj", [inner, hidden])?,
+                activation,
+            });
+        }
+        let bias = config.feed_forward_bias;
+        let mut linear =
+            |name: &str, shape: [usize; 2]| Linear::load(source, &format!("{layer}.mlp.{name}"), shape, bias, device);
+        Ok(Self {
+            gate_proj: Some(linear("gate_proj", [hidden, inner])?),
+            up_proj: linear("up_proj", [hidden, inner])?,
+            down_proj: linear("down_proj", [inner, hidden])?,
+            activation,
+        })
+    }
+
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let up = self.up_proj.forward(x.clone());
+        let inner = match &self.gate_proj {
+            Some(gate) => self.activate(gate.forward(x)) * up,
+            None => self.activate(up),
+        };
+        self.down_proj.forward(inner)
+    }
+
+    fn activate(&self, x: Tensor<3>) -> Tensor<3> {
+        match self.activation {
+            Activation::GeluTanh => activation::gelu_approximate(x),
+            Activation::Gelu => activation::gelu(x),
+            Activation::Relu => activation::relu(x),
+            Activation::Silu => activation::silu(x),
+        }
+    }
+
+    fn named(&self, layer: &str, architecture: Architecture) -> Vec<NamedTensor> {
+        if architecture == Architecture::Gpt2 {
+            let mut tensors = self.up_proj.named_conv1d(&format!("{layer}.mlp.c_fc"));
+            tensors.extend(self.down_proj.named_conv1d(&format!("{layer}.mlp.c_proj")));
+            return tensors;
+        }
+        let name = |part: &str| format!("{layer}.mlp.{part}");
+        let gate = self.gate_proj.iter();
+        let mut tensors: Vec<_> = gate.flat_map(|g| g.named(&name("gate_proj"))).collect();
+        tensors.extend(self.up_proj.named(&name("up_proj")));
+        tensors.extend(self.down_proj.named(&name("down_proj")));
+        tensors
+    }
+}
+
+/// What every layer of one forward pass shares.
+pub(super) struct Pass<'a> {
+    pub rotation: Option<&'a Rotation>,
+    pub bias: Option<&'a Tensor<4>>,
+}
+
+/// One layer: attention and feed-forward, each behind its norm and beside the residual stream.
+#[derive(Module, Debug)]
+pub struct Block {
+    pub attention_norm: Norm,
+    pub attention: Attention,
+    pub feed_forward_norm: Norm,
+    pub feed_forward: FeedForward,
+}
+
+impl Block {
+    pub(super) fn load(
+        source: &mut dyn WeightSource,
+        layer: &str,
+        config: &DecoderConfig,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let [first, second] = norm_names(config.architecture);
+        Ok(Self {
+            attention_norm: Norm::load(source, &format!("{layer}.{first}"), config, device)?,
+            attention: Attention::load(source, layer, config, device)?,
+            feed_forward_norm: Norm::load(source, &format!("{layer}.{second}"), config, device)?,
+            feed_forward: FeedForward::load(source, layer, config, device)?,
+        })
+    }
+
+    pub(super) fn forward(&self, x: Tensor<3>, pass: &Pass, cache: Option<(&mut KvCache, usize)>) -> Tensor<3> {
+        let normed = self.attention_norm.forward(x.clone());
+        let x = x + self.attention.forward(normed, pass, cache);
+        let normed = self.feed_forward_norm.forward(x.clone());
+        x + self.feed_forward.forward(normed)
+    }
+
+    pub(super) fn named(&self, layer: &str, architecture: Architecture) -> Vec<NamedTensor> {
+        let [first, second] = norm_names(architecture);
+        let mut tensors = self.attention_norm.named(&format!("{layer}.{first}"));
+        tensors.extend(self.attention.named(layer, architecture));
+        tensors.extend(self.feed_forward_norm.named(&format!("{layer}.{second}")));
+        tensors.extend(self.feed_forward.named(layer, architecture));
+        tensors
+    }
+
+    /// Calls `change` for every linear of the block with its short name.
+    pub(super) fn for_each_linear(&mut self, change: &mut dyn FnMut(&str, &mut Linear)) {
+        change("q_proj", &mut self.attention.q_proj);
+        change("k_proj", &mut self.attention.k_proj);
+        change("v_proj", &mut self.attention.v_proj);
+        change("o_proj", &mut self.attention.o_proj);
+        if let Some(gate) = &mut self.feed_forward.gate_proj {
+            change("gate_proj", gate);
+        }
+        change("up_proj", &mut self.feed_forward.up_proj);
+        change("down_proj", &mut self.feed_forward.down_proj);
+    }
+}
+
+fn norm_names(architecture: Architecture) -> [&'static str; 2] {
+    match architecture {
+        Architecture::Gpt2 => ["ln_1", "ln_2"],
+        Architecture::Llama | Architecture::Qwen2 => ["input_layernorm", "post_attention_layernorm"],
+    }
+}

@@ -1,0 +1,430 @@
+//! The shape of a decoder, read from and written to the `config.json` of Hugging Face transformers.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    error::ModelError,
+    rope::{Rope, RopeScaling},
+};
+
+/// The families of decoder-only transformers that share our blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Architecture {
+    /// Learned positions, layer norm, biases everywhere, GELU.
+    Gpt2,
+    /// Rotary positions, RMS norm, gated SiLU, no biases by default.
+    Llama,
+    /// As Llama, with biases on q, k and v.
+    Qwen2,
+}
+
+impl Architecture {
+    /// The `model_type` of `config.json`.
+    pub fn model_type(self) -> &'static str {
+        match self {
+            Self::Gpt2 => "gpt2",
+            Self::Llama => "llama",
+            Self::Qwen2 => "qwen2",
+        }
+    }
+
+    fn class_prefix(self) -> &'static str {
+        match self {
+            Self::Gpt2 => "GPT2",
+            Self::Llama => "Llama",
+            Self::Qwen2 => "Qwen2",
+        }
+    }
+
+    /// The class of the language model, as in `architectures`.
+    pub fn language_model_class(self) -> String {
+        let suffix = if self == Self::Gpt2 { "LMHeadModel" } else { "ForCausalLM" };
+        format!("{}{suffix}", self.class_prefix())
+    }
+
+    /// The class of the reward model, as in `architectures`.
+    pub fn reward_model_class(self) -> String {
+        format!("{}ForSequenceClassification", self.class_prefix())
+    }
+
+    fn from_config(config: &Map<String, Value>) -> Result<Self, ModelError> {
+        let model_type = text(config, "model_type").unwrap_or_default();
+        let class =
+            config.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str).unwrap_or_default();
+        match (model_type, class) {
+            ("gpt2", _) => Ok(Self::Gpt2),
+            ("llama", _) => Ok(Self::Llama),
+            ("qwen2", _) => Ok(Self::Qwen2),
+            ("", class) if class.starts_with("GPT2") => Ok(Self::Gpt2),
+            ("", class) if class.starts_with("Llama") => Ok(Self::Llama),
+            ("", class) if class.starts_with("Qwen2") => Ok(Self::Qwen2),
+            _ => Err(ModelError::Unsupported(format!(
+                "architecture {:?} is not supported; supported are GPT2LMHeadModel, LlamaForCausalLM and Qwen2ForCausalLM",
+                if class.is_empty() { model_type } else { class }
+            ))),
+        }
+    }
+}
+
+/// The non-linearity of the feed-forward block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// GELU by the tanh approximation (`gelu_new`).
+    GeluTanh,
+    /// Exact GELU.
+    Gelu,
+    Relu,
+    Silu,
+}
+
+impl Activation {
+    fn parse(name: &str) -> Result<Self, ModelError> {
+        match name {
+            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Self::GeluTanh),
+            "gelu" => Ok(Self::Gelu),
+            "relu" => Ok(Self::Relu),
+            "silu" | "swish" => Ok(Self::Silu),
+            other => Err(ModelError::Unsupported(format!("activation function {other:?} is not supported"))),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::GeluTanh => "gelu_new",
+            Self::Gelu => "gelu",
+            Self::Relu => "relu",
+            Self::Silu => "silu",
+        }
+    }
+}
+
+/// Everything that decides a decoder's tensors and its arithmetic.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecoderConfig {
+    pub architecture: Architecture,
+    pub vocabulary_size: usize,
+    pub hidden_size: usize,
+    pub intermediate_size: usize,
+    pub layers: usize,
+    pub heads: usize,
+    pub key_value_heads: usize,
+    pub head_size: usize,
+    /// The longest sequence in tokens.
+    pub context_length: usize,
+    pub norm_epsilon: f64,
+    pub activation: Activation,
+    /// Biases on q, k and v.
+    pub query_key_value_bias: bool,
+    /// A bias on the projection that follows attention.
+    pub attention_output_bias: bool,
+    /// Biases in the feed-forward block.
+    pub feed_forward_bias: bool,
+    /// Rotary positions; `None` means learned ones (GPT-2).
+    pub rope: Option<Rope>,
+    /// The output matrix is the embedding's.
+    pub tied_embeddings: bool,
+    pub bos_token_id: Option<u32>,
+    /// Tokens that end a text; several for models with an end-of-turn token of its own.
+    pub eos_token_ids: Vec<u32>,
+    pub pad_token_id: Option<u32>,
+    /// `config.json` as it was read, so that what we do not use is written back unchanged.
+    pub raw: Map<String, Value>,
+}
+
+impl DecoderConfig {
+    /// Reads the content of a `config.json`. Refuses what the decoder would compute wrongly.
+    pub fn from_json(raw: Map<String, Value>) -> Result<Self, ModelError> {
+        let architecture = Architecture::from_config(&raw)?;
+        refuse_unsupported(&raw)?;
+        let mut config = match architecture {
+            Architecture::Gpt2 => Self::gpt2_from_json(&raw)?,
+            Architecture::Llama | Architecture::Qwen2 => Self::llama_from_json(architecture, &raw)?,
+        };
+        config.bos_token_id = token(&raw, "bos_token_id");
+        config.eos_token_ids = tokens(&raw, "eos_token_id");
+        config.pad_token_id = token(&raw, "pad_token_id");
+        config.raw = raw;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn gpt2_from_json(raw: &Map<String, Value>) -> Result<Self, ModelError> {
+        let hidden_size = count(raw, "n_embd")?;
+        let heads = count(raw, "n_head")?;
+        Ok(Self {
+            architecture: Architecture::Gpt2,
+            vocabulary_size: count(raw, "vocab_size")?,
+            hidden_size,
+            intermediate_size: count(raw, "n_inner").unwrap_or(4 * hidden_size),
+            layers: count(raw, "n_layer")?,
+            heads,
+            key_value_heads: heads,
+            head_size: hidden_size / heads.max(1),
+            context_length: count(raw, "n_positions").or_else(|_| count(raw, "n_ctx"))?,
+            norm_epsilon: number(raw, "layer_norm_epsilon").unwrap_or(1e-5),
+            activation: Activation::parse(text(raw, "activation_function").unwrap_or("gelu_new"))?,
+            query_key_value_bias: true,
+            attention_output_bias: true,
+            feed_forward_bias: true,
+            rope: None,
+            tied_embeddings: flag(raw, "tie_word_embeddings").unwrap_or(true),
+            bos_token_id: None,
+            eos_token_ids: vec![],
+            pad_token_id: None,
+            raw: Map::new(),
+        })
+    }
+
+    fn llama_from_json(architecture: Architecture, raw: &Map<String, Value>) -> Result<Self, ModelError> {
+        let hidden_size = count(raw, "hidden_size")?;
+        let heads = count(raw, "num_attention_heads")?;
+        let attention_bias = flag(raw, "attention_bias").unwrap_or(false);
+        Ok(Self {
+            architecture,
+            vocabulary_size: count(raw, "vocab_size")?,
+            hidden_size,
+            intermediate_size: count(raw, "intermediate_size")?,
+            layers: count(raw, "num_hidden_layers")?,
+            heads,
+            key_value_heads: count(raw, "num_key_value_heads").unwrap_or(heads),
+            head_size: count(raw, "head_dim").unwrap_or(hidden_size / heads.max(1)),
+            context_length: count(raw, "max_position_embeddings")?,
+            norm_epsilon: number(raw, "rms_norm_eps").unwrap_or(1e-6),
+            activation: Activation::parse(text(raw, "hidden_act").unwrap_or("silu"))?,
+            query_key_value_bias: attention_bias || architecture == Architecture::Qwen2,
+            attention_output_bias: attention_bias && architecture == Architecture::Llama,
+            feed_forward_bias: flag(raw, "mlp_bias").unwrap_or(false),
+            rope: Some(rope(raw)?),
+            tied_embeddings: flag(raw, "tie_word_embeddings").unwrap_or(false),
+            bos_token_id: None,
+            eos_token_ids: vec![],
+            pad_token_id: None,
+            raw: Map::new(),
+        })
+    }
+
+    /// The content of a `config.json` for this decoder as a language model. Starts from what was read, so that fields
+    /// that we do not use survive.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let mut out = self.raw.clone();
+        out.insert("architectures".into(), json!([self.architecture.language_model_class()]));
+        out.insert("model_type".into(), json!(self.architecture.model_type()));
+        for field in ["num_labels", "id2label", "label2id", "problem_type", "quantization_config", "torch_dtype"] {
+            out.remove(field);
+        }
+        let fields = match self.architecture {
+            Architecture::Gpt2 => self.gpt2_fields(),
+            Architecture::Llama | Architecture::Qwen2 => self.llama_fields(),
+        };
+        for (name, value) in fields {
+            out.insert(name.into(), value);
+        }
+        out.insert("vocab_size".into(), json!(self.vocabulary_size));
+        out.insert("tie_word_embeddings".into(), json!(self.tied_embeddings));
+        out.insert("bos_token_id".into(), json!(self.bos_token_id));
+        let eos = match self.eos_token_ids.as_slice() {
+            [] => Value::Null,
+            [one] => json!(one),
+            many => json!(many),
+        };
+        out.insert("eos_token_id".into(), eos);
+        out.insert("pad_token_id".into(), json!(self.pad_token_id));
+        out.insert("dtype".into(), json!("float32"));
+        out
+    }
+
+    /// As [`Self::to_json`], for the same decoder under a reward head with one label.
+    pub fn to_reward_json(&self) -> Map<String, Value> {
+        let mut out = self.to_json();
+        out.insert("architectures".into(), json!([self.architecture.reward_model_class()]));
+        out.insert("id2label".into(), json!({"0": "LABEL_0"}));
+        out.insert("label2id".into(), json!({"LABEL_0": 0}));
+        out
+    }
+
+    fn gpt2_fields(&self) -> Vec<(&'static str, Value)> {
+        vec![
+            ("n_embd", json!(self.hidden_size)),
+            ("n_inner", json!(self.intermediate_size)),
+            ("n_layer", json!(self.layers)),
+            ("n_head", json!(self.heads)),
+            ("n_positions", json!(self.context_length)),
+            ("layer_norm_epsilon", json!(self.norm_epsilon)),
+            ("activation_function", json!(self.activation.name())),
+        ]
+    }
+
+    fn llama_fields(&self) -> Vec<(&'static str, Value)> {
+        let mut fields = vec![
+            ("hidden_size", json!(self.hidden_size)),
+            ("intermediate_size", json!(self.intermediate_size)),
+            ("num_hidden_layers", json!(self.layers)),
+            ("num_attention_heads", json!(self.heads)),
+            ("num_key_value_heads", json!(self.key_value_heads)),
+            ("max_position_embeddings", json!(self.context_length)),
+            ("rms_norm_eps", json!(self.norm_epsilon)),
+            ("hidden_act", json!(self.activation.name())),
+        ];
+        if self.head_size * self.heads != self.hidden_size || self.raw.contains_key("head_dim") {
+            fields.push(("head_dim", json!(self.head_size)));
+        }
+        if self.architecture == Architecture::Llama {
+            fields.push(("attention_bias", json!(self.query_key_value_bias)));
+            fields.push(("mlp_bias", json!(self.feed_forward_bias)));
+        }
+        if let Some(rope) = &self.rope
+            && !self.raw.contains_key("rope_parameters")
+        {
+            // transformers 5 reads rope_parameters; 4 and vLLM read the two older fields.
+            fields.push(("rope_theta", json!(rope.theta)));
+            let scaling = rope.scaling.to_json();
+            let mut parameters =
+                scaling.clone().unwrap_or_else(|| Map::from_iter([("rope_type".to_string(), json!("default"))]));
+            parameters.insert("rope_theta".into(), json!(rope.theta));
+            fields.push(("rope_scaling", json!(scaling)));
+            fields.push(("rope_parameters", Value::Object(parameters)));
+        }
+        fields
+    }
+
+    fn check(&self) -> Result<(), ModelError> {
+        let wrong = |message: String| Err(ModelError::Unsupported(message));
+        for (name, value) in [
+            ("vocabulary size", self.vocabulary_size),
+            ("hidden size", self.hidden_size),
+            ("number of heads", self.heads),
+            ("number of key-value heads", self.key_value_heads),
+            ("head size", self.head_size),
+            ("context length", self.context_length),
+        ] {
+            if value == 0 {
+                return wrong(format!("the configuration's {name} is zero"));
+            }
+        }
+        if self.heads % self.key_value_heads != 0 {
+            return wrong(format!("{} heads cannot be shared by {} key-value heads", self.heads, self.key_value_heads));
+        }
+        if self.architecture == Architecture::Gpt2 && self.hidden_size % self.heads != 0 {
+            return wrong(format!("hidden size {} is not a multiple of {} heads", self.hidden_size, self.heads));
+        }
+        if self.rope.is_some() && self.head_size % 2 != 0 {
+            return wrong(format!("rotary positions need an even head size, not {}", self.head_size));
+        }
+        Ok(())
+    }
+
+    /// The number of weights, embeddings included once.
+    pub fn parameters(&self) -> usize {
+        let h = self.hidden_size;
+        let (q, kv) = (self.heads * self.head_size, self.key_value_heads * self.head_size);
+        let biases = |on: bool, n: usize| if on { n } else { 0 };
+        let norm = if self.architecture == Architecture::Gpt2 { 2 * h } else { h };
+        let gate = usize::from(self.architecture != Architecture::Gpt2);
+        let layer = h * (2 * q + 2 * kv)
+            + biases(self.query_key_value_bias, q + 2 * kv)
+            + biases(self.attention_output_bias, h)
+            + (2 + gate) * h * self.intermediate_size
+            + biases(self.feed_forward_bias, (1 + gate) * self.intermediate_size + h)
+            + 2 * norm;
+        let positions = if self.rope.is_none() { self.context_length * h } else { 0 };
+        let output = biases(!self.tied_embeddings, self.vocabulary_size * h);
+        self.layers * layer + self.vocabulary_size * h + positions + output + norm
+    }
+}
+
+impl RopeScaling {
+    fn to_json(&self) -> Option<Map<String, Value>> {
+        let object = match self {
+            Self::None => return None,
+            Self::Linear { factor } => json!({"rope_type": "linear", "factor": factor}),
+            Self::Llama3 { factor, low_frequency_factor, high_frequency_factor, original_context_length } => json!({
+                "rope_type": "llama3",
+                "factor": factor,
+                "low_freq_factor": low_frequency_factor,
+                "high_freq_factor": high_frequency_factor,
+                "original_max_position_embeddings": *original_context_length as u64,
+            }),
+        };
+        object.as_object().cloned()
+    }
+}
+
+/// Rotary settings from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (4 and earlier).
+fn rope(raw: &Map<String, Value>) -> Result<Rope, ModelError> {
+    let object = |name: &str| raw.get(name).and_then(Value::as_object);
+    let settings = object("rope_parameters").or_else(|| object("rope_scaling"));
+    let theta =
+        settings.and_then(|s| number(s, "rope_theta")).or_else(|| number(raw, "rope_theta")).unwrap_or(10_000.0);
+    let Some(settings) = settings else {
+        return Ok(Rope { theta, scaling: RopeScaling::None });
+    };
+    let kind = text(settings, "rope_type").or_else(|| text(settings, "type")).unwrap_or("default");
+    let need = |name: &str| {
+        number(settings, name)
+            .ok_or_else(|| ModelError::Unsupported(format!("config.json: the rope settings lack {name}")))
+    };
+    let scaling = match kind {
+        "default" => RopeScaling::None,
+        "linear" => RopeScaling::Linear { factor: need("factor")? },
+        "llama3" => RopeScaling::Llama3 {
+            factor: need("factor")?,
+            low_frequency_factor: need("low_freq_factor")?,
+            high_frequency_factor: need("high_freq_factor")?,
+            original_context_length: need("original_max_position_embeddings")?,
+        },
+        other => {
+            return Err(ModelError::Unsupported(format!(
+                "rope scaling {other:?} is not supported (default, linear and llama3 are)"
+            )));
+        }
+    };
+    Ok(Rope { theta, scaling })
+}
+
+/// Refuses settings that change the arithmetic in a way that is not implemented.
+fn refuse_unsupported(raw: &Map<String, Value>) -> Result<(), ModelError> {
+    for name in ["use_sliding_window", "add_cross_attention", "scale_attn_by_inverse_layer_idx"] {
+        if flag(raw, name) == Some(true) {
+            return Err(ModelError::Unsupported(format!("config.json: {name} = true is not supported")));
+        }
+    }
+    if flag(raw, "scale_attn_weights") == Some(false) {
+        return Err(ModelError::Unsupported("config.json: scale_attn_weights = false is not supported".into()));
+    }
+    Ok(())
+}
+
+fn count(raw: &Map<String, Value>, name: &str) -> Result<usize, ModelError> {
+    match raw.get(name) {
+        Some(value) if !value.is_null() => value
+            .as_u64()
+            .map(|n| n as usize)
+            .ok_or_else(|| ModelError::Unsupported(format!("config.json: {name} must be a whole number, not {value}"))),
+        _ => Err(ModelError::Unsupported(format!("config.json lacks {name}"))),
+    }
+}
+
+fn number(raw: &Map<String, Value>, name: &str) -> Option<f64> {
+    raw.get(name).and_then(Value::as_f64)
+}
+
+fn flag(raw: &Map<String, Value>, name: &str) -> Option<bool> {
+    raw.get(name).and_then(Value::as_bool)
+}
+
+fn text<'a>(raw: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    raw.get(name).and_then(Value::as_str)
+}
+
+fn token(raw: &Map<String, Value>, name: &str) -> Option<u32> {
+    tokens(raw, name).first().copied()
+}
+
+/// A token id, or a list of them: newer files give several ends of text.
+pub(crate) fn tokens(raw: &Map<String, Value>, name: &str) -> Vec<u32> {
+    match raw.get(name) {
+        Some(Value::Array(many)) => many.iter().filter_map(|v| v.as_u64().map(|n| n as u32)).collect(),
+        Some(one) => one.as_u64().map(|n| n as u32).into_iter().collect(),
+        None => vec![],
+    }
+}

@@ -1,0 +1,193 @@
+//! The decoder: embeddings, blocks, final norm, and the product that turns hidden states into logits.
+
+use burn::{
+    module::{Module, Param},
+    tensor::{Device, Int, Tensor, TensorData, module::embedding},
+};
+
+use super::{
+    blocks::{Block, Norm, Pass},
+    cache::KvCache,
+    config::{Architecture, DecoderConfig},
+    error::ModelError,
+    layout::Layout,
+    linear::Linear,
+    rope::Rotation,
+    weights::{NamedTensor, RandomWeights, WeightSource},
+};
+
+/// A decoder-only transformer of any supported architecture.
+#[derive(Module, Debug)]
+pub struct Decoder {
+    /// `[vocabulary, hidden]`
+    pub token_embedding: Param<Tensor<2>>,
+    /// `[context, hidden]`, GPT-2 only
+    pub position_embedding: Option<Param<Tensor<2>>>,
+    pub blocks: Vec<Block>,
+    pub final_norm: Norm,
+    /// The output matrix when it is not the embedding's.
+    pub output: Option<Linear>,
+    /// Angular frequencies of the rotary positions; empty with learned positions.
+    #[module(skip)]
+    frequencies: Vec<f32>,
+    #[module(skip)]
+    config: DecoderConfig,
+}
+
+impl Decoder {
+    /// Fresh random weights, always the same ones; [`Self::init_with_seed`] gives others.
+    pub fn init(config: &DecoderConfig, device: &Device) -> Self {
+        Self::init_with_seed(config, 0, device)
+    }
+
+    /// Fresh random weights that depend on the seed alone.
+    pub fn init_with_seed(config: &DecoderConfig, seed: u64, device: &Device) -> Self {
+        let mut source = RandomWeights::new(seed, config.layers);
+        Self::load(config, &mut source, true, device).expect("random weights come in any shape")
+    }
+
+    /// Takes every tensor from `source` by its Hugging Face name. `output` says whether a language model's output matrix
+    /// is wanted at all (a reward model has none).
+    pub(super) fn load(
+        config: &DecoderConfig,
+        source: &mut dyn WeightSource,
+        output: bool,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let names = Names::of(config.architecture);
+        let (vocabulary, hidden) = (config.vocabulary_size, config.hidden_size);
+        let mut matrix = |name: &str, shape: [usize; 2]| {
+            let values = source.load(name, &shape)?;
+            Ok::<_, ModelError>(Param::from_data(TensorData::new(values, shape), device))
+        };
+        let token_embedding = matrix(names.tokens, [vocabulary, hidden])?;
+        let position_embedding = match config.architecture {
+            Architecture::Gpt2 => Some(matrix("transformer.wpe.weight", [config.context_length, hidden])?),
+            Architecture::Llama | Architecture::Qwen2 => None,
+        };
+        let blocks = (0..config.layers)
+            .map(|layer| Block::load(source, &names.layer(layer), config, device))
+            .collect::<Result<Vec<_>, _>>()?;
+        let final_norm = Norm::load(source, names.final_norm, config, device)?;
+        let output = (output && !config.tied_embeddings)
+            .then(|| Linear::load(source, "lm_head", [hidden, vocabulary], false, device))
+            .transpose()?;
+        let frequencies = config.rope.as_ref().map(|rope| rope.frequencies(config.head_size)).unwrap_or_default();
+        Ok(Self {
+            token_embedding,
+            position_embedding,
+            blocks,
+            final_norm,
+            output,
+            frequencies,
+            config: config.clone(),
+        })
+    }
+
+    /// Hidden states after the final norm: `[batch, sequence, hidden]` for `input_ids` `[batch, sequence]`.
+    ///
+    /// With a cache, `input_ids` are the tokens that follow those already in it, and `layout` is
+    /// [`Layout::left_padded`] or [`Layout::causal`] for the prompt and [`Layout::step`] from then on.
+    pub fn hidden_states(
+        &self,
+        input_ids: Tensor<2, Int>,
+        layout: &Layout,
+        mut cache: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        let sequence = input_ids.dims()[1];
+        let device = input_ids.device();
+        let mut x = embedding(self.token_embedding.val(), input_ids);
+        if let Some(positions) = &self.position_embedding {
+            x = x + embedding(positions.val(), layout.positions());
+        }
+        let rotation =
+            (!self.frequencies.is_empty()).then(|| Rotation::new(&self.frequencies, layout.positions(), &device));
+        let pass = Pass { rotation: rotation.as_ref(), bias: layout.bias() };
+        if let Some(cache) = cache.as_deref_mut() {
+            cache.begin(sequence, layout.pads());
+        }
+        for (index, block) in self.blocks.iter().enumerate() {
+            let slot = cache.as_deref_mut().map(|cache| (cache, index));
+            x = block.forward(x, &pass, slot);
+        }
+        if let Some(cache) = cache {
+            cache.advance(sequence);
+        }
+        self.final_norm.forward(x)
+    }
+
+    /// `[batch, sequence, hidden]` → `[batch, sequence, vocabulary]`. Give it only the positions that are needed: with a
+    /// large vocabulary this product costs as much as several layers.
+    pub fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
+        if let Some(output) = &self.output {
+            return output.forward(hidden);
+        }
+        let [batch, sequence, size] = hidden.dims();
+        hidden.reshape([batch * sequence, size]).matmul(self.token_embedding.val().transpose()).reshape([
+            batch,
+            sequence,
+            self.config.vocabulary_size,
+        ])
+    }
+
+    /// The configuration that the decoder was made from.
+    pub fn config(&self) -> &DecoderConfig {
+        &self.config
+    }
+
+    /// An empty cache for `batch` rows with room for `capacity` tokens each, on this decoder's device.
+    pub fn new_cache(&self, batch: usize, capacity: usize) -> KvCache {
+        KvCache::new(&self.config, batch, capacity, &self.token_embedding.device())
+    }
+
+    /// Calls `change` for every linear of every block, with its name (`layers.3.q_proj`).
+    pub fn for_each_linear(&mut self, change: &mut dyn FnMut(&str, &mut Linear)) {
+        for (index, block) in self.blocks.iter_mut().enumerate() {
+            block.for_each_linear(&mut |name, linear| {
+                change(&format!("layers.{index}.{name}"), linear);
+            });
+        }
+    }
+
+    /// Every tensor under its Hugging Face name, adapters merged.
+    pub fn named_tensors(&self) -> Vec<NamedTensor> {
+        let architecture = self.config.architecture;
+        let names = Names::of(architecture);
+        let mut tensors = vec![NamedTensor::matrix(names.tokens, self.token_embedding.val())];
+        if let Some(positions) = &self.position_embedding {
+            tensors.push(NamedTensor::matrix("transformer.wpe.weight", positions.val()));
+        }
+        for (index, block) in self.blocks.iter().enumerate() {
+            tensors.extend(block.named(&names.layer(index), architecture));
+        }
+        tensors.extend(self.final_norm.named(names.final_norm));
+        if let Some(output) = &self.output {
+            tensors.extend(output.named("lm_head"));
+        }
+        tensors
+    }
+}
+
+/// What the architectures call the tensors outside their blocks.
+struct Names {
+    tokens: &'static str,
+    layers: &'static str,
+    final_norm: &'static str,
+}
+
+impl Names {
+    fn of(architecture: Architecture) -> Self {
+        match architecture {
+            Architecture::Gpt2 => {
+                Self { tokens: "transformer.wte.weight", layers: "transformer.h", final_norm: "transformer.ln_f" }
+            }
+            Architecture::Llama | Architecture::Qwen2 => {
+                Self { tokens: "model.embed_tokens.weight", layers: "model.layers", final_norm: "model.norm" }
+            }
+        }
+    }
+
+    fn layer(&self, index: usize) -> String {
+        format!("{}.{index}", self.layers)
+    }
+}

@@ -1,0 +1,138 @@
+//! A linear layer that may carry a low-rank adapter.
+
+use burn::{
+    module::{Module, Param},
+    tensor::{Device, Tensor, TensorData},
+};
+
+use super::{
+    error::ModelError,
+    lora::Adapter,
+    weights::{NamedTensor, WeightSource},
+};
+
+/// `y = x·W + b`, plus the adapter's `scale · x·A·B` when there is one.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// `[in, out]`
+    pub weight: Param<Tensor<2>>,
+    /// `[out]`
+    pub bias: Option<Param<Tensor<1>>>,
+    /// What training changes instead of `weight`, when it is there.
+    pub adapter: Option<Adapter>,
+}
+
+impl Linear {
+    /// Reads `name.weight` `[out, in]` and, when `bias`, `name.bias` `[out]`.
+    pub fn load(
+        source: &mut dyn WeightSource,
+        name: &str,
+        [input, output]: [usize; 2],
+        bias: bool,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let rows = source.load(&format!("{name}.weight"), &[output, input])?;
+        let bias = bias.then(|| source.load(&format!("{name}.bias"), &[output])).transpose()?;
+        Ok(Self::from_values(transpose(&rows, output, input), bias, [input, output], device))
+    }
+
+    /// As [`Self::load`] for GPT-2's `Conv1D`, whose weight is stored `[in, out]`.
+    pub fn load_conv1d(
+        source: &mut dyn WeightSource,
+        name: &str,
+        [input, output]: [usize; 2],
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let weight = source.load(&format!("{name}.weight"), &[input, output])?;
+        let bias = source.load(&format!("{name}.bias"), &[output])?;
+        Ok(Self::from_values(weight, Some(bias), [input, output], device))
+    }
+
+    /// From row-major values; `weight` is `[in, out]`.
+    pub fn from_values(weight: Vec<f32>, bias: Option<Vec<f32>>, [input, output]: [usize; 2], device: &Device) -> Self {
+        Self {
+            weight: Param::from_data(TensorData::new(weight, [input, output]), device),
+            bias: bias.map(|bias| Param::from_data(TensorData::new(bias, [output]), device)),
+            adapter: None,
+        }
+    }
+
+    /// `[batch, sequence, in]` → `[batch, sequence, out]`
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let [batch, sequence, input] = x.dims();
+        let output = self.weight.dims()[1];
+        // One product over all tokens of the batch, instead of one a row.
+        let x = x.reshape([batch * sequence, input]);
+        let mut y = x.clone().matmul(self.weight.val());
+        if let Some(bias) = &self.bias {
+            y = y + bias.val().unsqueeze();
+        }
+        if let Some(adapter) = &self.adapter {
+            y = y + adapter.forward(x);
+        }
+        y.reshape([batch, sequence, output])
+    }
+
+    /// The weight `[in, out]` with the adapter added.
+    pub fn merged_weight(&self) -> Tensor<2> {
+        let weight = self.weight.val();
+        match &self.adapter {
+            Some(adapter) => weight + adapter.delta(),
+            None => weight,
+        }
+    }
+
+    /// The same layer with the adapter's change in its weight and no adapter.
+    pub fn merged(&self) -> Self {
+        let Some(_) = &self.adapter else {
+            return self.clone();
+        };
+        Self { weight: Param::from_tensor(self.merged_weight().detach()), bias: self.bias.clone(), adapter: None }
+    }
+
+    /// Replaces the weight, given as `[out, in]` row-major: what compression works on.
+    pub fn set_weight_rows(&mut self, rows: &[f32]) {
+        let [input, output] = self.weight.dims();
+        let device = self.weight.device();
+        let values = transpose(rows, output, input);
+        let id = self.weight.id;
+        let tensor = Tensor::from_data(TensorData::new(values, [input, output]), &device);
+        self.weight = Param::initialized(id, tensor);
+    }
+
+    /// Names for a checkpoint, weight as `[out, in]`, adapter merged.
+    pub(super) fn named(&self, name: &str) -> Vec<NamedTensor> {
+        let weight = self.merged_weight().transpose();
+        let mut tensors = vec![NamedTensor::matrix(format!("{name}.weight"), weight)];
+        if let Some(bias) = &self.bias {
+            tensors.push(NamedTensor::vector(format!("{name}.bias"), bias.val()));
+        }
+        tensors
+    }
+
+    /// As [`Self::named`], weight as `[in, out]` (`Conv1D`).
+    pub(super) fn named_conv1d(&self, name: &str) -> Vec<NamedTensor> {
+        let weight = self.merged_weight();
+        let mut tensors = vec![NamedTensor::matrix(format!("{name}.weight"), weight)];
+        if let Some(bias) = &self.bias {
+            tensors.push(NamedTensor::vector(format!("{name}.bias"), bias.val()));
+        }
+        tensors
+    }
+}
+
+/// `[rows, columns]` → `[columns, rows]`, in tiles that fit the cache.
+pub(super) fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    const TILE: usize = 32;
+    let mut out = vec![0.0; values.len()];
+    for row_tile in (0..rows).step_by(TILE) {
+        for column_tile in (0..columns).step_by(TILE) {
+            for row in row_tile..(row_tile + TILE).min(rows) {
+                for column in column_tile..(column_tile + TILE).min(columns) {
+                    out[column * rows + row] = values[row * columns + column];
+                }
+            }
+        }
+    }
+    out
+}

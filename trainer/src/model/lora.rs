@@ -1,0 +1,125 @@
+//! Low-rank adaptation (Hu et al. 2021): the base stays frozen, a product of two thin matrices is learned beside it.
+
+use burn::{
+    module::{Module, Param},
+    nn::{Dropout, DropoutConfig},
+    tensor::{Device, Tensor, TensorData},
+};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::{decoder::Decoder, error::ModelError, linear::Linear};
+
+/// The linears of a block that can carry an adapter, by the names of Llama; GPT-2's are called the same here.
+pub const TARGETS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+
+/// Size, strength and place of the adapters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoraSettings {
+    /// Columns of A and rows of B.
+    pub rank: usize,
+    /// The product is scaled by `alpha / rank`.
+    pub alpha: f64,
+    /// Which linears get an adapter: names from [`TARGETS`].
+    pub targets: Vec<String>,
+    /// Dropout on the adapter's input while training.
+    pub dropout: f64,
+}
+
+impl Default for LoraSettings {
+    fn default() -> Self {
+        Self { rank: 16, alpha: 32.0, targets: TARGETS.map(String::from).to_vec(), dropout: 0.0 }
+    }
+}
+
+/// `x ↦ scale · x·A·B`; B starts at zero, so that a new adapter changes nothing.
+#[derive(Module, Debug)]
+pub struct Adapter {
+    /// `[in, rank]`
+    pub a: Param<Tensor<2>>,
+    /// `[rank, out]`
+    pub b: Param<Tensor<2>>,
+    scale: f64,
+    dropout: Dropout,
+}
+
+impl Adapter {
+    fn new([input, output]: [usize; 2], settings: &LoraSettings, rng: &mut ChaCha8Rng, device: &Device) -> Self {
+        // PyTorch's and PEFT's initialisation of A: uniform in ±1/√in.
+        let bound = 1.0 / (input as f32).sqrt();
+        let a: Vec<f32> = (0..input * settings.rank).map(|_| rng.random_range(-bound..bound)).collect();
+        Self {
+            a: Param::from_data(TensorData::new(a, [input, settings.rank]), device),
+            b: Param::from_tensor(Tensor::zeros([settings.rank, output], device)),
+            scale: settings.alpha / settings.rank as f64,
+            dropout: DropoutConfig::new(settings.dropout).init(),
+        }
+    }
+
+    /// `[tokens, in]` → `[tokens, out]`
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let x = self.dropout.forward(x);
+        // Scaling the thin product is cheaper than scaling the wide one.
+        (x.matmul(self.a.val()) * self.scale).matmul(self.b.val())
+    }
+
+    /// What the adapter adds to the weight: `[in, out]`.
+    pub fn delta(&self) -> Tensor<2> {
+        (self.a.val() * self.scale).matmul(self.b.val())
+    }
+}
+
+impl Decoder {
+    /// Freezes every weight and puts a new adapter on each target linear; only the adapters are learned from then on.
+    /// The same seed gives the same adapters.
+    pub fn with_lora(self, settings: &LoraSettings, seed: u64) -> Result<Self, ModelError> {
+        check(settings)?;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut decoder = self.merged().freeze();
+        decoder.for_each_linear(&mut |name, linear: &mut Linear| {
+            let short = name.rsplit('.').next().unwrap_or(name);
+            if settings.targets.iter().any(|target| target == short) {
+                let device = linear.weight.device();
+                let shape = linear.weight.dims();
+                linear.adapter = Some(Adapter::new(shape, settings, &mut rng, &device));
+            }
+        });
+        Ok(decoder)
+    }
+
+    /// Plain weights again: every adapter added to the weight that it stood beside. Without adapters, a clone.
+    pub fn merged(&self) -> Self {
+        let mut decoder = self.clone();
+        decoder.for_each_linear(&mut |_, linear| *linear = linear.merged());
+        decoder
+    }
+
+    /// Whether any linear carries an adapter.
+    pub fn has_adapters(&self) -> bool {
+        let mut decoder = self.clone();
+        let mut found = false;
+        decoder.for_each_linear(&mut |_, linear| found |= linear.adapter.is_some());
+        found
+    }
+}
+
+fn check(settings: &LoraSettings) -> Result<(), ModelError> {
+    let wrong = |message: String| Err(ModelError::Unsupported(message));
+    if settings.rank == 0 {
+        return wrong("the rank of an adapter must be at least 1".into());
+    }
+    if !(0.0..1.0).contains(&settings.dropout) {
+        return wrong(format!("the adapters' dropout must be at least 0 and below 1, not {}", settings.dropout));
+    }
+    if settings.targets.is_empty() {
+        return wrong("no target for the adapters is named".into());
+    }
+    for target in &settings.targets {
+        if !TARGETS.contains(&target.as_str()) {
+            return wrong(format!("{target:?} is no target for an adapter; targets are {}", TARGETS.join(", ")));
+        }
+    }
+    Ok(())
+}

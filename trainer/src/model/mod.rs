@@ -1,0 +1,26 @@
+//! Models: one set of blocks for GPT-2, Llama and Qwen2, their heads and adapters, and their files.
+//!
+//! This room knows tensors and, in [`hf`] and [`gguf`], files. It knows no text, no loss and no optimiser.
+
+mod blocks;
+mod cache;
+mod config;
+mod decoder;
+mod error;
+mod heads;
+mod layout;
+mod linear;
+pub mod lora;
+mod rope;
+mod weights;
+
+pub use blocks::{Attention, Block, FeedForward, Norm};
+pub use cache::KvCache;
+pub use config::{Activation, Architecture, DecoderConfig};
+pub use decoder::Decoder;
+pub use error::ModelError;
+pub use heads::{RewardModel, ScalarHead};
+pub use layout::Layout;
+pub use linear::Linear;
+pub use rope::{Rope, RopeScaling};
+pub use weights::NamedTensor;

@@ -1,0 +1,111 @@
+//! Rotary position embedding (Su et al. 2021), with the linear and the Llama 3 scaling of its frequencies.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+/// Base and scaling of the rotary frequencies, as `config.json` gives them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rope {
+    /// Base of the geometric series of wavelengths (10,000 in the paper).
+    pub theta: f64,
+    /// How the frequencies are stretched to reach beyond the context of pretraining.
+    pub scaling: RopeScaling,
+}
+
+/// How rotary frequencies are stretched.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RopeScaling {
+    /// Frequencies as they are.
+    None,
+    /// All frequencies divided by `factor` (position interpolation, Chen et al. 2023).
+    Linear { factor: f64 },
+    /// Low frequencies divided by `factor`, high ones kept, a ramp between them (Llama 3.1).
+    Llama3 { factor: f64, low_frequency_factor: f64, high_frequency_factor: f64, original_context_length: f64 },
+}
+
+impl Rope {
+    /// Angular frequencies in radians a position, one for each pair of dimensions: `[head_size / 2]`.
+    pub fn frequencies(&self, head_size: usize) -> Vec<f32> {
+        (0..head_size / 2)
+            .map(|pair| {
+                let exponent = 2.0 * pair as f64 / head_size as f64;
+                self.scaling.scale(self.theta.powf(-exponent)) as f32
+            })
+            .collect()
+    }
+}
+
+impl RopeScaling {
+    fn scale(&self, frequency: f64) -> f64 {
+        match *self {
+            Self::None => frequency,
+            Self::Linear { factor } => frequency / factor,
+            Self::Llama3 { factor, low_frequency_factor, high_frequency_factor, original_context_length } => {
+                let wavelength = std::f64::consts::TAU / frequency;
+                if wavelength < original_context_length / high_frequency_factor {
+                    frequency
+                } else if wavelength > original_context_length / low_frequency_factor {
+                    frequency / factor
+                } else {
+                    let smooth = (original_context_length / wavelength - low_frequency_factor)
+                        / (high_frequency_factor - low_frequency_factor);
+                    (1.0 - smooth) * frequency / factor + smooth * frequency
+                }
+            }
+        }
+    }
+}
+
+/// Cosines and sines of one forward pass, made once and used by every layer.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    /// `[batch or 1, sequence, 1, head_size / 2]`
+    cos: Tensor<4>,
+    sin: Tensor<4>,
+}
+
+impl Rotation {
+    /// Angles for `positions` `[batch or 1, sequence]`.
+    pub fn new(frequencies: &[f32], positions: Tensor<2, Int>, device: &Device) -> Self {
+        let half = frequencies.len();
+        let frequencies =
+            Tensor::<1>::from_data(TensorData::new(frequencies.to_vec(), [half]), device).reshape([1, 1, 1, half]);
+        let [batch, sequence] = positions.dims();
+        let angles = positions.float().reshape([batch, sequence, 1, 1]) * frequencies;
+        Self { cos: angles.clone().cos(), sin: angles.sin() }
+    }
+
+    /// Turns each pair (i, i + head_size / 2) of `x` `[batch, sequence, heads, head_size]` by its angle.
+    pub fn apply(&self, x: Tensor<4>) -> Tensor<4> {
+        let half = x.dims()[3] / 2;
+        let first = x.clone().narrow(3, 0, half);
+        let second = x.narrow(3, half, half);
+        let turned_first = first.clone() * self.cos.clone() - second.clone() * self.sin.clone();
+        let turned_second = second * self.cos.clone() + first * self.sin.clone();
+        Tensor::cat(vec![turned_first, turned_second], 3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From the definition: below the short wavelength nothing changes, above the long one all is divided.
+    #[test]
+    fn llama3_scaling_keeps_fast_frequencies_and_divides_slow_ones() {
+        let rope = Rope {
+            theta: 500_000.0,
+            scaling: RopeScaling::Llama3 {
+                factor: 8.0,
+                low_frequency_factor: 1.0,
+                high_frequency_factor: 4.0,
+                original_context_length: 8192.0,
+            },
+        };
+        let plain = Rope { theta: 500_000.0, scaling: RopeScaling::None };
+        let (scaled, plain) = (rope.frequencies(128), plain.frequencies(128));
+        assert_eq!(scaled[0], plain[0]);
+        assert!((scaled[63] * 8.0 - plain[63]).abs() < 1e-12);
+        let between = scaled[34] / plain[34];
+        assert!(between > 0.125 && between < 1.0, "{between}");
+    }
+}
