@@ -8,4 +8,5 @@ pub mod domain;
 pub mod export;
 pub mod import;
 pub mod jobs;
+pub mod sample;
 pub mod web;

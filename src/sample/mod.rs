@@ -1,0 +1,7 @@
+//! The sample project of tests and of the demo: a rule that stands in for a person, and simulated annotators who rank by it.
+//!
+//! The trainer never sees this room. Labels made here belong to users that are marked as simulated.
+
+mod chinese;
+pub mod gold;
+pub mod judge;
