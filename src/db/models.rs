@@ -317,3 +317,10 @@ pub async fn complete_base(pool: &PgPool, model: Uuid) -> Result<ModelRecord, sq
     sqlx::query!("UPDATE models SET complete = true WHERE id = $1 AND stage = 'base'", model).execute(pool).await?;
     Ok(by_id(pool, model).await?.record)
 }
+
+/// The highest round that made a model; 0 before the first run.
+pub async fn rounds(pool: &PgPool, project: Uuid) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT coalesce(max(round), 0) AS "round!" FROM models WHERE project_id = $1"#, project)
+        .fetch_one(pool)
+        .await
+}

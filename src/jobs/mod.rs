@@ -1,1 +1,5 @@
-//! What runs by the clock: nightly training jobs, expired leases, retention.
+//! What runs by the clock: nightly training jobs, expired leases, retention. And where the files of models lie.
+
+pub mod base_model;
+pub mod clock;
+pub mod model_files;

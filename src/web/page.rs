@@ -43,6 +43,11 @@ impl Page {
         self.translator.with(key, &[(first, first_value.into()), (second, second_value.into())])
     }
 
+    /// A message whose key ends in a word of the data: `{{ page.word("admin-split", prompt.split) }}`.
+    pub fn word(&self, prefix: &str, word: &str) -> String {
+        self.t(&format!("{prefix}-{word}"))
+    }
+
     pub fn language(&self) -> &'static str {
         self.translator.language.tag()
     }

@@ -1,0 +1,259 @@
+//! The counts of the dashboard: what waits, what is under way, what is done.
+
+use sqlx::PgPool;
+use time::Date;
+use uuid::Uuid;
+
+/// A project in the list of projects.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    pub slug: String,
+    pub name: String,
+    pub description: String,
+    pub simulated: bool,
+    pub prompts: i64,
+    pub labels_done: i64,
+    pub labels_wanted: i64,
+    /// A nightly run is queued or running.
+    pub training: bool,
+    /// Name of the model promoted last.
+    pub answering: Option<String>,
+}
+
+/// Every project that is not archived, with its progress, newest first.
+pub async fn projects(pool: &PgPool) -> Result<Vec<Listed>, sqlx::Error> {
+    sqlx::query_as!(
+        Listed,
+        r#"
+        SELECT
+            p.slug,
+            p.name,
+            p.description,
+            p.simulated,
+            (SELECT count(*) FROM prompts WHERE project_id = p.id) AS "prompts!",
+            coalesce(t.done, 0) AS "labels_done!",
+            coalesce(t.wanted, 0) AS "labels_wanted!",
+            EXISTS (
+                SELECT 1 FROM jobs j WHERE j.project_id = p.id AND j.kind = 'nightly' AND j.state IN ('queued', 'running')
+            ) AS "training!",
+            (
+                SELECT m.name
+                FROM promotions pr
+                JOIN models m ON m.id = pr.model_id
+                WHERE pr.project_id = p.id
+                ORDER BY pr.id DESC
+                LIMIT 1
+            ) AS answering
+        FROM projects p
+        LEFT JOIN LATERAL (
+            SELECT sum(labels) AS done, sum(overlap) AS wanted
+            FROM tasks
+            WHERE project_id = p.id AND withdrawn_at IS NULL
+        ) t ON true
+        WHERE p.archived_at IS NULL
+        ORDER BY p.id DESC
+        "#
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// How far a project is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    pub prompts: i64,
+    /// Labels that stand, imported ones and extra opinions included.
+    pub demonstrations: i64,
+    pub rankings: i64,
+    pub comparisons: i64,
+    pub demonstrations_done: i64,
+    pub demonstrations_wanted: i64,
+    pub rankings_done: i64,
+    pub rankings_wanted: i64,
+}
+
+/// The totals of a project.
+pub async fn progress(pool: &PgPool, project: Uuid) -> Result<Progress, sqlx::Error> {
+    sqlx::query_as!(
+        Progress,
+        r#"
+        SELECT
+            (SELECT count(*) FROM prompts WHERE project_id = $1) AS "prompts!",
+            (SELECT count(*) FROM current_demonstrations d JOIN prompts p ON p.id = d.prompt_id
+                WHERE p.project_id = $1) AS "demonstrations!",
+            (SELECT count(*) FROM current_rankings r JOIN prompts p ON p.id = r.prompt_id
+                WHERE p.project_id = $1) AS "rankings!",
+            (SELECT count(*) FROM comparisons c JOIN prompts p ON p.id = c.prompt_id
+                WHERE p.project_id = $1) AS "comparisons!",
+            coalesce(sum(labels) FILTER (WHERE kind = 'demonstration'), 0) AS "demonstrations_done!",
+            coalesce(sum(overlap) FILTER (WHERE kind = 'demonstration'), 0) AS "demonstrations_wanted!",
+            coalesce(sum(labels) FILTER (WHERE kind = 'ranking'), 0) AS "rankings_done!",
+            coalesce(sum(overlap) FILTER (WHERE kind = 'ranking'), 0) AS "rankings_wanted!"
+        FROM tasks
+        WHERE project_id = $1 AND withdrawn_at IS NULL
+        "#,
+        project
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// Prompts of one split and language, by how far they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromptCounts {
+    pub split: String,
+    pub language: Option<String>,
+    /// Nobody has begun.
+    pub waiting: i64,
+    /// Somebody has a task of it, or some but not all labels are there.
+    pub under_way: i64,
+    /// All labels that were wanted are there.
+    pub done: i64,
+    /// Nothing is asked of people: no task yet.
+    pub idle: i64,
+}
+
+/// Prompts per split, language and state.
+pub async fn prompt_counts(pool: &PgPool, project: Uuid) -> Result<Vec<PromptCounts>, sqlx::Error> {
+    sqlx::query_as!(
+        PromptCounts,
+        r#"
+        SELECT
+            split AS "split!",
+            language,
+            count(*) FILTER (WHERE state = 'waiting') AS "waiting!",
+            count(*) FILTER (WHERE state = 'under_way') AS "under_way!",
+            count(*) FILTER (WHERE state = 'done') AS "done!",
+            count(*) FILTER (WHERE state = 'idle') AS "idle!"
+        FROM prompt_states
+        WHERE project_id = $1
+        GROUP BY split, language
+        ORDER BY array_position(ARRAY['train', 'validation', 'test'], split), language NULLS LAST
+        "#,
+        project
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Labels of one day (UTC).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayCount {
+    pub day: Date,
+    pub demonstrations: i64,
+    pub rankings: i64,
+}
+
+/// Labels that people submitted on each of the last `days` days, days without any included, oldest first.
+pub async fn labels_by_day(pool: &PgPool, project: Uuid, days: i32) -> Result<Vec<DayCount>, sqlx::Error> {
+    sqlx::query_as!(
+        DayCount,
+        r#"
+        WITH wanted AS (
+            SELECT day::date AS day
+            FROM generate_series(
+                (now() AT TIME ZONE 'UTC')::date - ($2::integer - 1), (now() AT TIME ZONE 'UTC')::date, interval '1 day'
+            ) AS day
+        ), labels AS (
+            SELECT (d.created_at AT TIME ZONE 'UTC')::date AS day, 'demonstration' AS kind
+            FROM current_demonstrations d
+            JOIN prompts p ON p.id = d.prompt_id
+            WHERE p.project_id = $1 AND d.created_at > now() - make_interval(days => $2::integer + 1)
+            UNION ALL
+            SELECT (r.created_at AT TIME ZONE 'UTC')::date, 'ranking'
+            FROM current_rankings r
+            JOIN prompts p ON p.id = r.prompt_id
+            WHERE p.project_id = $1 AND r.created_at > now() - make_interval(days => $2::integer + 1)
+        )
+        SELECT
+            wanted.day AS "day!",
+            count(*) FILTER (WHERE labels.kind = 'demonstration') AS "demonstrations!",
+            count(*) FILTER (WHERE labels.kind = 'ranking') AS "rankings!"
+        FROM wanted
+        LEFT JOIN labels ON labels.day = wanted.day
+        GROUP BY wanted.day
+        ORDER BY wanted.day
+        "#,
+        project,
+        days
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// People with the most labels in the last 30 days.
+#[derive(Debug, Clone)]
+pub struct PersonCount {
+    pub name: String,
+    pub simulated: bool,
+    pub today: i64,
+    pub week: i64,
+    pub month: i64,
+}
+
+/// Labels by person, most first.
+pub async fn labels_by_person(pool: &PgPool, project: Uuid) -> Result<Vec<PersonCount>, sqlx::Error> {
+    sqlx::query_as!(
+        PersonCount,
+        r#"
+        WITH labels AS (
+            SELECT d.user_id, d.created_at
+            FROM current_demonstrations d
+            JOIN prompts p ON p.id = d.prompt_id
+            WHERE p.project_id = $1 AND d.created_at > now() - interval '30 days'
+            UNION ALL
+            SELECT r.user_id, r.created_at
+            FROM current_rankings r
+            JOIN prompts p ON p.id = r.prompt_id
+            WHERE p.project_id = $1 AND r.created_at > now() - interval '30 days'
+        )
+        SELECT
+            u.name,
+            u.simulated,
+            count(*) FILTER (WHERE labels.created_at > now() - interval '1 day') AS "today!",
+            count(*) FILTER (WHERE labels.created_at > now() - interval '7 days') AS "week!",
+            count(*) AS "month!"
+        FROM labels
+        JOIN users u ON u.id = labels.user_id
+        GROUP BY u.id, u.name, u.simulated
+        ORDER BY count(*) DESC, u.name
+        LIMIT 50
+        "#,
+        project
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// What an export would hold, per split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportCounts {
+    pub split: String,
+    pub prompts: i64,
+    pub demonstrations: i64,
+    pub rankings: i64,
+    pub comparisons: i64,
+}
+
+/// Counts before one exports; a split without prompts has a row of zeros.
+pub async fn export_counts(pool: &PgPool, project: Uuid) -> Result<Vec<ExportCounts>, sqlx::Error> {
+    sqlx::query_as!(
+        ExportCounts,
+        r#"
+        SELECT
+            s.split AS "split!",
+            (SELECT count(*) FROM prompts p WHERE p.project_id = $1 AND p.split = s.split) AS "prompts!",
+            (SELECT count(*) FROM current_demonstrations d JOIN prompts p ON p.id = d.prompt_id
+                WHERE p.project_id = $1 AND p.split = s.split) AS "demonstrations!",
+            (SELECT count(*) FROM current_rankings r JOIN prompts p ON p.id = r.prompt_id
+                WHERE p.project_id = $1 AND p.split = s.split) AS "rankings!",
+            (SELECT count(*) FROM comparisons c JOIN prompts p ON p.id = c.prompt_id
+                WHERE p.project_id = $1 AND p.split = s.split) AS "comparisons!"
+        FROM unnest(ARRAY['train', 'validation', 'test']) WITH ORDINALITY AS s (split, place)
+        ORDER BY s.place
+        "#,
+        project
+    )
+    .fetch_all(pool)
+    .await
+}

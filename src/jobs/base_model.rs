@@ -1,0 +1,127 @@
+//! Brings a base model in from the server's own disk: a Hugging Face directory or one GGUF file is checked and copied.
+
+use std::path::{Path, PathBuf};
+
+use laurel_records::{ModelFile, ModelRecord};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use sqlx::PgPool;
+use tokio::io::AsyncReadExt;
+use tokio_util::io::ReaderStream;
+use uuid::Uuid;
+
+use super::model_files::{self, StoreError, directory_digest, hexadecimal};
+use crate::db::{
+    audit::Actor,
+    models::{self, NewBase, RegisterBaseError, is_plain_file_name},
+};
+
+/// Endings of the files that a model directory is made of; others stay where they are.
+const ENDINGS: [&str; 6] = ["json", "safetensors", "txt", "model", "jinja", "gguf"];
+
+/// Why a model does not come in; the words are for the person who typed the path.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    #[error("“{0}” is not there, or the server may not read it")]
+    NotThere(String),
+    #[error("a GGUF file, or a directory with config.json, is needed: “{0}” is neither")]
+    NotAModel(String),
+    #[error("the directory lacks {0}")]
+    Lacks(&'static str),
+    #[error(transparent)]
+    Register(#[from] RegisterBaseError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("reading “{path}”: {error}")]
+    Read { path: String, error: std::io::Error },
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Checks the model at `source`, registers it as a base model named `name`, copies its files into the data directory and
+/// marks it complete. Done again with the same files, it finds what is there.
+pub async fn import(
+    pool: &PgPool,
+    data_dir: &Path,
+    actor: &Actor,
+    project: Uuid,
+    name: &str,
+    source: &Path,
+) -> Result<ModelRecord, ImportError> {
+    let paths = files_of(source).await?;
+    let mut files = Vec::with_capacity(paths.len());
+    for path in &paths {
+        files.push(describe(path).await?);
+    }
+    let base = NewBase {
+        name: name.trim().to_owned(),
+        digest: directory_digest(&files),
+        files,
+        lineage: json!({ "stage": "base", "source": source.display().to_string() }),
+    };
+    let record = models::register_base(pool, actor, project, &base).await?;
+    if record.complete {
+        return Ok(record);
+    }
+    for path in &paths {
+        let file = tokio::fs::File::open(path).await.map_err(|error| unreadable(path, error))?;
+        model_files::store(data_dir, &record, &name_of(path), ReaderStream::with_capacity(file, 1 << 20)).await?;
+    }
+    Ok(models::complete_base(pool, record.id).await?)
+}
+
+/// The files that make up the model at a path.
+async fn files_of(source: &Path) -> Result<Vec<PathBuf>, ImportError> {
+    let shown = source.display().to_string();
+    let metadata = tokio::fs::metadata(source).await.map_err(|_| ImportError::NotThere(shown.clone()))?;
+    if metadata.is_file() {
+        let is_gguf = source.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"));
+        let plain = is_plain_file_name(&name_of(source));
+        return if is_gguf && plain { Ok(vec![source.to_owned()]) } else { Err(ImportError::NotAModel(shown)) };
+    }
+    let mut entries = tokio::fs::read_dir(source).await.map_err(|error| unreadable(source, error))?;
+    let mut paths = Vec::new();
+    while let Some(entry) = entries.next_entry().await.map_err(|error| unreadable(source, error))? {
+        let path = entry.path();
+        let known = path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| ENDINGS.contains(&ending));
+        if known && path.is_file() && is_plain_file_name(&name_of(&path)) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let has = |wanted: fn(&str) -> bool| paths.iter().any(|path| wanted(&name_of(path)));
+    if !has(|name| name == "config.json") {
+        return Err(ImportError::NotAModel(shown));
+    }
+    if !has(|name| name.ends_with(".safetensors")) {
+        return Err(ImportError::Lacks("its weights: model.safetensors"));
+    }
+    if !has(|name| name == "tokenizer.json") {
+        return Err(ImportError::Lacks("tokenizer.json"));
+    }
+    Ok(paths)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+async fn describe(path: &Path) -> Result<ModelFile, ImportError> {
+    let mut file = tokio::fs::File::open(path).await.map_err(|error| unreadable(path, error))?;
+    let mut digest = Sha256::new();
+    let mut bytes = 0_u64;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let read = file.read(&mut buffer).await.map_err(|error| unreadable(path, error))?;
+        if read == 0 {
+            break;
+        }
+        bytes += read as u64;
+        digest.update(&buffer[..read]);
+    }
+    Ok(ModelFile { name: name_of(path), bytes, sha256: hexadecimal(&digest.finalize()) })
+}
+
+fn unreadable(path: &Path, error: std::io::Error) -> ImportError {
+    ImportError::Read { path: path.display().to_string(), error }
+}

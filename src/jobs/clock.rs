@@ -1,0 +1,51 @@
+//! The clock: a task that looks every few seconds for what is due. All that it does is in the database, so it may stop
+//! and start at any moment, and two servers on one database do nothing twice.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use tokio::{task::JoinHandle, time::MissedTickBehavior};
+use uuid::Uuid;
+
+use crate::db::{
+    jobs::{self, Expired},
+    retention, schedules,
+};
+
+/// Time between two looks.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// What one look found to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ticked {
+    /// Nightly jobs that were put.
+    pub put: Vec<Uuid>,
+    pub expired: Expired,
+    /// Rows that were forgotten.
+    pub pruned: u64,
+}
+
+/// Starts the clock; it runs until the task is aborted.
+pub fn start(pool: PgPool) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut interval = tokio::time::interval(INTERVAL);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            match tick(&pool, OffsetDateTime::now_utc()).await {
+                Ok(ticked) if ticked == Ticked::default() => {}
+                Ok(ticked) => tracing::info!(?ticked, "the clock found work"),
+                Err(error) => tracing::error!(%error, "the clock could not do its work"),
+            }
+        }
+    })
+}
+
+/// One look: takes jobs from silent workers, puts the nightly jobs that are due at `now`, forgets what is old.
+pub async fn tick(pool: &PgPool, now: OffsetDateTime) -> Result<Ticked, sqlx::Error> {
+    let expired = jobs::expire_leases(pool).await?;
+    let put = schedules::put_due_jobs(pool, now).await?;
+    let pruned = retention::prune(pool).await?;
+    Ok(Ticked { put, expired, pruned })
+}

@@ -1,0 +1,113 @@
+//! Where the files of models lie: `<data_dir>/models/<id>/<name>`. A file appears whole, by rename, after its size and
+//! digest were checked.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use laurel_records::{ModelFile, ModelRecord};
+use sha2::{Digest, Sha256};
+use tokio::io::AsyncWriteExt;
+use uuid::Uuid;
+
+use crate::db::models::is_plain_file_name;
+
+/// Why a file is not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("“{0}” is no file of this model")]
+    Unknown(String),
+    #[error("“{name}” has {found} bytes instead of {expected}")]
+    Size { name: String, expected: u64, found: u64 },
+    #[error("the content of “{0}” does not have the digest that was announced")]
+    Digest(String),
+    #[error("the upload broke off: {0}")]
+    BrokenOff(String),
+    #[error("the server can't store the file: {0}")]
+    Disk(#[from] std::io::Error),
+}
+
+/// The directory of a model.
+pub fn directory(data_dir: &Path, model: Uuid) -> PathBuf {
+    data_dir.join("models").join(model.to_string())
+}
+
+/// The file of a model; `None` for a name that is not on its list.
+pub fn path(data_dir: &Path, model: &ModelRecord, name: &str) -> Option<PathBuf> {
+    let listed = is_plain_file_name(name) && model.files.iter().any(|file| file.name == name);
+    listed.then(|| directory(data_dir, model.id).join(name))
+}
+
+/// Stores a file from a stream of its bytes, without holding it in memory. Never leaves a file that is not what the model's
+/// list says.
+pub async fn store<E: std::fmt::Display>(
+    data_dir: &Path,
+    model: &ModelRecord,
+    name: &str,
+    mut content: impl Stream<Item = Result<Bytes, E>> + Unpin,
+) -> Result<(), StoreError> {
+    let expected = model
+        .files
+        .iter()
+        .find(|file| file.name == name && is_plain_file_name(name))
+        .ok_or_else(|| StoreError::Unknown(name.to_owned()))?;
+    let folder = directory(data_dir, model.id);
+    tokio::fs::create_dir_all(&folder).await?;
+    let temporary = tempfile::Builder::new().prefix(".incoming-").tempfile_in(&folder)?.into_temp_path();
+    let mut file = tokio::fs::File::create(&temporary).await?;
+    let mut digest = Sha256::new();
+    let mut size = 0_u64;
+    while let Some(chunk) = content.next().await {
+        let chunk = chunk.map_err(|error| StoreError::BrokenOff(error.to_string()))?;
+        size += chunk.len() as u64;
+        if size > expected.bytes {
+            break;
+        }
+        digest.update(&chunk);
+        file.write_all(&chunk).await?;
+    }
+    if size != expected.bytes {
+        return Err(StoreError::Size { name: name.to_owned(), expected: expected.bytes, found: size });
+    }
+    if hexadecimal(&digest.finalize()) != expected.sha256 {
+        return Err(StoreError::Digest(name.to_owned()));
+    }
+    file.sync_all().await?;
+    drop(file);
+    temporary.persist(folder.join(name)).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// The files of a model that are not on the disk yet, by name.
+pub async fn missing(data_dir: &Path, model: &ModelRecord) -> Result<Vec<String>, std::io::Error> {
+    let folder = directory(data_dir, model.id);
+    let mut missing = Vec::new();
+    for file in &model.files {
+        let there = match tokio::fs::metadata(folder.join(&file.name)).await {
+            Ok(metadata) => metadata.len() == file.bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        if !there {
+            missing.push(file.name.clone());
+        }
+    }
+    Ok(missing)
+}
+
+/// One digest over the files of a directory: SHA-256 over `sha256  name\n` in the order of the names, as `sha256sum`
+/// prints them. `laurel.json`, which names the parent's digest, is left out.
+pub fn directory_digest(files: &[ModelFile]) -> String {
+    let mut lines: Vec<String> = files
+        .iter()
+        .filter(|file| file.name != "laurel.json")
+        .map(|file| format!("{}  {}\n", file.sha256, file.name))
+        .collect();
+    lines.sort_by(|left, right| left[64..].cmp(&right[64..]));
+    hexadecimal(&Sha256::digest(lines.concat().as_bytes()))
+}
+
+/// Bytes as small hexadecimal digits.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

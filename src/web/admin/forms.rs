@@ -1,0 +1,47 @@
+//! Reading forms: every wrong field gets a sentence of its own, and what was typed stays.
+
+use std::ops::RangeInclusive;
+
+use crate::web::Page;
+
+/// What is wrong with a form, by field.
+#[derive(Debug, Clone, Default)]
+pub struct Errors(Vec<(&'static str, String)>);
+
+impl Errors {
+    pub fn add(&mut self, field: &'static str, message: String) {
+        self.0.push((field, message));
+    }
+
+    /// The sentence for a field.
+    pub fn of(&self, field: &str) -> Option<&str> {
+        self.0.iter().find(|(name, _)| *name == field).map(|(_, message)| message.as_str())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A whole number within a range; an error is noted and the lower end given otherwise.
+    pub fn number(&mut self, page: &Page, field: &'static str, text: &str, range: RangeInclusive<i32>) -> i32 {
+        match text.trim().parse() {
+            Ok(number) if range.contains(&number) => number,
+            _ => {
+                self.add(field, page.t2("admin-error-range", "from", *range.start(), "to", *range.end()));
+                *range.start()
+            }
+        }
+    }
+
+    /// Text without space around it, of 1 to `most` characters.
+    pub fn text(&mut self, page: &Page, field: &'static str, text: &str, most: usize) -> String {
+        let text = text.trim();
+        let length = text.chars().count();
+        if length == 0 {
+            self.add(field, page.t("admin-error-empty"));
+        } else if length > most {
+            self.add(field, page.t1("admin-error-long", "most", most));
+        }
+        text.to_owned()
+    }
+}

@@ -1,0 +1,100 @@
+//! `GET /admin/projects/{slug}`: how far the project is, and where its loop stands.
+
+use askama::Template;
+use axum::{
+    extract::State,
+    response::{Html, IntoResponse},
+};
+use time::OffsetDateTime;
+
+use super::{
+    chart::{self, Bar},
+    project::{Frame, InProject},
+    show,
+};
+use crate::{
+    db::{
+        guidelines, job_list,
+        job_list::Job,
+        job_queue::{self, Readiness},
+        models::{self, Model},
+        overview::{self, DayCount, PersonCount, Progress, PromptCounts},
+        promotions, schedules,
+    },
+    web::{AppState, Page, PageError, authorise::Reviewer},
+};
+
+/// Days that the chart shows.
+const DAYS: i32 = 30;
+
+#[derive(Template)]
+#[template(path = "admin/overview.html")]
+struct OverviewPage {
+    page: Page,
+    frame: Frame,
+    description: String,
+    progress: Progress,
+    counts: Vec<PromptCounts>,
+    days: Vec<DayCount>,
+    bars: Vec<Bar>,
+    bars_top: i64,
+    people: Vec<PersonCount>,
+    has_guidelines: bool,
+    readiness: Readiness,
+    answering: Option<Model>,
+    promoted: bool,
+    running: Option<Job>,
+    last_run: Option<Job>,
+    rounds: i32,
+    next_run: Option<OffsetDateTime>,
+}
+
+impl OverviewPage {
+    /// Labels that people submitted in the days shown.
+    fn recent_labels(&self) -> i64 {
+        self.days.iter().map(|day| day.demonstrations + day.rankings).sum()
+    }
+
+    /// Whether the first steps are still to be taken.
+    fn is_beginning(&self) -> bool {
+        self.progress.prompts == 0 || !self.has_guidelines || !self.readiness.has_base
+    }
+}
+
+pub async fn get(
+    _: Reviewer,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    page: Page,
+) -> Result<impl IntoResponse, PageError> {
+    let pool = &state.pool;
+    let days = overview::labels_by_day(pool, project.id, DAYS).await?;
+    let (bars, bars_top) = chart::bars(&days);
+    let mut connection = pool.acquire().await.map_err(anyhow::Error::from)?;
+    let answering = promotions::answering(&mut connection, project.id).await?;
+    let promoted = promotions::current(&mut *connection, project.id).await?.is_some();
+    let readiness = job_queue::readiness(&mut connection, project.id).await?;
+    drop(connection);
+    let jobs = job_list::of_project(pool, project.id, 50).await?;
+    let nightly = || jobs.iter().filter(|job| job.kind == "nightly");
+    let shown = OverviewPage {
+        frame: Frame::new(&page, &project, "overview"),
+        page,
+        description: project.settings.description.clone(),
+        progress: overview::progress(pool, project.id).await?,
+        counts: overview::prompt_counts(pool, project.id).await?,
+        days,
+        bars,
+        bars_top,
+        people: overview::labels_by_person(pool, project.id).await?,
+        has_guidelines: guidelines::current(pool, project.id).await?.is_some(),
+        readiness,
+        answering,
+        promoted,
+        running: jobs.iter().find(|job| job.is_under_way()).cloned(),
+        last_run: nightly().find(|job| !job.is_under_way()).cloned(),
+        rounds: models::rounds(pool, project.id).await?,
+        next_run: schedules::of_project(pool, project.id).await?.next_run(OffsetDateTime::now_utc()),
+    };
+    Ok(Html(shown.render()?))
+}
