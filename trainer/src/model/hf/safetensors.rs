@@ -1,0 +1,132 @@
+//! Reads weights from `model.safetensors`, or from shards named by `model.safetensors.index.json`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use half::{bf16, f16};
+use memmap2::Mmap;
+use safetensors::{Dtype, SafeTensors, tensor::Metadata};
+
+use super::{
+    super::{config::DecoderConfig, error::ModelError, weights::WeightSource},
+    read_object,
+};
+
+/// The weights of a directory, mapped into memory and converted tensor by tensor.
+pub(super) struct Checkpoint {
+    shards: Vec<Shard>,
+    /// Tensor name → number of its shard.
+    places: BTreeMap<String, usize>,
+    taken: BTreeSet<String>,
+}
+
+struct Shard {
+    map: Mmap,
+    metadata: Metadata,
+    data_start: usize,
+}
+
+impl Checkpoint {
+    pub(super) fn open(directory: &Path) -> Result<Self, ModelError> {
+        let shards = files(directory)?.iter().map(|path| Shard::open(path)).collect::<Result<Vec<_>, _>>()?;
+        let mut places = BTreeMap::new();
+        for (number, shard) in shards.iter().enumerate() {
+            for name in shard.metadata.offset_keys() {
+                places.insert(name, number);
+            }
+        }
+        Ok(Self { shards, places, taken: BTreeSet::new() })
+    }
+
+    /// Refuses tensors that nobody asked for: a checkpoint of some other model would otherwise load in silence.
+    pub(super) fn finish(&self, config: &DecoderConfig) -> Result<(), ModelError> {
+        let is_surplus = |name: &&String| !self.taken.contains(*name) && !is_harmless(name, config);
+        let tensors: Vec<_> = self.places.keys().filter(is_surplus).take(5).cloned().collect();
+        if tensors.is_empty() { Ok(()) } else { Err(ModelError::Unexpected { tensors }) }
+    }
+
+    /// Older checkpoints were saved without the outer module, hence without its name in front.
+    fn resolve(&self, name: &str) -> Option<String> {
+        let bare = name.strip_prefix("transformer.").or_else(|| name.strip_prefix("model."));
+        [Some(name), bare].into_iter().flatten().find(|name| self.places.contains_key(*name)).map(String::from)
+    }
+}
+
+impl WeightSource for Checkpoint {
+    fn load(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+        let Some(stored) = self.resolve(name) else {
+            return Err(ModelError::Missing { tensor: name.into(), expected: shape.to_vec() });
+        };
+        let shard = &self.shards[self.places[&stored]];
+        let values = shard.read(&stored, shape)?;
+        self.taken.insert(stored);
+        Ok(values)
+    }
+}
+
+impl Shard {
+    fn open(path: &Path) -> Result<Self, ModelError> {
+        let file = File::open(path).map_err(ModelError::file(path))?;
+        // SAFETY: the map is read only; a model's files are never changed in place (they appear by rename).
+        let map = unsafe { Mmap::map(&file) }.map_err(ModelError::file(path))?;
+        let (header, metadata) = SafeTensors::read_metadata(&map)
+            .map_err(|error| ModelError::malformed(path, format!("is not a safetensors file: {error}")))?;
+        let data_start = header + 8;
+        if map.len() < data_start + metadata.data_len() {
+            return Err(ModelError::malformed(path, "is shorter than its header says"));
+        }
+        Ok(Self { map, metadata, data_start })
+    }
+
+    fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+        let Some(info) = self.metadata.info(name) else {
+            return Err(ModelError::Missing { tensor: name.into(), expected: shape.to_vec() });
+        };
+        if info.shape != shape {
+            return Err(ModelError::Shape { tensor: name.into(), expected: shape.to_vec(), found: info.shape.clone() });
+        }
+        let (start, end) = info.data_offsets;
+        let bytes = &self.map[self.data_start + start..self.data_start + end];
+        Ok(match info.dtype {
+            Dtype::F32 => read_as(bytes, f32::from_le_bytes),
+            Dtype::F16 => read_as(bytes, |b| f16::from_le_bytes(b).to_f32()),
+            Dtype::BF16 => read_as(bytes, |b| bf16::from_le_bytes(b).to_f32()),
+            Dtype::F64 => read_as(bytes, |b| f64::from_le_bytes(b) as f32),
+            other => return Err(ModelError::Format { tensor: name.into(), format: format!("{other:?}") }),
+        })
+    }
+}
+
+fn read_as<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    bytes.as_chunks::<N>().0.iter().map(|chunk| convert(*chunk)).collect()
+}
+
+fn files(directory: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    let single = directory.join("model.safetensors");
+    if single.exists() {
+        return Ok(vec![single]);
+    }
+    let index_path = directory.join("model.safetensors.index.json");
+    if !index_path.exists() {
+        return Err(ModelError::malformed(directory, "holds neither model.safetensors nor its index"));
+    }
+    let index = read_object(&index_path)?;
+    let map = index.get("weight_map").and_then(|map| map.as_object());
+    let map = map.ok_or_else(|| ModelError::malformed(&index_path, "has no weight_map"))?;
+    let names: BTreeSet<_> = map.values().filter_map(|name| name.as_str()).collect();
+    if names.iter().any(|name| name.contains(['/', '\\'])) {
+        return Err(ModelError::malformed(&index_path, "names a shard outside its directory"));
+    }
+    Ok(names.into_iter().map(|name| directory.join(name)).collect())
+}
+
+/// Buffers that old versions of transformers saved, and the output matrix where it is the embedding's.
+fn is_harmless(name: &str, config: &DecoderConfig) -> bool {
+    name.ends_with(".attn.bias")
+        || name.ends_with(".attn.masked_bias")
+        || name.ends_with(".rotary_emb.inv_freq")
+        || (name == "lm_head.weight" && config.tied_embeddings)
+}

@@ -1,0 +1,49 @@
+//! Golden files: values computed with PyTorch that our arithmetic has to agree with.
+//!
+//! They lie in tests/golden_files, or where LAUREL_GOLDEN points: `models/*/expected.json` and `numerics/*.json`.
+
+mod models;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Where the golden files are.
+pub fn directory() -> PathBuf {
+    match std::env::var_os("LAUREL_GOLDEN") {
+        Some(path) => path.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden_files"),
+    }
+}
+
+/// What lies in a directory, in order of name; hidden files left out. An absent directory holds nothing.
+pub fn entries(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return vec![] };
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.'));
+    paths.sort();
+    paths
+}
+
+/// Fails with `what` unless `found` and `expected` have the same length and agree everywhere within `tolerance`.
+pub fn assert_close(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(found.len(), expected.len(), "{what}: number of values");
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let difference = (found - expected).abs();
+        assert!(difference <= tolerance, "{what}[{i}]: {found}, expected {expected} (within {tolerance})");
+    }
+}
+
+#[test]
+fn the_directory_holds_cases_and_nothing_unknown() {
+    let directory = directory();
+    let mut cases = 0;
+    for path in entries(&directory) {
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some("models" | "numerics") => cases += entries(&path).len(),
+            _ => panic!("{}: no test knows this", path.display()),
+        }
+    }
+    assert!(cases > 0, "{}: holds no golden case", directory.display());
+}
