@@ -1,6 +1,9 @@
 //! The database: the pool, the embedded server, and one file of queries a table family.
+
 pub mod audit;
+pub mod embedded;
 pub mod guidelines;
+pub mod invitations;
 pub mod job_list;
 pub mod job_metrics;
 pub mod job_queue;
@@ -14,5 +17,76 @@ pub mod prompt_list;
 pub mod retention;
 pub mod sampling;
 pub mod schedules;
+pub mod sessions;
 pub mod tasks;
+pub mod tokens;
+pub mod users;
 pub mod words;
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::config::Config;
+use embedded::Embedded;
+
+/// Connections of one process.
+const CONNECTIONS: u32 = 20;
+/// Oldest Postgres that the schema works with, as `server_version_num` has it.
+const OLDEST_VERSION: i32 = 150_000;
+
+/// The open database.
+pub struct Database {
+    pub pool: PgPool,
+    embedded: Option<Embedded>,
+}
+
+/// Opens the database (the private one, unless the settings name another) and brings its schema up to date.
+///
+/// # Errors
+/// When it can't be reached, is too old, or was made by a newer Laurel.
+pub async fn open(config: &Config) -> anyhow::Result<Database> {
+    let (options, embedded) = match &config.database_url {
+        Some(url) => {
+            let options: PgConnectOptions =
+                url.parse().context("DATABASE_URL is not an address of a Postgres database")?;
+            (options, None)
+        }
+        None => {
+            let embedded = Embedded::open(&config.data_dir).await?;
+            (embedded.laurel(), Some(embedded))
+        }
+    };
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(Duration::from_secs(15))
+        .connect_with(options)
+        .await
+        .context("the database does not answer")?;
+    let version: String = sqlx::query_scalar("SHOW server_version_num").fetch_one(&pool).await?;
+    if version.parse::<i32>().unwrap_or_default() < OLDEST_VERSION {
+        bail!("this Postgres is too old: Laurel needs version 15 or newer");
+    }
+    sqlx::migrate!().run(&pool).await.context("the database's tables could not be brought up to date")?;
+    Ok(Database { pool, embedded })
+}
+
+impl Database {
+    /// The private Postgres, if that is what it is.
+    pub fn embedded(&self) -> Option<&Embedded> {
+        self.embedded.as_ref()
+    }
+
+    /// Closes the connections, and stops the private Postgres if nobody else uses it.
+    pub async fn close(self) -> anyhow::Result<()> {
+        self.pool.close().await;
+        match self.embedded {
+            Some(embedded) => tokio::task::spawn_blocking(move || embedded.close()).await?,
+            None => Ok(()),
+        }
+    }
+}

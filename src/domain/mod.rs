@@ -1,5 +1,6 @@
 //! Pure rules without I/O: what a ranking means, who may do what, which split a prompt belongs to.
 pub mod assignment;
+pub mod password;
 pub mod ranking;
 pub mod role;
 pub mod schedule;

@@ -1,0 +1,167 @@
+//! Invitations: a link that makes one account, once. The link of the first start makes the first admin.
+
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    audit::{self, Actor},
+    users::{self, AccountError, NewUser},
+};
+use crate::{
+    domain::role::Role,
+    web::session::{new_secret, secret_hash},
+};
+
+/// Days that a link works.
+pub const VALID_DAYS: i32 = 7;
+
+/// An invitation as the dashboard lists it.
+#[derive(Debug, Clone)]
+pub struct Invitation {
+    pub id: Uuid,
+    pub email: Option<String>,
+    pub role: String,
+    pub project_id: Option<Uuid>,
+    pub created_at: OffsetDateTime,
+    pub expires_at: OffsetDateTime,
+}
+
+/// Why an invitation can't be accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// Used, revoked, expired, or never made.
+    #[error("this invitation is not valid any more")]
+    NotValid,
+    #[error(transparent)]
+    Account(#[from] AccountError),
+}
+
+impl From<sqlx::Error> for AcceptError {
+    fn from(error: sqlx::Error) -> Self {
+        AcceptError::Account(error.into())
+    }
+}
+
+/// Makes an invitation and gives the secret of its link: `/invitations/SECRET`.
+pub async fn create(
+    pool: &PgPool,
+    actor: &Actor,
+    role: Role,
+    email: Option<&str>,
+    project: Option<Uuid>,
+) -> anyhow::Result<String> {
+    let secret = new_secret()?;
+    let id = Uuid::now_v7();
+    let mut transaction = pool.begin().await?;
+    sqlx::query!(
+        "INSERT INTO invitations (id, token_hash, email, role, project_id, created_by, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, now() + make_interval(days => $7))",
+        id,
+        secret_hash(&secret),
+        email,
+        role.as_str(),
+        project,
+        actor.user,
+        VALID_DAYS
+    )
+    .execute(&mut *transaction)
+    .await?;
+    let detail = serde_json::json!({ "role": role, "email": email });
+    audit::record(&mut *transaction, actor, "invitation.create", &format!("invitation/{id}"), detail).await?;
+    transaction.commit().await?;
+    Ok(secret)
+}
+
+/// A fresh link for the first admin; earlier ones stop working.
+pub async fn create_first_admin(pool: &PgPool) -> anyhow::Result<String> {
+    sqlx::query!(
+        "UPDATE invitations SET revoked_at = now() WHERE created_by IS NULL AND used_at IS NULL AND revoked_at IS NULL"
+    )
+    .execute(pool)
+    .await?;
+    create(pool, &Actor::program("first start"), Role::Admin, None, None).await
+}
+
+/// The invitation of a link, if it can still be accepted.
+pub async fn find(pool: &PgPool, secret: &str) -> Result<Option<Invitation>, sqlx::Error> {
+    sqlx::query_as!(
+        Invitation,
+        "SELECT id, email, role, project_id, created_at, expires_at
+         FROM invitations
+         WHERE token_hash = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > now()",
+        secret_hash(secret)
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Makes the invited account, its membership, and uses the invitation up, in one transaction.
+pub async fn accept(
+    pool: &PgPool,
+    secret: &str,
+    email: &str,
+    name: &str,
+    language: &str,
+    password: &str,
+) -> Result<Uuid, AcceptError> {
+    let mut transaction = pool.begin().await?;
+    // The row is locked: of two who press at once, one finds it used.
+    let invitation = sqlx::query!(
+        "SELECT id, role, project_id
+         FROM invitations
+         WHERE token_hash = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > now()
+         FOR UPDATE",
+        secret_hash(secret)
+    )
+    .fetch_optional(&mut *transaction)
+    .await?
+    .ok_or(AcceptError::NotValid)?;
+    let role: Role = invitation.role.parse().map_err(|_| AcceptError::NotValid)?;
+    let user = NewUser {
+        email: email.to_owned(),
+        name: name.to_owned(),
+        role,
+        language: language.to_owned(),
+        simulated: false,
+    };
+    let id = users::create(&mut *transaction, &user, password).await?;
+    sqlx::query!("UPDATE invitations SET used_at = now(), used_by = $2 WHERE id = $1", invitation.id, id)
+        .execute(&mut *transaction)
+        .await?;
+    if let Some(project) = invitation.project_id {
+        sqlx::query!("INSERT INTO memberships (project_id, user_id) VALUES ($1, $2)", project, id)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    let actor = Actor { name: email.to_owned(), user: Some(id) };
+    let detail = serde_json::json!({ "role": role });
+    audit::record(&mut *transaction, &actor, "invitation.accept", &format!("invitation/{}", invitation.id), detail)
+        .await?;
+    transaction.commit().await?;
+    Ok(id)
+}
+
+/// Invitations that nobody has accepted yet, newest first.
+pub async fn open(pool: &PgPool) -> Result<Vec<Invitation>, sqlx::Error> {
+    sqlx::query_as!(
+        Invitation,
+        "SELECT id, email, role, project_id, created_at, expires_at
+         FROM invitations
+         WHERE used_at IS NULL AND revoked_at IS NULL AND expires_at > now()
+         ORDER BY id DESC"
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Makes a link stop working.
+pub async fn revoke(pool: &PgPool, actor: &Actor, id: Uuid) -> Result<(), sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query!("UPDATE invitations SET revoked_at = now() WHERE id = $1 AND used_at IS NULL", id)
+        .execute(&mut *transaction)
+        .await?;
+    audit::record(&mut *transaction, actor, "invitation.revoke", &format!("invitation/{id}"), serde_json::json!({}))
+        .await?;
+    transaction.commit().await
+}

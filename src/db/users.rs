@@ -1,0 +1,132 @@
+//! Accounts: making them, checking a password, changing what is known of a person.
+
+use sqlx::{PgExecutor, PgPool};
+use uuid::Uuid;
+
+use crate::domain::{
+    password::{self, PasswordError},
+    role::Role,
+};
+
+/// A person to make an account for.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    pub email: String,
+    pub name: String,
+    pub role: Role,
+    /// Tag of the interface's language.
+    pub language: String,
+    /// A program that stands in for a person; shown wherever its labels show.
+    pub simulated: bool,
+}
+
+/// Why an account can't be made or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    #[error("“{0}” is not an email address")]
+    Email(String),
+    #[error("a name has 1 to 100 characters")]
+    Name,
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error("there is an account with this email address already")]
+    EmailTaken,
+    #[error(transparent)]
+    Internal(#[from] anyhow::Error),
+}
+
+impl From<sqlx::Error> for AccountError {
+    fn from(error: sqlx::Error) -> Self {
+        let taken = error.as_database_error().is_some_and(|error| error.constraint() == Some("users_email_unique"));
+        if taken { AccountError::EmailTaken } else { AccountError::Internal(error.into()) }
+    }
+}
+
+/// The form in which addresses are stored and compared: trimmed, lower case.
+pub fn normal_email(email: &str) -> Result<String, AccountError> {
+    let normal = email.trim().to_lowercase();
+    let fits = normal.len() <= 254
+        && !normal.chars().any(|letter| letter.is_whitespace() || letter.is_control())
+        && normal
+            .split_once('@')
+            .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
+    if fits { Ok(normal) } else { Err(AccountError::Email(email.trim().to_owned())) }
+}
+
+fn normal_name(name: &str) -> Result<String, AccountError> {
+    let name = name.trim();
+    let fits = (1..=100).contains(&name.chars().count());
+    if fits { Ok(name.to_owned()) } else { Err(AccountError::Name) }
+}
+
+async fn hashed(new_password: &str) -> Result<String, AccountError> {
+    password::check(new_password)?;
+    let new_password = new_password.to_owned();
+    let hash = tokio::task::spawn_blocking(move || password::hash(&new_password))
+        .await
+        .map_err(|error| AccountError::Internal(error.into()))??;
+    Ok(hash)
+}
+
+/// Makes an account.
+pub async fn create(executor: impl PgExecutor<'_>, user: &NewUser, password: &str) -> Result<Uuid, AccountError> {
+    let email = normal_email(&user.email)?;
+    let name = normal_name(&user.name)?;
+    let hash = hashed(password).await?;
+    let id = Uuid::now_v7();
+    sqlx::query!(
+        "INSERT INTO users (id, email, name, password_hash, role, language, simulated) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        id,
+        email,
+        name,
+        hash,
+        user.role.as_str(),
+        user.language,
+        user.simulated
+    )
+    .execute(executor)
+    .await?;
+    Ok(id)
+}
+
+/// The account that email and password open; nothing tells which of the two was wrong, nor does the time it takes.
+pub async fn by_password(pool: &PgPool, email: &str, given: &str) -> anyhow::Result<Option<Uuid>> {
+    let email = email.trim().to_lowercase();
+    let row = sqlx::query!("SELECT id, password_hash FROM users WHERE email = $1 AND disabled_at IS NULL", email)
+        .fetch_optional(pool)
+        .await?;
+    let given = given.to_owned();
+    let known = tokio::task::spawn_blocking(move || match row {
+        Some(row) => password::verify(&given, &row.password_hash).then_some(row.id),
+        None => {
+            password::verify_nobody(&given);
+            None
+        }
+    })
+    .await?;
+    Ok(known)
+}
+
+/// Whether anybody has an account: without one, the first start shows the link to make the admin.
+pub async fn any(pool: &PgPool) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM users) AS "any!""#).fetch_one(pool).await
+}
+
+/// Changes how a person is called.
+pub async fn rename(pool: &PgPool, id: Uuid, name: &str) -> Result<(), AccountError> {
+    let name = normal_name(name)?;
+    sqlx::query!("UPDATE users SET name = $2 WHERE id = $1", id, name).execute(pool).await?;
+    Ok(())
+}
+
+/// Sets a new password and ends every session but `keep`, in one transaction.
+pub async fn set_password(pool: &PgPool, id: Uuid, password: &str, keep: Option<&[u8]>) -> Result<(), AccountError> {
+    let hash = hashed(password).await?;
+    let mut transaction = pool.begin().await?;
+    sqlx::query!("UPDATE users SET password_hash = $2 WHERE id = $1", id, hash).execute(&mut *transaction).await?;
+    sqlx::query!("DELETE FROM sessions WHERE user_id = $1 AND token_hash IS DISTINCT FROM $2", id, keep)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(())
+}
