@@ -159,3 +159,10 @@ admin-by-person = By person
 admin-today = 24 hours
 admin-week = 7 days
 admin-month = 30 days
+
+admin-audit-search = Person, action or thing
+admin-audit-who = Who
+admin-audit-what = Action
+admin-audit-subject = Thing
+admin-audit-detail = Details
+admin-older = Older

@@ -156,3 +156,10 @@ admin-by-person = 按人员
 admin-today = 24 小时
 admin-week = 7 天
 admin-month = 30 天
+
+admin-audit-search = 人员、操作或对象
+admin-audit-who = 操作者
+admin-audit-what = 操作
+admin-audit-subject = 对象
+admin-audit-detail = 详情
+admin-older = 更早

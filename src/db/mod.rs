@@ -11,6 +11,7 @@ pub mod jobs;
 pub mod memberships;
 pub mod models;
 pub mod overview;
+pub mod people;
 pub mod projects;
 pub mod promotions;
 pub mod prompt_list;

@@ -38,11 +38,11 @@ pub enum ImportError {
     Database(#[from] sqlx::Error),
 }
 
-/// Checks the model at `source`, registers it as a base model named `name`, copies its files into the data directory and
+/// Checks the model at `source`, registers it as a base model named `name`, copies its files to the other models' and
 /// marks it complete. Done again with the same files, it finds what is there.
 pub async fn import(
     pool: &PgPool,
-    data_dir: &Path,
+    models_dir: &Path,
     actor: &Actor,
     project: Uuid,
     name: &str,
@@ -65,7 +65,7 @@ pub async fn import(
     }
     for path in &paths {
         let file = tokio::fs::File::open(path).await.map_err(|error| unreadable(path, error))?;
-        model_files::store(data_dir, &record, &name_of(path), ReaderStream::with_capacity(file, 1 << 20)).await?;
+        model_files::store(models_dir, &record, &name_of(path), ReaderStream::with_capacity(file, 1 << 20)).await?;
     }
     Ok(models::complete_base(pool, record.id).await?)
 }

@@ -1,4 +1,4 @@
-//! Where the files of models lie: `<data_dir>/models/<id>/<name>`. A file appears whole, by rename, after its size and
+//! Where the files of models lie: `<models_dir>/<id>/<name>`, see [`crate::config::Config::models_dir`]. A file appears whole, by rename, after its size and
 //! digest were checked.
 
 use std::path::{Path, PathBuf};
@@ -28,20 +28,20 @@ pub enum StoreError {
 }
 
 /// The directory of a model.
-pub fn directory(data_dir: &Path, model: Uuid) -> PathBuf {
-    data_dir.join("models").join(model.to_string())
+pub fn directory(models_dir: &Path, model: Uuid) -> PathBuf {
+    models_dir.join(model.to_string())
 }
 
 /// The file of a model; `None` for a name that is not on its list.
-pub fn path(data_dir: &Path, model: &ModelRecord, name: &str) -> Option<PathBuf> {
+pub fn path(models_dir: &Path, model: &ModelRecord, name: &str) -> Option<PathBuf> {
     let listed = is_plain_file_name(name) && model.files.iter().any(|file| file.name == name);
-    listed.then(|| directory(data_dir, model.id).join(name))
+    listed.then(|| directory(models_dir, model.id).join(name))
 }
 
 /// Stores a file from a stream of its bytes, without holding it in memory. Never leaves a file that is not what the model's
 /// list says.
 pub async fn store<E: std::fmt::Display>(
-    data_dir: &Path,
+    models_dir: &Path,
     model: &ModelRecord,
     name: &str,
     mut content: impl Stream<Item = Result<Bytes, E>> + Unpin,
@@ -51,7 +51,7 @@ pub async fn store<E: std::fmt::Display>(
         .iter()
         .find(|file| file.name == name && is_plain_file_name(name))
         .ok_or_else(|| StoreError::Unknown(name.to_owned()))?;
-    let folder = directory(data_dir, model.id);
+    let folder = directory(models_dir, model.id);
     tokio::fs::create_dir_all(&folder).await?;
     let temporary = tempfile::Builder::new().prefix(".incoming-").tempfile_in(&folder)?.into_temp_path();
     let mut file = tokio::fs::File::create(&temporary).await?;
@@ -79,8 +79,8 @@ pub async fn store<E: std::fmt::Display>(
 }
 
 /// The files of a model that are not on the disk yet, by name.
-pub async fn missing(data_dir: &Path, model: &ModelRecord) -> Result<Vec<String>, std::io::Error> {
-    let folder = directory(data_dir, model.id);
+pub async fn missing(models_dir: &Path, model: &ModelRecord) -> Result<Vec<String>, std::io::Error> {
+    let folder = directory(models_dir, model.id);
     let mut missing = Vec::new();
     for file in &model.files {
         let there = match tokio::fs::metadata(folder.join(&file.name)).await {

@@ -45,3 +45,7 @@ impl Errors {
         text.to_owned()
     }
 }
+
+/// A form that is only a button.
+#[derive(Debug, serde::Deserialize)]
+pub struct Button {}

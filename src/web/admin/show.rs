@@ -27,6 +27,12 @@ pub fn when(at: impl Borrow<OffsetDateTime>) -> String {
     at.borrow().to_offset(time::UtcOffset::UTC).format(&format).unwrap_or_default()
 }
 
+/// `02:10:05`, UTC.
+pub fn clock(at: impl Borrow<OffsetDateTime>) -> String {
+    let format = format_description!("[hour]:[minute]:[second]");
+    at.borrow().to_offset(time::UtcOffset::UTC).format(&format).unwrap_or_default()
+}
+
 /// For `datetime=""`.
 pub fn machine_time(at: impl Borrow<OffsetDateTime>) -> String {
     at.borrow().format(&Rfc3339).unwrap_or_default()
@@ -71,8 +77,8 @@ pub fn decimal(number: impl Borrow<f64>) -> String {
 }
 
 /// The first characters of a digest.
-pub fn short(digest: impl Borrow<str>) -> String {
-    digest.borrow().chars().take(12).collect()
+pub fn short(digest: &str) -> String {
+    digest.chars().take(12).collect()
 }
 
 #[cfg(test)]

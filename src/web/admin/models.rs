@@ -1,0 +1,223 @@
+//! `/admin/projects/{slug}/models`: the model registry, promotion with confirmation, and base models from the server's disk.
+
+use std::path::Path as FilePath;
+
+use askama::Template;
+use axum::{
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::{Html, IntoResponse, Redirect, Response},
+};
+use laurel_records::Stage;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{
+    forms::{Button, Errors},
+    project::{Frame, InProject, actor},
+    show,
+};
+use crate::{
+    db::{
+        models::{self, Model, RegisterBaseError},
+        projects::Project,
+        promotions::{self, PromoteError, Promotion},
+        words,
+    },
+    jobs::base_model::{self, ImportError},
+    web::{AppState, Page, PageError, authorise::Admin, csrf::CsrfForm},
+};
+
+/// A model as the registry shows it.
+struct Shown {
+    model: Model,
+    stage: &'static str,
+    parent: Option<String>,
+    bytes: u64,
+    answers: bool,
+    /// May answer: a complete policy that does not answer yet.
+    can_promote: bool,
+    /// It answered before: promoting it is going back.
+    answered_before: bool,
+}
+
+/// A base model to bring in, as typed.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ImportForm {
+    name: String,
+    path: String,
+}
+
+#[derive(Template)]
+#[template(path = "admin/models.html")]
+struct ModelsPage {
+    page: Page,
+    frame: Frame,
+    models: Vec<Shown>,
+    promotions: Vec<Promotion>,
+    form: ImportForm,
+    errors: Errors,
+    notice: Option<&'static str>,
+}
+
+#[derive(Deserialize)]
+pub struct Done {
+    done: Option<String>,
+}
+
+pub async fn get(
+    _: Admin,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Query(query): Query<Done>,
+    page: Page,
+) -> Result<impl IntoResponse, PageError> {
+    let notice = match query.done.as_deref() {
+        Some("promoted") => Some("training-promoted"),
+        Some("already") => Some("training-promoted-already"),
+        Some("imported") => Some("training-base-imported"),
+        _ => None,
+    };
+    let shown = ModelsPage { notice, ..build(&state, page, &project).await? };
+    Ok(Html(shown.render()?))
+}
+
+async fn build(state: &AppState, page: Page, project: &Project) -> Result<ModelsPage, PageError> {
+    let found = models::of_project(&state.pool, project.id).await?;
+    let promotions = promotions::of_project(&state.pool, project.id).await?;
+    let answering = promotions.first().map(|promotion| promotion.model_id);
+    let names: std::collections::HashMap<Uuid, String> =
+        found.iter().map(|model| (model.record.id, model.record.name.clone())).collect();
+    let models = found
+        .into_iter()
+        .map(|model| {
+            let answers = answering == Some(model.record.id);
+            Shown {
+                stage: words::stage(model.record.stage),
+                parent: model.record.parent.and_then(|parent| names.get(&parent).cloned()),
+                bytes: model.record.files.iter().map(|file| file.bytes).sum(),
+                answers,
+                can_promote: model.record.complete && model.record.stage != Stage::Reward && !answers,
+                answered_before: promotions.iter().any(|promotion| promotion.model_id == model.record.id),
+                model,
+            }
+        })
+        .collect();
+    Ok(ModelsPage {
+        frame: Frame::new(&page, project, "models"),
+        page,
+        models,
+        promotions,
+        form: ImportForm::default(),
+        errors: Errors::default(),
+        notice: None,
+    })
+}
+
+#[derive(Template)]
+#[template(path = "admin/promote.html")]
+struct PromotePage {
+    page: Page,
+    frame: Frame,
+    model: Model,
+    current: Option<Model>,
+    prompts: i32,
+    answers: i32,
+}
+
+/// `GET /admin/projects/{slug}/models/{id}/promote`: what a promotion would do.
+pub async fn ask(
+    _: Admin,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Path((_, id)): Path<(String, Uuid)>,
+    page: Page,
+) -> Result<impl IntoResponse, PageError> {
+    let model = models::by_id(&state.pool, id).await?;
+    if model.project_id != project.id {
+        return Err(PageError::NotFound);
+    }
+    let current = match promotions::current(&state.pool, project.id).await? {
+        Some(current) => Some(models::by_id(&state.pool, current).await?),
+        None => None,
+    };
+    let shown = PromotePage {
+        frame: Frame::new(&page, &project, "models"),
+        page,
+        model,
+        current,
+        prompts: project.settings.prompts_per_round,
+        answers: project.settings.answers_per_prompt,
+    };
+    Ok(Html(shown.render()?))
+}
+
+/// `POST /admin/projects/{slug}/models/{id}/promote`.
+pub async fn promote(
+    Admin(user): Admin,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Path((_, id)): Path<(String, Uuid)>,
+    page: Page,
+    CsrfForm(Button {}): CsrfForm<Button>,
+) -> Result<Redirect, PageError> {
+    let done = match promotions::promote(&state.pool, &actor(&user), project.id, id, "by hand").await {
+        Ok(promotions::Promoted::Now { .. }) => "promoted",
+        Ok(promotions::Promoted::Already) => "already",
+        Err(PromoteError::NotFound) => return Err(PageError::NotFound),
+        Err(PromoteError::Incomplete) => return Err(PageError::Conflict(page.t("training-error-incomplete"))),
+        Err(PromoteError::NotAPolicy) => return Err(PageError::Conflict(page.t("training-error-reward"))),
+        Err(PromoteError::Database(error)) => return Err(error.into()),
+    };
+    Ok(Redirect::to(&format!("/admin/projects/{}/models?done={done}", project.slug)))
+}
+
+/// `POST /admin/projects/{slug}/models/import`: copies a base model from a path on the server.
+pub async fn import(
+    Admin(user): Admin,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    page: Page,
+    CsrfForm(form): CsrfForm<ImportForm>,
+) -> Result<Response, PageError> {
+    let mut errors = Errors::default();
+    let name = errors.text(&page, "name", &form.name, 100);
+    let path = errors.text(&page, "path", &form.path, 4000);
+    if errors.is_empty() {
+        let source = FilePath::new(&path);
+        let models_dir = state.config.models_dir();
+        match base_model::import(&state.pool, &models_dir, &actor(&user), project.id, &name, source).await {
+            Ok(_) => {
+                let address = format!("/admin/projects/{}/models?done=imported", project.slug);
+                return Ok(Redirect::to(&address).into_response());
+            }
+            Err(error) => explain(&page, &mut errors, error)?,
+        }
+    }
+    let shown = ModelsPage { form, errors, ..build(&state, page, &project).await? };
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, Html(shown.render()?)).into_response())
+}
+
+/// Notes by the field why a model did not come in.
+fn explain(page: &Page, errors: &mut Errors, error: ImportError) -> Result<(), PageError> {
+    match error {
+        ImportError::NotThere(_) => errors.add("path", page.t("training-error-path")),
+        ImportError::NotAModel(_) => errors.add("path", page.t("training-error-model")),
+        ImportError::Lacks(what) => errors.add("path", page.t1("training-error-lacks", "what", what)),
+        ImportError::Register(RegisterBaseError::NameTaken(_)) => errors.add("name", page.t("training-error-name")),
+        ImportError::Register(RegisterBaseError::Invalid(reason)) => errors.add("path", reason),
+        ImportError::Read { path, error } => {
+            tracing::warn!(path, %error, "a base model could not be read");
+            errors.add("path", page.t1("training-error-read", "path", path));
+        }
+        ImportError::Store(error) => {
+            tracing::error!(%error, "a base model could not be stored");
+            errors.add("path", page.t("training-error-store"));
+        }
+        ImportError::Database(error) | ImportError::Register(RegisterBaseError::Database(error)) => {
+            return Err(error.into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,56 @@
+// The page of a run follows it live: stages, progress, curves and log come as server-sent events.
+
+const host = document.querySelector("[data-run]");
+const { PlotBoard } = await import(host.dataset.plotModule);
+const part = (name) => host.querySelector(`[data-run-${name}]`);
+const label = (kind, word) => host.getAttribute(`data-label-${kind}-${word}`) ?? word;
+
+const board = new PlotBoard(part("plots"), {
+  step: host.dataset.labelStep,
+  table: host.dataset.labelTable,
+  stage: (stage) => label("stage", stage),
+});
+
+const events = new EventSource(host.dataset.events);
+events.addEventListener("metrics", (event) => board.add(JSON.parse(event.data)));
+events.addEventListener("state", (event) => showState(JSON.parse(event.data)));
+events.addEventListener("log", (event) => JSON.parse(event.data).forEach(showLine));
+events.addEventListener("end", () => {
+  events.close();
+  // What a run found and made is drawn by the server.
+  if (host.dataset.live === "true") location.reload();
+});
+
+function showState({ state, stage, step, total, worker }) {
+  const badge = part("state");
+  badge.textContent = label("state", state);
+  badge.className = `badge job-${state}`;
+  if (worker) part("worker").textContent = worker;
+  const stages = [...host.querySelectorAll("[data-run-stage]")];
+  const now = stages.findIndex((element) => element.dataset.runStage === stage);
+  stages.forEach((element, index) => {
+    const done = state === "done" || index < now;
+    element.dataset.state = done ? "done" : index === now && state === "running" ? "now" : "ahead";
+    element.toggleAttribute("aria-current", element.dataset.state === "now");
+  });
+  const progress = part("progress");
+  if (!progress || !stage) return;
+  part("stage-name").textContent = label("stage", stage);
+  progress.max = Math.max(total ?? 1, 1);
+  progress.value = step ?? 0;
+  part("steps").textContent = `${step ?? 0} / ${total ?? 0}`;
+}
+
+function showLine({ at, level, text }) {
+  const log = part("log");
+  const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 24;
+  const line = document.createElement("span");
+  line.className = `log-${level}`;
+  const time = document.createElement("time");
+  time.dateTime = at;
+  time.textContent = at.slice(11, 19);
+  line.append(time, ` ${text}\n`);
+  log.append(line);
+  part("log-empty")?.remove();
+  if (atEnd) log.scrollTop = log.scrollHeight;
+}
