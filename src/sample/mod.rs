@@ -4,4 +4,5 @@
 
 mod chinese;
 pub mod gold;
+mod html;
 pub mod judge;
