@@ -1,6 +1,8 @@
 //! The database: the pool, the embedded server, and one file of queries a table family.
 
+pub mod assignments;
 pub mod audit;
+pub mod drafts;
 pub mod embedded;
 pub mod guidelines;
 pub mod invitations;
@@ -8,6 +10,7 @@ pub mod job_list;
 pub mod job_metrics;
 pub mod job_queue;
 pub mod jobs;
+pub mod labels;
 pub mod memberships;
 pub mod models;
 pub mod overview;
@@ -15,6 +18,7 @@ pub mod people;
 pub mod projects;
 pub mod promotions;
 pub mod prompt_list;
+pub mod queue;
 pub mod retention;
 pub mod sampling;
 pub mod schedules;

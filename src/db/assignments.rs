@@ -1,0 +1,316 @@
+//! Who has which task: handing out the next one under a lease, renewing it, skipping.
+
+use sqlx::{PgPool, Postgres, Transaction};
+use uuid::Uuid;
+
+use crate::domain::assignment::{self, TaskKind};
+
+/// What became of a lease that its holder wanted to renew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lease {
+    /// Runs on, for the project's whole lease time from now.
+    Live,
+    /// It ended, and others have the task: a label is still kept, as an extra opinion.
+    Lost,
+    /// Submitted or skipped.
+    Finished,
+}
+
+/// A task that may be handed out, locked until the transaction ends.
+struct Candidate {
+    task: Uuid,
+    overlap: i32,
+    labels: i32,
+    lease_minutes: i32,
+    /// The person's own assignment whose lease ended, where it is that which goes on.
+    resumed: Option<Uuid>,
+}
+
+/// Gives the person the next task and returns the assignment: first what they have begun, then a new task of the kind whose
+/// turn it is. `None` when nothing waits for them.
+///
+/// A task never has more labels and running leases than its overlap, and nobody gets a task twice: candidates are locked with
+/// `FOR UPDATE SKIP LOCKED`, and their room is counted again under the lock, as another's lease may be newer than the search.
+pub async fn lease_next(pool: &PgPool, user: Uuid) -> sqlx::Result<Option<Uuid>> {
+    loop {
+        let mut tx = pool.begin().await?;
+        // Two tabs of one person ask one after the other.
+        sqlx::query!("SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE", user).fetch_one(&mut *tx).await?;
+        if let Some(begun) = begun(&mut tx, user).await? {
+            tx.commit().await?;
+            return Ok(Some(begun));
+        }
+        let Some(candidate) = candidate(&mut tx, user).await? else {
+            return Ok(None);
+        };
+        let live = live_leases(&mut tx, candidate.task, user).await?;
+        if assignment::has_room(candidate.overlap, candidate.labels, live) {
+            let leased = lease(&mut tx, user, &candidate).await?;
+            tx.commit().await?;
+            return Ok(Some(leased));
+        }
+        // Filled between search and lock: the lock is let go before the next search, so that nobody waits in a ring.
+        tx.rollback().await?;
+    }
+}
+
+/// The oldest task that the person holds under a running lease.
+async fn begun(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<Option<Uuid>> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT a.id
+        FROM assignments a
+        JOIN tasks t ON t.id = a.task_id
+        JOIN projects p ON p.id = t.project_id
+        WHERE a.user_id = $1
+            AND a.state = 'leased'
+            AND a.lease_until > now()
+            AND t.withdrawn_at IS NULL
+            AND p.archived_at IS NULL
+            AND (p.open_to_everyone OR EXISTS (
+                SELECT 1 FROM memberships m WHERE m.project_id = p.id AND m.user_id = $1))
+        ORDER BY a.created_at, a.id
+        LIMIT 1
+        "#,
+        user
+    )
+    .fetch_optional(&mut **tx)
+    .await
+}
+
+/// Looks for a task without waiting for anybody; only where everything is locked does it wait, so that a queue which looks
+/// empty is empty.
+async fn candidate(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<Option<Candidate>> {
+    if let Some(own) = own_expired(tx, user).await? {
+        return Ok(Some(own));
+    }
+    let turn = assignment::kind_in_turn(last_kind(tx, user).await?);
+    for kind in [turn, turn.other()] {
+        if let Some(found) = unlocked_task(tx, user, kind).await? {
+            return Ok(Some(found));
+        }
+    }
+    for kind in [turn, turn.other()] {
+        if let Some(found) = any_task(tx, user, kind).await? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+async fn last_kind(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<Option<TaskKind>> {
+    let kind = sqlx::query_scalar!(
+        r#"
+        SELECT t.kind
+        FROM assignments a
+        JOIN tasks t ON t.id = a.task_id
+        WHERE a.user_id = $1
+        ORDER BY a.id DESC
+        LIMIT 1
+        "#,
+        user
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(kind.and_then(|word| word.parse().ok()))
+}
+
+/// A task that the person has begun, whose lease ended, and that still has room.
+async fn own_expired(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<Option<Candidate>> {
+    sqlx::query_as!(
+        Candidate,
+        r#"
+        SELECT t.id AS task, t.overlap, t.labels, p.lease_minutes, a.id AS "resumed?"
+        FROM assignments a
+        JOIN tasks t ON t.id = a.task_id
+        JOIN projects p ON p.id = t.project_id
+        WHERE a.user_id = $1
+            AND a.state = 'leased'
+            AND a.lease_until <= now()
+            AND t.labels < t.overlap
+            AND t.withdrawn_at IS NULL
+            AND p.archived_at IS NULL
+            AND (p.open_to_everyone OR EXISTS (
+                SELECT 1 FROM memberships m WHERE m.project_id = p.id AND m.user_id = $1))
+            AND t.labels + (
+                SELECT count(*) FROM assignments other
+                WHERE other.task_id = t.id AND other.state = 'leased' AND other.lease_until > now()
+            ) < t.overlap
+        ORDER BY a.created_at, a.id
+        LIMIT 1
+        FOR UPDATE OF t SKIP LOCKED
+        "#,
+        user
+    )
+    .fetch_optional(&mut **tx)
+    .await
+}
+
+/// One search in two forms, as SQL has no parameter for how to lock.
+macro_rules! task_search {
+    ($name:ident, $about:literal, $lock:tt) => {
+        #[doc = $about]
+        async fn $name(
+            tx: &mut Transaction<'_, Postgres>,
+            user: Uuid,
+            kind: TaskKind,
+        ) -> sqlx::Result<Option<Candidate>> {
+            sqlx::query_as!(
+                Candidate,
+                r#"
+                SELECT t.id AS task, t.overlap, t.labels, p.lease_minutes, NULL::uuid AS resumed
+                FROM tasks t
+                JOIN projects p ON p.id = t.project_id
+                WHERE t.kind = $2
+                    AND t.labels < t.overlap
+                    AND t.withdrawn_at IS NULL
+                    AND p.archived_at IS NULL
+                    AND (p.open_to_everyone OR EXISTS (
+                        SELECT 1 FROM memberships m WHERE m.project_id = p.id AND m.user_id = $1))
+                    AND NOT EXISTS (
+                        SELECT 1 FROM assignments mine WHERE mine.task_id = t.id AND mine.user_id = $1)
+                    AND t.labels + (
+                        SELECT count(*) FROM assignments other
+                        WHERE other.task_id = t.id AND other.state = 'leased' AND other.lease_until > now()
+                    ) < t.overlap
+                ORDER BY t.priority DESC, t.id
+                LIMIT 1
+                "#
+                    + $lock,
+                user,
+                kind.as_str()
+            )
+            .fetch_optional(&mut **tx)
+            .await
+        }
+    };
+}
+task_search!(unlocked_task, "A task of this kind that nobody is just being given.", "FOR UPDATE OF t SKIP LOCKED");
+task_search!(any_task, "A task of this kind, after waiting for whoever has it locked.", "FOR UPDATE OF t");
+
+/// Running leases of others on a task, as they stand now.
+pub(super) async fn live_leases(tx: &mut Transaction<'_, Postgres>, task: Uuid, user: Uuid) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT count(*) AS "count!"
+        FROM assignments
+        WHERE task_id = $1 AND user_id <> $2 AND state = 'leased' AND lease_until > now()
+        "#,
+        task,
+        user
+    )
+    .fetch_one(&mut **tx)
+    .await
+}
+
+async fn lease(tx: &mut Transaction<'_, Postgres>, user: Uuid, candidate: &Candidate) -> sqlx::Result<Uuid> {
+    if let Some(resumed) = candidate.resumed {
+        return sqlx::query_scalar!(
+            "UPDATE assignments SET lease_until = now() + make_interval(mins => $2) WHERE id = $1 RETURNING id",
+            resumed,
+            candidate.lease_minutes
+        )
+        .fetch_one(&mut **tx)
+        .await;
+    }
+    let answers =
+        sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM task_responses WHERE task_id = $1"#, candidate.task)
+            .fetch_one(&mut **tx)
+            .await?;
+    let mut random = random_numbers(9)?.into_iter();
+    // A remainder of 64 random bits: no order of nine answers is likelier than another by more than 2⁻⁶⁰.
+    let order = assignment::shown_order(usize::try_from(answers).unwrap_or(0), |limit| {
+        usize::try_from(random.next().unwrap_or(0) % limit as u64).unwrap_or(0)
+    });
+    sqlx::query_scalar!(
+        r#"
+        INSERT INTO assignments (id, task_id, user_id, lease_until, shown_order)
+        VALUES ($1, $2, $3, now() + make_interval(mins => $4), $5)
+        RETURNING id
+        "#,
+        Uuid::now_v7(),
+        candidate.task,
+        user,
+        candidate.lease_minutes,
+        &order
+    )
+    .fetch_one(&mut **tx)
+    .await
+}
+
+fn random_numbers(count: usize) -> sqlx::Result<Vec<u64>> {
+    (0..count).map(|_| getrandom::u64().map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))).collect()
+}
+
+/// Renews the lease of a task that the person has open. One that ended is taken up again where there is room.
+///
+/// # Errors
+/// `RowNotFound` where the assignment is not this person's.
+pub async fn renew(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<Lease> {
+    let mut tx = pool.begin().await?;
+    let held = sqlx::query!(
+        r#"
+        SELECT a.state, a.lease_until > now() AS "live!", a.task_id, p.lease_minutes
+        FROM assignments a
+        JOIN tasks t ON t.id = a.task_id
+        JOIN projects p ON p.id = t.project_id
+        WHERE a.id = $1 AND a.user_id = $2
+        FOR UPDATE OF a
+        "#,
+        assignment,
+        user
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if held.state != "leased" {
+        return Ok(Lease::Finished);
+    }
+    if !held.live && !room_for_late(&mut tx, held.task_id, user).await? {
+        return Ok(Lease::Lost);
+    }
+    sqlx::query!(
+        "UPDATE assignments SET lease_until = now() + make_interval(mins => $2) WHERE id = $1",
+        assignment,
+        held.lease_minutes
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(Lease::Live)
+}
+
+/// Locks the task and says whether somebody without a running lease can still have a place.
+pub(super) async fn room_for_late(tx: &mut Transaction<'_, Postgres>, task: Uuid, user: Uuid) -> sqlx::Result<bool> {
+    let task_row = sqlx::query!("SELECT overlap, labels FROM tasks WHERE id = $1 FOR NO KEY UPDATE", task)
+        .fetch_one(&mut **tx)
+        .await?;
+    let live = live_leases(tx, task, user).await?;
+    Ok(assignment::has_room(task_row.overlap, task_row.labels, live))
+}
+
+/// Gives a task back with a reason; it goes to somebody else. Skipping again, or what was submitted, changes nothing.
+///
+/// # Errors
+/// `RowNotFound` where the assignment is not this person's.
+pub async fn skip(pool: &PgPool, user: Uuid, assignment: Uuid, reason: &str) -> sqlx::Result<()> {
+    let mut tx = pool.begin().await?;
+    let state = sqlx::query_scalar!(
+        "SELECT state FROM assignments WHERE id = $1 AND user_id = $2 FOR UPDATE",
+        assignment,
+        user
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if state == "leased" {
+        sqlx::query!(
+            "UPDATE assignments SET state = 'skipped', skip_reason = $2, finished_at = now() WHERE id = $1",
+            assignment,
+            reason
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}

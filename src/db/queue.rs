@@ -1,0 +1,264 @@
+//! What an annotator sees: projects with what waits in them, begun and finished work, one task, the guidelines.
+
+use laurel_records::Message;
+use sqlx::{PgPool, types::Json};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::domain::assignment::TaskKind;
+
+/// A project and what waits there for one person.
+#[derive(Debug, Clone)]
+pub struct ProjectQueue {
+    pub slug: String,
+    pub name: String,
+    pub description: String,
+    pub simulated: bool,
+    pub has_guidelines: bool,
+    /// Tasks that this person could be given now.
+    pub demonstrations: i64,
+    pub rankings: i64,
+    /// This person's labels in the project.
+    pub done: i64,
+}
+
+/// The projects that a person may work on, those with waiting tasks first.
+pub async fn projects(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<ProjectQueue>> {
+    sqlx::query_as!(
+        ProjectQueue,
+        r#"
+        SELECT
+            p.slug,
+            p.name,
+            p.description,
+            p.simulated,
+            EXISTS (SELECT 1 FROM guidelines g WHERE g.project_id = p.id) AS "has_guidelines!",
+            waiting.demonstrations AS "demonstrations!",
+            waiting.rankings AS "rankings!",
+            (
+                SELECT count(*)
+                FROM assignments a
+                JOIN tasks t ON t.id = a.task_id
+                WHERE a.user_id = $1 AND a.state = 'submitted' AND t.project_id = p.id
+            ) AS "done!"
+        FROM projects p
+        CROSS JOIN LATERAL (
+            SELECT
+                count(*) FILTER (WHERE t.kind = 'demonstration') AS demonstrations,
+                count(*) FILTER (WHERE t.kind = 'ranking') AS rankings
+            FROM tasks t
+            LEFT JOIN (
+                SELECT task_id, count(*) AS live
+                FROM assignments
+                WHERE state = 'leased' AND lease_until > now()
+                GROUP BY task_id
+            ) leases ON leases.task_id = t.id
+            WHERE t.project_id = p.id
+                AND t.withdrawn_at IS NULL
+                AND t.labels < t.overlap
+                AND t.labels + coalesce(leases.live, 0) < t.overlap
+                AND NOT EXISTS (SELECT 1 FROM assignments mine WHERE mine.task_id = t.id AND mine.user_id = $1)
+        ) waiting
+        WHERE p.archived_at IS NULL
+            AND (p.open_to_everyone OR EXISTS (
+                SELECT 1 FROM memberships m WHERE m.project_id = p.id AND m.user_id = $1))
+        ORDER BY waiting.demonstrations + waiting.rankings = 0, p.name, p.id
+        "#,
+        user
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// A piece of a person's own work, for a list.
+#[derive(Debug, Clone)]
+pub struct Work {
+    pub assignment: Uuid,
+    pub kind: String,
+    pub state: String,
+    pub project: String,
+    /// The beginning of the prompt's last message.
+    pub prompt: String,
+    /// When it was finished; where it is not, when it was begun.
+    pub at: OffsetDateTime,
+    /// Begun, and its lease still runs.
+    pub live: bool,
+    pub has_draft: bool,
+}
+
+/// Tasks that the person has begun and neither submitted nor skipped, oldest first; one whose lease ended is there while it
+/// has a draft.
+pub async fn begun(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<Work>> {
+    sqlx::query_as!(
+        Work,
+        r#"
+        SELECT
+            a.id AS assignment,
+            t.kind,
+            a.state,
+            p.name AS project,
+            left(pr.conversation -> -1 ->> 'content', 200) AS "prompt!",
+            a.created_at AS at,
+            a.lease_until > now() AS "live!",
+            d.assignment_id IS NOT NULL AS "has_draft!"
+        FROM assignments a
+        JOIN tasks t ON t.id = a.task_id
+        JOIN projects p ON p.id = t.project_id
+        JOIN prompts pr ON pr.id = t.prompt_id
+        LEFT JOIN drafts d ON d.assignment_id = a.id
+        WHERE a.user_id = $1
+            AND a.state = 'leased'
+            AND (a.lease_until > now() OR d.assignment_id IS NOT NULL)
+        ORDER BY a.created_at, a.id
+        LIMIT 20
+        "#,
+        user
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// What the person submitted or skipped last, newest first.
+pub async fn recent(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<Work>> {
+    sqlx::query_as!(
+        Work,
+        r#"
+        SELECT
+            a.id AS assignment,
+            t.kind,
+            a.state,
+            p.name AS project,
+            left(pr.conversation -> -1 ->> 'content', 200) AS "prompt!",
+            coalesce(a.finished_at, a.created_at) AS "at!",
+            false AS "live!",
+            false AS "has_draft!"
+        FROM assignments a
+        JOIN tasks t ON t.id = a.task_id
+        JOIN projects p ON p.id = t.project_id
+        JOIN prompts pr ON pr.id = t.prompt_id
+        WHERE a.user_id = $1 AND a.state <> 'leased'
+        ORDER BY a.finished_at DESC, a.id DESC
+        LIMIT 10
+        "#,
+        user
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// A task as its holder works on it.
+#[derive(Debug, Clone)]
+pub struct Task {
+    pub assignment: Uuid,
+    pub kind: TaskKind,
+    /// `leased`, `submitted` or `skipped`.
+    pub state: String,
+    pub project_slug: String,
+    pub project_name: String,
+    pub project_simulated: bool,
+    /// The newest guidelines, in Markdown.
+    pub guidelines: Option<String>,
+    pub lease_minutes: i32,
+    pub language: Option<String>,
+    pub conversation: Vec<Message>,
+    /// The answers in the order in which this person sees them; empty for demonstrations.
+    pub answers: Vec<Answer>,
+}
+
+/// A candidate answer without what must not be seen of it: the model.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Place in the task, which ranks are stored by; not the place on the page.
+    pub position: i32,
+    pub response: Uuid,
+    pub content: String,
+}
+
+/// The task of an assignment; `None` where it is not this person's.
+pub async fn task(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<Option<Task>> {
+    let row = sqlx::query!(
+        r#"
+        SELECT
+            t.kind,
+            a.state,
+            p.slug,
+            p.name,
+            p.simulated,
+            p.lease_minutes,
+            pr.language,
+            pr.conversation AS "conversation: Json<Vec<Message>>",
+            (
+                SELECT g.body FROM guidelines g WHERE g.project_id = p.id ORDER BY g.version DESC LIMIT 1
+            ) AS guidelines
+        FROM assignments a
+        JOIN tasks t ON t.id = a.task_id
+        JOIN projects p ON p.id = t.project_id
+        JOIN prompts pr ON pr.id = t.prompt_id
+        WHERE a.id = $1 AND a.user_id = $2
+        "#,
+        assignment,
+        user
+    )
+    .fetch_optional(pool)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let answers = sqlx::query_as!(
+        Answer,
+        r#"
+        SELECT answer.position, answer.response_id AS response, r.content
+        FROM assignments a
+        JOIN task_responses answer ON answer.task_id = a.task_id
+        JOIN responses r ON r.id = answer.response_id
+        WHERE a.id = $1
+        ORDER BY array_position(a.shown_order, answer.position), answer.position
+        "#,
+        assignment
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(Some(Task {
+        assignment,
+        kind: row.kind.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+        state: row.state,
+        project_slug: row.slug,
+        project_name: row.name,
+        project_simulated: row.simulated,
+        guidelines: row.guidelines,
+        lease_minutes: row.lease_minutes,
+        language: row.language,
+        conversation: row.conversation.0,
+        answers,
+    }))
+}
+
+/// A project's newest guidelines.
+#[derive(Debug, Clone)]
+pub struct Guidelines {
+    pub project: String,
+    pub version: Option<i32>,
+    pub body: Option<String>,
+    pub written_at: Option<OffsetDateTime>,
+}
+
+/// The newest guidelines of a project that the person may work on, or of any for someone who `sees_all`; `None` where there is
+/// no such project for them.
+pub async fn guidelines(pool: &PgPool, user: Uuid, sees_all: bool, slug: &str) -> sqlx::Result<Option<Guidelines>> {
+    sqlx::query_as!(
+        Guidelines,
+        r#"
+        SELECT p.name AS project, g.version AS "version?", g.body AS "body?", g.created_at AS "written_at?"
+        FROM projects p
+        LEFT JOIN guidelines g ON g.project_id = p.id
+        WHERE p.slug = $2
+            AND ($3 OR p.open_to_everyone OR EXISTS (
+                SELECT 1 FROM memberships m WHERE m.project_id = p.id AND m.user_id = $1))
+        ORDER BY g.version DESC NULLS LAST
+        LIMIT 1
+        "#,
+        user,
+        slug,
+        sees_all
+    )
+    .fetch_optional(pool)
+    .await
+}
