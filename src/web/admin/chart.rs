@@ -2,9 +2,9 @@
 
 use crate::db::overview::DayCount;
 
-/// Width and height of the drawing, and the space for a bar.
-pub const WIDTH: i64 = 600;
-pub const HEIGHT: i64 = 120;
+/// Width and height of the space for bars; the template's axes are drawn around it.
+const WIDTH: i64 = 1000;
+const HEIGHT: i64 = 120;
 
 /// The bar of a day: demonstrations below, rankings on top of them.
 #[derive(Debug, Clone, PartialEq)]
