@@ -24,6 +24,9 @@ pub struct Network {
     /// Address that people use, where it differs: https://laurel.example.org. With https, cookies are sent over https only
     #[arg(long, env = "LAUREL_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
+    /// A reverse proxy stands before the server: take people's addresses from X-Forwarded-For
+    #[arg(long, env = "LAUREL_BEHIND_PROXY")]
+    pub behind_proxy: bool,
 }
 
 /// Settings of the server.
@@ -36,6 +39,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Whether cookies are `Secure`: people reach the server by https.
     pub secure_cookies: bool,
+    /// Whether people's addresses come from a reverse proxy, in `X-Forwarded-For`.
+    pub behind_proxy: bool,
 }
 
 impl Config {
@@ -49,6 +54,27 @@ impl Config {
             listen: network.listen,
             public_url,
             secure_cookies,
+            behind_proxy: network.behind_proxy,
+        }
+    }
+
+    /// Settings of a process that does not serve: a command.
+    pub fn for_command(storage: Storage) -> Self {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        Config::new(storage, Network { listen, public_url: None, behind_proxy: false })
+    }
+
+    /// The defaults, with a private Postgres in this directory.
+    pub fn in_directory(data_dir: impl Into<PathBuf>) -> Self {
+        Config::for_command(Storage { data_dir: data_dir.into(), database_url: None })
+    }
+
+    /// Address of a path on this server for people to open.
+    pub fn link(&self, path: &str) -> String {
+        match &self.public_url {
+            Some(url) => format!("{url}{path}"),
+            None if self.listen.ip().is_unspecified() => format!("http://localhost:{}{path}", self.listen.port()),
+            None => format!("http://{}{path}", self.listen),
         }
     }
 

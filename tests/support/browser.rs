@@ -1,0 +1,104 @@
+//! A real Chromium, driven through its driver; both end with the test.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use fantoccini::{ClientBuilder, Locator};
+use serde_json::json;
+
+/// A browser window. Dereferences to fantoccini's client.
+pub struct Browser {
+    pub client: fantoccini::Client,
+    driver: Child,
+    _profile: tempfile::TempDir,
+}
+
+impl Browser {
+    /// Opens a window of 1280 × 900.
+    pub async fn open() -> Browser {
+        Self::open_sized(1280, 900).await
+    }
+
+    /// Opens a window of a size in CSS pixels.
+    pub async fn open_sized(width: u32, height: u32) -> Browser {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver: install chromium-driver");
+        let output = BufReader::new(driver.stdout.take().expect("a pipe"));
+        let port = output
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok())
+            .expect("chromedriver names its port");
+        let profile = tempfile::tempdir().expect("a directory");
+        let arguments = [
+            "--headless=new".to_owned(),
+            "--no-sandbox".to_owned(),
+            "--disable-gpu".to_owned(),
+            "--disable-quic".to_owned(),
+            "--disable-dev-shm-usage".to_owned(),
+            "--no-first-run".to_owned(),
+            "--disable-background-networking".to_owned(),
+            "--disable-component-update".to_owned(),
+            "--disable-sync".to_owned(),
+            "--lang=en-US".to_owned(),
+            format!("--window-size={width},{height}"),
+            format!("--user-data-dir={}", profile.path().display()),
+        ];
+        let mut capabilities = serde_json::Map::new();
+        capabilities.insert("goog:chromeOptions".to_owned(), json!({ "args": arguments }));
+        let client = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .expect("a browser");
+        Browser { client, driver, _profile: profile }
+    }
+
+    /// Logs in through the page and waits for what comes after it.
+    pub async fn log_in(&self, address: &str, email: &str, password: &str) {
+        self.client.goto(&format!("{address}/login")).await.expect("the log-in page");
+        self.fill("input[name=email]", email).await;
+        self.fill("input[name=password]", password).await;
+        let button = self.client.find(Locator::Css("main button[type=submit]")).await.expect("a button");
+        button.click().await.expect("pressed");
+        self.client.wait().for_element(Locator::Css(".account-menu")).await.expect("logged in");
+    }
+
+    /// Types into a field.
+    pub async fn fill(&self, selector: &str, text: &str) {
+        let field = self.client.wait().for_element(Locator::Css(selector)).await.expect(selector);
+        field.send_keys(text).await.expect("typed");
+    }
+
+    /// Presses keys as a person does, wherever the focus is.
+    pub async fn press(&self, keys: &str) {
+        let place = self.client.active_element().await.expect("a place that has the focus");
+        place.send_keys(keys).await.expect("pressed");
+    }
+
+    /// Ends the window politely.
+    pub async fn close(self) {
+        let _ = self.client.clone().close().await;
+    }
+}
+
+impl std::ops::Deref for Browser {
+    type Target = fantoccini::Client;
+
+    fn deref(&self) -> &Self::Target {
+        &self.client
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}

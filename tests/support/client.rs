@@ -1,0 +1,116 @@
+//! A person's browser without the browser: cookies, forms with their CSRF token, redirects as they come.
+
+use std::sync::{Arc, Mutex};
+
+use reqwest::{Method, StatusCode, redirect::Policy};
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: StatusCode,
+    /// Where a redirect leads.
+    pub location: Option<String>,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Reply {
+    #[track_caller]
+    pub fn assert(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self
+    }
+
+    /// The place that a redirect leads to.
+    #[track_caller]
+    pub fn leads_to(&self) -> &str {
+        assert!(self.status.is_redirection(), "no redirect: {} {}", self.status, self.text);
+        self.location.as_deref().expect("a place to go")
+    }
+
+    #[track_caller]
+    pub fn assert_contains(&self, wanted: &str) {
+        assert!(self.text.contains(wanted), "“{wanted}” is not in:\n{}", self.text);
+    }
+}
+
+/// One browser's cookies.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    address: String,
+    csrf: Arc<Mutex<Option<String>>>,
+}
+
+impl Client {
+    pub fn new(address: &str) -> Self {
+        let http = reqwest::Client::builder().cookie_store(true).redirect(Policy::none()).build().expect("a client");
+        Client { http, address: address.to_owned(), csrf: Arc::default() }
+    }
+
+    /// A request of one's own making, with this browser's cookies.
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.address))
+    }
+
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Reply {
+        let answer = request.send().await.expect("the server answers");
+        let status = answer.status();
+        let headers = answer.headers().clone();
+        let location = headers.get("location").and_then(|place| place.to_str().ok()).map(str::to_owned);
+        let text = answer.text().await.expect("text");
+        if let Some(token) = csrf_in(&text) {
+            *self.csrf.lock().expect("no panic elsewhere") = Some(token);
+        }
+        Reply { status, location, headers, text }
+    }
+
+    /// Opens a page.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    /// The token of the last page seen; opens the log-in page if none was.
+    pub async fn csrf(&self) -> String {
+        let known = self.csrf.lock().expect("no panic elsewhere").clone();
+        if let Some(token) = known {
+            return token;
+        }
+        self.get("/login").await;
+        self.csrf.lock().expect("no panic elsewhere").clone().expect("a page with a token")
+    }
+
+    /// Sends a form, with the token.
+    pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let token = self.csrf().await;
+        let mut fields = fields.to_vec();
+        fields.push(("csrf", &token));
+        self.send(self.request(Method::POST, path).form(&fields)).await
+    }
+
+    /// Sends a form without the token.
+    pub async fn post_bare(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
+        self.send(self.request(Method::POST, path).form(&fields)).await
+    }
+
+    /// Sends JSON, with the token in its header.
+    pub async fn json(&self, method: Method, path: &str, body: &serde_json::Value) -> Reply {
+        let token = self.csrf().await;
+        self.send(self.request(method, path).header("x-csrf-token", token).json(body)).await
+    }
+
+    /// Logs in through the page; fails the test if that fails.
+    pub async fn log_in(&self, email: &str, password: &str) {
+        self.get("/login").await.assert(200);
+        let reply = self.post("/login", &[("email", email), ("password", password)]).await;
+        assert!(reply.status.is_redirection(), "{email} could not log in: {} {}", reply.status, reply.text);
+        // The session has a token of its own.
+        self.get("/account").await.assert(200);
+    }
+}
+
+/// The token in a page's head.
+fn csrf_in(page: &str) -> Option<String> {
+    let rest = page.split_once("<meta name=\"csrf\" content=\"")?.1;
+    Some(rest.split_once('"')?.0.to_owned())
+}

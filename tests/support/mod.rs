@@ -1,0 +1,82 @@
+//! What the server's tests share: one Postgres a test process, one database a test, the real router over real HTTP, people
+//! with cookies, and a real browser.
+#![allow(dead_code, unused_imports, reason = "each test binary uses its part")]
+
+pub mod browser;
+pub mod client;
+pub mod cluster;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use laurel::{
+    config::Config,
+    db::users::{self, NewUser},
+    domain::role::Role,
+    web::{self, AppState},
+};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+pub use browser::Browser;
+pub use client::{Client, Reply};
+
+/// Password of every person that [`Server::user`] makes.
+pub const PASSWORD: &str = "a password for tests";
+
+/// A server on a free port with a database of its own.
+pub struct Server {
+    pub state: AppState,
+    /// `http://127.0.0.1:41234`
+    pub address: String,
+    _data_dir: tempfile::TempDir,
+}
+
+/// Starts a server with an empty database.
+pub async fn server() -> Server {
+    let pool = cluster::database().await;
+    let data_dir = tempfile::tempdir().expect("a directory");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let listen = listener.local_addr().expect("an address");
+    let config = Config { listen, ..Config::in_directory(data_dir.path()) };
+    let state = AppState { pool, config: Arc::new(config) };
+    let app = web::router(state.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    Server { state, address: format!("http://{listen}"), _data_dir: data_dir }
+}
+
+impl Server {
+    pub fn pool(&self) -> &PgPool {
+        &self.state.pool
+    }
+
+    /// A stranger's browser.
+    pub fn client(&self) -> Client {
+        Client::new(&self.address)
+    }
+
+    /// Makes an account; the email address is made from the name.
+    pub async fn account(&self, name: &str, role: Role) -> Uuid {
+        let user =
+            NewUser { email: email_of(name), name: name.to_owned(), role, language: "en".to_owned(), simulated: false };
+        users::create(self.pool(), &user, PASSWORD).await.expect("an account")
+    }
+
+    /// Makes an account and logs it in through the log-in page.
+    pub async fn user(&self, name: &str, role: Role) -> Client {
+        self.account(name, role).await;
+        let client = self.client();
+        client.log_in(&email_of(name), PASSWORD).await;
+        client
+    }
+
+    /// An API token.
+    pub async fn token(&self, role: laurel::db::tokens::TokenRole) -> String {
+        let actor = laurel::db::audit::Actor::program("test");
+        laurel::db::tokens::create(self.pool(), &actor, "test", role).await.expect("a token")
+    }
+}
+
+/// `ada@example.org` for “Ada”.
+pub fn email_of(name: &str) -> String {
+    format!("{}@example.org", name.to_lowercase().replace(' ', "."))
+}
