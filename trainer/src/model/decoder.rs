@@ -16,6 +16,10 @@ use super::{
     weights::{NamedTensor, RandomWeights, WeightSource},
 };
 
+/// Up to this many rows, multiplying the embedding by them is faster than the other way round (twice as fast at 8 rows
+/// and a vocabulary of 49,152): the smaller matrix is the one that the product repacks.
+const FEW_ROWS: usize = 64;
+
 /// A decoder-only transformer of any supported architecture.
 #[derive(Module, Debug)]
 pub struct Decoder {
@@ -123,11 +127,14 @@ impl Decoder {
             return output.forward(hidden);
         }
         let [batch, sequence, size] = hidden.dims();
-        hidden.reshape([batch * sequence, size]).matmul(self.token_embedding.val().transpose()).reshape([
-            batch,
-            sequence,
-            self.config.vocabulary_size,
-        ])
+        let (rows, vocabulary) = (batch * sequence, self.config.vocabulary_size);
+        let (hidden, embedding) = (hidden.reshape([rows, size]), self.token_embedding.val());
+        let logits = if (2..=FEW_ROWS).contains(&rows) {
+            embedding.matmul(hidden.transpose()).transpose()
+        } else {
+            hidden.matmul(embedding.transpose())
+        };
+        logits.reshape([batch, sequence, vocabulary])
     }
 
     /// The configuration that the decoder was made from.

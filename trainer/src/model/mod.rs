@@ -13,7 +13,10 @@ pub mod hf;
 mod layout;
 mod linear;
 pub mod lora;
+mod presets;
 mod rope;
+#[cfg(test)]
+mod tests;
 mod weights;
 
 pub use blocks::{Attention, Block, FeedForward, Norm};
@@ -25,5 +28,6 @@ pub use heads::{RewardModel, ScalarHead};
 pub use hf::ModelDirectory;
 pub use layout::Layout;
 pub use linear::Linear;
+pub use presets::PRESETS;
 pub use rope::{Rope, RopeScaling};
 pub use weights::NamedTensor;

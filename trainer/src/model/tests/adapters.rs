@@ -1,0 +1,99 @@
+//! Adapters: a new one changes nothing, a merged one changes what it changed beside the weight, only they learn.
+
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::Distribution,
+};
+
+use super::*;
+use crate::model::lora::LoraSettings;
+
+fn settings(targets: &[&str]) -> LoraSettings {
+    let targets = targets.iter().map(|target| target.to_string()).collect();
+    LoraSettings { rank: 4, alpha: 8.0, targets, dropout: 0.0 }
+}
+
+/// As after training: B is not zero any more.
+fn trained(mut decoder: Decoder, device: &Device) -> Decoder {
+    decoder.for_each_linear(&mut |_, linear| {
+        if let Some(adapter) = &mut linear.adapter {
+            let shape = adapter.b.dims();
+            adapter.b = Param::from_tensor(Tensor::random(shape, Distribution::Normal(0.0, 0.3), device));
+        }
+    });
+    decoder
+}
+
+#[test]
+fn a_new_adapter_changes_nothing_and_a_merged_one_is_the_same_model() {
+    let device = Device::flex();
+    for decoder in decoders(&device) {
+        let rows = [row(9, 1), row(9, 2)];
+        let layout = Layout::causal(2, 9, &device);
+        let of = |decoder: &Decoder| values(logits(decoder, &rows, &layout, &device));
+        let plain = of(&decoder);
+        let targets = if decoder.config().architecture == Architecture::Gpt2 {
+            vec!["q_proj", "o_proj", "up_proj", "down_proj"]
+        } else {
+            vec!["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+        };
+        let adapted = decoder.with_lora(&settings(&targets), 3).unwrap();
+        assert!(adapted.has_adapters());
+        assert_eq!(of(&adapted), plain);
+
+        let adapted = trained(adapted, &device);
+        let changed = of(&adapted);
+        let change = changed.iter().zip(&plain).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(change > 0.01, "the adapters do something ({change})");
+        let merged = adapted.merged();
+        assert!(!merged.has_adapters());
+        assert_close(&of(&merged), &changed);
+    }
+}
+
+#[test]
+fn the_optimiser_sees_the_adapters_and_nothing_else() {
+    struct Learned(Vec<Vec<usize>>);
+    impl ModuleVisitor for Learned {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if param.is_require_grad() {
+                self.0.push(param.dims().to_vec());
+            }
+        }
+    }
+    let device = Device::flex().autodiff();
+    let decoder = decoder("llama-tiny", &device).with_lora(&settings(&["q_proj", "v_proj"]), 0).unwrap();
+    let mut learned = Learned(vec![]);
+    decoder.visit(&mut learned);
+    // Two layers; q is 64 → 64 and v 64 → 32.
+    let layer = [vec![64, 4], vec![4, 64], vec![64, 4], vec![4, 32]];
+    assert_eq!(learned.0, [layer.clone(), layer].concat());
+
+    let loss = logits(&decoder, &[row(5, 1)], &Layout::causal(1, 5, &device), &device).square().mean();
+    let gradients = loss.backward();
+    let query = &decoder.blocks[0].attention.q_proj;
+    let of_b = query.adapter.as_ref().unwrap().b.grad(&gradients).expect("B is learned");
+    assert!(values(of_b.abs().sum()) > vec![0.0]);
+    assert!(query.weight.grad(&gradients).is_none(), "the base is frozen");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_adapters() {
+    let device = Device::flex();
+    let of = |seed| {
+        let decoder = decoder("llama-tiny", &device).with_lora(&settings(&["q_proj"]), seed).unwrap();
+        values(decoder.blocks[1].attention.q_proj.adapter.as_ref().unwrap().a.val())
+    };
+    assert_eq!(of(5), of(5));
+    assert_ne!(of(5), of(6));
+}
+
+#[test]
+fn wrong_settings_are_refused_by_name() {
+    let device = Device::flex();
+    let refuse =
+        |settings: LoraSettings| decoder("llama-tiny", &device).with_lora(&settings, 0).unwrap_err().to_string();
+    assert!(refuse(settings(&["query"])).contains("\"query\""));
+    assert!(refuse(LoraSettings { rank: 0, ..LoraSettings::default() }).contains("rank"));
+    assert!(refuse(LoraSettings { dropout: 1.0, ..LoraSettings::default() }).contains("dropout"));
+}

@@ -1,0 +1,202 @@
+//! Directories: what is written is read back the same, what does not fit is refused with names and shapes.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::{
+    ModelDirectory, RewardModel,
+    hf::{Companions, Lineage, ModelKind, write_decoder, write_reward_model},
+};
+
+fn save(decoder: &Decoder, path: &Path) -> ModelDirectory {
+    let companions = Companions::none()
+        .with("tokenizer_config.json", r#"{"chat_template": "{{ messages }}"}"#)
+        .with("generation_config.json", r#"{"eos_token_id": [2, 5]}"#);
+    write_decoder(path, decoder, &companions, &Lineage::of("sft")).unwrap();
+    ModelDirectory::open(path).unwrap()
+}
+
+#[test]
+fn a_written_model_is_read_back_the_same() {
+    let device = Device::flex();
+    let scratch = tempfile::tempdir().unwrap();
+    for (i, decoder) in decoders(&device).into_iter().enumerate() {
+        let written = save(&decoder, &scratch.path().join(i.to_string()));
+        let read = written.load_decoder(&device).unwrap();
+        let of = |decoder: &Decoder| values(logits(decoder, &[row(9, 1)], &Layout::causal(1, 9, &device), &device));
+        assert_eq!(of(&read), of(&decoder));
+        assert_eq!(read.config().rope, decoder.config().rope);
+        assert_eq!(written.kind(), ModelKind::LanguageModel);
+        assert_eq!(written.stop_token_ids().unwrap(), [2, 5]);
+        assert_eq!(written.chat_template().unwrap().as_deref(), Some("{{ messages }}"));
+        assert_eq!(written.lineage().unwrap().unwrap().stage, "sft");
+        let copied = written.companions().unwrap();
+        assert_eq!(copied.get("generation_config.json").unwrap(), br#"{"eos_token_id": [2, 5]}"#);
+    }
+}
+
+#[test]
+fn a_reward_model_is_read_back_the_same_and_told_from_a_language_model() {
+    let device = Device::flex();
+    let scratch = tempfile::tempdir().unwrap();
+    for (i, decoder) in decoders(&device).into_iter().enumerate() {
+        let model = RewardModel::from_policy(&decoder, 1);
+        let path = scratch.path().join(i.to_string());
+        write_reward_model(&path, &model, &Companions::none(), &Lineage::of("reward")).unwrap();
+        let written = ModelDirectory::open(&path).unwrap();
+        assert_eq!(written.kind(), ModelKind::RewardModel);
+        let read = written.load_reward_model(&device).unwrap();
+
+        let tokens = ids(&[row(7, 1), row(7, 2)], &device);
+        let layout = Layout::causal(2, 7, &device);
+        let last = Tensor::from_data(TensorData::new(vec![6, 3], [2]), &device);
+        let rewards = values(read.rewards(tokens.clone(), &layout, last));
+        let every = values(model.values(tokens, &layout));
+        assert_eq!(rewards, [every[6], every[7 + 3]]);
+        assert!(written.load_decoder(&device).unwrap_err().to_string().contains("is a reward model"));
+        let language = save(&decoder, &scratch.path().join(format!("language-{i}")));
+        assert!(language.load_reward_model(&device).unwrap_err().to_string().contains("is a language model"));
+    }
+}
+
+#[test]
+fn a_value_model_from_a_policy_starts_at_zero() {
+    let device = Device::flex();
+    let model = RewardModel::value_from_policy(&decoder("llama-tiny", &device));
+    let found = values(model.values(ids(&[row(5, 1)], &device), &Layout::causal(1, 5, &device)));
+    assert_eq!(found, [0.0; 5]);
+}
+
+#[test]
+fn a_checkpoint_that_does_not_fit_is_refused_with_the_tensor_and_both_shapes() {
+    let device = Device::flex();
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("model");
+    save(&decoder("qwen2-tiny", &device), &path);
+    let load = || ModelDirectory::open(&path).unwrap().load_decoder(&device).unwrap_err().to_string();
+    let original = config(&path);
+
+    change(&path, &original, "intermediate_size", json!(180));
+    let error = load();
+    assert!(error.contains("model.layers.0.mlp.gate_proj.weight"), "{error}");
+    assert!(error.contains("[176, 64]") && error.contains("[180, 64]"), "{error}");
+
+    change(&path, &original, "num_hidden_layers", json!(3));
+    assert!(load().contains("no tensor model.layers.2.input_layernorm.weight"));
+
+    change(&path, &original, "num_hidden_layers", json!(1));
+    assert!(load().contains("model.layers.1."));
+}
+
+#[test]
+fn settings_that_would_be_computed_wrongly_are_refused() {
+    let device = Device::flex();
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("model");
+    save(&decoder("llama-tiny", &device), &path);
+    let original = config(&path);
+    let refuse = |name: &str, value: Value| {
+        change(&path, &original, name, value);
+        ModelDirectory::open(&path).unwrap_err().to_string()
+    };
+    assert!(refuse("model_type", json!("mamba")).contains("not supported"));
+    assert!(refuse("rope_parameters", json!({"rope_type": "yarn", "factor": 2.0})).contains("yarn"));
+    assert!(refuse("hidden_act", json!("xielu")).contains("xielu"));
+    assert!(refuse("num_key_value_heads", json!(3)).contains("3 key-value heads"));
+    assert!(refuse("hidden_size", json!("large")).contains("hidden_size"));
+}
+
+#[test]
+fn weights_in_half_precision_and_in_shards_are_read() {
+    let device = Device::flex();
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("model");
+    let decoder = decoder("llama-tiny", &device);
+    save(&decoder, &path);
+    let expected = values(logits(&decoder, &[row(9, 1)], &Layout::causal(1, 9, &device), &device));
+
+    let mut map = serde_json::Map::new();
+    for (number, kind) in [safetensors::Dtype::BF16, safetensors::Dtype::F16].into_iter().enumerate() {
+        let name = format!("model-0000{}-of-00002.safetensors", number + 1);
+        let tensors = decoder.named_tensors();
+        let half: Vec<_> = tensors.into_iter().enumerate().filter(|(i, _)| i % 2 == number).collect();
+        let stored: Vec<(String, Vec<usize>, Vec<u8>)> = half
+            .iter()
+            .map(|(_, tensor)| {
+                use safetensors::View;
+                let bytes = tensor.values().into_iter().flat_map(|value| match kind {
+                    safetensors::Dtype::BF16 => half::bf16::from_f32(value).to_le_bytes(),
+                    _ => half::f16::from_f32(value).to_le_bytes(),
+                });
+                (tensor.name.clone(), tensor.shape().to_vec(), bytes.collect())
+            })
+            .collect();
+        for (tensor, _, _) in &stored {
+            map.insert(tensor.clone(), json!(name));
+        }
+        let views = stored.iter().map(|(tensor, shape, bytes)| {
+            (tensor.as_str(), safetensors::tensor::TensorView::new(kind, shape.clone(), bytes).unwrap())
+        });
+        safetensors::serialize_to_file(views, None, &path.join(name)).unwrap();
+    }
+    fs::remove_file(path.join("model.safetensors")).unwrap();
+    let index = json!({"metadata": {}, "weight_map": map});
+    fs::write(path.join("model.safetensors.index.json"), index.to_string()).unwrap();
+
+    let read = ModelDirectory::open(&path).unwrap().load_decoder(&device).unwrap();
+    let found = values(logits(&read, &[row(9, 1)], &Layout::causal(1, 9, &device), &device));
+    let difference = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(difference > 0.0 && difference < 0.05, "{difference}");
+}
+
+#[test]
+fn a_model_is_never_overwritten_and_nothing_partial_is_left() {
+    let device = Device::flex();
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("model");
+    let written = save(&decoder("llama-tiny", &device), &path);
+    let digest = written.digest().unwrap();
+    let again = write_decoder(&path, &decoder("gpt2-tiny", &device), &Companions::none(), &Lineage::of("sft"));
+    assert!(again.unwrap_err().to_string().contains("already exists"));
+    assert_eq!(ModelDirectory::open(&path).unwrap().digest().unwrap(), digest);
+    let names: Vec<_> = fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["model"]);
+}
+
+#[test]
+fn the_digest_is_of_what_the_model_does_and_not_of_its_lineage() {
+    let device = Device::flex();
+    let scratch = tempfile::tempdir().unwrap();
+    let first = save(&decoder("llama-tiny", &device), &scratch.path().join("first"));
+    let second = save(&decoder("llama-tiny", &device), &scratch.path().join("second"));
+    assert_ne!(
+        fs::read(first.path().join("laurel.json")).unwrap(),
+        fs::read(second.path().join("laurel.json")).unwrap()
+    );
+    assert_eq!(first.digest().unwrap(), second.digest().unwrap());
+    fs::write(second.path().join("tokenizer.json"), "{}").unwrap();
+    assert_ne!(first.digest().unwrap(), second.digest().unwrap());
+}
+
+#[test]
+fn the_number_of_weights_is_known_before_they_are_made() {
+    use burn::module::Module;
+    let device = Device::flex();
+    for decoder in decoders(&device) {
+        assert_eq!(decoder.config().parameters(), decoder.num_params());
+    }
+    assert_eq!(DecoderConfig::preset("llama-135m").unwrap().parameters(), 134_515_008);
+    assert_eq!(DecoderConfig::preset("gpt2-124m").unwrap().parameters(), 124_439_808);
+}
+
+fn config(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path.join("config.json")).unwrap()).unwrap()
+}
+
+fn change(path: &Path, original: &Value, name: &str, value: Value) {
+    let mut changed = original.clone();
+    changed[name] = value;
+    fs::write(path.join("config.json"), changed.to_string()).unwrap();
+}
