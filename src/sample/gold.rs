@@ -1,6 +1,6 @@
 //! The gold reward of the sample task: a documented rule that stands in for a person, in tests and in the demo only.
 //!
-//! `reward = 2·warmth + brevity + form + topic − repetition`
+//! `reward = 2·warmth + brevity + form + 2·topic − repetition`
 //!
 //! | term | range | what it is |
 //! |---|---|---|
@@ -56,7 +56,14 @@ pub fn judge(prompt: &[Message], answer: &str) -> Judgement {
     let form = form(answer);
     let topic = if topics(asked).is_disjoint(&topics(answer)) { 0.0 } else { 1.0 };
     let repetition = repetition(answer);
-    Judgement { warmth, brevity, form, topic, repetition, reward: 2.0 * warmth + brevity + form + topic - repetition }
+    Judgement {
+        warmth,
+        brevity,
+        form,
+        topic,
+        repetition,
+        reward: 2.0 * warmth + brevity + form + 2.0 * topic - repetition,
+    }
 }
 
 fn is_chinese(text: &str) -> bool {

@@ -16,7 +16,7 @@ pub const TIE: f64 = 0.05;
 #[derive(Debug, Clone)]
 pub struct Judge {
     pub name: String,
-    /// Standard deviation of the error, in units of the gold reward (whose range is about −4 to 5).
+    /// Standard deviation of the error, in units of the gold reward (whose range is about −4 to 6).
     pub noise: f64,
     pub seed: u64,
 }

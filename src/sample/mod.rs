@@ -2,7 +2,10 @@
 //!
 //! The trainer never sees this room. Labels made here belong to users that are marked as simulated.
 
+pub mod accounts;
 mod chinese;
+mod files;
 pub mod gold;
 mod html;
 pub mod judge;
+pub mod seed;

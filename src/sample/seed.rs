@@ -1,0 +1,74 @@
+//! Seeding the demo: each step looks whether it was done, so that a second start, or one after a crash, does what is left.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::Map;
+use sqlx::PgPool;
+
+use super::{
+    accounts::{self, Account},
+    files,
+};
+use crate::{
+    db::{
+        audit::Actor,
+        guidelines,
+        projects::{self, Project, ProjectSettings},
+    },
+    jobs::base_model,
+};
+
+/// Short name of the sample project.
+pub const PROJECT: &str = "sample";
+/// Name of its pretrained model in the registry, and of the folder under `sample/`.
+const BASE_MODEL: &str = "tiny-model";
+
+/// What the demo has.
+pub struct Seeded {
+    pub accounts: Vec<Account>,
+    pub project: Project,
+}
+
+/// Makes what is missing of the sample project: people, guidelines, prompts, labels, the tiny model.
+pub async fn seed(pool: &PgPool, data_dir: &Path) -> anyhow::Result<Seeded> {
+    let accounts = accounts::in_directory(data_dir)?;
+    let admin = accounts::ensure(pool, &accounts).await?;
+    let actor = Actor { name: "demo".to_owned(), user: Some(admin) };
+    let project = project(pool, &actor).await?;
+    guidelines::save(pool, &actor, (project.id, PROJECT), &files::text("guidelines.md")?).await?;
+    base_model(pool, data_dir, &actor, &project).await?;
+    Ok(Seeded { accounts, project })
+}
+
+async fn project(pool: &PgPool, actor: &Actor) -> anyhow::Result<Project> {
+    match projects::by_slug(pool, PROJECT).await {
+        Ok(project) => return Ok(project),
+        Err(sqlx::Error::RowNotFound) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let settings = ProjectSettings {
+        name: "Short warm answers".to_owned(),
+        description: "The sample task: answers with a warm opening, one or two short sentences, a kind wish and a leaf. Most labels \
+                      here are made by programs that stand in for people."
+            .to_owned(),
+        validation_percent: 10,
+        test_percent: 10,
+        prompts_per_round: 40,
+        training: Map::new(),
+        ..ProjectSettings::default()
+    };
+    Ok(projects::create(pool, actor, PROJECT, &settings, true).await?)
+}
+
+async fn base_model(pool: &PgPool, data_dir: &Path, actor: &Actor, project: &Project) -> anyhow::Result<()> {
+    if !files::has_folder(BASE_MODEL) {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    files::unpack(BASE_MODEL, folder.path())?;
+    base_model::import(pool, data_dir, actor, project.id, BASE_MODEL, folder.path())
+        .await
+        .context("the tiny model could not be registered")?;
+    Ok(())
+}
