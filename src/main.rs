@@ -1,2 +1,7 @@
 //! The command line of `laurel`.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    laurel::cli::main()
+}

@@ -1,2 +1,95 @@
 //! The command line: one file a command.
+
 pub mod gold;
+pub mod project;
+pub mod serve;
+pub mod token;
+pub mod user;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    config::{Config, Network, Storage},
+    db::{self, Database},
+};
+
+/// Collects human preferences and turns them into better models
+#[derive(Debug, Parser)]
+#[command(name = "laurel", version, args_conflicts_with_subcommands = false)]
+struct Arguments {
+    #[command(flatten)]
+    storage: Storage,
+    #[command(flatten)]
+    network: Network,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the pages and the API; the default
+    Serve(Network),
+    /// Make accounts
+    #[command(subcommand)]
+    User(user::Command),
+    /// Make API tokens, for workers and scripts
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Make projects
+    #[command(subcommand)]
+    Project(project::Command),
+    Gold(gold::Gold),
+}
+
+/// Wrong input of the user's: exit code 2. Everything else that fails is exit code 1.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongInput(pub String);
+
+/// Runs the command line and gives the process's exit code: 0 done, 1 failed, 2 wrong usage or wrong input.
+pub fn main() -> ExitCode {
+    // clap ends the process itself, with 2, where the usage is wrong.
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("LAUREL_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,laurel=info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&anyhow::Error::from(error)),
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("laurel: {error:#}");
+    if error.downcast_ref::<WrongInput>().is_some() { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let storage = arguments.storage;
+    match arguments.command {
+        None => serve::run(Config::new(storage, arguments.network)).await,
+        Some(Command::Serve(network)) => serve::run(Config::new(storage, network)).await,
+        Some(Command::User(command)) => user::run(storage, command).await,
+        Some(Command::Token(command)) => token::run(storage, command).await,
+        Some(Command::Project(command)) => project::run(storage, command).await,
+        Some(Command::Gold(command)) => command.run(),
+    }
+}
+
+/// Opens the database for one command, does it, and closes the database whatever came of it.
+pub async fn with_database<T>(
+    storage: Storage,
+    command: impl AsyncFnOnce(&Database, &Config) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let config = Config::for_command(storage);
+    let database = db::open(&config).await?;
+    let result = command(&database, &config).await;
+    database.close().await?;
+    result
+}

@@ -1,0 +1,40 @@
+//! `laurel project`: projects by command.
+
+use super::{WrongInput, with_database};
+use crate::{
+    config::Storage,
+    db::{
+        audit::Actor,
+        projects::{self, CreateError, ProjectSettings},
+    },
+};
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Make a project with the default settings
+    Add(Add),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Add {
+    /// Its name in addresses and commands: lower-case letters, digits and hyphens
+    slug: String,
+    /// Its name for people
+    #[arg(long)]
+    name: String,
+}
+
+pub async fn run(storage: Storage, Command::Add(add): Command) -> anyhow::Result<()> {
+    with_database(storage, async |database, _| {
+        let settings = ProjectSettings { name: add.name.trim().to_owned(), ..ProjectSettings::default() };
+        let project = projects::create(&database.pool, &Actor::program("command line"), &add.slug, &settings, false)
+            .await
+            .map_err(|error| match error {
+                CreateError::Database(error) => anyhow::Error::from(error),
+                other => WrongInput(other.to_string()).into(),
+            })?;
+        println!("{}", project.slug);
+        Ok(())
+    })
+    .await
+}
