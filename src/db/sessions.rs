@@ -5,12 +5,16 @@ use uuid::Uuid;
 
 use crate::web::session::{SESSION_DAYS, new_secret, secret_hash};
 
-/// Attempts with one email before it has to wait.
-const FAILURES_PER_EMAIL: i64 = 5;
-/// Attempts from one address before it has to wait: more, since offices share one.
+/// Wrong passwords for one account from one address before it has to wait.
+const FAILURES_PER_PAIR: i64 = 5;
+/// Wrong passwords for one account from everywhere.
+const FAILURES_PER_EMAIL: i64 = 50;
+/// Wrong passwords from one address for every account: offices share one.
 const FAILURES_PER_ADDRESS: i64 = 50;
 /// Time that failures count, in minutes.
 const FAILURE_MINUTES: i32 = 15;
+/// Number of the lock under which attempts are counted; any that nobody else uses.
+const ATTEMPTS_LOCK: i64 = 0x6c61_7572_656c;
 
 /// Opens a session and gives the secret for the cookie.
 pub async fn open(executor: impl PgExecutor<'_>, user: Uuid) -> anyhow::Result<String> {
@@ -47,40 +51,54 @@ pub async fn count(pool: &PgPool, user: Uuid) -> Result<i64, sqlx::Error> {
         .await
 }
 
-/// Seconds that this email or address has to wait before the next attempt; none if it may try.
-pub async fn wait_seconds(pool: &PgPool, email: &str, address: &str) -> Result<Option<u64>, sqlx::Error> {
-    let row = sqlx::query!(
+/// Counts an attempt to log in before the password is looked at, so that many at once don't slip through together, and
+/// gives the seconds to wait where there were too many. An attempt that succeeds is forgotten by [`forget_attempts`].
+///
+/// Five wrong passwords from one address stop that address for this account only: a stranger can't lock a person out.
+pub async fn count_attempt(pool: &PgPool, email: &str, address: &str) -> Result<Option<u64>, sqlx::Error> {
+    let email: String = email.chars().take(254).collect();
+    let mut transaction = pool.begin().await?;
+    sqlx::query!("SELECT pg_advisory_xact_lock($1)", ATTEMPTS_LOCK).execute(&mut *transaction).await?;
+    let wait = sqlx::query_scalar!(
         r#"
         WITH recent AS (
             SELECT email, address, failed_at
             FROM login_failures
             WHERE failed_at > now() - make_interval(mins => $3) AND (email = $1 OR address = $2)
+        ),
+        counted AS (
+            SELECT count(*) AS attempts, min(failed_at) AS first, $4::bigint AS allowed
+            FROM recent
+            WHERE email = $1 AND address = $2
+            UNION ALL
+            SELECT count(*), min(failed_at), $5::bigint FROM recent WHERE email = $1
+            UNION ALL
+            SELECT count(*), min(failed_at), $6::bigint FROM recent WHERE address = $2
         )
-        SELECT
-            count(*) FILTER (WHERE email = $1) AS "by_email!",
-            count(*) FILTER (WHERE address = $2) AS "by_address!",
-            extract(epoch FROM min(failed_at) + make_interval(mins => $3) - now())::float8 AS wait
-        FROM recent
+        SELECT max(extract(epoch FROM first + make_interval(mins => $3) - now()))::float8 AS wait
+        FROM counted
+        WHERE attempts >= allowed
         "#,
         email,
         address,
-        FAILURE_MINUTES
+        FAILURE_MINUTES,
+        FAILURES_PER_PAIR,
+        FAILURES_PER_EMAIL,
+        FAILURES_PER_ADDRESS
     )
-    .fetch_one(pool)
+    .fetch_one(&mut *transaction)
     .await?;
-    let blocked = row.by_email >= FAILURES_PER_EMAIL || row.by_address >= FAILURES_PER_ADDRESS;
-    Ok(blocked.then(|| row.wait.unwrap_or_default().max(1.0).ceil() as u64))
+    if wait.is_none() {
+        sqlx::query!("INSERT INTO login_failures (email, address) VALUES ($1, $2)", email, address)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok(wait.map(|seconds| seconds.max(1.0).ceil() as u64))
 }
 
-/// Remembers a failed attempt.
-pub async fn note_failure(pool: &PgPool, email: &str, address: &str) -> Result<(), sqlx::Error> {
-    let email: String = email.chars().take(254).collect();
-    sqlx::query!("INSERT INTO login_failures (email, address) VALUES ($1, $2)", email, address).execute(pool).await?;
-    Ok(())
-}
-
-/// Forgets the failures of an email whose owner has logged in.
-pub async fn forget_failures(pool: &PgPool, email: &str) -> Result<(), sqlx::Error> {
-    sqlx::query!("DELETE FROM login_failures WHERE email = $1", email).execute(pool).await?;
+/// Forgets the attempts from an address whose visitor has given the right password.
+pub async fn forget_attempts(pool: &PgPool, email: &str, address: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!("DELETE FROM login_failures WHERE email = $1 AND address = $2", email, address).execute(pool).await?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use axum::{extract::State, response::Redirect};
 use axum_extra::extract::cookie::{Cookie, CookieJar};
 use serde::Deserialize;
 use time::Duration;
+use uuid::Uuid;
 
 use super::{
     AppState, PageError,
@@ -28,17 +29,25 @@ pub async fn post(
     CsrfForm(form): CsrfForm<Preferences>,
 ) -> Result<(CookieJar, Redirect), PageError> {
     if let Some(language) = form.language.as_deref().and_then(Language::from_tag) {
-        jar = jar.add(kept(cookie(&state, LANGUAGE_COOKIE, language.tag().to_owned())));
-        if let Some(user) = &visitor.user {
-            sqlx::query!("UPDATE users SET language = $2 WHERE id = $1", user.id, language.tag())
-                .execute(&state.pool)
-                .await?;
-        }
+        jar = remember_language(&state, jar, visitor.user.map(|user| user.id), language).await?;
     }
     if let Some(theme @ ("light" | "dark" | "system")) = form.theme.as_deref() {
         jar = jar.add(kept(cookie(&state, THEME_COOKIE, theme.to_owned())));
     }
     Ok((jar, Redirect::to(local_path(&form.next))))
+}
+
+/// Keeps the language in the browser and, for a person, with the account.
+pub async fn remember_language(
+    state: &AppState,
+    jar: CookieJar,
+    user: Option<Uuid>,
+    language: Language,
+) -> Result<CookieJar, sqlx::Error> {
+    if let Some(user) = user {
+        sqlx::query!("UPDATE users SET language = $2 WHERE id = $1", user, language.tag()).execute(&state.pool).await?;
+    }
+    Ok(jar.add(kept(cookie(state, LANGUAGE_COOKIE, language.tag().to_owned()))))
 }
 
 /// Lasts a year.

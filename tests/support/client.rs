@@ -2,7 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use reqwest::{Method, StatusCode, redirect::Policy};
+use reqwest::{
+    Method, StatusCode,
+    cookie::{CookieStore, Jar},
+    redirect::Policy,
+};
 
 /// What came back.
 #[derive(Debug, Clone)]
@@ -29,8 +33,9 @@ impl Reply {
     }
 
     #[track_caller]
-    pub fn assert_contains(&self, wanted: &str) {
+    pub fn assert_contains(&self, wanted: &str) -> &Self {
         assert!(self.text.contains(wanted), "“{wanted}” is not in:\n{}", self.text);
+        self
     }
 }
 
@@ -39,13 +44,23 @@ impl Reply {
 pub struct Client {
     http: reqwest::Client,
     address: String,
+    cookies: Arc<Jar>,
     csrf: Arc<Mutex<Option<String>>>,
 }
 
 impl Client {
     pub fn new(address: &str) -> Self {
-        let http = reqwest::Client::builder().cookie_store(true).redirect(Policy::none()).build().expect("a client");
-        Client { http, address: address.to_owned(), csrf: Arc::default() }
+        let cookies = Arc::new(Jar::default());
+        let http = reqwest::Client::builder().cookie_provider(cookies.clone()).redirect(Policy::none());
+        let http = http.build().expect("a client");
+        Client { http, address: address.to_owned(), cookies, csrf: Arc::default() }
+    }
+
+    /// The value of a cookie that this browser has.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        let all = self.cookies.cookies(&self.address.parse().expect("an address"))?;
+        let pairs = all.to_str().expect("plain cookies").split("; ").filter_map(|pair| pair.split_once('='));
+        pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
     }
 
     /// A request of one's own making, with this browser's cookies.

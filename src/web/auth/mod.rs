@@ -1,10 +1,42 @@
 //! Log in and out, invitations, the first admin, one's own account.
 
-use axum::Router;
+mod account;
+mod address;
+mod fields;
+mod invitation;
+mod login;
+mod logout;
 
-use super::AppState;
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use axum_extra::extract::cookie::{Cookie, CookieJar};
+use time::Duration;
+use uuid::Uuid;
+
+use super::{
+    AppState,
+    session::{SESSION_COOKIE, cookie},
+};
+use crate::db::sessions;
 
 /// The routes of this room.
 pub fn routes() -> Router<AppState> {
     Router::new()
+        .route("/login", get(login::get).post(login::post))
+        .route("/logout", post(logout::post))
+        .route("/invitations/{secret}", get(invitation::get).post(invitation::post))
+        .route("/account", get(account::get).post(account::post))
+        .route("/account/password", post(account::password))
+        .route("/account/sessions", post(account::end_other_sessions))
+}
+
+/// Opens a session for a person whose password was right and gives its cookie. The server ends the session by its idle
+/// time; the cookie lives longer than that.
+async fn begin_session(state: &AppState, jar: CookieJar, user: Uuid) -> anyhow::Result<CookieJar> {
+    let secret = sessions::open(&state.pool, user).await?;
+    let mut cookie: Cookie<'static> = cookie(state, SESSION_COOKIE, secret);
+    cookie.set_max_age(Duration::days(365));
+    Ok(jar.add(cookie))
 }
