@@ -1,8 +1,10 @@
 //! The command line: one file a command.
 
+pub mod demo;
 pub mod gold;
 pub mod project;
 pub mod serve;
+pub mod simulate;
 pub mod token;
 pub mod user;
 
@@ -31,6 +33,8 @@ struct Arguments {
 enum Command {
     /// Serve the pages and the API; the default
     Serve(Network),
+    /// Serve a sample project: people, prompts, answers and labels, so that every page has something to show
+    Demo(Network),
     /// Make accounts
     #[command(subcommand)]
     User(user::Command),
@@ -41,6 +45,7 @@ enum Command {
     #[command(subcommand)]
     Project(project::Command),
     Gold(gold::Gold),
+    Simulate(simulate::Simulate),
 }
 
 /// Wrong input of the user's: exit code 2. Everything else that fails is exit code 1.
@@ -75,10 +80,12 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         None => serve::run(Config::new(storage, arguments.network)).await,
         Some(Command::Serve(network)) => serve::run(Config::new(storage, network)).await,
+        Some(Command::Demo(network)) => demo::run(Config::new(storage, network)).await,
         Some(Command::User(command)) => user::run(storage, command).await,
         Some(Command::Token(command)) => token::run(storage, command).await,
         Some(Command::Project(command)) => project::run(storage, command).await,
         Some(Command::Gold(command)) => command.run(),
+        Some(Command::Simulate(command)) => command.run().await,
     }
 }
 

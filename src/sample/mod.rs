@@ -3,7 +3,9 @@
 //! The trainer never sees this room. Labels made here belong to users that are marked as simulated.
 
 pub mod accounts;
+pub mod annotators;
 mod chinese;
+pub mod first_labels;
 mod files;
 pub mod gold;
 mod html;
