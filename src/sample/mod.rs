@@ -5,8 +5,8 @@
 pub mod accounts;
 pub mod annotators;
 mod chinese;
-pub mod first_labels;
 mod files;
+pub mod first_labels;
 pub mod gold;
 mod html;
 pub mod judge;
