@@ -10,7 +10,7 @@ use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
-use super::model_files::{self, StoreError, directory_digest, hexadecimal};
+use super::model_files::{self, StoreError, hexadecimal, model_digest};
 use crate::db::{
     audit::Actor,
     models::{self, NewBase, RegisterBaseError, is_plain_file_name},
@@ -55,7 +55,7 @@ pub async fn import(
     }
     let base = NewBase {
         name: name.trim().to_owned(),
-        digest: directory_digest(&files),
+        digest: model_digest(&files),
         files,
         lineage: json!({ "stage": "base", "source": source.display().to_string() }),
     };

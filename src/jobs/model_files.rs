@@ -1,5 +1,5 @@
-//! Where the files of models lie: `<models_dir>/<id>/<name>`, see [`crate::config::Config::models_dir`]. A file appears whole, by rename, after its size and
-//! digest were checked.
+//! Where the files of models lie: `<models_dir>/<id>/<name>`, see [`crate::config::Config::models_dir`]. A file appears
+//! whole, by rename, after its size and digest were checked.
 
 use std::path::{Path, PathBuf};
 
@@ -95,16 +95,19 @@ pub async fn missing(models_dir: &Path, model: &ModelRecord) -> Result<Vec<Strin
     Ok(missing)
 }
 
-/// One digest over the files of a directory: SHA-256 over `sha256  name\n` in the order of the names, as `sha256sum`
-/// prints them. `laurel.json`, which names the parent's digest, is left out.
-pub fn directory_digest(files: &[ModelFile]) -> String {
-    let mut lines: Vec<String> = files
-        .iter()
-        .filter(|file| file.name != "laurel.json")
-        .map(|file| format!("{}  {}\n", file.sha256, file.name))
-        .collect();
-    lines.sort_by(|left, right| left[64..].cmp(&right[64..]));
-    hexadecimal(&Sha256::digest(lines.concat().as_bytes()))
+/// The digest of a model, as the trainer and a child's laurel.json name it: SHA-256 over `name`, `\n`, `digest of content`,
+/// `\n` of every file in order of its name. `laurel.json` is left out: writing metrics into it makes no other model. A
+/// GGUF file alone has the digest of its content.
+pub fn model_digest(files: &[ModelFile]) -> String {
+    if let [file] = files
+        && file.name.to_ascii_lowercase().ends_with(".gguf")
+    {
+        return file.sha256.clone();
+    }
+    let mut lines: Vec<_> = files.iter().filter(|file| file.name != "laurel.json").collect();
+    lines.sort_by(|left, right| left.name.cmp(&right.name));
+    let text: String = lines.iter().map(|file| format!("{}\n{}\n", file.name, file.sha256)).collect();
+    hexadecimal(&Sha256::digest(text.as_bytes()))
 }
 
 /// Bytes as small hexadecimal digits.

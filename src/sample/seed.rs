@@ -67,7 +67,7 @@ async fn base_model(pool: &PgPool, data_dir: &Path, actor: &Actor, project: &Pro
     }
     let folder = tempfile::tempdir()?;
     files::unpack(BASE_MODEL, folder.path())?;
-    base_model::import(pool, data_dir, actor, project.id, BASE_MODEL, folder.path())
+    base_model::import(pool, &data_dir.join("models"), actor, project.id, BASE_MODEL, folder.path())
         .await
         .context("the tiny model could not be registered")?;
     Ok(())

@@ -11,6 +11,9 @@ const board = new PlotBoard(part("plots"), {
   stage: (stage) => label("stage", stage),
 });
 
+// The newest line is the one that one looks for.
+part("log").scrollTop = part("log").scrollHeight;
+
 const events = new EventSource(host.dataset.events);
 events.addEventListener("metrics", (event) => board.add(JSON.parse(event.data)));
 events.addEventListener("state", (event) => showState(JSON.parse(event.data)));
