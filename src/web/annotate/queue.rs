@@ -1,0 +1,78 @@
+//! The queue: what waits by project, the button for the next task, what is begun and what was done.
+
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    response::{Html, Redirect},
+};
+use serde::Deserialize;
+
+use super::{task, view};
+use crate::{
+    db::{
+        assignments,
+        queue::{self, ProjectQueue, Work},
+    },
+    web::{AppState, Page, PageError, authorise::Annotator, csrf::CsrfForm},
+};
+
+#[derive(Template)]
+#[template(path = "annotate/queue.html")]
+struct QueuePage {
+    page: Page,
+    projects: Vec<ProjectQueue>,
+    begun: Vec<Work>,
+    recent: Vec<Work>,
+    waiting: i64,
+    after: Option<view::After>,
+    /// The next task was asked for and there was none.
+    empty: bool,
+}
+
+#[derive(Deserialize)]
+pub struct Arrival {
+    #[serde(default)]
+    after: Option<uuid::Uuid>,
+    #[serde(default)]
+    empty: Option<u8>,
+}
+
+pub async fn get(
+    Annotator(user): Annotator,
+    State(state): State<AppState>,
+    Query(arrival): Query<Arrival>,
+    page: Page,
+) -> Result<Html<String>, PageError> {
+    let projects = queue::projects(&state.pool, user.id).await?;
+    let queue = QueuePage {
+        waiting: projects.iter().map(|project| project.demonstrations + project.rankings).sum(),
+        projects,
+        begun: queue::begun(&state.pool, user.id).await?,
+        recent: queue::recent(&state.pool, user.id).await?,
+        after: task::after(&state.pool, user.id, arrival.after).await?,
+        empty: arrival.empty.is_some(),
+        page,
+    };
+    Ok(Html(queue.render()?))
+}
+
+#[derive(Deserialize)]
+pub struct Nothing {}
+
+/// `POST /queue/next`.
+pub async fn next(
+    Annotator(user): Annotator,
+    State(state): State<AppState>,
+    CsrfForm(Nothing {}): CsrfForm<Nothing>,
+) -> Result<Redirect, PageError> {
+    let address = match assignments::lease_next(&state.pool, user.id).await? {
+        Some(assignment) => format!("/tasks/{assignment}"),
+        None => "/queue?empty=1".to_owned(),
+    };
+    Ok(Redirect::to(&address))
+}
+
+/// Where logging in again leads after the button was pressed with an ended session.
+pub async fn back() -> Redirect {
+    Redirect::to("/queue")
+}

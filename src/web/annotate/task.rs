@@ -1,0 +1,150 @@
+//! `GET /tasks/{assignment}`: the page to write or rank, or what was submitted.
+
+use axum::{
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use serde::Deserialize;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::{
+    demonstration, done,
+    forms::{Fields, FormError},
+    ranking,
+    view::{self, After, SkipView, TaskFrame},
+};
+use crate::{
+    db::{
+        assignments::{self, Lease},
+        drafts, labels,
+        queue::{self, Task},
+    },
+    domain::{assignment::TaskKind, ranking::RankingError},
+    web::{AppState, Page, PageError, authorise::Annotator, markdown},
+};
+
+#[derive(Deserialize)]
+pub struct Arrival {
+    #[serde(default)]
+    after: Option<Uuid>,
+    /// Show how the draft will look, for people without JavaScript.
+    #[serde(default)]
+    preview: Option<u8>,
+}
+
+/// What a page shows of a form that was sent or saved.
+#[derive(Default)]
+pub struct Shown {
+    pub fields: Fields,
+    pub saved_at: i128,
+    pub error: Option<String>,
+    pub after: Option<After>,
+    pub preview: bool,
+    pub lost: bool,
+    pub skip: SkipView,
+}
+
+pub async fn get(
+    Annotator(user): Annotator,
+    State(state): State<AppState>,
+    Path(assignment): Path<Uuid>,
+    Query(arrival): Query<Arrival>,
+    page: Page,
+) -> Result<Response, PageError> {
+    let task = find(&state.pool, user.id, assignment).await?;
+    if task.state == "submitted" {
+        let label = labels::find(&state.pool, user.id, assignment).await?.ok_or(PageError::NotFound)?;
+        return done::draw(page, task, label);
+    }
+    let lease = assignments::renew(&state.pool, user.id, assignment).await?;
+    let draft = drafts::find(&state.pool, assignment).await?;
+    let shown = Shown {
+        saved_at: draft.as_ref().map_or(0, |draft| draft.updated_at.unix_timestamp_nanos() / 1_000_000),
+        fields: draft.map(|draft| draft.fields).unwrap_or_default().into_iter().collect(),
+        after: after(&state.pool, user.id, arrival.after).await?,
+        preview: arrival.preview.is_some(),
+        lost: lease == Lease::Lost,
+        ..Shown::default()
+    };
+    draw(page, task, shown)
+}
+
+/// Logging in again after a form was sent with an ended session leads here, and on to the task with its draft.
+pub async fn back(Path(assignment): Path<Uuid>) -> Redirect {
+    Redirect::to(&format!("/tasks/{assignment}"))
+}
+
+/// The person's task, or 404.
+pub async fn find(pool: &PgPool, user: Uuid, assignment: Uuid) -> Result<Task, PageError> {
+    queue::task(pool, user, assignment).await?.ok_or(PageError::NotFound)
+}
+
+/// Draws the page of either kind; 422 where it explains an error.
+pub fn draw(page: Page, task: Task, shown: Shown) -> Result<Response, PageError> {
+    let wrong = shown.error.is_some() || shown.skip.error.is_some();
+    let html = match task.kind {
+        TaskKind::Demonstration => demonstration::draw(page, task, shown)?,
+        TaskKind::Ranking => ranking::draw(page, task, shown)?,
+    };
+    let status = if wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    Ok((status, html).into_response())
+}
+
+/// What stands around the task on its page.
+pub fn frame(task: &Task, shown: Shown) -> TaskFrame {
+    TaskFrame {
+        assignment: task.assignment,
+        project_name: task.project_name.clone(),
+        project_slug: task.project_slug.clone(),
+        simulated: task.project_simulated,
+        guidelines: task.guidelines.as_deref().map(markdown::render),
+        language: task.language.clone(),
+        conversation: view::messages(&task.conversation),
+        heartbeat: (i64::from(task.lease_minutes) * 60_000 / 3).min(60_000),
+        saved_at: shown.saved_at,
+        seconds: shown.fields.get("seconds").to_owned(),
+        after: shown.after,
+        error: shown.error,
+        lost: shown.lost,
+        skip: shown.skip,
+    }
+}
+
+/// What became of the task before this page, if it is this person's and finished.
+pub async fn after(pool: &PgPool, user: Uuid, assignment: Option<Uuid>) -> Result<Option<After>, PageError> {
+    let Some(assignment) = assignment else { return Ok(None) };
+    let Some(task) = queue::task(pool, user, assignment).await? else { return Ok(None) };
+    if task.state == "leased" {
+        return Ok(None);
+    }
+    let label = labels::find(pool, user, assignment).await?;
+    Ok(Some(After {
+        assignment,
+        skipped: task.state == "skipped",
+        extra_opinion: label.is_some_and(|label| label.extra_opinion()),
+    }))
+}
+
+/// A form's error in the reader's words; answers are named by the letters of this person's page.
+pub fn explain(page: &Page, task: &Task, error: &FormError) -> String {
+    let letter = |position: &usize| view::letter_of(task, *position).to_string();
+    match error {
+        FormError::Empty => page.t("annotate-error-empty"),
+        FormError::TooLong { longest } => page.t1("annotate-error-too-long", "longest", longest),
+        FormError::Unranked { positions } => {
+            let mut letters: Vec<String> = positions.iter().map(letter).collect();
+            letters.sort();
+            page.t2("annotate-error-unranked", "letters", letters.join(", "), "count", letters.len())
+        }
+        FormError::NotARank { position } => page.t1("annotate-error-not-a-rank", "letter", letter(position)),
+        FormError::Ranks(RankingError::Gap { position, rank, expected }) => page.translator.with(
+            "annotate-error-gap",
+            &[("letter", letter(position).into()), ("rank", (*rank).into()), ("expected", (*expected).into())],
+        ),
+        FormError::Ranks(RankingError::TooFew { .. } | RankingError::Zero { .. }) => page.t("annotate-error-too-few"),
+        FormError::NoReason => page.t("annotate-error-no-reason"),
+        FormError::NoDetail => page.t("annotate-error-no-detail"),
+    }
+}

@@ -1,0 +1,148 @@
+//! What templates of this room show: messages, answers, times.
+
+use laurel_records::{Message, Role};
+use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339, macros::format_description};
+use uuid::Uuid;
+
+use super::forms::Fields;
+use crate::{
+    db::queue::{Answer, Task},
+    domain::assignment,
+    web::{Page, markdown},
+};
+
+/// Characters from which an answer is folded.
+const LONG: usize = 1_800;
+
+/// A message of the conversation.
+pub struct MessageView {
+    /// `system`, `user` or `assistant`.
+    pub role: &'static str,
+    pub html: String,
+    pub source: String,
+    pub long: bool,
+}
+
+/// An answer as the page shows it.
+pub struct AnswerView {
+    pub letter: char,
+    /// Place in the task.
+    pub position: i32,
+    pub response: Uuid,
+    pub html: String,
+    pub source: String,
+    pub long: bool,
+    pub characters: usize,
+    /// The rank chosen so far, as text; empty where none is.
+    pub rank: String,
+}
+
+/// What both kinds of task pages show around their own part.
+pub struct TaskFrame {
+    pub assignment: Uuid,
+    pub project_name: String,
+    pub project_slug: String,
+    pub simulated: bool,
+    pub guidelines: Option<String>,
+    pub language: Option<String>,
+    pub conversation: Vec<MessageView>,
+    /// Milliseconds between heartbeats: a third of the lease, at most a minute.
+    pub heartbeat: i64,
+    /// Milliseconds since 1970 at which the draft shown was saved; 0 where there is none.
+    pub saved_at: i128,
+    pub seconds: String,
+    /// The task that was finished just before this one.
+    pub after: Option<After>,
+    pub error: Option<String>,
+    /// The lease has ended and others have the task.
+    pub lost: bool,
+    pub skip: SkipView,
+}
+
+/// The skip form as it was sent.
+#[derive(Default)]
+pub struct SkipView {
+    pub reason: String,
+    pub detail: String,
+    pub error: Option<String>,
+}
+
+impl SkipView {
+    pub fn chose(&self, reason: &str) -> bool {
+        self.reason == reason
+    }
+}
+
+/// What became of the task before.
+pub struct After {
+    pub assignment: Uuid,
+    pub skipped: bool,
+    pub extra_opinion: bool,
+}
+
+pub fn messages(conversation: &[Message]) -> Vec<MessageView> {
+    conversation
+        .iter()
+        .map(|message| MessageView {
+            role: role(message.role),
+            html: markdown::render(&message.content),
+            long: message.content.chars().count() > 2 * LONG,
+            source: message.content.clone(),
+        })
+        .collect()
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+    }
+}
+
+pub fn answers(answers: &[Answer], fields: &Fields) -> Vec<AnswerView> {
+    answers
+        .iter()
+        .enumerate()
+        .map(|(place, answer)| {
+            let characters = answer.content.chars().count();
+            AnswerView {
+                letter: assignment::letter(place),
+                position: answer.position,
+                response: answer.response,
+                html: markdown::render(&answer.content),
+                source: answer.content.clone(),
+                long: characters > LONG || answer.content.lines().count() > 40,
+                characters,
+                rank: usize::try_from(answer.position).map(|position| fields.rank(position)).unwrap_or("").to_owned(),
+            }
+        })
+        .collect()
+}
+
+/// The letter that a position has on this person's page.
+pub fn letter_of(task: &Task, position: usize) -> char {
+    let place = task.answers.iter().position(|answer| usize::try_from(answer.position) == Ok(position));
+    place.map_or('?', assignment::letter)
+}
+
+/// `2026-11-24 02:10`, UTC; the browser makes it local.
+pub fn when(at: &OffsetDateTime) -> String {
+    let format = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
+    at.to_offset(UtcOffset::UTC).format(&format).unwrap_or_default()
+}
+
+/// For `datetime=""`.
+pub fn machine_time(at: &OffsetDateTime) -> String {
+    at.format(&Rfc3339).unwrap_or_default()
+}
+
+/// The name of a language in the words of the page, or its tag where the page has no word for it.
+pub fn language_name(page: &Page, tag: &str) -> String {
+    match tag.split(['-', '_']).next().unwrap_or_default() {
+        known @ ("en" | "zh" | "de" | "fr" | "es" | "ar" | "he" | "ja" | "ru" | "pt") => {
+            page.word("annotate-language", known)
+        }
+        _ => tag.to_owned(),
+    }
+}

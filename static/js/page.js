@@ -1,0 +1,76 @@
+// Small things that every page of this room shares: words, announcements, folding, local times.
+
+export const words = document.getElementById("words")?.dataset ?? {};
+
+/** A message with its places filled in. */
+export const say = (text, values = {}) => (text ?? "").replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+
+/** Tells screen readers. */
+export function announce(text) {
+  const place = document.querySelector("[data-announce]");
+  if (place) place.textContent = text;
+}
+
+export function fold(button, open) {
+  const box = button.closest("[data-long]");
+  if (!box) return;
+  box.toggleAttribute("data-open", open);
+  button.setAttribute("aria-expanded", String(open));
+  button.textContent = open ? words.fold : words.unfold;
+}
+
+export function foldAll() {
+  const buttons = [...document.querySelectorAll("[data-fold]")];
+  const open = buttons.some((button) => button.getAttribute("aria-expanded") === "false");
+  for (const button of buttons) fold(button, open);
+}
+
+export function sourceAll() {
+  const boxes = [...document.querySelectorAll(".source-box")];
+  const open = boxes.some((box) => !box.open);
+  for (const box of boxes) box.open = open;
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.("[data-fold]");
+  if (!button) return;
+  const open = button.getAttribute("aria-expanded") === "false";
+  fold(button, open);
+  if (!open) button.closest("[data-long]").scrollIntoView({ block: "nearest" });
+});
+
+for (const time of document.querySelectorAll("time[data-local]")) {
+  const at = new Date(time.dateTime);
+  if (Number.isNaN(at.getTime())) continue;
+  time.title = time.textContent;
+  time.textContent = at.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+}
+
+// The address of a finished task stands in the query for one view only.
+if (new URLSearchParams(location.search).has("after")) history.replaceState(null, "", location.pathname);
+
+for (const finished of document.querySelectorAll("[data-finished]")) {
+  try {
+    localStorage.removeItem(`laurel.draft.${finished.dataset.finished}`);
+  } catch { /* Storage is off. */ }
+}
+
+/** Whether a key press is meant for the page and not for a field, a dialog or the browser. */
+export function isForPage(event) {
+  if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return false;
+  if (event.target.closest?.('input:not([type="radio"]):not([type="checkbox"]), textarea, select, [contenteditable], [popover]')) return false;
+  return !document.querySelector("[popover]:popover-open, .drop[open]");
+}
+
+/** The letter of a key whatever the keyboard's language: `a`, `=`, `Enter`. */
+export function keyName(event) {
+  const typed = event.key;
+  if (/^[a-z]$/i.test(typed)) return typed.toLowerCase();
+  // Another script, or an input method that has taken the key.
+  if (typed === "Process" || (typed.length === 1 && typed.charCodeAt(0) > 127)) {
+    const letter = /^Key([A-Z])$/.exec(event.code);
+    if (letter) return letter[1].toLowerCase();
+    if (event.code === "Equal") return "=";
+  }
+  return typed === "＝" ? "=" : typed;
+}

@@ -1,0 +1,235 @@
+// The ranking page: letters, buttons and dragging change one order; the form's radio buttons always say the same.
+
+import { makeDraggable } from "./drag.js";
+import { Order } from "./order.js";
+import { announce, isForPage, keyName, say, words } from "./page.js";
+import { showError } from "./task.js";
+
+const form = document.getElementById("task");
+const board = document.querySelector(".board");
+const list = document.querySelector("[data-tiers]");
+const pool = document.querySelector("[data-pool]");
+const said = document.querySelector("[data-said]");
+const articles = [...document.querySelectorAll("article[data-position]")];
+const positions = articles.map((article) => Number(article.dataset.position));
+const article = new Map(articles.map((element) => [Number(element.dataset.position), element]));
+const letter = (position) => article.get(position).dataset.letter;
+const byLetter = new Map(positions.map((position) => [letter(position).toLowerCase(), position]));
+const EXCERPT = 60;
+
+const chips = new Map(positions.map((position) => {
+  const chip = document.createElement("button");
+  chip.type = "button";
+  chip.className = "chip";
+  chip.dataset.chip = position;
+  const name = document.createElement("strong");
+  name.textContent = letter(position);
+  const text = document.createElement("span");
+  text.className = "chip-text";
+  text.dir = "auto";
+  text.textContent = article.get(position).querySelector(".prose").textContent.trim().slice(0, EXCERPT);
+  chip.append(name, text);
+  return [position, chip];
+}));
+
+/** The ranks that the form has: of a draft, or of what was sent before. */
+function chosen() {
+  const ranks = new Map();
+  for (const position of positions) {
+    const value = Number(form.elements[`rank_${position}`].value);
+    if (value > 0) ranks.set(position, value);
+  }
+  return ranks;
+}
+
+const order = new Order(positions, chosen());
+list.dataset.empty = words.emptyTiers;
+
+function draw() {
+  const focused = document.activeElement?.dataset?.chip;
+  list.replaceChildren(...order.tiers.map((tier) => {
+    const row = document.createElement("li");
+    row.className = "tier";
+    const rank = document.createElement("span");
+    rank.className = "tier-rank";
+    rank.textContent = `${order.rank(tier[0])}${tier.length > 1 ? " =" : ""}`;
+    const group = document.createElement("div");
+    group.className = "tier-chips";
+    group.append(...tier.map((position) => chips.get(position)));
+    row.append(rank, group);
+    return row;
+  }));
+  pool.replaceChildren(...order.unranked.map((position) => chips.get(position)));
+  for (const position of positions) {
+    const rank = order.rank(position);
+    const card = article.get(position);
+    const current = order.current === position;
+    const tied = order.tiedWith(position).length > 0;
+    card.toggleAttribute("data-ranked", rank !== null);
+    card.toggleAttribute("data-current", current);
+    card.querySelector("[data-place]").textContent =
+      rank === null ? words.place : say(tied ? words.rankedTied : words.ranked, { rank });
+    chips.get(position).setAttribute("aria-pressed", String(current));
+    chips.get(position).setAttribute("aria-label", rank === null
+      ? `${letter(position)}: ${words.place}`
+      : `${letter(position)}: ${say(tied ? words.rankedTied : words.ranked, { rank })}`);
+    for (const radio of form.querySelectorAll(`input[name="rank_${position}"]`)) radio.checked = Number(radio.value) === rank;
+  }
+  if (focused !== undefined) chips.get(Number(focused))?.focus({ preventScroll: true });
+}
+
+function tell(text) {
+  said.textContent = text;
+  announce(text);
+}
+
+/** Says where an answer stands now, and that all are ranked once they are. */
+function tellRank(position) {
+  const others = order.tiedWith(position).map(letter).join(", ");
+  const values = { letter: letter(position), rank: order.rank(position), others };
+  const place = say(others ? words.saidTied : words.saidRanked, values);
+  tell(order.unranked.length === 0 ? `${place}. ${words.saidComplete}` : place);
+}
+
+/** Draws, tells, and lets the draft know. */
+function changed(position) {
+  draw();
+  showError("");
+  if (position !== undefined) tellRank(position);
+  form.dispatchEvent(new CustomEvent("laurel:changed"));
+}
+
+function place(position) {
+  if (order.place(position) === "placed") {
+    changed(position);
+  } else {
+    draw();
+    tell(say(words.saidPicked, { letter: letter(position), rank: order.rank(position) }));
+  }
+}
+
+const actions = {
+  up: () => order.current !== null && order.move(order.current, -1) && changed(order.current),
+  down: () => order.current !== null && order.move(order.current, 1) && changed(order.current),
+  tie() {
+    const what = order.tie();
+    if (what === "moved") changed(order.current);
+    else if (what === "tie-next") tell(say(words.saidTieNext, { letter: letter(order.current) }));
+    else if (what === "tie-off") tell(words.saidTieOff);
+  },
+  remove() {
+    const position = order.current;
+    if (position === null || !order.remove(position)) return;
+    changed();
+    tell(say(words.saidRemoved, { letter: letter(position) }));
+  },
+  undo() {
+    if (!order.undo()) return;
+    changed();
+    tell(words.saidUndone);
+  },
+};
+const keys = { ArrowUp: "up", ArrowDown: "down", "=": "tie", Delete: "remove", Backspace: "undo" };
+
+document.addEventListener("keydown", (event) => {
+  if (!isForPage(event) || !document.getElementById("single-keys").checked) return;
+  const key = keyName(event);
+  const own = event.target.closest?.("button, a, summary");
+  if (byLetter.has(key)) {
+    place(byLetter.get(key));
+  } else if (keys[key]) {
+    // Arrows scroll the page until an answer is picked.
+    if (key.startsWith("Arrow") && order.current === null) return;
+    actions[keys[key]]();
+  } else if (key === "Enter" && !own) {
+    form.requestSubmit(form.querySelector("[data-submit]"));
+  } else {
+    return;
+  }
+  event.preventDefault();
+});
+
+document.addEventListener("click", (event) => {
+  const action = event.target.closest("[data-action]");
+  const chip = event.target.closest("[data-chip]");
+  const card = event.target.closest("[data-place]")?.closest("[data-position]");
+  const button = action ?? chip ?? event.target.closest("[data-place]");
+  if (action) actions[action.dataset.action]();
+  else if (chip) place(Number(chip.dataset.chip));
+  else if (card) place(Number(card.dataset.position));
+  // After the mouse the keys go on, Enter included.
+  if (button && event.detail > 0) button.blur();
+});
+
+form.addEventListener("submit", (event) => {
+  const missing = order.unranked;
+  if (missing.length === 0) return;
+  event.preventDefault();
+  const text = say(words.unranked, { letters: missing.map(letter).sort().join(", ") });
+  showError(text);
+  tell(text);
+});
+
+form.addEventListener("laurel:restored", () => {
+  order.load(chosen());
+  draw();
+});
+
+/** What lies under the pointer: `{into: index}`, `{before: index}`, `{pool: true}` or null; marks it. */
+function over(point) {
+  for (const marked of board.querySelectorAll("[data-drop]")) marked.removeAttribute("data-drop");
+  if (!point) return null;
+  const inside = (box) => point.x >= box.left && point.x <= box.right && point.y >= box.top && point.y <= box.bottom;
+  if (!inside(board.getBoundingClientRect())) return null;
+  const poolBox = pool.getBoundingClientRect();
+  if (inside(poolBox)) {
+    pool.dataset.drop = "pool";
+    return { pool: true };
+  }
+  const rows = [...list.children];
+  if (rows.length === 0) {
+    list.dataset.drop = "first";
+    return { before: 0 };
+  }
+  const sideways = getComputedStyle(list).display === "flex";
+  const leftward = getComputedStyle(list).direction === "rtl";
+  // A quarter at each end of a row means before and after it; the middle means tied with it.
+  for (const [index, row] of rows.entries()) {
+    const box = row.getBoundingClientRect();
+    if (sideways && (point.y < box.top - 4 || point.y > box.bottom + 4)) continue;
+    let along = sideways ? (point.x - box.left) / box.width : (point.y - box.top) / box.height;
+    if (sideways && leftward) along = 1 - along;
+    if (along >= 1.15) continue;
+    const kind = along < 0.25 ? "before" : along > 0.75 ? "after" : "tie";
+    row.dataset.drop = kind;
+    return kind === "tie" ? { into: index } : { before: kind === "before" ? index : index + 1 };
+  }
+  rows.at(-1).dataset.drop = "after";
+  return { before: rows.length };
+}
+
+makeDraggable({
+  board,
+  over,
+  labelOf: letter,
+  handleOf(target) {
+    const chip = target.closest?.("[data-chip]");
+    if (chip) return Number(chip.dataset.chip);
+    const card = target.closest?.(".letter")?.closest("article[data-position]");
+    return card ? Number(card.dataset.position) : null;
+  },
+  drop(position, place) {
+    if (place.pool) {
+      order.remove(position);
+      changed();
+    } else if (place.into !== undefined) {
+      order.join(position, place.into);
+      changed(position);
+    } else {
+      order.insert(position, place.before);
+      changed(position);
+    }
+  },
+});
+
+draw();
