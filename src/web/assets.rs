@@ -1,7 +1,7 @@
 //! The files under `static/`, inside the program: addresses carry a version, so browsers keep them for good.
 
 use axum::{
-    extract::Path,
+    extract::{Path, RawQuery},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -39,14 +39,16 @@ fn media_type(path: &str) -> &'static str {
     }
 }
 
-/// `GET /static/{path}`.
-pub async fn serve(Path(path): Path<String>, headers: HeaderMap) -> Response {
+/// `GET /static/{path}`. An address with its version is kept for good; one without (a module that another one imports) is asked
+/// for again each time, and answered with 304 while it is the same.
+pub async fn serve(Path(path): Path<String>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let Some(file) = Assets::get(&path) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let tag = format!("\"{}\"", version(&file));
-    let caching =
-        [(header::CACHE_CONTROL, "public, max-age=31536000, immutable".to_owned()), (header::ETAG, tag.clone())];
+    let versioned = query.is_some_and(|query| query.starts_with("v="));
+    let kept = if versioned { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let caching = [(header::CACHE_CONTROL, kept.to_owned()), (header::ETAG, tag.clone())];
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }

@@ -5,6 +5,7 @@
 pub mod browser;
 pub mod client;
 pub mod cluster;
+pub mod seed;
 
 use std::{net::SocketAddr, sync::Arc};
 
