@@ -1,0 +1,238 @@
+//! The annotators' pages in a real Chromium: what people do, and what is stored.
+
+mod support;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use fantoccini::{
+    Locator,
+    actions::{InputSource, MouseActions, PointerAction},
+};
+use laurel::domain::role::Role;
+use support::{
+    Browser, PASSWORD, Server,
+    seed::{self, Seed, count},
+    server,
+};
+
+/// Enter, Backspace and the arrow keys as WebDriver names them.
+const ENTER: &str = "\u{E007}";
+const BACKSPACE: &str = "\u{E003}";
+const UP: &str = "\u{E013}";
+
+/// A server, and a browser in which Ada is logged in.
+async fn opened() -> (Server, uuid::Uuid, Browser) {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed::default()).await;
+    server.account("Ada", Role::Annotator).await;
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    (server, project, browser)
+}
+
+/// Presses the queue's button and waits for the task.
+async fn take_next(server: &Server, browser: &Browser) {
+    browser.goto(&format!("{}/queue", server.address)).await.expect("the queue");
+    browser.press("n").await;
+    browser.wait().for_element(Locator::Css("form#task")).await.expect("a task");
+}
+
+/// Waits until the ranking page's script has drawn its order.
+async fn order_drawn(browser: &Browser) {
+    browser.wait().for_element(Locator::Css(".chip")).await.expect("the order is drawn");
+}
+
+/// The answers' texts by the letters of this page.
+async fn by_letter(browser: &Browser) -> BTreeMap<char, String> {
+    let mut found = BTreeMap::new();
+    for card in browser.find_all(Locator::Css("article.answer")).await.expect("answers") {
+        let letter = card.attr("data-letter").await.expect("read").expect("a letter");
+        let source = card.find(Locator::Css("[data-source]")).await.expect("a source");
+        let text = source.prop("textContent").await.expect("read").expect("a text");
+        found.insert(letter.chars().next().expect("a letter"), text);
+    }
+    found
+}
+
+/// The stored ranks by the answers' texts.
+async fn stored(server: &Server) -> BTreeMap<String, i32> {
+    sqlx::query_as::<_, (String, i32)>(
+        "SELECT r.content, answer.rank FROM ranking_responses answer JOIN responses r ON r.id = answer.response_id",
+    )
+    .fetch_all(server.pool())
+    .await
+    .expect("ranks")
+    .into_iter()
+    .collect()
+}
+
+async fn left_the_task(browser: &Browser) {
+    browser.wait().for_element(Locator::Css(".queue-head")).await.expect("the queue again");
+}
+
+#[tokio::test]
+async fn four_answers_are_ranked_with_five_keys_and_stored_as_ranked() {
+    let (server, project, browser) = opened().await;
+    seed::ranking_task(&server.state, project, "Which is best?", &["one", "two", "three", "four"]).await;
+    take_next(&server, &browser).await;
+    order_drawn(&browser).await;
+    let text = by_letter(&browser).await;
+    browser.press(&format!("CADB{ENTER}")).await;
+    left_the_task(&browser).await;
+    let wanted: BTreeMap<String, i32> =
+        "CADB".chars().zip(1..).map(|(letter, rank)| (text[&letter].clone(), rank)).collect();
+    assert_eq!(stored(&server).await, wanted);
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM comparisons").await, 6);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn ties_undo_and_arrows_store_what_the_page_shows() {
+    let (server, project, browser) = opened().await;
+    seed::ranking_task(&server.state, project, "Which is best?", &["one", "two", "three", "four"]).await;
+    take_next(&server, &browser).await;
+    order_drawn(&browser).await;
+    let text = by_letter(&browser).await;
+    // Not all are ranked: Enter says which are missing, and sends nothing.
+    browser.press(&format!("D{ENTER}")).await;
+    let error = browser.find(Locator::Id("task-error")).await.expect("a place for errors");
+    assert_eq!(error.text().await.expect("read"), "Not ranked yet: A, B, C");
+    // D, then B = A by formula; C is put last, undone, put last again and moved up beside nobody: D, C, A = B.
+    browser.press(&format!("b=ac{BACKSPACE}c{UP}")).await;
+    let tiers = browser.find(Locator::Css("[data-tiers]")).await.expect("the order").text().await.expect("read");
+    let letters: String = tiers.chars().filter(|letter| "ABCD".contains(*letter)).collect();
+    assert_eq!(letters, "DCBA", "{tiers}");
+    browser.press(ENTER).await;
+    left_the_task(&browser).await;
+    let wanted: BTreeMap<String, i32> =
+        [('D', 1), ('C', 2), ('B', 3), ('A', 3)].map(|(letter, rank)| (text[&letter].clone(), rank)).into();
+    assert_eq!(stored(&server).await, wanted);
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM comparisons").await, 5);
+    browser.close().await;
+}
+
+/// Drags from the middle of one thing to a point of another, as a mouse does.
+async fn drag(browser: &Browser, from: &str, to: &str, down: f64) {
+    let point = async |selector: &str, down: f64| {
+        let element = browser.find(Locator::Css(selector)).await.unwrap_or_else(|_| panic!("{selector} is not there"));
+        let (x, y, width, height) = element.rectangle().await.expect("a rectangle");
+        let scrolled = browser.execute("return scrollY", Vec::new()).await.expect("read").as_f64().unwrap_or_default();
+        ((x + width / 2.0), (y - scrolled + height * down))
+    };
+    let start = point(from, 0.5).await;
+    let end = point(to, down).await;
+    let moved = |(x, y): (f64, f64), milliseconds: u64| PointerAction::MoveTo {
+        duration: Some(Duration::from_millis(milliseconds)),
+        x,
+        y,
+    };
+    let actions = MouseActions::new("mouse".to_owned())
+        .then(moved(start, 0))
+        .then(PointerAction::Down { button: 0 })
+        .then(moved((start.0 + 10.0, start.1 + 10.0), 30))
+        .then(moved(end, 80))
+        .then(PointerAction::Up { button: 0 });
+    browser.perform_actions(actions).await.expect("dragged");
+}
+
+#[tokio::test]
+async fn answers_are_dragged_into_order_and_onto_each_other() {
+    let (server, project, browser) = opened().await;
+    seed::ranking_task(&server.state, project, "Which is best?", &["one", "two", "three"]).await;
+    take_next(&server, &browser).await;
+    order_drawn(&browser).await;
+    let text = by_letter(&browser).await;
+    let card = |letter: char| format!("article[data-letter='{letter}'] .letter");
+    // B onto the empty order, A from its card above it, C onto A: A = C, then B.
+    drag(&browser, &card('B'), "[data-tiers]", 0.5).await;
+    browser.wait().for_element(Locator::Css(".tier")).await.expect("B is ranked");
+    drag(&browser, &card('A'), ".tier:first-child", 0.08).await;
+    browser.wait().for_element(Locator::Css(".tier:nth-child(2)")).await.expect("A is ranked");
+    drag(&browser, ".pool .chip", ".tier:first-child", 0.5).await;
+    browser.wait().for_element(Locator::Css(".tier:first-child .chip:nth-child(2)")).await.expect("C is tied");
+    browser.find(Locator::Css("[data-submit]")).await.expect("a button").click().await.expect("pressed");
+    left_the_task(&browser).await;
+    let wanted: BTreeMap<String, i32> =
+        [('A', 1), ('C', 1), ('B', 3)].map(|(letter, rank)| (text[&letter].clone(), rank)).into();
+    assert_eq!(stored(&server).await, wanted);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn buttons_alone_rank_and_a_half_done_order_survives_a_reload() {
+    let (server, project, browser) = opened().await;
+    seed::ranking_task(&server.state, project, "Which is best?", &["one", "two", "three"]).await;
+    take_next(&server, &browser).await;
+    order_drawn(&browser).await;
+    let text = by_letter(&browser).await;
+    let press = async |selector: &str| {
+        browser.find(Locator::Css(selector)).await.expect(selector).click().await.expect("pressed");
+    };
+    press("article[data-letter='C'] [data-place]").await;
+    press("article[data-letter='A'] [data-place]").await;
+    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
+    browser.refresh().await.expect("reloaded");
+    browser.wait().for_element(Locator::Css(".tier:nth-child(2)")).await.expect("the order is there again");
+    press("article[data-letter='B'] [data-place]").await;
+    press("[data-action=up]").await;
+    press("[data-submit]").await;
+    left_the_task(&browser).await;
+    let wanted: BTreeMap<String, i32> =
+        [('C', 1), ('B', 2), ('A', 3)].map(|(letter, rank)| (text[&letter].clone(), rank)).into();
+    assert_eq!(stored(&server).await, wanted);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_text_survives_a_reload_and_a_lost_session() {
+    let (server, project, browser) = opened().await;
+    seed::demonstration_task(&server.state, project, "Write a poem.").await;
+    take_next(&server, &browser).await;
+    browser.fill("#completion", "Roses are red").await;
+    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
+    browser.refresh().await.expect("reloaded");
+    let value = async || {
+        let field = browser.wait().for_element(Locator::Id("completion")).await.expect("the field");
+        field.prop("value").await.expect("read").unwrap_or_default()
+    };
+    assert_eq!(value().await, "Roses are red");
+    // The session ends in the middle: the page says so, keeps the text, and has it after logging in again.
+    sqlx::query("DELETE FROM sessions").execute(server.pool()).await.expect("ended");
+    browser.fill("#completion", ", violets").await;
+    let link = browser
+        .wait()
+        .for_element(Locator::Css("[data-draft-state][data-state=login] a"))
+        .await
+        .expect("told to log in again");
+    link.click().await.expect("followed");
+    browser.fill("input[name=email]", "ada@example.org").await;
+    browser.fill("input[name=password]", PASSWORD).await;
+    browser.find(Locator::Css("main button[type=submit]")).await.expect("a button").click().await.expect("pressed");
+    browser.wait().for_element(Locator::Id("completion")).await.expect("the task again");
+    assert_eq!(value().await, "Roses are red, violets");
+    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("caught up");
+    // Ctrl+Enter submits.
+    browser.fill("#completion", " are blue\u{E009}\u{E007}").await;
+    left_the_task(&browser).await;
+    let text: String = sqlx::query_scalar("SELECT completion FROM demonstrations")
+        .fetch_one(server.pool())
+        .await
+        .expect("a demonstration");
+    assert_eq!(text, "Roses are red, violets are blue");
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM drafts").await, 0);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_preview_shows_the_text_as_it_will_look() {
+    let (server, project, browser) = opened().await;
+    seed::demonstration_task(&server.state, project, "Write **boldly**.").await;
+    take_next(&server, &browser).await;
+    browser.fill("#completion", "so *very* bold").await;
+    browser.find(Locator::Css("[data-preview]")).await.expect("a button").click().await.expect("pressed");
+    let shown = browser.wait().for_element(Locator::Css("#preview:not([hidden]) em")).await.expect("a preview");
+    assert_eq!(shown.text().await.expect("read"), "very");
+    let length = browser.find(Locator::Css("[data-length]")).await.expect("a length").text().await.expect("read");
+    assert_eq!(length, "3 words · 14 characters");
+    browser.close().await;
+}
