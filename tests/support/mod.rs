@@ -6,6 +6,7 @@ pub mod browser;
 pub mod client;
 pub mod cluster;
 pub mod seed;
+pub mod training;
 
 use std::{net::SocketAddr, sync::Arc};
 

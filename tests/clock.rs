@@ -1,0 +1,109 @@
+//! The clock: one nightly job a project and local day, whatever the clocks of the world do; and what it forgets.
+
+mod support;
+
+use laurel::{
+    db::{jobs, projects::ProjectSettings, schedules},
+    domain::{role::Role, schedule::DailyTime},
+    jobs::clock,
+};
+use sqlx::PgPool;
+use support::training::{admin, claim, count, finished, project, ready_project};
+use time::{OffsetDateTime, macros::datetime};
+
+/// How many jobs one look of the clock puts.
+async fn put_at(pool: &PgPool, now: OffsetDateTime) -> usize {
+    schedules::put_due_jobs(pool, now).await.expect("a look").len()
+}
+
+#[tokio::test]
+async fn a_day_gets_one_job_however_often_the_clock_looks() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = ready_project(pool, ProjectSettings::default(), 4).await;
+    let daily = DailyTime::new(120, "Asia/Shanghai").expect("a zone");
+    let of = (project.id, project.slug.as_str());
+    schedules::set(pool, &admin(), of, true, &daily, datetime!(2026-11-23 12:00 UTC)).await.expect("a schedule");
+
+    // 02:00 in Shanghai is 18:00 UTC of the day before.
+    assert_eq!(put_at(pool, datetime!(2026-11-23 17:59:59 UTC)).await, 0);
+    let looks = (0..6).map(|_| {
+        let pool = pool.clone();
+        tokio::spawn(
+            async move { schedules::put_due_jobs(&pool, datetime!(2026-11-23 18:00 UTC)).await.expect("a look") },
+        )
+    });
+    let mut put = Vec::new();
+    for look in looks.collect::<Vec<_>>() {
+        put.extend(look.await.expect("no panic"));
+    }
+    assert_eq!(put.len(), 1, "six servers, one job");
+    let job = claim(pool).await;
+    jobs::finish(pool, job.id, &finished(&job, None)).await.expect("finished");
+    assert_eq!(put_at(pool, datetime!(2026-11-24 17:59 UTC)).await, 0);
+    assert_eq!(put_at(pool, datetime!(2026-11-27 03:00 UTC)).await, 1, "days that nobody looked are not made up for");
+}
+
+#[tokio::test]
+async fn changing_clocks_neither_double_nor_lose_a_night() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = ready_project(pool, ProjectSettings::default(), 4).await;
+    // 01:30 in New York comes twice on 2026-11-01, at 05:30 and 06:30 UTC.
+    let daily = DailyTime::new(90, "America/New_York").expect("a zone");
+    let of = (project.id, project.slug.as_str());
+    schedules::set(pool, &admin(), of, true, &daily, datetime!(2026-10-31 12:00 UTC)).await.expect("a schedule");
+    let mut put = 0;
+    let mut now = datetime!(2026-11-01 00:00 UTC);
+    while now < datetime!(2026-11-02 00:00 UTC) {
+        for _ in schedules::put_due_jobs(pool, now).await.expect("a look") {
+            put += 1;
+            let job = claim(pool).await;
+            jobs::finish(pool, job.id, &finished(&job, None)).await.expect("finished");
+        }
+        now += time::Duration::minutes(10);
+    }
+    assert_eq!(put, 1);
+}
+
+#[tokio::test]
+async fn saving_a_schedule_after_its_time_starts_nothing_today_and_a_project_without_labels_is_passed_over() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let daily = DailyTime::new(120, "UTC").expect("a zone");
+    let ready = ready_project(pool, ProjectSettings::default(), 4).await;
+    let of = (ready.id, ready.slug.as_str());
+    schedules::set(pool, &admin(), of, true, &daily, datetime!(2026-11-24 14:00 UTC)).await.expect("a schedule");
+    assert_eq!(put_at(pool, datetime!(2026-11-24 14:01 UTC)).await, 0);
+    schedules::set(pool, &admin(), of, false, &daily, datetime!(2026-11-24 15:00 UTC)).await.expect("switched off");
+    assert_eq!(put_at(pool, datetime!(2026-11-25 03:00 UTC)).await, 0);
+
+    let empty = project(pool, ProjectSettings::default()).await;
+    let of = (empty.id, empty.slug.as_str());
+    schedules::set(pool, &admin(), of, true, &daily, datetime!(2026-11-24 01:00 UTC)).await.expect("a schedule");
+    for _ in 0..2 {
+        assert_eq!(put_at(pool, datetime!(2026-11-24 02:00 UTC)).await, 0);
+    }
+    let notes = count(pool, "SELECT count(*) FROM audit_log WHERE action = 'job.passed_over'").await;
+    assert_eq!(notes, 1, "it is noted once a day, not at every look");
+}
+
+#[tokio::test]
+async fn the_clock_forgets_sessions_that_have_ended() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let person = server.account("Ada", Role::Admin).await;
+    for ends in ["now() - interval '1 hour'", "now() + interval '1 hour'"] {
+        let sql = format!(
+            "INSERT INTO sessions (token_hash, user_id, csrf_token, expires_at) VALUES (sha256($1), $2, 'x', {ends})"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(ends.as_bytes())
+            .bind(person)
+            .execute(pool)
+            .await
+            .expect("a session");
+    }
+    assert_eq!(clock::tick(pool, OffsetDateTime::now_utc()).await.expect("a tick").pruned, 1);
+    assert_eq!(count(pool, "SELECT count(*) FROM sessions").await, 1);
+}

@@ -1,0 +1,103 @@
+//! The page of a run while it goes on: its events, and what a browser draws from them.
+
+mod support;
+
+use fantoccini::Locator;
+use futures_util::StreamExt;
+use laurel::{
+    db::{job_metrics, job_queue, jobs, projects::ProjectSettings},
+    domain::role::Role,
+};
+use serde_json::{Value, json};
+use support::{
+    Browser, PASSWORD,
+    training::{admin, claim, finished, ready_project, report},
+};
+
+/// One server-sent event: its name and data.
+async fn next_event(
+    body: &mut (impl futures_util::Stream<Item = reqwest::Result<bytes::Bytes>> + Unpin),
+    left: &mut String,
+) -> (String, Value) {
+    loop {
+        if let Some((event, rest)) = left.clone().split_once("\n\n") {
+            *left = rest.to_owned();
+            let field =
+                |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(|text| text.trim().to_owned());
+            if let (Some(name), Some(data)) = (field("event:"), field("data:")) {
+                return (name, serde_json::from_str(&data).expect("JSON"));
+            }
+            continue;
+        }
+        let chunk = body.next().await.expect("the stream goes on").expect("bytes");
+        left.push_str(std::str::from_utf8(&chunk).expect("text"));
+    }
+}
+
+#[tokio::test]
+async fn the_page_of_a_run_hears_of_a_metric_while_the_run_goes_on() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = ready_project(pool, ProjectSettings::default(), 4).await;
+    job_queue::enqueue_nightly(pool, &admin(), project.id).await.expect("queued");
+    let job = claim(pool).await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let answer =
+        ada.request(reqwest::Method::GET, &format!("/admin/jobs/{}/events", job.id)).send().await.expect("a stream");
+    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    let mut body = Box::pin(answer.bytes_stream());
+    let mut left = String::new();
+    let (name, data) = next_event(&mut body, &mut left).await;
+    assert_eq!((name.as_str(), data["state"].as_str()), ("state", Some("running")));
+
+    job_metrics::report(pool, job.id, &report(job.lease)).await.expect("stored");
+    let mut seen = Vec::new();
+    while !(seen.contains(&"metrics".to_owned()) && seen.contains(&"log".to_owned())) {
+        let (name, data) = next_event(&mut body, &mut left).await;
+        match name.as_str() {
+            "metrics" => assert_eq!(data, json!([{ "stage": "sft", "step": 7, "name": "train/loss", "value": 1.5 }])),
+            "log" => assert_eq!(data[0]["text"], "a line with a null"),
+            _ => {}
+        }
+        seen.push(name);
+    }
+    jobs::finish(pool, job.id, &finished(&job, None)).await.expect("finished");
+    loop {
+        let (name, data) = next_event(&mut body, &mut left).await;
+        if name == "end" {
+            assert_eq!(data["state"], "done");
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_browser_draws_the_curve_and_the_log_of_a_run_as_they_come() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = ready_project(pool, ProjectSettings::default(), 4).await;
+    job_queue::enqueue_nightly(pool, &admin(), project.id).await.expect("queued");
+    let job = claim(pool).await;
+    server.account("Ada", Role::Admin).await;
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    browser.goto(&format!("{}/admin/jobs/{}", server.address, job.id)).await.expect("the page");
+    browser.find(Locator::Css("[data-run-plots] .empty")).await.expect("no curve yet");
+
+    job_metrics::report(pool, job.id, &report(job.lease)).await.expect("stored");
+    let plot = browser.wait().for_element(Locator::Css("section[data-stage=sft] .plot")).await.expect("a plot");
+    assert!(plot.text().await.expect("text").contains("1.5 (step 7)"));
+    browser.wait().for_element(Locator::Css("[data-run-log] .log-info")).await.expect("a line");
+    let table = plot.find(Locator::Css("summary")).await.expect("a table behind it");
+    table.click().await.expect("opened");
+    let cell = browser.wait().for_element(Locator::Css(".plot tbody td")).await.expect("a cell");
+    assert_eq!(cell.text().await.expect("text"), "1.5");
+    let steps = browser.find(Locator::Css("[data-run-steps]")).await.expect("the progress");
+    assert_eq!(steps.text().await.expect("text"), "7 / 20");
+
+    // The end reloads the page: what the run found is there.
+    jobs::finish(pool, job.id, &finished(&job, None)).await.expect("finished");
+    let found = browser.wait().for_element(Locator::Css(".figures")).await.expect("what it found");
+    assert!(found.text().await.expect("text").contains("0.62"));
+    browser.close().await;
+}
