@@ -236,3 +236,59 @@ async fn the_preview_shows_the_text_as_it_will_look() {
     assert_eq!(length, "3 words · 14 characters");
     browser.close().await;
 }
+
+#[tokio::test]
+async fn offline_work_is_kept_in_the_browser_and_sent_when_the_server_is_back() {
+    let (server, project, browser) = opened().await;
+    seed::demonstration_task(&server.state, project, "Write a poem.").await;
+    take_next(&server, &browser).await;
+    let away = "window.real = window.fetch; window.fetch = () => Promise.reject(new TypeError('away'))";
+    browser.execute(away, Vec::new()).await.expect("the server is away");
+    browser.fill("#completion", "Written on a train").await;
+    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=offline]")).await.expect("told");
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM drafts").await, 0);
+    // The tab is closed and opened again: the text was kept here, and goes to the server now.
+    browser.refresh().await.expect("reloaded");
+    let field = browser.wait().for_element(Locator::Id("completion")).await.expect("the field");
+    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("caught up");
+    assert_eq!(field.prop("value").await.expect("read").as_deref(), Some("Written on a train"));
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM drafts").await, 1);
+    // Submitted while away: sent by itself once the connection is back.
+    browser.execute(away, Vec::new()).await.expect("the server is away");
+    browser.find(Locator::Css("[data-submit]")).await.expect("a button").click().await.expect("pressed");
+    let error = browser.wait().for_element(Locator::Css("#task-error:not([hidden])")).await.expect("told");
+    assert!(error.text().await.expect("read").contains("You are offline"));
+    let back = "window.fetch = window.real; window.dispatchEvent(new Event('online'))";
+    browser.execute(back, Vec::new()).await.expect("the server is back");
+    left_the_task(&browser).await;
+    assert_eq!(
+        count(server.pool(), "SELECT count(*) FROM demonstrations WHERE completion = 'Written on a train'").await,
+        1
+    );
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_ranking_works_without_javascript() {
+    let (server, project, browser) = opened().await;
+    seed::ranking_task(&server.state, project, "Which is best?", &["one", "two", "three"]).await;
+    take_next(&server, &browser).await;
+    order_drawn(&browser).await;
+    let text = by_letter(&browser).await;
+    let address = browser.current_url().await.expect("an address");
+    browser.close().await;
+    // The same page in a browser that runs no scripts.
+    let plain = Browser::open_without_scripts().await;
+    plain.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    plain.goto(address.as_str()).await.expect("the task");
+    for (letter, rank) in [('B', 1), ('A', 2), ('C', 2)] {
+        let choice = format!("article[data-letter='{letter}'] input[value='{rank}']");
+        plain.find(Locator::Css(&choice)).await.expect("a choice").click().await.expect("chosen");
+    }
+    plain.find(Locator::Css("[data-submit]")).await.expect("a button").click().await.expect("pressed");
+    left_the_task(&plain).await;
+    let wanted: BTreeMap<String, i32> =
+        [('B', 1), ('A', 2), ('C', 2)].map(|(letter, rank)| (text[&letter].clone(), rank)).into();
+    assert_eq!(stored(&server).await, wanted);
+    plain.close().await;
+}

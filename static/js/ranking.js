@@ -27,7 +27,7 @@ const chips = new Map(positions.map((position) => {
   const text = document.createElement("span");
   text.className = "chip-text";
   text.dir = "auto";
-  text.textContent = article.get(position).querySelector(".prose").textContent.trim().slice(0, EXCERPT);
+  text.textContent = article.get(position).querySelector(".prose").innerText.trim().slice(0, EXCERPT);
   chip.append(name, text);
   return [position, chip];
 }));
@@ -75,6 +75,7 @@ function draw() {
       : `${letter(position)}: ${say(tied ? words.rankedTied : words.ranked, { rank })}`);
     for (const radio of form.querySelectorAll(`input[name="rank_${position}"]`)) radio.checked = Number(radio.value) === rank;
   }
+  board.toggleAttribute("data-begun", order.tiers.length > 0);
   if (focused !== undefined) chips.get(Number(focused))?.focus({ preventScroll: true });
 }
 
@@ -172,6 +173,8 @@ form.addEventListener("submit", (event) => {
 
 form.addEventListener("laurel:restored", () => {
   order.load(chosen());
+  const note = form.elements.note;
+  if (note.value) note.closest("details").open = true;
   draw();
 });
 

@@ -110,6 +110,7 @@ document.addEventListener("keydown", (event) => {
   } else if (keyName(event) === "x") {
     foldAll();
   } else if (keyName(event) === "n" && form.elements.note) {
+    form.elements.note.closest("details")?.setAttribute("open", "");
     form.elements.note.focus();
   } else {
     return;

@@ -21,8 +21,17 @@ impl Browser {
         Self::open_sized(1280, 900).await
     }
 
+    /// Opens a window in which pages run no scripts.
+    pub async fn open_without_scripts() -> Browser {
+        Self::open_with(1280, 900, json!({ "profile.managed_default_content_settings.javascript": 2 })).await
+    }
+
     /// Opens a window of a size in CSS pixels.
     pub async fn open_sized(width: u32, height: u32) -> Browser {
+        Self::open_with(width, height, json!({})).await
+    }
+
+    async fn open_with(width: u32, height: u32, preferences: serde_json::Value) -> Browser {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -51,7 +60,7 @@ impl Browser {
             format!("--user-data-dir={}", profile.path().display()),
         ];
         let mut capabilities = serde_json::Map::new();
-        capabilities.insert("goog:chromeOptions".to_owned(), json!({ "args": arguments }));
+        capabilities.insert("goog:chromeOptions".to_owned(), json!({ "args": arguments, "prefs": preferences }));
         let client = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
             .capabilities(capabilities)
             .connect(&format!("http://127.0.0.1:{port}"))
