@@ -4,6 +4,7 @@ mod audit;
 mod chart;
 mod forms;
 mod guidelines;
+mod import;
 mod job;
 mod job_events;
 mod models;
@@ -20,6 +21,7 @@ mod training;
 
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     routing::{get, post},
 };
 
@@ -36,6 +38,10 @@ pub fn routes() -> Router<AppState> {
         .route("/admin/projects/{slug}/guidelines", get(guidelines::get).post(guidelines::post))
         .route("/admin/projects/{slug}/prompts", get(prompts::get))
         .route("/admin/projects/{slug}/prompts/{id}", get(prompts::one))
+        .route(
+            "/admin/projects/{slug}/import",
+            get(import::get).post(import::post).layer(DefaultBodyLimit::max(import::UPLOAD_LIMIT)),
+        )
         .route("/admin/projects/{slug}/training", get(training::get))
         .route("/admin/projects/{slug}/training/run", post(training::run))
         .route("/admin/projects/{slug}/training/schedule", post(training::schedule))
