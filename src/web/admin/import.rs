@@ -10,10 +10,7 @@ use futures_util::TryStreamExt;
 use serde::Deserialize;
 use tokio_util::io::StreamReader;
 
-use super::{
-    project::{Frame, InProject, actor},
-    show,
-};
+use super::project::{Frame, InProject, actor};
 use crate::{
     import::{self, BadRecord, ImportError, ImportReport, Kind},
     web::{AppState, Page, PageError, authorise::Admin, csrf, session::Visitor},
