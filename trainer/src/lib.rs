@@ -1,3 +1,5 @@
 //! Laurel's trainer.
 
+pub mod compress;
 pub mod model;
+pub mod rlhf;
