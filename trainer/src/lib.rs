@@ -1,5 +1,10 @@
-//! Laurel's trainer.
+//! Laurel's trainer: turns what people wrote and ranked into a better model.
+//!
+//! Arrow: [`cli`] → night → train → [`rlhf`], [`data`], [`generate`] → [`model`].
 
+pub mod cli;
 pub mod compress;
+pub mod data;
+pub mod generate;
 pub mod model;
 pub mod rlhf;

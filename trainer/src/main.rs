@@ -1,2 +1,10 @@
 //! The command line of `laurel-trainer`.
-fn main() {}
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    laurel_trainer::cli::main()
+}

@@ -1,0 +1,158 @@
+//! `generate`: candidate answers to prompts.
+
+use std::{path::PathBuf, time::Instant};
+
+use laurel_records::{PromptRecord, ResponseRecord, ResponsesRecord};
+use serde_json::{Map, Value, json};
+
+use super::{Common, WrongInput, output};
+use crate::{
+    data::{DataError, ModelTokenizer, records},
+    generate::{Generated, SamplingSettings, generate_in_batches, row_seed},
+    model::ModelDirectory,
+};
+
+/// Sample candidate answers to prompts
+#[derive(Debug, clap::Args)]
+pub struct Generate {
+    /// A language model with a tokenizer
+    #[arg(long, value_name = "MODEL")]
+    model: PathBuf,
+    /// Prompts (JSONL); - is standard input
+    #[arg(long, value_name = "FILE")]
+    prompts: PathBuf,
+    /// Answers to each prompt
+    #[arg(long, default_value_t = 4, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    samples: u32,
+    /// Where the answers go (JSONL, one line a prompt); - is standard output
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// The name that the answers carry as their model; by default the last part of MODEL
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
+    /// The longest answer, in tokens
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    max_new_tokens: usize,
+    /// Divides the logits; 0 takes the likeliest token each time
+    #[arg(long, default_value_t = 1.0, value_name = "X")]
+    temperature: f64,
+    /// Only the N likeliest tokens; 0 means all
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    top_k: usize,
+    /// Only the likeliest tokens that together have this probability; 1 means all
+    #[arg(long, default_value_t = 1.0, value_name = "P")]
+    top_p: f64,
+    /// Answers written at once: more are faster and need more memory
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    batch: usize,
+}
+
+impl Generate {
+    pub fn run(self, common: &Common) -> anyhow::Result<()> {
+        let settings = SamplingSettings {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            max_new_tokens: self.max_new_tokens,
+        };
+        settings.check().map_err(WrongInput)?;
+        let device = common.device.open()?;
+        let model = ModelDirectory::open(&self.model)?;
+        let tokenizer = ModelTokenizer::open(&model)?;
+        let prompts = records::prompts(&self.prompts)?;
+        let ids = prompt_ids(&prompts, &tokenizer, &settings)?;
+        let decoder = model.load_decoder(&device)?;
+
+        let samples = self.samples as usize;
+        let rows: Vec<Vec<u32>> = ids.iter().flat_map(|ids| vec![ids.clone(); samples]).collect();
+        let seeds: Vec<u64> =
+            (0..rows.len()).map(|row| row_seed(common.seed, (row / samples) as u64, (row % samples) as u64)).collect();
+        let progress = common.progress(rows.len() as u64, "Answers");
+        let start = Instant::now();
+        let answers = generate_in_batches(
+            &decoder,
+            &rows,
+            &settings,
+            tokenizer.stop_ids(),
+            tokenizer.pad_id(),
+            &seeds,
+            self.batch,
+            &mut |ended| progress.reached(ended as u64),
+        );
+        progress.finish();
+        let seconds = start.elapsed().as_secs_f64();
+
+        let name = self.name.clone().unwrap_or_else(|| model_name(&self.model));
+        let lines = prompts.into_iter().zip(answers.chunks(samples)).map(|(prompt, answers)| {
+            let responses =
+                answers.iter().map(|answer| response(answer, &tokenizer, &name, &settings, common.seed)).collect();
+            ResponsesRecord { prompt_id: Some(prompt.id), prompt: prompt.prompt, responses, extra: Map::new() }
+        });
+        output::write_lines(&self.out, lines)?;
+        if !output::is_stdout(&self.out) {
+            let tokens: usize = answers.iter().map(|answer| answer.tokens.len()).sum();
+            self.report(common, &answers, tokens, tokenizer.cuts(), seconds);
+        }
+        Ok(())
+    }
+
+    fn report(&self, common: &Common, answers: &[Generated], tokens: usize, cut: usize, seconds: f64) {
+        let unfinished = answers.iter().filter(|answer| !answer.finished).count();
+        let rate = tokens as f64 / seconds.max(1e-9);
+        let mut summary = format!(
+            "{} answers to {} prompts in {} ({tokens} tokens, {rate:.0} a second)",
+            answers.len(),
+            answers.len() / self.samples as usize,
+            self.out.display(),
+        );
+        if unfinished > 0 {
+            summary += &format!("\n{unfinished} of them stopped at {} tokens, before their end", self.max_new_tokens);
+        }
+        if cut > 0 {
+            summary += &format!("\n{cut} prompts were too long for the model and lost their beginning");
+        }
+        let fields = json!({"out": self.out, "answers": answers.len(), "unfinished": unfinished, "prompts_cut": cut,
+            "tokens": tokens, "tokens_per_second": rate, "seconds": seconds});
+        common.result(&summary, fields);
+    }
+}
+
+/// Prompts as tokens, cut so that the context has room for the answer.
+fn prompt_ids(
+    prompts: &[PromptRecord],
+    tokenizer: &ModelTokenizer,
+    settings: &SamplingSettings,
+) -> anyhow::Result<Vec<Vec<u32>>> {
+    let context = tokenizer.context_length();
+    if settings.max_new_tokens >= context {
+        let why = format!("max-new-tokens must be below {context}, the model's context: the prompt needs room too");
+        return Err(WrongInput(why).into());
+    }
+    let limit = context - settings.max_new_tokens;
+    let ids = prompts.iter().map(|prompt| tokenizer.prompt_within(&prompt.prompt, limit));
+    Ok(ids.collect::<Result<_, DataError>>()?)
+}
+
+fn response(
+    answer: &Generated,
+    tokenizer: &ModelTokenizer,
+    model: &str,
+    settings: &SamplingSettings,
+    seed: u64,
+) -> ResponseRecord {
+    let mut sampling = json!(settings);
+    sampling["seed"] = json!(seed);
+    // An answer that was cut off reads as a bad one; whoever looks at the record can tell.
+    sampling["finished"] = Value::Bool(answer.finished);
+    ResponseRecord {
+        id: None,
+        content: tokenizer.decode(&answer.tokens, true).trim().to_string(),
+        model: Some(model.into()),
+        sampling: Some(sampling),
+    }
+}
+
+fn model_name(path: &std::path::Path) -> String {
+    let whole = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    whole.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
+}

@@ -1,0 +1,113 @@
+//! The command line: one file a command.
+
+mod allocator;
+mod device;
+mod generate;
+mod init;
+mod logprobs;
+pub mod output;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
+
+use crate::data::{DataError, model_error_is_input};
+
+pub use device::DeviceChoice;
+pub use progress::Progress;
+
+/// Turns collected preferences into better models
+#[derive(Debug, Parser)]
+#[command(name = "laurel-trainer", version, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Init),
+    Generate(generate::Generate),
+    Logprobs(logprobs::Logprobs),
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Where to compute: auto, cpu, wgpu, cuda or cuda:N
+    #[arg(long, global = true, default_value_t, value_name = "DEVICE", help_heading = "Options of every command")]
+    pub device: DeviceChoice,
+    /// Where random numbers start: the same seed gives the same result on the same machine
+    #[arg(long, global = true, default_value_t = 0, value_name = "N", help_heading = "Options of every command")]
+    pub seed: u64,
+    /// No progress and no summary
+    #[arg(long, global = true, help_heading = "Options of every command")]
+    pub quiet: bool,
+    /// Progress and result as JSON, an object a line, on standard output
+    #[arg(long, global = true, help_heading = "Options of every command")]
+    pub json: bool,
+}
+
+impl Common {
+    /// Progress of something that counts to `total`: a bar on the terminal, JSON lines with `--json`, nothing with
+    /// `--quiet`.
+    pub fn progress(&self, total: u64, what: &str) -> Progress {
+        Progress::new(self, total, what)
+    }
+
+    /// Says what came of the command, once, on standard output: `summary` for people, `{"event":"result", …}` with
+    /// `fields` for programs.
+    pub fn result(&self, summary: &str, mut fields: Value) {
+        if self.json {
+            let mut object = serde_json::json!({"event": "result"});
+            if let (Some(object), Some(fields)) = (object.as_object_mut(), fields.as_object_mut()) {
+                object.append(fields);
+            }
+            println!("{object}");
+        } else if !self.quiet {
+            println!("{summary}");
+        }
+    }
+}
+
+/// Wrong usage or wrong input of the user's: exit code 2. Everything else that fails is exit code 1.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongInput(pub String);
+
+/// Runs the command line and gives the process's exit code: 0 done, 1 failed, 2 wrong usage or wrong input.
+pub fn main() -> ExitCode {
+    allocator::keep_freed_memory();
+    // clap ends the process itself, with 2, where the usage is wrong.
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("laurel-trainer: {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+/// 2 where the user's input is at fault, 1 for everything else.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let wrong_input = error.chain().any(|cause| {
+        cause.is::<WrongInput>()
+            || cause.downcast_ref().is_some_and(DataError::is_input)
+            || cause.downcast_ref().is_some_and(model_error_is_input)
+    });
+    if wrong_input { 2 } else { 1 }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let common = &arguments.common;
+    match arguments.command {
+        Command::Init(command) => command.run(common),
+        Command::Generate(command) => command.run(common),
+        Command::Logprobs(command) => command.run(common),
+    }
+}

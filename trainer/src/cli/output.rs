@@ -1,0 +1,40 @@
+//! Files of records that a command writes: whole or not at all.
+
+use std::{
+    fs,
+    io::{self, BufWriter, Write},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
+
+use anyhow::Context;
+use serde::Serialize;
+
+/// Whether a path on the command line means standard output.
+pub fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Writes one JSON object a line to `path`, which appears by rename; `-` is standard output.
+pub fn write_lines<T: Serialize>(path: &Path, lines: impl Iterator<Item = T>) -> anyhow::Result<()> {
+    if is_stdout(path) {
+        return write_to(&mut io::stdout().lock(), lines).context("standard output");
+    }
+    let name = || path.display().to_string();
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(name)?;
+    write_to(file.as_file_mut(), lines).with_context(name)?;
+    fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644)).with_context(name)?;
+    file.as_file().sync_all().with_context(name)?;
+    file.persist(path).map_err(|error| error.error).with_context(name)?;
+    Ok(())
+}
+
+fn write_to<T: Serialize>(out: &mut impl Write, lines: impl Iterator<Item = T>) -> io::Result<()> {
+    let mut out = BufWriter::new(out);
+    for line in lines {
+        serde_json::to_writer(&mut out, &line)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()
+}

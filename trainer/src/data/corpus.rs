@@ -1,0 +1,57 @@
+//! Running text to learn from: plain files, or the text of records.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{error::DataError, records};
+
+/// The documents of a file. A `.jsonl` file has one a line: its `text`, or the messages of its conversation (`messages`,
+/// `prompt`, `completion`, `chosen`), a line each. Any other file is plain text, and one document.
+pub fn documents(path: &Path) -> Result<Vec<String>, DataError> {
+    if path.extension().is_some_and(|extension| extension == "jsonl") {
+        return records::documents(path);
+    }
+    let failed = |source| DataError::File { path: path.to_path_buf(), source };
+    let bytes = fs::read(path).map_err(failed)?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|&&b| b == b'\n').count();
+        DataError::Records { problems: vec![format!("{}, line {line}: is not UTF-8", path.display())] }
+    })?;
+    if text.trim().is_empty() {
+        return Err(DataError::Records { problems: vec![format!("{}: holds no text", path.display())] });
+    }
+    Ok(vec![text])
+}
+
+/// SHA-256 (hexadecimal) of documents, for the lineage of what learns from them.
+pub fn digest(documents: &[String]) -> String {
+    let mut hasher = Sha256::new();
+    for document in documents {
+        hasher.update((document.len() as u64).to_le_bytes());
+        hasher.update(document);
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The text in one JSON object, or the name of what it lacks.
+pub(super) fn text_of(object: &serde_json::Map<String, Value>) -> Result<String, &'static str> {
+    if let Some(text) = object.get("text") {
+        return text.as_str().map(String::from).ok_or("text");
+    }
+    let mut lines = vec![];
+    for field in ["messages", "prompt", "completion", "chosen"] {
+        match object.get(field) {
+            Some(Value::String(text)) => lines.push(text.clone()),
+            Some(Value::Array(messages)) => {
+                for message in messages {
+                    lines.push(message.get("content").and_then(Value::as_str).ok_or(field)?.to_string());
+                }
+            }
+            Some(_) => return Err(field),
+            None => {}
+        }
+    }
+    if lines.is_empty() { Err("text") } else { Ok(lines.join("\n")) }
+}

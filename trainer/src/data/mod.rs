@@ -1,0 +1,22 @@
+//! From records to token batches: tokenizer, chat template, readers, order, padding and packing, loss masks.
+//!
+//! This room knows text, tokens and files of records. It knows no model's arithmetic and no loss.
+
+mod batch;
+pub mod corpus;
+mod error;
+mod example;
+pub mod new_tokenizer;
+pub mod order;
+pub mod records;
+mod template;
+#[cfg(test)]
+mod tests;
+mod tokenizer;
+
+pub use batch::{RewardBatch, SftBatch, padded_right};
+pub use error::{DataError, model_error_is_input};
+pub use example::Example;
+pub use order::Order;
+pub use template::ChatTemplate;
+pub use tokenizer::ModelTokenizer;

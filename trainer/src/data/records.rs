@@ -1,0 +1,241 @@
+//! Reads records from JSONL files; every bad line is named with its file, line and field.
+//!
+//! `-` is standard input. Empty lines are passed over. A record without an `id` gets the number of its line.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader},
+    path::Path,
+};
+
+use laurel_records::{
+    ComparisonRecord, DemonstrationRecord, Message, PromptRecord, RankingRecord, ResponseRecord, ResponsesRecord, Role,
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use super::{corpus::text_of, error::DataError};
+
+/// So many bad lines are named; the rest is counted.
+const NAMED_PROBLEMS: usize = 20;
+
+/// Prompts that wait for an answer.
+pub fn prompts(path: &Path) -> Result<Vec<PromptRecord>, DataError> {
+    read(path, |line| {
+        let record: PromptRecord = line.with_id().parse()?;
+        check_prompt(&record.prompt)?;
+        Ok(record)
+    })
+}
+
+/// Prompts with the answer that a person wrote.
+pub fn demonstrations(path: &Path) -> Result<Vec<DemonstrationRecord>, DataError> {
+    read(path, |line| {
+        let record: DemonstrationRecord = line.with_id().parse()?;
+        check_prompt(&record.prompt)?;
+        check_answer("completion", &record.completion)?;
+        Ok(record)
+    })
+}
+
+/// Prompts with candidate answers.
+pub fn responses(path: &Path) -> Result<Vec<ResponsesRecord>, DataError> {
+    read(path, |line| {
+        let record: ResponsesRecord = line.parse()?;
+        check_prompt(&record.prompt)?;
+        if record.responses.is_empty() {
+            return wrong("responses", "is empty");
+        }
+        Ok(record)
+    })
+}
+
+/// Rankings, or comparisons: a comparison is a ranking of two answers. A file may hold both.
+pub fn rankings(path: &Path) -> Result<Vec<RankingRecord>, DataError> {
+    read(path, |line| {
+        if line.object.contains_key("chosen") || line.object.contains_key("rejected") {
+            return comparison(line);
+        }
+        let record: RankingRecord = line.with_id().parse()?;
+        check_prompt(&record.prompt)?;
+        check_ranks(&record.ranks, record.responses.len())?;
+        Ok(record)
+    })
+}
+
+/// As [`rankings`], for a file that holds comparisons alone.
+pub fn comparisons_as_rankings(path: &Path) -> Result<Vec<RankingRecord>, DataError> {
+    read(path, comparison)
+}
+
+/// A sequence of tokens, as `laurel-trainer logprobs` takes it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct TokenIds {
+    pub input_ids: Vec<u32>,
+}
+
+/// Sequences of token ids for a model with a vocabulary of `vocabulary` tokens and a context of `context`.
+pub fn token_ids(path: &Path, vocabulary: usize, context: usize) -> Result<Vec<TokenIds>, DataError> {
+    read(path, |line| {
+        let record: TokenIds = line.parse()?;
+        let ids = &record.input_ids;
+        if ids.is_empty() {
+            return wrong("input_ids", "is empty");
+        }
+        if ids.len() > context {
+            return wrong("input_ids", format!("has {} tokens; the model's context is {context}", ids.len()));
+        }
+        match ids.iter().position(|&id| id as usize >= vocabulary) {
+            Some(at) => {
+                let why = format!("{} is not below {vocabulary}, the size of the vocabulary", ids[at]);
+                wrong(&format!("input_ids[{at}]"), why)
+            }
+            None => Ok(record),
+        }
+    })
+}
+
+/// The text of each line, for [`super::corpus`].
+pub(super) fn documents(path: &Path) -> Result<Vec<String>, DataError> {
+    read(path, |line| text_of(&line.object).or_else(|field| wrong(field, "is missing, or not text")))
+}
+
+/// What is wrong with a line: the field, where there is one, and why.
+struct Problem {
+    field: String,
+    why: String,
+}
+
+fn wrong<T>(field: &str, why: impl Into<String>) -> Result<T, Problem> {
+    Err(Problem { field: field.into(), why: why.into() })
+}
+
+/// One line of a file, a JSON object.
+struct Line {
+    number: usize,
+    object: Map<String, Value>,
+}
+
+impl Line {
+    /// Names a record that came without a name of its own.
+    fn with_id(mut self) -> Self {
+        self.object.entry("id").or_insert_with(|| Value::String(format!("line {}", self.number)));
+        self
+    }
+
+    fn parse<T: DeserializeOwned>(self) -> Result<T, Problem> {
+        serde_path_to_error::deserialize(Value::Object(self.object)).map_err(|error| {
+            let path = error.path().to_string();
+            let field = if path == "." { String::new() } else { path };
+            Problem { field, why: error.into_inner().to_string() }
+        })
+    }
+}
+
+fn read<T>(path: &Path, record: impl Fn(Line) -> Result<T, Problem>) -> Result<Vec<T>, DataError> {
+    let is_stdin = path == Path::new("-");
+    let name = if is_stdin { "standard input".to_string() } else { path.display().to_string() };
+    let failed = |source| DataError::File { path: path.to_path_buf(), source };
+    let lines: Box<dyn BufRead> = if is_stdin {
+        Box::new(io::stdin().lock())
+    } else {
+        let file = File::open(path).map_err(failed)?;
+        // Opening a directory succeeds; reading it would fail with a number instead of a name.
+        if file.metadata().map_err(failed)?.is_dir() {
+            return Err(failed(io::Error::new(io::ErrorKind::IsADirectory, "is a directory, not a file")));
+        }
+        Box::new(BufReader::new(file))
+    };
+    let (mut records, mut problems, mut bad) = (vec![], vec![], 0);
+    for (number, bytes) in (1..).zip(lines.split(b'\n')) {
+        let bytes = bytes.map_err(failed)?;
+        match parse_line(&bytes, number).and_then(|line| line.map(&record).transpose()) {
+            Ok(found) => records.extend(found),
+            Err(problem) => {
+                bad += 1;
+                if bad <= NAMED_PROBLEMS {
+                    let field = if problem.field.is_empty() { String::new() } else { format!("{}: ", problem.field) };
+                    problems.push(format!("{name}, line {number}: {field}{}", problem.why));
+                }
+            }
+        }
+    }
+    if bad > NAMED_PROBLEMS {
+        problems.push(format!("{name}: {} more bad lines", bad - NAMED_PROBLEMS));
+    }
+    if records.is_empty() && problems.is_empty() {
+        problems.push(format!("{name}: holds no record"));
+    }
+    if problems.is_empty() { Ok(records) } else { Err(DataError::Records { problems }) }
+}
+
+fn parse_line(bytes: &[u8], number: usize) -> Result<Option<Line>, Problem> {
+    let Ok(text) = str::from_utf8(bytes) else { return wrong("", "is not UTF-8") };
+    // Some editors put a byte order mark in front of a file.
+    let text = text.trim_start_matches('\u{feff}').trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match serde_json::from_str(text) {
+        Ok(Value::Object(object)) => Ok(Some(Line { number, object })),
+        Ok(_) => wrong("", "is not a JSON object"),
+        // serde_json ends its messages with a place in the text, and our text has one line.
+        Err(error) => wrong("", format!("is not JSON: {}", error.to_string().replace(" at line 1", ""))),
+    }
+}
+
+fn comparison(line: Line) -> Result<RankingRecord, Problem> {
+    let id = format!("line {}", line.number);
+    let record: ComparisonRecord = line.parse()?;
+    check_prompt(&record.prompt)?;
+    let chosen = check_answer("chosen", &record.chosen)?;
+    let rejected = check_answer("rejected", &record.rejected)?;
+    let response = |content: &str| ResponseRecord { id: None, content: content.into(), model: None, sampling: None };
+    Ok(RankingRecord {
+        id: record.ranking_id.unwrap_or(id),
+        responses: vec![response(chosen), response(rejected)],
+        ranks: vec![1, 2],
+        prompt: record.prompt,
+        annotator: record.annotator,
+        seconds: None,
+        created_at: None,
+        split: record.split,
+        extra: record.extra,
+    })
+}
+
+fn check_prompt(prompt: &[Message]) -> Result<(), Problem> {
+    match prompt.last() {
+        None => wrong("prompt", "is empty"),
+        Some(last) if last.role == Role::Assistant => {
+            wrong("prompt", "ends with a message of the assistant's, so there is nothing to answer")
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// The text of an answer, which is one message by the assistant.
+fn check_answer<'a>(field: &str, messages: &'a [Message]) -> Result<&'a str, Problem> {
+    match messages {
+        [one] if one.role == Role::Assistant => Ok(&one.content),
+        _ => wrong(field, "must be one message of the assistant's"),
+    }
+}
+
+/// Competition ranking: 1 is best, equal numbers are ties, after two at 1 comes 3.
+fn check_ranks(ranks: &[u32], answers: usize) -> Result<(), Problem> {
+    if ranks.len() != answers {
+        return wrong("ranks", format!("has {} numbers for {answers} answers", ranks.len()));
+    }
+    if ranks.len() < 2 {
+        return wrong("responses", "a ranking needs at least two answers");
+    }
+    for &rank in ranks {
+        let better = ranks.iter().filter(|&&other| other < rank).count();
+        if rank as usize != better + 1 {
+            let should = format!("{rank} should be {}: 1 is best, and equal numbers are ties (1,2,2,4)", better + 1);
+            return wrong("ranks", should);
+        }
+    }
+    Ok(())
+}

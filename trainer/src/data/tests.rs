@@ -1,0 +1,248 @@
+//! Records, masks, cuts and batches, on a small tokenizer with a ChatML template.
+
+use std::{io::Write, path::Path};
+
+use burn::tensor::Device;
+use laurel_records::{Message, Role};
+use serde_json::json;
+
+use super::{Example, ModelTokenizer, RewardBatch, SftBatch, records};
+use crate::model::ModelDirectory;
+
+const CHATML: &str = "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+
+/// A tokenizer with a token for each byte and the three special tokens of ChatML.
+fn tokenizer_json() -> serde_json::Value {
+    // GPT-2's letters for bytes: printable ones stand for themselves, the others are moved behind 255.
+    let printable = |byte: u32| matches!(byte, 33..=126 | 161..=172 | 174..=255);
+    let mut moved = 255;
+    let letters = (0..256u32).map(|byte| {
+        if printable(byte) {
+            return char::from_u32(byte).unwrap();
+        }
+        moved += 1;
+        char::from_u32(moved).unwrap()
+    });
+    let vocabulary: serde_json::Map<_, _> =
+        letters.enumerate().map(|(id, letter)| (letter.to_string(), json!(id))).collect();
+    let special = |id: u32, text: &str| json!({"id": id, "content": text, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true});
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "post_processor": null,
+        "added_tokens": [special(256, "<|endoftext|>"), special(257, "<|im_start|>"), special(258, "<|im_end|>")],
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+        "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+        "model": {"type": "BPE", "dropout": null, "unk_token": null, "vocab": vocabulary, "merges": []},
+    })
+}
+
+fn tokenizer(template: Option<&str>, context_length: usize) -> ModelTokenizer {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: serde_json::Value| {
+        std::fs::write(directory.path().join(name), content.to_string()).unwrap();
+    };
+    write("tokenizer.json", tokenizer_json());
+    write("tokenizer_config.json", json!({"eos_token": "<|endoftext|>", "chat_template": template}));
+    write(
+        "config.json",
+        json!({"model_type": "llama", "vocab_size": 259, "hidden_size": 8, "intermediate_size": 8,
+            "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": context_length}),
+    );
+    ModelTokenizer::open(&ModelDirectory::open(directory.path()).unwrap()).unwrap()
+}
+
+fn says(role: Role, content: &str) -> Message {
+    Message { role, content: content.into() }
+}
+
+fn learned(tokenizer: &ModelTokenizer, example: &Example) -> String {
+    let ids: Vec<u32> =
+        example.ids.iter().zip(&example.completion_mask).filter(|(_, on)| **on == 1).map(|(&id, _)| id).collect();
+    tokenizer.decode(&ids, false)
+}
+
+#[test]
+fn the_answer_and_its_end_of_turn_are_learned_and_nothing_else() {
+    let tokenizer = tokenizer(Some(CHATML), 256);
+    let conversation =
+        [says(Role::System, "Be kind"), says(Role::User, "1"), says(Role::Assistant, "2"), says(Role::User, "茶?")];
+    let example = tokenizer.example(&conversation, "茶 🌿").unwrap();
+    assert_eq!(learned(&tokenizer, &example), "茶 🌿<|im_end|>");
+    let prompt = tokenizer.prompt(&conversation).unwrap();
+    assert_eq!(example.ids[..example.prompt_length()], prompt);
+    assert!(tokenizer.decode(&prompt, false).ends_with("茶?<|im_end|>\n<|im_start|>assistant\n"));
+    // Sampling has to end where learning said that answers end.
+    assert_eq!(tokenizer.stop_ids(), [256, 258]);
+}
+
+#[test]
+fn without_a_template_a_conversation_is_its_lines() {
+    let tokenizer = tokenizer(None, 256);
+    let example = tokenizer.example(&[says(Role::User, "One?"), says(Role::User, "Two?")], "Two.").unwrap();
+    assert_eq!(tokenizer.decode(&example.ids, false), "One?\nTwo?\nTwo.<|endoftext|>");
+    assert_eq!(learned(&tokenizer, &example), "Two.<|endoftext|>");
+    assert_eq!((tokenizer.stop_ids(), tokenizer.has_chat_template()), (&[256][..], false));
+}
+
+#[test]
+fn an_answer_without_an_end_in_the_template_ends_with_the_end_of_text() {
+    let plain = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}";
+    let tokenizer = tokenizer(Some(plain), 256);
+    let example = tokenizer.example(&[says(Role::User, "Hi")], "Hello").unwrap();
+    assert_eq!(tokenizer.decode(&example.ids, false), "user: Hi\nassistant: Hello<|endoftext|>");
+    assert_eq!(learned(&tokenizer, &example), " Hello<|endoftext|>");
+}
+
+#[test]
+fn the_oldest_exchanges_are_cut_and_the_system_message_stays() {
+    let conversation = [
+        says(Role::System, "S"),
+        says(Role::User, "old question"),
+        says(Role::Assistant, "old answer"),
+        says(Role::User, "new"),
+    ];
+    let roomy = tokenizer(Some(CHATML), 256);
+    let kept = [says(Role::System, "S"), says(Role::User, "new")];
+    let (prompt, example) = (roomy.prompt(&kept).unwrap(), roomy.example(&kept, "yes").unwrap());
+    assert_eq!(roomy.cuts(), 0);
+
+    let tight = tokenizer(Some(CHATML), example.ids.len() + 3);
+    assert_eq!(tight.prompt(&conversation).unwrap(), prompt);
+    assert_eq!(tight.example(&conversation, "yes").unwrap(), example);
+    assert_eq!(tight.cuts(), 2);
+}
+
+#[test]
+fn what_still_does_not_fit_keeps_its_end() {
+    let tokenizer = tokenizer(Some(CHATML), 20);
+    let prompt = tokenizer.prompt(&[says(Role::User, "a question of some length")]).unwrap();
+    assert!(prompt.len() == 20 && tokenizer.decode(&prompt, false).ends_with("<|im_start|>assistant\n"));
+    let example = tokenizer.example(&[says(Role::User, "a question of some length")], "short").unwrap();
+    assert_eq!((example.ids.len(), learned(&tokenizer, &example).as_str()), (20, "short<|im_end|>"));
+    let example = tokenizer.example(&[says(Role::User, "?")], "an answer longer than everything").unwrap();
+    assert_eq!((example.ids.len(), learned(&tokenizer, &example).as_str()), (20, "an answer longer th"));
+    assert_eq!(example.completion_mask[0], 0);
+}
+
+fn example(ids: &[u32], prompt: usize) -> Example {
+    let completion_mask = (0..ids.len()).map(|at| u8::from(at >= prompt)).collect();
+    Example { ids: ids.to_vec(), completion_mask }
+}
+
+#[test]
+fn rows_are_padded_on_the_right_and_padding_is_not_learned() {
+    let (first, second) = (example(&[5, 6, 7], 1), example(&[8, 9], 0));
+    let batch = SftBatch::padded(&[&first, &second], 99, &Device::flex());
+    let ids: Vec<i32> = batch.input_ids.into_data_as::<i32>().try_to_vec().unwrap();
+    let mask: Vec<f32> = batch.completion_mask.into_data_as::<f32>().try_to_vec().unwrap();
+    assert_eq!(ids, [5, 6, 7, 8, 9, 99]);
+    // Nothing predicts the first token of a text, whatever its mask says.
+    assert_eq!(mask, [0.0, 1.0, 1.0, 0.0, 1.0, 0.0]);
+}
+
+#[test]
+fn packing_fills_rows_and_keeps_texts_apart() {
+    let examples = [example(&[1, 2, 3], 1), example(&[4, 5, 6, 7, 8], 2), example(&[9, 10], 0)];
+    let batch = SftBatch::packed(&examples.each_ref(), 6, 99, &Device::flex());
+    let ids: Vec<i32> = batch.input_ids.into_data_as::<i32>().try_to_vec().unwrap();
+    let mask: Vec<f32> = batch.completion_mask.into_data_as::<f32>().try_to_vec().unwrap();
+    let positions: Vec<i32> = batch.layout.positions().into_data_as::<i32>().try_to_vec().unwrap();
+    assert_eq!(ids, [4, 5, 6, 7, 8, 99, 1, 2, 3, 9, 10, 99]);
+    assert_eq!(mask, [0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0]);
+    assert_eq!(positions, [0, 1, 2, 3, 4, 0, 0, 1, 2, 0, 1, 0]);
+}
+
+#[test]
+fn a_score_is_read_at_each_answers_last_token() {
+    let answers = [example(&[1, 2, 3], 1), example(&[4, 5], 1)];
+    let others = [example(&[6, 7], 1), example(&[8], 0)];
+    let batch = RewardBatch::new(&[(&answers, &[1, 2]), (&others, &[1, 1])], 0, &Device::flex());
+    let last: Vec<i32> = batch.last.into_data_as::<i32>().try_to_vec().unwrap();
+    assert_eq!(batch.input_ids.dims(), [4, 3]);
+    assert_eq!(last, [2, 1, 1, 0]);
+    assert_eq!(batch.ranks, [[1, 2], [1, 1]]);
+}
+
+fn file(lines: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(lines.as_bytes()).unwrap();
+    file
+}
+
+/// What reading says, without the file's name in front.
+fn problems<T: std::fmt::Debug>(read: impl Fn(&Path) -> Result<T, super::DataError>, lines: &str) -> Vec<String> {
+    let file = file(lines);
+    let name = format!("{}, ", file.path().display());
+    let error = read(file.path()).unwrap_err();
+    assert!(error.is_input());
+    error.to_string().lines().map(|line| line.replace(&name, "")).collect()
+}
+
+#[test]
+fn every_bad_line_is_named_with_its_field() {
+    let lines = concat!(
+        r#"{"prompt":[{"role":"user","content":"ok"}],"completion":[{"role":"assistant","content":"ok"}]}"#,
+        "\n\n",
+        r#"{"prompt":[{"role":"bot","content":"x"}],"completion":[]}"#,
+        "\n",
+        r#"{"prompt":[{"role":"user","content":"x"}],"completion":[{"role":"user","content":"y"}]}"#,
+        "\n",
+        r#"{"prompt":[{"role":"user","content":3}],"completion":[]}"#,
+        "\nnonsense\n[]\n",
+        r#"{"completion":[{"role":"assistant","content":"y"}]}"#,
+        "\n",
+        r#"{"prompt":[],"completion":[{"role":"assistant","content":"y"}]}"#,
+    );
+    assert_eq!(
+        problems(records::demonstrations, lines),
+        [
+            "line 3: prompt[0].role: unknown variant `bot`, expected one of `system`, `user`, `assistant`",
+            "line 4: completion: must be one message of the assistant's",
+            "line 5: prompt[0].content: invalid type: integer `3`, expected a string",
+            "line 6: is not JSON: expected ident column 2",
+            "line 7: is not a JSON object",
+            "line 8: missing field `prompt`",
+            "line 9: prompt: is empty",
+        ]
+    );
+}
+
+#[test]
+fn twenty_bad_lines_are_named_and_the_rest_counted() {
+    let problems = problems(records::prompts, &"{}\n".repeat(25));
+    assert_eq!(problems.len(), 21);
+    assert!(problems[20].ends_with("5 more bad lines"), "{}", problems[20]);
+    assert!(self::problems(records::prompts, "\n")[0].ends_with("holds no record"));
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let error = records::prompts(Path::new("/nowhere/prompts.jsonl")).unwrap_err();
+    assert!(error.to_string().starts_with("/nowhere/prompts.jsonl: "), "{error}");
+    assert!(error.is_input());
+}
+
+#[test]
+fn a_comparison_is_a_ranking_of_two() {
+    let line = r#"{"prompt":[{"role":"user","content":"q"}],"chosen":[{"role":"assistant","content":"good"}],"rejected":[{"role":"assistant","content":"bad"}],"ranking_id":"r"}"#;
+    let file = file(line);
+    let rankings = records::rankings(file.path()).unwrap();
+    assert_eq!(records::comparisons_as_rankings(file.path()).unwrap(), rankings);
+    assert_eq!((rankings[0].id.as_str(), rankings[0].ranks.as_slice()), ("r", &[1, 2][..]));
+    assert_eq!(rankings[0].responses[0].content, "good");
+}
+
+#[test]
+fn ranks_that_are_no_competition_ranking_are_refused() {
+    let line = |ranks: &str, answers: usize| {
+        let responses = vec![r#"{"content":"x"}"#; answers].join(",");
+        format!(r#"{{"prompt":[{{"role":"user","content":"q"}}],"responses":[{responses}],"ranks":{ranks}}}"#)
+    };
+    let good = [line("[1,2,2,4]", 4), line("[2,1]", 2), line("[1,1,1]", 3)].join("\n");
+    assert_eq!(records::rankings(file(&good).path()).unwrap().len(), 3);
+    let bad = [line("[1,2,2,3]", 4), line("[0,1]", 2), line("[1]", 1), line("[1,2,3]", 2)].join("\n");
+    let problems = problems(records::rankings, &bad);
+    assert!(problems[0].starts_with("line 1: ranks: 3 should be 4"), "{}", problems[0]);
+    assert!(problems[1].starts_with("line 2: ranks: 0 should be 1"), "{}", problems[1]);
+    assert_eq!(problems[2], "line 3: responses: a ranking needs at least two answers");
+    assert_eq!(problems[3], "line 4: ranks: has 3 numbers for 2 answers");
+}

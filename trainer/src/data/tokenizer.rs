@@ -1,0 +1,154 @@
+//! A model's tokenizer with what belongs to it: special tokens, the tokens that end an answer, the chat template.
+
+use std::{
+    collections::HashSet,
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use laurel_records::{Message, Role};
+use serde_json::{Map, Value};
+use tokenizers::Tokenizer;
+
+use super::{error::DataError, template::ChatTemplate};
+use crate::model::ModelDirectory;
+
+/// Special tokens that `tokenizer_config.json` names and templates print.
+const NAMED_TOKENS: [&str; 6] = ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token"];
+
+/// Turns text and conversations into the tokens that one model was trained on, and back.
+#[derive(Debug)]
+pub struct ModelTokenizer {
+    pub(super) tokenizer: Tokenizer,
+    pub(super) template: Option<ChatTemplate>,
+    pub(super) special_ids: HashSet<u32>,
+    pub(super) context_length: usize,
+    pub(super) eos_id: Option<u32>,
+    /// Conversations that had to be cut so far.
+    pub(super) cuts: AtomicUsize,
+    pad_id: u32,
+    stop_ids: Vec<u32>,
+    path: PathBuf,
+}
+
+impl ModelTokenizer {
+    /// Reads the tokenizer, the chat template and the special tokens of a model.
+    pub fn open(model: &ModelDirectory) -> Result<Self, DataError> {
+        let path = model.path().to_path_buf();
+        let Some(json) = model.tokenizer_json()? else { return Err(DataError::NoTokenizer { path }) };
+        let mut tokenizer = Tokenizer::from_bytes(json).map_err(|error| DataError::Tokenizer {
+            path: path.clone(),
+            message: format!("tokenizer.json: {error}"),
+        })?;
+        // Cutting and padding are ours to do, whatever the file was last used for.
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None).expect("no truncation is always possible");
+
+        let named = named_tokens(&model.tokenizer_config()?);
+        let id_of = |name: &str| {
+            let (_, token) = named.iter().find(|(other, _)| other == name)?;
+            tokenizer.token_to_id(token)
+        };
+        let config = model.config();
+        let eos_id = id_of("eos_token").or(config.eos_token_ids.first().copied());
+        let mut stop_ids = model.stop_token_ids()?;
+        stop_ids.extend(eos_id.filter(|id| !stop_ids.contains(id)));
+        let pad_id = id_of("pad_token").or(config.pad_token_id).or(eos_id).unwrap_or(0);
+        let template = model.chat_template()?.map(|source| ChatTemplate::new(&source, &named)).transpose()?;
+        let special_ids: HashSet<u32> =
+            tokenizer.get_added_tokens_decoder().iter().filter(|(_, token)| token.special).map(|(&id, _)| id).collect();
+        let mut this = Self {
+            tokenizer,
+            template,
+            special_ids,
+            context_length: config.context_length,
+            eos_id,
+            cuts: AtomicUsize::new(0),
+            pad_id,
+            stop_ids,
+            path,
+        };
+        if let Some(id) = this.end_of_turn()?.filter(|id| !this.stop_ids.contains(id)) {
+            this.stop_ids.push(id);
+        }
+        Ok(this)
+    }
+
+    /// The same tokenizer for a shorter context, in tokens: a bound on memory and time.
+    pub fn with_context_length(mut self, tokens: usize) -> Self {
+        self.context_length = self.context_length.min(tokens.max(1));
+        self
+    }
+
+    /// The longest sequence in tokens that [`Self::prompt`] and [`Self::example`] give.
+    pub fn context_length(&self) -> usize {
+        self.context_length
+    }
+
+    /// The tokens of a text as it stands, with nothing put before or after. Special tokens in it are recognised.
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        self.encode_with(text, false)
+    }
+
+    /// As [`Self::encode`]; `whole` adds what the tokenizer puts around a whole text (a beginning of text, say).
+    pub(super) fn encode_with(&self, text: &str, whole: bool) -> Vec<u32> {
+        let encoding = self.tokenizer.encode_fast(text, whole);
+        // Byte-level tokenizers encode every text; others have a token for what they do not know.
+        encoding.map(|encoding| encoding.get_ids().to_vec()).unwrap_or_default()
+    }
+
+    /// The text of tokens; `skip_special` leaves out special tokens, as for people to read.
+    pub fn decode(&self, ids: &[u32], skip_special: bool) -> String {
+        self.tokenizer.decode(ids, skip_special).unwrap_or_default()
+    }
+
+    /// What batches are filled with; the model's end of text where it has no token for it.
+    pub fn pad_id(&self) -> u32 {
+        self.pad_id
+    }
+
+    /// Tokens that end an answer: the model's ends of text and the end of turn of its chat template.
+    pub fn stop_ids(&self) -> &[u32] {
+        &self.stop_ids
+    }
+
+    /// Whether the model has a chat template; without one, conversations are plain text.
+    pub fn has_chat_template(&self) -> bool {
+        self.template.is_some()
+    }
+
+    /// Tokens in the vocabulary, added ones included.
+    pub fn vocabulary_size(&self) -> usize {
+        self.tokenizer.get_vocab_size(true)
+    }
+
+    /// How many conversations did not fit the context and were cut, so far.
+    pub fn cuts(&self) -> usize {
+        self.cuts.load(Ordering::Relaxed)
+    }
+
+    /// Where the model was opened.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    /// The token that the chat template writes after an answer.
+    fn end_of_turn(&self) -> Result<Option<u32>, DataError> {
+        if self.template.is_none() {
+            return Ok(None);
+        }
+        let question = Message { role: Role::User, content: "a".into() };
+        let example = self.example(&[question], "b")?;
+        Ok(example.ids.last().copied().filter(|id| self.special_ids.contains(id)))
+    }
+}
+
+/// Name and text of the special tokens in a `tokenizer_config.json`.
+fn named_tokens(config: &Map<String, Value>) -> Vec<(String, String)> {
+    let text = |value: &Value| match value {
+        Value::String(token) => Some(token.clone()),
+        Value::Object(token) => token.get("content").and_then(Value::as_str).map(String::from),
+        _ => None,
+    };
+    NAMED_TOKENS.iter().filter_map(|&name| Some((name.to_string(), text(config.get(name)?)?))).collect()
+}

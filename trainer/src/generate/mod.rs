@@ -1,0 +1,12 @@
+//! Answers from a language model: batched decoding over the KV cache.
+//!
+//! This room knows token ids only: no text, no files. What a row gets depends on its prompt and its seed, not on the
+//! rows beside it.
+
+mod decoding;
+mod sampling;
+#[cfg(test)]
+mod tests;
+
+pub use decoding::{Generated, generate, generate_in_batches, row_seed};
+pub use sampling::SamplingSettings;
