@@ -32,10 +32,13 @@ impl Int8 {
         Self { rows: weight.rows(), columns: weight.columns(), levels, scales }
     }
 
-    /// The weights that the levels stand for, row by row.
-    pub fn dequantise(&self) -> Vec<f64> {
-        let columns = self.columns.max(1);
-        self.levels.iter().enumerate().map(|(i, &level)| f64::from(level) * self.scales[i / columns]).collect()
+    /// The weights that the levels stand for.
+    pub fn dequantise(&self) -> Matrix {
+        let mut weight = Matrix::zeros(self.rows, self.columns);
+        for (i, (value, &level)) in weight.values_mut().iter_mut().zip(&self.levels).enumerate() {
+            *value = f64::from(level) * self.scales[i / self.columns];
+        }
+        weight
     }
 }
 
@@ -48,7 +51,7 @@ mod tests {
         let weight = Matrix::new(2, 3, vec![0.5, -2.54, 1.0, 1e-3, 2e-3, -5e-4]).unwrap();
         let quantised = Int8::quantise(&weight);
         assert_eq!(quantised.levels[..3], [25, -127, 50]);
-        for (i, (found, value)) in quantised.dequantise().iter().zip(weight.values()).enumerate() {
+        for (i, (found, value)) in quantised.dequantise().values().iter().zip(weight.values()).enumerate() {
             assert!((found - value).abs() <= quantised.scales[i / 3] / 2.0 + 1e-15);
         }
     }
@@ -56,7 +59,7 @@ mod tests {
     #[test]
     fn a_row_of_zeros_stays_zero() {
         let quantised = Int8::quantise(&Matrix::new(2, 2, vec![0.0, 0.0, 1.0, -1.0]).unwrap());
-        assert_eq!(quantised.dequantise(), [0.0, 0.0, 1.0, -1.0]);
+        assert_eq!(quantised.dequantise().values(), [0.0, 0.0, 1.0, -1.0]);
         assert_eq!(quantised.scales[0], 1.0);
     }
 

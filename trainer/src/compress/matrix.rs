@@ -23,6 +23,24 @@ impl Matrix {
         Ok(Self { rows, columns, values })
     }
 
+    /// From single precision.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn from_f32(rows: usize, columns: usize, values: &[f32]) -> Result<Self, CompressError> {
+        Self::new(rows, columns, values.iter().map(|&value| value.into()).collect())
+    }
+
+    /// The values in single precision, row by row.
+    pub fn to_f32(&self) -> Vec<f32> {
+        self.values.iter().map(|&value| value as f32).collect()
+    }
+
+    /// Nothing but zeros.
+    pub fn zeros(rows: usize, columns: usize) -> Self {
+        Self { rows, columns, values: vec![0.0; rows * columns] }
+    }
+
     pub fn rows(&self) -> usize {
         self.rows
     }

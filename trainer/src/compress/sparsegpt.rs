@@ -2,17 +2,15 @@
 
 use std::ops::Range;
 
-use nalgebra::{Cholesky, DMatrix};
+use nalgebra::DMatrix;
 
 use super::{
+    cholesky,
     error::{CompressError, check_sparsity},
     matrix::Matrix,
     prune::{count, lowest},
     statistics::InputStatistics,
 };
-
-/// How often the damping is multiplied by ten before giving up.
-const RETRIES: usize = 8;
 
 /// The defaults are those of the paper's code.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -93,25 +91,13 @@ fn subtract(row: &mut [f64], factor: f64, other: &[f64]) {
     }
 }
 
-/// The upper triangular U with UᵀU = (H + damping·mean(diag H)·I)⁻¹, row by row. Damping grows tenfold while H has no factor.
+/// The upper triangular U with UᵀU = (H + damping·mean(diag H)·I)⁻¹, row by row.
 fn inverse_factor(hessian: &[f64], size: usize, damping: f64) -> Result<Vec<f64>, CompressError> {
-    let mean = (0..size).map(|j| hessian[j * size + j]).sum::<f64>() / size.max(1) as f64;
-    let mut added = damping * mean;
-    for _ in 0..=RETRIES {
-        // With the order of the columns turned round, H = L·Lᵀ gives H = R·Rᵀ with R upper, so that U = R⁻¹: one factor and
-        // one triangular inverse, and H is never inverted itself.
-        let turned = DMatrix::from_fn(size, size, |row, column| {
-            let (row, column) = (size - 1 - row, size - 1 - column);
-            hessian[row * size + column] + if row == column { added } else { 0.0 }
-        });
-        if let Some(factor) = Cholesky::new(turned) {
-            let lower = factor.unpack();
-            let inverse = invert_lower(&lower);
-            return Ok(inverse.into_iter().rev().collect());
-        }
-        added = (added * 10.0).max(mean * 1e-12);
-    }
-    Err(CompressError::NotPositiveDefinite { damping: added / 10.0 })
+    // With the order of the columns turned round, H = L·Lᵀ gives H = R·Rᵀ with R upper, so that U = R⁻¹: one factor and one
+    // triangular inverse, and H is never inverted itself.
+    let factor = cholesky::damped(size, damping, |row, column| hessian[(size - 1 - row) * size + size - 1 - column])?;
+    let inverse = invert_lower(&factor.unpack());
+    Ok(inverse.into_iter().rev().collect())
 }
 
 /// The inverse of a lower triangular matrix, row by row, itself lower triangular.

@@ -1,5 +1,7 @@
 //! What is kept of a layer's calibration inputs: their second moments, however many samples there are.
 
+use nalgebra::{DMatrix, DMatrixView};
+
 use super::{error::CompressError, matrix::Matrix};
 
 /// Σ x·xᵀ over the samples seen so far, and their number.
@@ -66,6 +68,11 @@ impl InputStatistics {
         self.moments.iter().map(|moment| moment * factor).collect()
     }
 
+    /// Σ x_i·x_j over all samples.
+    pub(super) fn moment(&self, i: usize, j: usize) -> f64 {
+        self.moments[i * self.columns + j]
+    }
+
     pub(super) fn check(&self, weight: &Matrix) -> Result<(), CompressError> {
         match self {
             _ if self.columns != weight.columns() => {
@@ -87,14 +94,11 @@ impl InputStatistics {
             let (rows, columns) = (before.rows(), before.columns());
             return Err(CompressError::Shape { rows, columns, values: after.values().len() });
         }
-        let mut error = 0.0;
-        for row in 0..before.rows() {
-            let change: Vec<f64> = before.row(row).iter().zip(after.row(row)).map(|(a, b)| a - b).collect();
-            for (left, moments) in change.iter().zip(self.moments.chunks_exact(self.columns.max(1))) {
-                error += left * change.iter().zip(moments).map(|(right, moment)| right * moment).sum::<f64>();
-            }
-        }
-        Ok(error)
+        // Row by row is column by column of the transpose, which is how nalgebra keeps a matrix: these are Dᵀ and XᵀX.
+        let change = before.values().iter().zip(after.values()).map(|(a, b)| a - b);
+        let change = DMatrix::from_iterator(self.columns, before.rows(), change);
+        let moments = DMatrixView::from_slice(&self.moments, self.columns, self.columns);
+        Ok((moments * &change).dot(&change))
     }
 }
 

@@ -109,6 +109,7 @@ impl Attention {
     }
 
     fn forward(&self, x: Tensor<3>, pass: &Pass, cache: Option<(&mut KvCache, usize)>) -> Tensor<3> {
+        pass.saw(LinearInput::Attention, &x);
         let [batch, sequence, _] = x.dims();
         let (size, groups) = (self.head_size, self.key_value_heads);
         let split = |y: Tensor<3>, heads: usize| y.reshape([batch, sequence, heads, size]);
@@ -139,6 +140,7 @@ impl Attention {
             sequence,
             self.heads * size,
         ]);
+        pass.saw(LinearInput::AttentionOutput, &mixed);
         self.o_proj.forward(mixed)
     }
 
@@ -225,13 +227,24 @@ impl FeedForward {
         })
     }
 
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, pass: &Pass) -> Tensor<3> {
+        pass.saw(LinearInput::FeedForward, &x);
         let up = self.up_proj.forward(x.clone());
         let inner = match &self.gate_proj {
             Some(gate) => self.activate(gate.forward(x)) * up,
             None => self.activate(up),
         };
+        pass.saw(LinearInput::FeedForwardOutput, &inner);
         self.down_proj.forward(inner)
+    }
+
+    /// Leaves only the inner channels `kept`; `down` is the new weight of what reads them, `[out, kept]` row-major.
+    pub fn keep_channels(&mut self, kept: &[usize], down: &[f32]) {
+        self.up_proj.keep_outputs(kept);
+        if let Some(gate) = &mut self.gate_proj {
+            gate.keep_outputs(kept);
+        }
+        self.down_proj.replace_inputs(kept.len(), down);
     }
 
     fn activate(&self, x: Tensor<3>) -> Tensor<3> {
@@ -258,10 +271,47 @@ impl FeedForward {
     }
 }
 
+/// What the linears of a block are fed with; some share an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LinearInput {
+    /// `q_proj`, `k_proj`, `v_proj`
+    Attention,
+    /// `o_proj`
+    AttentionOutput,
+    /// `gate_proj`, `up_proj`
+    FeedForward,
+    /// `down_proj`
+    FeedForwardOutput,
+}
+
+impl LinearInput {
+    /// The input of the linear with that short name (`q_proj`).
+    pub fn of(linear: &str) -> Self {
+        match linear {
+            "o_proj" => Self::AttentionOutput,
+            "gate_proj" | "up_proj" => Self::FeedForward,
+            "down_proj" => Self::FeedForwardOutput,
+            _ => Self::Attention,
+        }
+    }
+}
+
+/// Is shown what the linears of a block are fed with, `[batch, sequence, in]`.
+pub type InputObserver<'a> = &'a dyn Fn(LinearInput, &Tensor<3>);
+
 /// What every layer of one forward pass shares.
 pub(super) struct Pass<'a> {
     pub rotation: Option<&'a Rotation>,
     pub bias: Option<&'a Tensor<4>>,
+    pub observer: Option<InputObserver<'a>>,
+}
+
+impl Pass<'_> {
+    fn saw(&self, input: LinearInput, x: &Tensor<3>) {
+        if let Some(observer) = self.observer {
+            observer(input, x);
+        }
+    }
 }
 
 /// One layer: attention and feed-forward, each behind its norm and beside the residual stream.
@@ -293,7 +343,7 @@ impl Block {
         let normed = self.attention_norm.forward(x.clone());
         let x = x + self.attention.forward(normed, pass, cache);
         let normed = self.feed_forward_norm.forward(x.clone());
-        x + self.feed_forward.forward(normed)
+        x + self.feed_forward.forward(normed, pass)
     }
 
     pub(super) fn named(&self, layer: &str, architecture: Architecture) -> Vec<NamedTensor> {
@@ -306,7 +356,7 @@ impl Block {
     }
 
     /// Calls `change` for every linear of the block with its short name.
-    pub(super) fn for_each_linear(&mut self, change: &mut dyn FnMut(&str, &mut Linear)) {
+    pub fn for_each_linear(&mut self, change: &mut dyn FnMut(&str, &mut Linear)) {
         change("q_proj", &mut self.attention.q_proj);
         change("k_proj", &mut self.attention.k_proj);
         change("v_proj", &mut self.attention.v_proj);

@@ -6,7 +6,7 @@ use burn::{
 };
 
 use super::{
-    blocks::{Block, Norm, Pass},
+    blocks::{Block, InputObserver, Norm, Pass},
     cache::KvCache,
     config::{Architecture, DecoderConfig},
     error::ModelError,
@@ -99,14 +99,9 @@ impl Decoder {
         mut cache: Option<&mut KvCache>,
     ) -> Tensor<3> {
         let sequence = input_ids.dims()[1];
-        let device = input_ids.device();
-        let mut x = embedding(self.token_embedding.val(), input_ids);
-        if let Some(positions) = &self.position_embedding {
-            x = x + embedding(positions.val(), layout.positions());
-        }
-        let rotation =
-            (!self.frequencies.is_empty()).then(|| Rotation::new(&self.frequencies, layout.positions(), &device));
-        let pass = Pass { rotation: rotation.as_ref(), bias: layout.bias() };
+        let mut x = self.embed(input_ids, layout);
+        let rotation = self.rotation(layout, &x.device());
+        let pass = Pass { rotation: rotation.as_ref(), bias: layout.bias(), observer: None };
         if let Some(cache) = cache.as_deref_mut() {
             cache.begin(sequence, layout.pads());
         }
@@ -118,6 +113,33 @@ impl Decoder {
             cache.advance(sequence);
         }
         self.final_norm.forward(x)
+    }
+
+    /// What enters the first block: `[batch, sequence]` → `[batch, sequence, hidden]`.
+    pub fn embed(&self, input_ids: Tensor<2, Int>, layout: &Layout) -> Tensor<3> {
+        let x = embedding(self.token_embedding.val(), input_ids);
+        match &self.position_embedding {
+            Some(positions) => x + embedding(positions.val(), layout.positions()),
+            None => x,
+        }
+    }
+
+    /// What leaves one block when `x` enters it, `[batch, sequence, hidden]` both; `observer` is shown what its linears are
+    /// fed with. Together with [`Self::embed`] this is [`Self::hidden_states`] without a cache, up to the final norm.
+    pub fn forward_block(
+        &self,
+        index: usize,
+        x: Tensor<3>,
+        layout: &Layout,
+        observer: Option<InputObserver>,
+    ) -> Tensor<3> {
+        let rotation = self.rotation(layout, &x.device());
+        let pass = Pass { rotation: rotation.as_ref(), bias: layout.bias(), observer };
+        self.blocks[index].forward(x, &pass, None)
+    }
+
+    fn rotation(&self, layout: &Layout, device: &Device) -> Option<Rotation> {
+        (!self.frequencies.is_empty()).then(|| Rotation::new(&self.frequencies, layout.positions(), device))
     }
 
     /// `[batch, sequence, hidden]` → `[batch, sequence, vocabulary]`. Give it only the positions that are needed: with a
@@ -153,6 +175,14 @@ impl Decoder {
             block.for_each_linear(&mut |name, linear| {
                 change(&format!("layers.{index}.{name}"), linear);
             });
+        }
+    }
+
+    /// Makes the configuration say how wide the feed-forward blocks are, after all were narrowed alike
+    /// ([`super::FeedForward::keep_channels`]).
+    pub fn adopt_intermediate_size(&mut self) {
+        if let Some(block) = self.blocks.first() {
+            self.config.intermediate_size = block.feed_forward.up_proj.weight.dims()[1];
         }
     }
 

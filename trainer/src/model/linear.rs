@@ -2,7 +2,7 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Device, Tensor, TensorData},
+    tensor::{Device, Int, Tensor, TensorData},
 };
 
 use super::{
@@ -90,14 +90,33 @@ impl Linear {
         Self { weight: Param::from_tensor(self.merged_weight().detach()), bias: self.bias.clone(), adapter: None }
     }
 
+    /// The weight as `[out, in]` row-major, adapter added: what compression works on.
+    pub fn weight_rows(&self) -> Vec<f32> {
+        let rows = self.merged_weight().transpose().into_data_as::<f32>();
+        rows.try_into_vec().expect("the data was just converted to f32")
+    }
+
     /// Replaces the weight, given as `[out, in]` row-major: what compression works on.
     pub fn set_weight_rows(&mut self, rows: &[f32]) {
-        let [input, output] = self.weight.dims();
+        self.replace_inputs(self.weight.dims()[0], rows);
+    }
+
+    /// Replaces the weight by one for another number of inputs, given as `[out, input]` row-major.
+    pub(super) fn replace_inputs(&mut self, input: usize, rows: &[f32]) {
+        let output = self.weight.dims()[1];
         let device = self.weight.device();
         let values = transpose(rows, output, input);
         let id = self.weight.id;
         let tensor = Tensor::from_data(TensorData::new(values, [input, output]), &device);
         self.weight = Param::initialized(id, tensor);
+    }
+
+    /// Leaves only those outputs, in that order.
+    pub(super) fn keep_outputs(&mut self, kept: &[usize]) {
+        let kept: Vec<i32> = kept.iter().map(|&output| output as i32).collect();
+        let kept = Tensor::<1, Int>::from_data(TensorData::new(kept.clone(), [kept.len()]), &self.weight.device());
+        self.weight = self.weight.clone().map(|weight| weight.select(1, kept.clone()));
+        self.bias = self.bias.clone().map(|bias| bias.map(|bias| bias.select(0, kept)));
     }
 
     /// Names for a checkpoint, weight as `[out, in]`, adapter merged.

@@ -19,7 +19,7 @@ mod rope;
 mod tests;
 mod weights;
 
-pub use blocks::{Attention, Block, FeedForward, Norm};
+pub use blocks::{Attention, Block, FeedForward, InputObserver, LinearInput, Norm};
 pub use cache::KvCache;
 pub use config::{Activation, Architecture, DecoderConfig};
 pub use decoder::Decoder;
