@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod allocator;
+mod compress;
 mod device;
 mod generate;
 mod init;
@@ -33,6 +34,7 @@ enum Command {
     Init(init::Init),
     Generate(generate::Generate),
     Logprobs(logprobs::Logprobs),
+    Compress(compress::Compress),
 }
 
 /// Options of every command.
@@ -109,5 +111,6 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Init(command) => command.run(common),
         Command::Generate(command) => command.run(common),
         Command::Logprobs(command) => command.run(common),
+        Command::Compress(command) => command.run(common),
     }
 }

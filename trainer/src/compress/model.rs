@@ -16,6 +16,8 @@ use crate::{
 
 /// So many tokens go through a block at once.
 const BATCH_TOKENS: usize = 4096;
+/// And so many to the logits, each as wide as the vocabulary.
+const LOGIT_TOKENS: usize = 512;
 /// What keeps the refit of feed-forward channels stable, as in SparseGPT.
 const CHANNEL_DAMPING: f64 = 0.01;
 
@@ -87,7 +89,7 @@ pub fn compress_decoder(
 /// The mean negative log-likelihood of every token but the first of each sequence, in nats.
 pub fn mean_nll(decoder: &Decoder, sequences: &[Vec<u32>]) -> f64 {
     let (mut sum, mut tokens) = (0.0, 0.0);
-    for rows in equal_lengths(sequences) {
+    for rows in equal_lengths(sequences, LOGIT_TOKENS) {
         let (ids, layout) = ids_and_layout(decoder, rows);
         let logits = decoder.logits(decoder.hidden_states(ids.clone(), &layout, None));
         let (nll, count) = completion_nll(logits, ids.clone(), Tensor::ones(ids.dims(), &ids.device()));
@@ -109,13 +111,13 @@ fn batches(decoder: &Decoder, sequences: &[Vec<u32>]) -> Vec<Batch> {
         let (ids, layout) = ids_and_layout(decoder, rows);
         Batch { hidden: decoder.embed(ids, &layout), layout }
     };
-    equal_lengths(sequences).map(batch).collect()
+    equal_lengths(sequences, BATCH_TOKENS).map(batch).collect()
 }
 
-/// Neighbours of equal length, so many that they have about [`BATCH_TOKENS`] tokens; empty sequences are left out.
-fn equal_lengths(sequences: &[Vec<u32>]) -> impl Iterator<Item = &[Vec<u32>]> {
-    sequences.chunk_by(|a, b| a.len() == b.len()).filter(|rows| !rows[0].is_empty()).flat_map(|rows| {
-        let at_once = (BATCH_TOKENS / rows[0].len()).max(1);
+/// Neighbours of equal length, so many that they have about `tokens` tokens; empty sequences are left out.
+fn equal_lengths(sequences: &[Vec<u32>], tokens: usize) -> impl Iterator<Item = &[Vec<u32>]> {
+    sequences.chunk_by(|a, b| a.len() == b.len()).filter(|rows| !rows[0].is_empty()).flat_map(move |rows| {
+        let at_once = (tokens / rows[0].len()).max(1);
         rows.chunks(at_once)
     })
 }
