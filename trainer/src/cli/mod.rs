@@ -89,10 +89,24 @@ pub fn main() -> ExitCode {
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("laurel-trainer: {error:#}");
+            eprintln!("laurel-trainer: {}", explain(&error));
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// An error with its causes, each said once: many errors end with the words of their cause already.
+fn explain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text += ": ";
+            text += &cause;
+        }
+    }
+    text
 }
 
 /// 2 where the user's input is at fault, 1 for everything else.
@@ -112,5 +126,32 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Generate(command) => command.run(common),
         Command::Logprobs(command) => command.run(common),
         Command::Compress(command) => command.run(common),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use anyhow::Context;
+
+    use super::*;
+    use crate::model::ModelError;
+
+    #[test]
+    fn a_cause_is_said_once_and_decides_the_exit_code() {
+        let missing = || ModelError::file("m")(io::ErrorKind::NotFound.into());
+        let error = Err::<(), _>(missing()).context("the policy").unwrap_err();
+        assert_eq!(explain(&error), "the policy: m: entity not found");
+        assert_eq!(exit_code(&error), 2);
+        let full = anyhow::Error::from(ModelError::file("m")(io::ErrorKind::StorageFull.into()));
+        assert_eq!(exit_code(&full), 1);
+        assert_eq!(exit_code(&WrongInput("x".into()).into()), 2);
+    }
+
+    #[test]
+    fn the_command_line_holds_together() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
     }
 }

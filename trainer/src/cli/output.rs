@@ -22,7 +22,9 @@ pub fn write_lines<T: Serialize>(path: &Path, lines: impl Iterator<Item = T>) ->
     }
     let name = || path.display().to_string();
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(name)?;
+    // Without the name of the temporary file, which says nothing to the user.
+    let partial = tempfile::NamedTempFile::new_in(folder).map_err(|error| io::Error::from(error.kind()));
+    let mut file = partial.with_context(name)?;
     write_to(file.as_file_mut(), lines).with_context(name)?;
     fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644)).with_context(name)?;
     file.as_file().sync_all().with_context(name)?;

@@ -96,18 +96,15 @@ impl ModelTokenizer {
     /// The tokens that follow the prompt's in the whole conversation, up to the answer's end of turn.
     fn answer_ids(&self, prompt_ids: &[u32], before: &str, whole: &str, completion: &str) -> Vec<u32> {
         let content = completion.trim();
-        let Some(rest) = whole.strip_prefix(before) else {
-            // The template writes past answers otherwise than it asks for the next one (it drops hidden thoughts, say).
-            return self.with_end_of_turn(content, whole);
+        let Some((rest, end)) = rest_with_answer(before, whole, content) else {
+            return self.with_end_of_text(self.encode(content));
         };
-        let Some(start) = rest.find(content) else { return self.with_end_of_turn(content, whole) };
-        let end = start + content.len();
-        let Some(ending) = self.first_special(&rest[end..]) else {
+        let Some(tokens_after) = self.tokens_after_first_special(&rest[end..]) else {
             return self.with_end_of_text(self.tokens_after(prompt_ids, before, &rest[..end]));
         };
         let mut ids = self.tokens_after(prompt_ids, before, rest);
         // A special token divides the text whatever stands before it, so what follows it has the same tokens here.
-        ids.truncate(ids.len().saturating_sub(ending.tokens_after));
+        ids.truncate(ids.len().saturating_sub(tokens_after));
         ids
     }
 
@@ -121,32 +118,36 @@ impl ModelTokenizer {
         }
     }
 
-    fn with_end_of_turn(&self, content: &str, whole: &str) -> Vec<u32> {
-        let after = whole.rfind(content).map_or("", |at| &whole[at + content.len()..]);
-        let mut ids = self.encode(content);
-        match self.first_special(after) {
-            Some(ending) => ids.push(ending.id),
-            None => ids = self.with_end_of_text(ids),
-        }
-        ids
-    }
-
     fn with_end_of_text(&self, mut ids: Vec<u32>) -> Vec<u32> {
         ids.extend(self.eos_id);
         ids
     }
 
-    fn first_special(&self, text: &str) -> Option<Ending> {
+    /// How many tokens follow the first special token of a text; `None` when there is none.
+    fn tokens_after_first_special(&self, text: &str) -> Option<usize> {
         let ids = self.encode(text);
         let at = ids.iter().position(|id| self.special_ids.contains(id))?;
-        Some(Ending { id: ids[at], tokens_after: ids.len() - at - 1 })
+        Some(ids.len() - at - 1)
     }
 }
 
-/// The special token that ends an answer, and how many tokens the template writes after it.
-struct Ending {
-    id: u32,
-    tokens_after: usize,
+/// What follows the prompt in the whole conversation, and where in it the answer ends.
+///
+/// Some templates write an earlier part of the conversation otherwise once it is answered (Mistral's moves the system
+/// message), so that the prompt is no prefix of the whole: there the answer is found by the end of the prompt.
+fn rest_with_answer<'a>(before: &str, whole: &'a str, content: &str) -> Option<(&'a str, usize)> {
+    let rest = match whole.strip_prefix(before) {
+        Some(rest) => rest,
+        None => {
+            let tail = before.char_indices().rev().nth(7).map_or(before, |(at, _)| &before[at..]);
+            let answer = whole.rfind(content)?;
+            let start = whole[..answer].rfind(tail)? + tail.len();
+            &whole[start..]
+        }
+    };
+    let space = rest.len() - rest.trim_start().len();
+    let start = if rest[space..].starts_with(content) { space } else { rest.rfind(content)? };
+    Some((rest, start + content.len()))
 }
 
 /// Without a template, a conversation is its messages, a line each, and an open line for the answer.

@@ -127,9 +127,17 @@ impl Line {
         serde_path_to_error::deserialize(Value::Object(self.object)).map_err(|error| {
             let path = error.path().to_string();
             let field = if path == "." { String::new() } else { path };
-            Problem { field, why: error.into_inner().to_string() }
+            Problem { field, why: without_type_names(&error.into_inner().to_string()) }
         })
     }
+}
+
+/// serde names numbers by their Rust types.
+fn without_type_names(message: &str) -> String {
+    let whole = ["u32", "u64", "usize", "i64"].iter().fold(message.to_string(), |text, name| {
+        text.replace(&format!("expected {name}"), "expected a whole number, 0 or more")
+    });
+    whole.replace("expected f64", "expected a number")
 }
 
 fn read<T>(path: &Path, record: impl Fn(Line) -> Result<T, Problem>) -> Result<Vec<T>, DataError> {
