@@ -1,6 +1,6 @@
 //! Laurel's trainer: turns what people wrote and ranked into a better model.
 //!
-//! Arrow: [`cli`] → night → train → [`rlhf`], [`data`], [`generate`] → [`model`].
+//! Arrow: [`cli`] → night → [`train`] → [`rlhf`], [`data`], [`generate`] → [`model`].
 
 pub mod cli;
 pub mod compress;
@@ -8,3 +8,4 @@ pub mod data;
 pub mod generate;
 pub mod model;
 pub mod rlhf;
+pub mod train;

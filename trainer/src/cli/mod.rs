@@ -7,7 +7,12 @@ mod generate;
 mod init;
 mod logprobs;
 pub mod output;
+mod ppo;
+mod pretrain;
 mod progress;
+mod reward;
+mod sft;
+mod training;
 
 use std::process::ExitCode;
 
@@ -32,6 +37,10 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::Init),
+    Pretrain(pretrain::Pretrain),
+    Sft(sft::Sft),
+    Reward(reward::Reward),
+    Ppo(ppo::Ppo),
     Generate(generate::Generate),
     Logprobs(logprobs::Logprobs),
     Compress(compress::Compress),
@@ -123,6 +132,10 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let common = &arguments.common;
     match arguments.command {
         Command::Init(command) => command.run(common),
+        Command::Pretrain(command) => command.run(common),
+        Command::Sft(command) => command.run(common),
+        Command::Reward(command) => command.run(common),
+        Command::Ppo(command) => command.run(common),
         Command::Generate(command) => command.run(common),
         Command::Logprobs(command) => command.run(common),
         Command::Compress(command) => command.run(common),

@@ -164,6 +164,10 @@ impl Decoder {
         &self.config
     }
 
+    pub(super) fn config_mut(&mut self) -> &mut DecoderConfig {
+        &mut self.config
+    }
+
     /// An empty cache for `batch` rows with room for `capacity` tokens each, on this decoder's device.
     pub fn new_cache(&self, batch: usize, capacity: usize) -> KvCache {
         KvCache::new(&self.config, batch, capacity, &self.token_embedding.device())

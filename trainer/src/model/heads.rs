@@ -4,6 +4,7 @@ use burn::{
     module::{Module, Param},
     tensor::{Device, Int, Tensor, TensorData},
 };
+use serde_json::Value;
 
 use super::{
     decoder::Decoder,
@@ -11,6 +12,9 @@ use super::{
     layout::Layout,
     weights::{NamedTensor, RandomWeights, WeightSource},
 };
+
+/// The field of a reward model's `config.json` that holds the zero of its scale; transformers keeps it unread.
+const SCORE_MEAN: &str = "score_mean";
 
 /// hidden → 1, no bias: the tensor `score.weight` of transformers' sequence classifiers.
 #[derive(Module, Debug)]
@@ -96,6 +100,19 @@ impl RewardModel {
     pub fn rewards(&self, input_ids: Tensor<2, Int>, layout: &Layout, last: Tensor<1, Int>) -> Tensor<1> {
         let batch = input_ids.dims()[0];
         self.values(input_ids, layout).gather(1, last.reshape([batch, 1])).reshape([batch])
+    }
+
+    /// The score that counts as zero, kept in `config.json`: what demonstrations score on average, else 0.
+    ///
+    /// [`Self::rewards`] are what the head gives, as other programs compute them from the same files; who compares scores
+    /// with a fixed number (PPO does) takes this off first.
+    pub fn score_mean(&self) -> f64 {
+        self.decoder.config().raw.get(SCORE_MEAN).and_then(Value::as_f64).unwrap_or(0.0)
+    }
+
+    /// Sets what [`Self::score_mean`] gives.
+    pub fn set_score_mean(&mut self, mean: f64) {
+        self.decoder.config_mut().raw.insert(SCORE_MEAN.into(), mean.into());
     }
 
     /// Every tensor under its Hugging Face name, adapters merged.

@@ -1,0 +1,152 @@
+//! What every training command takes: where the model goes, resuming, and the settings of its stage as options.
+
+use std::{fs, io::IsTerminal, marker::PhantomData, path::PathBuf};
+
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
+use serde_json::{Map, Value, json};
+
+use super::{Common, WrongInput};
+use crate::train::{
+    Earlier, Run, StageOutcome, StageSettings, TrainError,
+    console::ConsoleReporter,
+    settings::{as_map, from_text, from_toml, read},
+};
+
+/// Where the model goes, and what to do with an earlier run.
+#[derive(Debug, Clone, Args)]
+pub struct TrainingArgs {
+    /// Where the new model appears, whole; checkpoints lie in OUT.checkpoints until then
+    #[arg(long, value_name = "MODEL")]
+    pub out: PathBuf,
+    /// Go on from the newest checkpoint of an earlier run to the same OUT
+    #[arg(long, conflicts_with = "overwrite")]
+    pub resume: bool,
+    /// Remove the checkpoints of an earlier run to the same OUT
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+impl TrainingArgs {
+    /// Runs a stage with a reporter for this terminal and says what came of it.
+    pub fn run(
+        &self,
+        common: &Common,
+        stage: impl FnOnce(&Run, &mut ConsoleReporter) -> Result<StageOutcome, TrainError>,
+    ) -> anyhow::Result<()> {
+        let earlier = match (self.resume, self.overwrite) {
+            (true, _) => Earlier::Resume,
+            (_, true) => Earlier::Overwrite,
+            _ => Earlier::Refuse,
+        };
+        let run = Run { out: self.out.clone(), device: common.device.open()?, seed: common.seed, earlier };
+        let mut reporter = ConsoleReporter::new(common.quiet, common.json);
+        let outcome = stage(&run, &mut reporter);
+        reporter.finish();
+        let outcome = outcome.map_err(|error| match error {
+            error if error.is_wrong_input() => anyhow::Error::new(WrongInput(error.to_string())),
+            error => anyhow::Error::new(error),
+        })?;
+        let mut summary = format!("{}", outcome.out.display());
+        if std::io::stdout().is_terminal() {
+            for (name, value) in &outcome.metrics {
+                summary.push_str(&format!("\n  {name} {value:.4}"));
+            }
+        }
+        common.result(&summary, json!({ "out": outcome.out, "metrics": outcome.metrics }));
+        Ok(())
+    }
+}
+
+/// The settings of a stage: `--settings FILE.toml`, and every field as an option of its own.
+#[derive(Debug, Clone)]
+pub struct SettingArgs<S> {
+    file: Option<PathBuf>,
+    given: Map<String, Value>,
+    stage: PhantomData<S>,
+}
+
+impl<S: StageSettings> SettingArgs<S> {
+    /// The settings in force: defaults, then the file, then the options.
+    pub fn read(&self) -> Result<S, WrongInput> {
+        let mut layers = Vec::new();
+        if let Some(file) = &self.file {
+            let name = file.display().to_string();
+            let text = fs::read_to_string(file).map_err(|error| WrongInput(format!("{name}: {error}")))?;
+            layers.push(from_toml(&name, &text).map_err(|error| WrongInput(error.to_string()))?);
+        }
+        layers.push(self.given.clone());
+        read(&layers).map_err(|error| WrongInput(error.to_string()))
+    }
+}
+
+impl<S: StageSettings> Args for SettingArgs<S> {
+    fn augment_args(command: Command) -> Command {
+        let defaults = as_map(&S::default());
+        let file = Arg::new("settings")
+            .long("settings")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help_heading("Settings")
+            .help("Settings from a TOML file; options on the command line go before it");
+        S::FIELDS.iter().fold(command.arg(file), |command, (name, documentation)| {
+            let default = &defaults[*name];
+            // Options live as long as the program, and clap wants their names to.
+            let long: &'static str = Box::leak(name.replace('_', "-").into_boxed_str());
+            let mut arg = Arg::new(*name)
+                .long(long)
+                .value_name(value_name(default))
+                .allow_negative_numbers(true)
+                .help_heading("Settings")
+                .help(match shown(default) {
+                    Some(default) => format!("{documentation} [default: {default}]"),
+                    None => (*documentation).to_owned(),
+                });
+            if default.is_boolean() {
+                arg = arg.num_args(0..=1).default_missing_value("true");
+            }
+            command.arg(arg)
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<S: StageSettings> FromArgMatches for SettingArgs<S> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let defaults = as_map(&S::default());
+        let mut given = Map::new();
+        for (name, _) in S::FIELDS {
+            if matches.value_source(name) == Some(ValueSource::CommandLine)
+                && let Some(text) = matches.get_one::<String>(name)
+            {
+                given.insert((*name).into(), from_text(&defaults[*name], text));
+            }
+        }
+        Ok(Self { file: matches.get_one::<PathBuf>("settings").cloned(), given, stage: PhantomData })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+fn value_name(default: &Value) -> &'static str {
+    match default {
+        Value::Bool(_) => "true|false",
+        Value::String(_) => "NAME",
+        Value::Array(_) => "NAME,…",
+        _ => "NUMBER",
+    }
+}
+
+fn shown(default: &Value) -> Option<String> {
+    match default {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Array(items) => Some(items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")),
+        other => Some(other.to_string()),
+    }
+}

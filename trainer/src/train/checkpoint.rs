@@ -1,0 +1,379 @@
+//! Checkpoints of a running stage: the weights that learn, the optimiser's state, and where the run was.
+//!
+//! They lie in `<OUT>.checkpoints/` beside the model that the run will write, one safetensors file each: written beside
+//! and renamed, so that a file that is there is whole.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    tensor::{Tensor, TensorData},
+};
+use safetensors::{Dtype, SafeTensors, tensor::View};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::error::TrainError;
+
+/// What a run must agree in with the run that it continues, and what it may change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    pub stage: String,
+    /// Digests of the models and of the data, by what they are for.
+    pub inputs: BTreeMap<String, String>,
+    pub seed: u64,
+    pub settings: Map<String, Value>,
+}
+
+/// Where a run was.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Steps done.
+    pub step: usize,
+    /// What the stage needs beyond its weights, as it wrote it.
+    #[serde(default)]
+    pub state: Value,
+    /// Step of the best weights so far, when they are kept.
+    #[serde(default)]
+    pub best_step: Option<usize>,
+}
+
+/// One tensor of a checkpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    pub shape: Vec<usize>,
+    pub values: Vec<f32>,
+}
+
+/// The tensors of a checkpoint by name.
+pub type Tensors = BTreeMap<String, Stored>;
+
+impl Stored {
+    pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
+        let shape = tensor.dims().to_vec();
+        let data = tensor.into_data_as::<f32>();
+        Self { shape, values: data.try_to_vec().expect("the data was just converted to f32") }
+    }
+
+    pub fn number(value: f32) -> Self {
+        Self { shape: vec![1], values: vec![value] }
+    }
+}
+
+impl View for &Stored {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(self.values.iter().flat_map(|value| value.to_le_bytes()).collect())
+    }
+
+    fn data_len(&self) -> usize {
+        4 * self.values.len()
+    }
+}
+
+/// Adds every weight that learns, named by its path in the module.
+pub fn store_learned<M: Module>(prefix: &str, module: &M, tensors: &mut Tensors) {
+    struct Store<'a>(&'a str, Vec<String>, &'a mut Tensors);
+    impl ModuleVisitor for Store<'_> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.1.push(name.into());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.1.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if param.is_require_grad() {
+                self.2.insert(format!("{}{}", self.0, self.1.join(".")), Stored::of(param.val().inner()));
+            }
+        }
+    }
+    module.visit(&mut Store(prefix, vec![], tensors));
+}
+
+/// The module with the weights that learn taken from a checkpoint. Fails when one is missing or has another shape.
+pub fn restore_learned<M: Module>(prefix: &str, module: M, tensors: &mut Tensors) -> Result<M, TrainError> {
+    struct Restore<'a>(&'a str, Vec<String>, &'a mut Tensors, Option<String>);
+    impl ModuleMapper for Restore<'_> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.1.push(name.into());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.1.pop();
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if !param.is_require_grad() {
+                return param;
+            }
+            let name = format!("{}{}", self.0, self.1.join("."));
+            let (id, tensor, mapper) = param.consume();
+            let tensor = match self.2.remove(&name) {
+                Some(stored) if stored.shape == tensor.dims() => {
+                    let device = tensor.device();
+                    Tensor::from_data(TensorData::new(stored.values, tensor.dims()), &device).require_grad()
+                }
+                _ => {
+                    self.3.get_or_insert(name);
+                    tensor
+                }
+            };
+            Param::from_mapped_value(id, tensor, mapper)
+        }
+    }
+    let mut restore = Restore(prefix, vec![], tensors, None);
+    let module = module.map(&mut restore);
+    match restore.3 {
+        None => Ok(module),
+        Some(name) => Err(TrainError::Input(format!(
+            "the checkpoint does not fit the model: {name} is missing or has another shape"
+        ))),
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    identity: Identity,
+    position: Position,
+}
+
+/// The checkpoint directory of one run.
+#[derive(Debug)]
+pub struct Checkpoints {
+    directory: PathBuf,
+    identity: Identity,
+    keep: usize,
+}
+
+/// What to do with checkpoints of an earlier run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Earlier {
+    /// Refuse to start: somebody may want to continue them.
+    #[default]
+    Refuse,
+    /// Continue from the newest.
+    Resume,
+    /// Remove them.
+    Overwrite,
+}
+
+/// A checkpoint as it was read.
+pub struct Loaded {
+    pub position: Position,
+    pub tensors: Tensors,
+    /// Settings that are not what they were, with both values: the run goes on, but not as it would have.
+    pub changed: Vec<String>,
+}
+
+/// Settings that decide weights' shapes or the order of the data: a run cannot go on with others.
+const FIXED: [&str; 8] =
+    ["lora", "lora_rank", "lora_targets", "lora_alpha", "batch_size", "max_length", "max_new_tokens", "packing"];
+
+impl Checkpoints {
+    /// `<OUT>.checkpoints`
+    pub fn place(out: &Path) -> PathBuf {
+        let mut name = out.file_name().unwrap_or_default().to_os_string();
+        name.push(".checkpoints");
+        out.with_file_name(name)
+    }
+
+    /// Makes the directory ready for a run and gives the checkpoint to go on from, if there is one and it is wanted.
+    pub fn open(
+        out: &Path,
+        identity: Identity,
+        keep: usize,
+        earlier: Earlier,
+    ) -> Result<(Self, Option<Loaded>), TrainError> {
+        let directory = Self::place(out);
+        let this = Self { directory, identity, keep: keep.max(1) };
+        if earlier == Earlier::Overwrite && this.directory.exists() {
+            fs::remove_dir_all(&this.directory).map_err(TrainError::file(&this.directory))?;
+        }
+        let files = this.files("step-")?;
+        if earlier == Earlier::Refuse && !files.is_empty() {
+            return Err(TrainError::Input(format!(
+                "{} holds checkpoints of an earlier run: continue it with --resume, or start anew with --overwrite",
+                this.directory.display()
+            )));
+        }
+        let mut loaded = None;
+        let mut failure = None;
+        for path in files.into_values().rev() {
+            match this.load(&path) {
+                Ok(checkpoint) => {
+                    loaded = Some(checkpoint);
+                    break;
+                }
+                // A damaged file (a full disk, say) is passed over for the one before it; a wrong one is not.
+                Err(error @ TrainError::Checkpoint { .. }) => failure = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        match (loaded, failure) {
+            (None, Some(failure)) => Err(failure),
+            (loaded, _) => Ok((this, loaded)),
+        }
+    }
+
+    /// The newest checkpoint, for messages.
+    pub fn newest(&self) -> Option<PathBuf> {
+        self.files("step-").ok()?.into_values().next_back()
+    }
+
+    /// Writes a checkpoint and removes those that are too many.
+    pub fn save(&self, position: Position, tensors: &Tensors) -> Result<(), TrainError> {
+        let path = self.path("step-", position.step);
+        self.write(&path, position, tensors)?;
+        let files = self.files("step-")?;
+        let surplus = files.len().saturating_sub(self.keep);
+        for path in files.values().take(surplus) {
+            fs::remove_file(path).map_err(TrainError::file(path))?;
+        }
+        self.remove_unreferenced_best()
+    }
+
+    /// Keeps the weights of `step` as the best so far.
+    pub fn save_best(&self, step: usize, tensors: &Tensors) -> Result<(), TrainError> {
+        let position = Position { step, state: Value::Null, best_step: None };
+        self.write(&self.path("best-", step), position, tensors)
+    }
+
+    /// The weights that [`Self::save_best`] kept.
+    pub fn load_best(&self, step: usize) -> Result<Tensors, TrainError> {
+        Ok(read(&self.path("best-", step))?.1)
+    }
+
+    /// The run is over and its model written: nothing is to be continued.
+    pub fn remove(self) -> Result<(), TrainError> {
+        if self.directory.exists() {
+            fs::remove_dir_all(&self.directory).map_err(TrainError::file(&self.directory))?;
+        }
+        Ok(())
+    }
+
+    fn path(&self, kind: &str, step: usize) -> PathBuf {
+        self.directory.join(format!("{kind}{step:08}.safetensors"))
+    }
+
+    /// The files of one kind by their step.
+    fn files(&self, kind: &str) -> Result<BTreeMap<usize, PathBuf>, TrainError> {
+        let mut files = BTreeMap::new();
+        if !self.directory.exists() {
+            return Ok(files);
+        }
+        for entry in fs::read_dir(&self.directory).map_err(TrainError::file(&self.directory))? {
+            let path = entry.map_err(TrainError::file(&self.directory))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let number = name.strip_prefix(kind).and_then(|rest| rest.strip_suffix(".safetensors"));
+            if let Some(step) = number.and_then(|number| number.parse().ok()) {
+                files.insert(step, path);
+            }
+        }
+        Ok(files)
+    }
+
+    fn load(&self, path: &Path) -> Result<Loaded, TrainError> {
+        let (header, tensors) = read(path)?;
+        let changed = self.compare(&header.identity)?;
+        Ok(Loaded { position: header.position, tensors, changed })
+    }
+
+    /// Refuses the checkpoint of another run; names the settings that have changed since.
+    fn compare(&self, theirs: &Identity) -> Result<Vec<String>, TrainError> {
+        let ours = &self.identity;
+        let mut different = Vec::new();
+        if ours.stage != theirs.stage {
+            different.push(format!("it is of stage {}", theirs.stage));
+        }
+        if ours.seed != theirs.seed {
+            different.push(format!("its seed is {}", theirs.seed));
+        }
+        let names: BTreeSet<_> = ours.inputs.keys().chain(theirs.inputs.keys()).collect();
+        for name in names {
+            if ours.inputs.get(name) != theirs.inputs.get(name) {
+                different.push(format!("its {name} is another"));
+            }
+        }
+        let mut changed = Vec::new();
+        for (name, ours) in &ours.settings {
+            let before = theirs.settings.get(name).unwrap_or(&Value::Null);
+            if ours != before {
+                let text = format!("{name} was {before} and is {ours}");
+                if FIXED.contains(&name.as_str()) { different.push(text) } else { changed.push(text) }
+            }
+        }
+        if different.is_empty() {
+            return Ok(changed);
+        }
+        Err(TrainError::Input(format!(
+            "the checkpoint in {} belongs to another run: {}; start anew with --overwrite",
+            self.directory.display(),
+            different.join(", ")
+        )))
+    }
+
+    fn write(&self, path: &Path, position: Position, tensors: &Tensors) -> Result<(), TrainError> {
+        fs::create_dir_all(&self.directory).map_err(TrainError::file(&self.directory))?;
+        let header = Header { identity: self.identity.clone(), position };
+        let header = serde_json::to_string(&header).map_err(|error| TrainError::checkpoint(path, error))?;
+        let partial = path.with_extension("partial");
+        let metadata = [("laurel".to_owned(), header)].into();
+        safetensors::serialize_to_file(tensors, Some(metadata), &partial)
+            .map_err(|error| TrainError::checkpoint(&partial, error))?;
+        let file = fs::File::open(&partial).map_err(TrainError::file(&partial))?;
+        file.sync_all().map_err(TrainError::file(&partial))?;
+        fs::rename(&partial, path).map_err(TrainError::file(path))?;
+        let directory = fs::File::open(&self.directory).map_err(TrainError::file(&self.directory))?;
+        directory.sync_all().map_err(TrainError::file(&self.directory))
+    }
+
+    /// Best weights that no kept checkpoint speaks of: an older one may still be what a run goes on from.
+    fn remove_unreferenced_best(&self) -> Result<(), TrainError> {
+        let mut wanted = BTreeSet::new();
+        for path in self.files("step-")?.values() {
+            wanted.extend(read_header(path)?.position.best_step);
+        }
+        for (step, path) in self.files("best-")? {
+            if !wanted.contains(&step) {
+                fs::remove_file(&path).map_err(TrainError::file(&path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_header(path: &Path) -> Result<Header, TrainError> {
+    let file = fs::File::open(path).map_err(TrainError::file(path))?;
+    // SAFETY: checkpoints are never changed in place: they appear by rename and are removed whole.
+    let map = unsafe { memmap2::Mmap::map(&file) }.map_err(TrainError::file(path))?;
+    header_of(path, &map)
+}
+
+fn header_of(path: &Path, bytes: &[u8]) -> Result<Header, TrainError> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| TrainError::checkpoint(path, error))?;
+    let text = metadata.metadata().as_ref().and_then(|metadata| metadata.get("laurel"));
+    let text = text.ok_or_else(|| TrainError::checkpoint(path, "is not one of our checkpoints"))?;
+    serde_json::from_str(text).map_err(|error| TrainError::checkpoint(path, error))
+}
+
+fn read(path: &Path) -> Result<(Header, Tensors), TrainError> {
+    let bytes = fs::read(path).map_err(TrainError::file(path))?;
+    let header = header_of(path, &bytes)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| TrainError::checkpoint(path, error))?;
+    let mut tensors = Tensors::new();
+    for (name, view) in file.tensors() {
+        let values = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        tensors.insert(name, Stored { shape: view.shape().to_vec(), values });
+    }
+    Ok((header, tensors))
+}

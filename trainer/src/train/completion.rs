@@ -1,0 +1,186 @@
+//! Learning to continue texts: the objective of pretraining and of supervised fine-tuning.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Int, Tensor, TensorData};
+use laurel_records::Stage;
+
+use super::supervised::Objective;
+use crate::{
+    data::{Example, SftBatch},
+    model::Decoder,
+    rlhf::logprobs::token_log_probs,
+};
+
+/// Texts with the tokens in them that are to be learned.
+pub(super) struct Completions {
+    pub stage: Stage,
+    pub learned: Vec<Example>,
+    pub held_out: Vec<Example>,
+    pub pad_id: u32,
+    /// Several short texts share a row.
+    pub packing: bool,
+    /// Tokens that go through the model at once.
+    pub micro_batch_tokens: usize,
+}
+
+impl Completions {
+    fn batch(&self, model: &Decoder, examples: &[&Example]) -> SftBatch {
+        let device = model.token_embedding.device();
+        if self.packing {
+            SftBatch::packed(examples, 0, self.pad_id, &device)
+        } else {
+            SftBatch::padded(examples, self.pad_id, &device)
+        }
+    }
+}
+
+impl Objective for Completions {
+    type Model = Decoder;
+
+    fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    fn items(&self) -> usize {
+        self.learned.len()
+    }
+
+    fn length(&self, item: usize) -> usize {
+        self.learned[item].ids.len()
+    }
+
+    fn micro_batch_tokens(&self) -> usize {
+        self.micro_batch_tokens
+    }
+
+    fn loss(&self, model: &Decoder, items: &[usize]) -> (Tensor<1>, f64) {
+        let examples: Vec<&Example> = items.iter().map(|&item| &self.learned[item]).collect();
+        completion_nll(model, &self.batch(model, &examples))
+    }
+
+    /// `eval/nll` in nats a token, and `eval/perplexity`.
+    fn evaluate(&self, model: &Decoder) -> BTreeMap<String, f64> {
+        let (mut sum, mut tokens) = (0.0, 0.0);
+        let lengths: Vec<usize> = self.held_out.iter().map(|example| example.ids.len()).collect();
+        for chunk in chunks_by_tokens((0..lengths.len()).collect(), |item| lengths[item], self.micro_batch_tokens) {
+            let examples: Vec<&Example> = chunk.iter().map(|&item| &self.held_out[item]).collect();
+            let (nll, count) = completion_nll(model, &self.batch(model, &examples));
+            sum += f64::from(nll.into_scalar::<f32>());
+            tokens += count;
+        }
+        if tokens == 0.0 {
+            return BTreeMap::new();
+        }
+        let nll = sum / tokens;
+        [("eval/nll".to_owned(), nll), ("eval/perplexity".to_owned(), nll.exp())].into()
+    }
+
+    fn criterion(&self) -> &'static str {
+        "eval/nll"
+    }
+}
+
+/// −Σ log p over the batch's completion tokens, `[1]`, and how many they are.
+///
+/// The same number as [`crate::rlhf::sft::completion_nll`]; logits are made only of the positions that predict a
+/// completion token, since with a large vocabulary they cost more than the rest of the model.
+pub(super) fn completion_nll(model: &Decoder, batch: &SftBatch) -> (Tensor<1>, f64) {
+    let [rows, length] = batch.input_ids.dims();
+    let hidden = model.hidden_states(batch.input_ids.clone(), &batch.layout, None);
+    let mask = batch.completion_mask.to_data_as::<f32>().try_to_vec::<f32>().unwrap_or_default();
+    let ids = batch.input_ids.to_data_as::<i32>().try_to_vec::<i32>().unwrap_or_default();
+    // A first token of a row has nothing before it.
+    let learned: Vec<usize> = (0..rows * length).filter(|&at| at % length > 0 && mask[at] > 0.0).collect();
+    if learned.is_empty() {
+        return (hidden.sum() * 0.0, 0.0);
+    }
+    let before: Vec<i32> = learned.iter().map(|&at| at as i32 - 1).collect();
+    let targets: Vec<i32> = learned.iter().map(|&at| ids[at]).collect();
+    let log_probs = log_probs_at(model, hidden, before, targets, 1.0);
+    (-log_probs.sum(), learned.len() as f64)
+}
+
+/// log p(targets) after the hidden states at `positions` of the flattened batch, under logits / `temperature`: `[tokens]`.
+pub(super) fn log_probs_at(
+    model: &Decoder,
+    hidden: Tensor<3>,
+    positions: Vec<i32>,
+    targets: Vec<i32>,
+    temperature: f64,
+) -> Tensor<1> {
+    let ([rows, length, size], count) = (hidden.dims(), targets.len());
+    let device = hidden.device();
+    let positions = Tensor::<1, Int>::from_data(TensorData::new(positions, [count]), &device);
+    let targets = Tensor::<2, Int>::from_data(TensorData::new(targets, [1, count]), &device);
+    let hidden = hidden.reshape([rows * length, size]).select(0, positions).unsqueeze::<3>();
+    let mut logits = model.logits(hidden);
+    if temperature != 1.0 {
+        logits = logits / temperature;
+    }
+    token_log_probs(logits, targets).reshape([count])
+}
+
+/// Items put together by length, so that a chunk padded to its longest holds at most `budget` tokens; an item that is
+/// longer than that stands alone.
+pub(super) fn chunks_by_tokens(
+    mut items: Vec<usize>,
+    length: impl Fn(usize) -> usize,
+    budget: usize,
+) -> Vec<Vec<usize>> {
+    items.sort_by_key(|&item| (length(item), item));
+    let mut chunks: Vec<Vec<usize>> = vec![];
+    for item in items {
+        match chunks.last_mut() {
+            // Lengths rise, so the newcomer is the longest.
+            Some(chunk) if (chunk.len() + 1) * length(item) <= budget => chunk.push(item),
+            _ => chunks.push(vec![item]),
+        }
+    }
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::{model::DecoderConfig, rlhf};
+
+    #[test]
+    fn logits_of_the_needed_positions_give_the_loss_of_all_positions() {
+        let device = Device::flex();
+        let config = DecoderConfig::preset("llama-tiny").unwrap().with_vocabulary(61, Some(1), vec![2], None);
+        let model = Decoder::init_with_seed(&config, 3, &device);
+        let example = |length: usize, prompt: usize| Example {
+            ids: (0..length).map(|at| ((at * at * 7 + length) % 61) as u32).collect(),
+            completion_mask: (0..length).map(|at| u8::from(at >= prompt)).collect(),
+        };
+        let examples = [example(9, 4), example(5, 2), example(12, 11), example(3, 0)];
+        let examples: Vec<&Example> = examples.iter().collect();
+        let padded = SftBatch::padded(&examples, 0, &device);
+        let logits = model.logits(model.hidden_states(padded.input_ids.clone(), &padded.layout, None));
+        let (expected, tokens) =
+            rlhf::sft::completion_nll(logits, padded.input_ids.clone(), padded.completion_mask.clone());
+        let expected: f32 = expected.into_scalar();
+        for batch in [padded, SftBatch::packed(&examples, 0, 0, &device)] {
+            let (found, count) = completion_nll(&model, &batch);
+            let found: f32 = found.into_scalar();
+            assert_eq!(count, tokens);
+            assert!((found - expected).abs() < 1e-3, "{found}, expected {expected}");
+        }
+    }
+
+    #[test]
+    fn chunks_hold_every_item_once_and_no_more_than_the_budget() {
+        let lengths = [5, 30, 3, 8, 8, 2, 100, 9];
+        let chunks = chunks_by_tokens((0..8).collect(), |item| lengths[item], 32);
+        let mut seen = chunks.concat();
+        seen.sort();
+        assert_eq!(seen, (0..8).collect::<Vec<_>>());
+        for chunk in chunks {
+            let longest = chunk.iter().map(|&item| lengths[item]).max().unwrap();
+            assert!(chunk.len() == 1 || chunk.len() * longest <= 32, "{chunk:?}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! What a running stage tells the world: numbers, log lines, how far it is; and whether somebody wants it to stop.
+
+use laurel_records::{LogLevel, Stage};
+
+/// Where a stage reports to: the terminal, lines of JSON, the server that gave the job.
+///
+/// Pretraining reports as [`Stage::Base`]: a base model is what it makes.
+pub trait Reporter {
+    /// One finite number of one step, under TRL's name for it where it has one.
+    fn metric(&mut self, stage: Stage, step: u64, name: &str, value: f64);
+
+    /// One line of the log.
+    fn log(&mut self, level: LogLevel, text: &str);
+
+    /// `step` of `total` steps are done.
+    fn progress(&mut self, stage: Stage, step: u64, total: u64);
+
+    /// Asked after every step: the stage writes a checkpoint and ends when this is true.
+    fn stop_requested(&self) -> bool {
+        false
+    }
+}
+
+/// Tells nobody.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Silent;
+
+impl Reporter for Silent {
+    fn metric(&mut self, _: Stage, _: u64, _: &str, _: f64) {}
+    fn log(&mut self, _: LogLevel, _: &str) {}
+    fn progress(&mut self, _: Stage, _: u64, _: u64) {}
+}

@@ -1,0 +1,216 @@
+//! AdamW over a module: gradients are summed over micro-batches, divided once, clipped together, applied.
+
+use std::collections::BTreeMap;
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    optim::{AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, GradientsAccumulator, GradientsParams, Optimizer},
+    tensor::{Tensor, TensorData},
+};
+
+use super::{
+    checkpoint::{Stored, Tensors},
+    error::TrainError,
+    settings::AdamSettings,
+};
+
+/// Sums the gradients of micro-batches together with what they are to be divided by.
+///
+/// The division happens once for the whole batch: a mean of means would weigh short micro-batches more.
+pub struct Accumulator<M> {
+    gradients: GradientsAccumulator<M>,
+    weight: f64,
+    loss: f64,
+}
+
+impl<M: Module> Accumulator<M> {
+    pub fn new() -> Self {
+        Self { gradients: GradientsAccumulator::new(), weight: 0.0, loss: 0.0 }
+    }
+
+    /// Adds the gradient of `sum`, a loss that is summed over `weight` tokens (or pairs, or prompts).
+    pub fn add(&mut self, module: &M, sum: Tensor<1>, weight: f64) {
+        self.loss += f64::from(sum.clone().inner().into_scalar::<f32>());
+        self.weight += weight;
+        self.gradients.accumulate(module, GradientsParams::from_grads(sum.backward(), module));
+    }
+
+    /// The mean loss so far.
+    pub fn mean_loss(&self) -> f64 {
+        self.loss / self.weight.max(1.0)
+    }
+}
+
+impl<M: Module> Default for Accumulator<M> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// AdamW with its moments. Parameters are known by their path in the module, so that the state outlives the process.
+pub struct Optimiser {
+    settings: AdamSettings,
+    matrices: AdamW,
+    vectors: AdamW,
+    moments: BTreeMap<String, Moments>,
+}
+
+/// Running means of one parameter's gradient and of its square, flat.
+struct Moments {
+    time: usize,
+    first: Tensor<1>,
+    second: Tensor<1>,
+}
+
+impl Optimiser {
+    pub fn new(settings: AdamSettings) -> Self {
+        let with_decay = |decay: f64| {
+            AdamWConfig::new()
+                .with_beta_1(settings.beta1 as f32)
+                .with_beta_2(settings.beta2 as f32)
+                .with_epsilon(settings.epsilon as f32)
+                .with_weight_decay(decay as f32)
+                .build()
+        };
+        Self {
+            settings,
+            matrices: with_decay(settings.weight_decay),
+            vectors: with_decay(0.0),
+            moments: BTreeMap::new(),
+        }
+    }
+
+    /// One step against the accumulated gradient. Returns the module and the norm that the gradient had before it was
+    /// cut. A gradient that is not finite changes nothing: the run is over.
+    pub fn step<M: Module>(
+        &mut self,
+        module: M,
+        accumulated: Accumulator<M>,
+        rate: f64,
+    ) -> Result<(M, f64), TrainError> {
+        let Accumulator { mut gradients, weight, loss } = accumulated;
+        let gradients = gradients.grads();
+        let mean = 1.0 / weight.max(1.0);
+        let norm = norm(&module, &gradients) * mean;
+        if !norm.is_finite() || !loss.is_finite() {
+            let what = if loss.is_finite() { "gradient" } else { "loss" };
+            return Err(TrainError::NotFinite { what });
+        }
+        let limit = self.settings.max_grad_norm;
+        // PyTorch's clip_grad_norm_ has the same small number, so that a gradient of zero is divided by something.
+        let cut = if limit > 0.0 { (limit / (norm + 1e-6)).min(1.0) } else { 1.0 };
+        let mut update = Update { optimiser: self, gradients, scale: mean * cut, rate, path: vec![] };
+        Ok((module.map(&mut update), norm))
+    }
+
+    /// The moments, for a checkpoint.
+    pub fn store(&self, prefix: &str, tensors: &mut Tensors) {
+        for (path, moments) in &self.moments {
+            let flat = |tensor: &Tensor<1>| Stored::of(tensor.clone());
+            tensors.insert(format!("{prefix}{path}#first"), flat(&moments.first));
+            tensors.insert(format!("{prefix}{path}#second"), flat(&moments.second));
+            tensors.insert(format!("{prefix}{path}#time"), Stored::number(moments.time as f32));
+        }
+    }
+
+    /// The moments of a checkpoint back into an optimiser of the same module.
+    pub fn restore<M: Module>(&mut self, prefix: &str, module: &M, tensors: &mut Tensors) {
+        let mut restore = Restore { optimiser: self, tensors, prefix, path: vec![] };
+        module.visit(&mut restore);
+    }
+}
+
+fn norm<M: Module>(module: &M, gradients: &GradientsParams) -> f64 {
+    struct Squares<'a>(&'a GradientsParams, Vec<Tensor<1>>);
+    impl ModuleVisitor for Squares<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.0.get::<D>(param.id) {
+                self.1.push(gradient.square().sum());
+            }
+        }
+    }
+    let mut squares = Squares(gradients, vec![]);
+    module.visit(&mut squares);
+    if squares.1.is_empty() {
+        return 0.0;
+    }
+    let squares: Vec<f32> = values(Tensor::cat(squares.1, 0));
+    squares.iter().map(|square| f64::from(*square)).sum::<f64>().sqrt()
+}
+
+fn values(tensor: Tensor<1>) -> Vec<f32> {
+    tensor.into_data_as::<f32>().try_to_vec().expect("the data was just converted to f32")
+}
+
+struct Update<'a> {
+    optimiser: &'a mut Optimiser,
+    gradients: GradientsParams,
+    scale: f64,
+    rate: f64,
+    path: Vec<String>,
+}
+
+impl ModuleMapper for Update<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = param.consume();
+        let Some(gradient) = self.gradients.remove::<D>(id) else {
+            return Param::from_mapped_value(id, tensor, mapper);
+        };
+        let (path, shape) = (self.path.join("."), tensor.dims());
+        let state = self.optimiser.moments.remove(&path).map(|moments| {
+            let momentum = AdaptiveMomentumState::new(
+                moments.time,
+                moments.first.reshape::<D, _>(shape),
+                moments.second.reshape::<D, _>(shape),
+            );
+            AdamWState::new(momentum)
+        });
+        let adam = if D >= 2 { &self.optimiser.matrices } else { &self.optimiser.vectors };
+        let (updated, state) = adam.step(self.rate, tensor.inner(), gradient * self.scale, state);
+        if let Some(AdamWState { momentum }) = state {
+            let flat = |tensor: Tensor<D>| tensor.reshape([shape.iter().product::<usize>()]);
+            let moments =
+                Moments { time: momentum.time, first: flat(momentum.moment_1), second: flat(momentum.moment_2) };
+            self.optimiser.moments.insert(path, moments);
+        }
+        Param::from_mapped_value(id, Tensor::from_inner(updated).require_grad(), mapper)
+    }
+}
+
+struct Restore<'a> {
+    optimiser: &'a mut Optimiser,
+    tensors: &'a mut Tensors,
+    prefix: &'a str,
+    path: Vec<String>,
+}
+
+impl ModuleVisitor for Restore<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let (path, device) = (self.path.join("."), param.device().inner());
+        let mut take = |part: &str| self.tensors.remove(&format!("{}{path}#{part}", self.prefix));
+        if let (Some(first), Some(second), Some(time)) = (take("first"), take("second"), take("time")) {
+            let flat = |stored: Stored| {
+                let length = stored.values.len();
+                Tensor::from_data(TensorData::new(stored.values, [length]), &device)
+            };
+            let time = time.values.first().copied().unwrap_or_default() as usize;
+            self.optimiser.moments.insert(path, Moments { time, first: flat(first), second: flat(second) });
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Pretraining: a model learns running text, every token of it.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use burn::module::Module;
+use laurel_records::Stage;
+
+use super::{
+    Run, Schedule, SettingsError, StageOutcome, StageSettings, TrainError,
+    checkpoint::Identity,
+    completion::Completions,
+    metrics::Reporter,
+    settings::{as_map, at_least_one, stage_settings},
+    sft::{lineage_of, say_what_is_learned, tokenizer_of},
+    supervised::{Learned, Plan, learn},
+};
+use crate::{
+    data::{Example, ModelTokenizer, Order, corpus},
+    model::{
+        ModelDirectory,
+        hf::{ensure_free, write_decoder},
+    },
+};
+
+/// Share of the text that is held out.
+const HELD_OUT: f64 = 0.05;
+
+/// Held-out blocks at most: enough to tell one step from another.
+const HELD_OUT_BLOCKS: usize = 64;
+
+/// Text is handed to the tokenizer in pieces of about so many bytes, cut at line ends.
+const PIECE: usize = 1 << 16;
+
+stage_settings! {
+    /// Settings of pretraining.
+    pub struct PretrainSettings {
+        learning rate 1e-3, with adapters 5e-4, schedule Schedule::Cosine;
+        #[doc = "Passes over the text"]
+        epochs: usize = 1,
+        #[doc = "Steps at most, whatever the epochs; 0 leaves it to them"]
+        steps: usize = 0,
+        #[doc = "Blocks of text in one step of the optimiser"]
+        batch_size: usize = 16,
+        #[doc = "Tokens of a block; 0 is the longest sequence"]
+        block_length: usize = 256,
+        #[doc = "The held-out blocks are judged after every so many steps; 0: after each epoch"]
+        eval_steps: usize = 100,
+    }
+}
+
+impl PretrainSettings {
+    fn check_own(&self) -> Result<(), SettingsError> {
+        at_least_one("epochs", self.epochs)?;
+        at_least_one("batch_size", self.batch_size)?;
+        if self.block_length == 1 {
+            return Err(SettingsError::value(
+                "block_length",
+                "must be at least 2: a token is learned from those before it",
+            ));
+        }
+        Ok(())
+    }
+
+    fn plan(&self) -> Plan {
+        Plan {
+            epochs: self.epochs,
+            steps: self.steps,
+            batch_size: self.batch_size,
+            eval_steps: self.eval_steps,
+            shared: self.shared(),
+        }
+    }
+}
+
+/// Where the stage starts from, and what it reads.
+#[derive(Debug, Clone)]
+pub struct PretrainInputs {
+    pub model: PathBuf,
+    /// Plain text, or records (`.jsonl`) for the text in them.
+    pub corpus: Vec<PathBuf>,
+}
+
+/// Learns the text and writes the model to `run.out`. Metrics: `eval/nll` and `eval/perplexity` of the held-out blocks,
+/// both also `…_before`.
+pub fn run(
+    settings: &PretrainSettings,
+    inputs: &PretrainInputs,
+    run: &Run,
+    reporter: &mut dyn Reporter,
+) -> Result<StageOutcome, TrainError> {
+    ensure_free(&run.out)?;
+    let directory = ModelDirectory::open(&inputs.model)?;
+    let decoder = directory.load_decoder(&run.device)?;
+    let settings = settings.clone().resolved(decoder.num_params());
+    settings.check()?;
+    let plan = settings.plan();
+    let tokenizer = tokenizer_of(&directory, plan.shared.max_length)?;
+
+    let documents = documents_of(&inputs.corpus)?;
+    let blocks = blocks(&tokenizer, &documents, settings.block_length);
+    let (learned, held_out) = hold_out(blocks, run.seed);
+    let objective = Completions {
+        stage: Stage::Base,
+        learned,
+        held_out,
+        pad_id: tokenizer.pad_id(),
+        packing: false,
+        micro_batch_tokens: plan.shared.micro_batch_tokens,
+    };
+    if objective.learned.is_empty() {
+        return Err(TrainError::Input("the corpus is shorter than two blocks of text".into()));
+    }
+    say_what_is_learned(&objective, &tokenizer, "blocks of text", reporter);
+
+    let mut decoder = decoder;
+    if let Some(lora) = &plan.shared.lora {
+        decoder = decoder.with_lora(lora, run.seed)?;
+    }
+    let (parent, data) = (directory.digest()?, corpus::digest(&documents));
+    let identity = Identity {
+        stage: "pretrain".into(),
+        inputs: BTreeMap::from([("model".into(), parent.clone()), ("corpus".into(), data.clone())]),
+        seed: run.seed,
+        settings: as_map(&settings),
+    };
+    let Learned { model, metrics, checkpoints } = learn(&objective, decoder, &plan, run, identity, reporter)?;
+    let lineage = lineage_of("pretrain", parent, data, &settings, run.seed, &metrics);
+    write_decoder(&run.out, &model, &directory.companions()?, &lineage)?;
+    checkpoints.remove()?;
+    Ok(StageOutcome { metrics, out: run.out.clone() })
+}
+
+/// The documents of several files, one after another.
+pub(super) fn documents_of(files: &[PathBuf]) -> Result<Vec<String>, TrainError> {
+    let mut documents = Vec::new();
+    for file in files {
+        documents.extend(corpus::documents(file)?);
+    }
+    Ok(documents)
+}
+
+/// Documents as blocks of `length` tokens, an end of text after each document; the rest that fills no block is left out,
+/// unless it is all there is.
+pub(super) fn blocks(tokenizer: &ModelTokenizer, documents: &[String], length: usize) -> Vec<Example> {
+    let context = tokenizer.context_length();
+    let length = if length == 0 { context } else { length.min(context) }.max(2);
+    let mut ids = Vec::new();
+    for document in documents {
+        for piece in pieces(document) {
+            ids.extend(tokenizer.encode(piece));
+        }
+        ids.extend(tokenizer.stop_ids().first());
+    }
+    let whole = ids.chunks_exact(length);
+    let rest = whole.remainder();
+    let mut blocks: Vec<Example> = whole.map(block).collect();
+    if blocks.len() < 2 && rest.len() > 1 {
+        blocks.push(block(rest));
+    }
+    blocks
+}
+
+fn block(ids: &[u32]) -> Example {
+    let completion_mask = (0..ids.len()).map(|at| u8::from(at > 0)).collect();
+    Example { ids: ids.to_vec(), completion_mask }
+}
+
+/// The text in pieces that end with a line, so that no piece is too much for the tokenizer at once.
+fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        if text.is_empty() {
+            return None;
+        }
+        let least = text.ceil_char_boundary(PIECE);
+        let end = text[least..].find('\n').map_or(text.len(), |at| least + at + 1);
+        let (piece, rest) = text.split_at(end);
+        text = rest;
+        Some(piece)
+    })
+}
+
+fn hold_out(blocks: Vec<Example>, seed: u64) -> (Vec<Example>, Vec<Example>) {
+    let count = ((blocks.len() as f64 * HELD_OUT).ceil() as usize).min(HELD_OUT_BLOCKS).min(blocks.len() / 2);
+    let order = Order::new(blocks.len(), seed).epoch(u64::MAX);
+    let mut is_held_out = vec![false; blocks.len()];
+    order.iter().take(count).for_each(|&index| is_held_out[index] = true);
+    let mut side = is_held_out.into_iter();
+    blocks.into_iter().partition(|_| !side.next().unwrap_or(false))
+}

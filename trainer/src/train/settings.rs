@@ -1,0 +1,363 @@
+//! Settings of a training stage: one flat struct each, from defaults, a TOML file, JSON of a job and the command line.
+//!
+//! Layers are laid over one another by name; a name that no field has, and a value that a field cannot take, are refused
+//! with that name.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use super::schedule::Schedule;
+use crate::model::lora::LoraSettings;
+
+/// Models with more weights than this learn through adapters when nobody says otherwise.
+const ADAPTERS_ABOVE: usize = 20_000_000;
+
+/// Why settings are refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    #[error("there is no setting {name:?} here{hint}")]
+    Unknown { name: String, hint: String },
+    #[error("setting {name}: {message}")]
+    Value { name: String, message: String },
+    #[error("{file}: {message}")]
+    File { file: String, message: String },
+}
+
+impl SettingsError {
+    /// A value that a field can hold but the stage cannot use.
+    pub fn value(name: &str, message: impl Into<String>) -> Self {
+        Self::Value { name: name.into(), message: message.into() }
+    }
+}
+
+/// What all settings structs have in common; implemented by [`stage_settings`].
+pub trait StageSettings: Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static {
+    /// The fields in order, each with its documentation: what `--help` says.
+    const FIELDS: &'static [(&'static str, &'static str)];
+
+    /// The fields that every stage has.
+    fn shared(&self) -> Shared;
+
+    /// The same settings with what depends on the model decided: adapters or not, and the learning rate that goes with them.
+    fn resolved(self, parameters: usize) -> Self;
+
+    /// Refuses values that make no sense together or at all.
+    fn check(&self) -> Result<(), SettingsError>;
+}
+
+/// Whether a stage learns adapters or all weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LoraChoice {
+    /// Adapters for models of more than 20 million weights.
+    Auto,
+    On,
+    Off,
+}
+
+impl LoraChoice {
+    /// The decision for a model of so many weights.
+    pub fn decided(self, parameters: usize) -> Self {
+        match self {
+            Self::Auto if parameters > ADAPTERS_ABOVE => Self::On,
+            Self::Auto => Self::Off,
+            decided => decided,
+        }
+    }
+}
+
+/// The fields that every stage has, gathered for the code that they share.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    pub learning_rate: f64,
+    pub schedule: Schedule,
+    pub warmup_ratio: f64,
+    pub adam: AdamSettings,
+    /// `None`: all weights are learned.
+    pub lora: Option<LoraSettings>,
+    pub max_length: usize,
+    pub micro_batch_tokens: usize,
+    pub save_steps: usize,
+    pub save_limit: usize,
+}
+
+/// AdamW (Loshchilov and Hutter 2019) and the clipping before it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamSettings {
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f64,
+    pub weight_decay: f64,
+    /// The norm of all gradients together is cut to this; 0 leaves it.
+    pub max_grad_norm: f64,
+}
+
+impl Shared {
+    /// Refuses what no stage can use.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        let wrong = |name: &str, message: &str| Err(SettingsError::value(name, message));
+        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
+            return wrong("learning_rate", "must be above 0");
+        }
+        if !(0.0..=1.0).contains(&self.warmup_ratio) {
+            return wrong("warmup_ratio", "must be from 0 to 1: it is a share of all steps");
+        }
+        for (name, beta) in [("adam_beta1", self.adam.beta1), ("adam_beta2", self.adam.beta2)] {
+            if !(0.0..1.0).contains(&beta) {
+                return wrong(name, "must be at least 0 and below 1");
+            }
+        }
+        if self.adam.epsilon <= 0.0 {
+            return wrong("adam_epsilon", "must be above 0");
+        }
+        if self.adam.weight_decay < 0.0 || self.adam.max_grad_norm < 0.0 {
+            return wrong("weight_decay and max_grad_norm", "must not be negative");
+        }
+        at_least_one("micro_batch_tokens", self.micro_batch_tokens)?;
+        if self.save_limit == 0 {
+            return wrong("save_limit", "must be at least 1: the last checkpoint is what a run resumes from");
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a count of zero where at least one is needed.
+pub(super) fn at_least_one(name: &str, value: usize) -> Result<(), SettingsError> {
+    if value == 0 { Err(SettingsError::value(name, "must be at least 1")) } else { Ok(()) }
+}
+
+/// Defines the settings struct of a stage: its own fields with their defaults beside them, and the shared ones after.
+macro_rules! stage_settings {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident {
+            learning rate $full:literal, with adapters $adapters:literal, schedule $schedule:expr;
+            $($own:tt)*
+        }
+    ) => {
+        $crate::train::settings::stage_settings! { @build
+            [$(#[$meta])*] $name [$full, $adapters] {
+            $($own)*
+            #[doc = concat!("Peak learning rate; when not given ", stringify!($full), ", or ", stringify!($adapters), " with adapters")]
+            learning_rate: Option<f64> = None,
+            #[doc = "How the rate falls after the warm-up: linear (to zero), cosine (to a tenth) or constant"]
+            schedule: $crate::train::Schedule = $schedule,
+            #[doc = "Share of all steps over which the rate rises from near zero to its peak"]
+            warmup_ratio: f64 = 0.03,
+            #[doc = "Decoupled weight decay, on matrices only"]
+            weight_decay: f64 = 0.0,
+            #[doc = "AdamW: decay of the gradients' mean"]
+            adam_beta1: f64 = 0.9,
+            #[doc = "AdamW: decay of the gradients' square"]
+            adam_beta2: f64 = 0.95,
+            #[doc = "AdamW: what is added to the root of the squares"]
+            adam_epsilon: f64 = 1e-5,
+            #[doc = "Norm to which all gradients together are cut; 0 leaves them"]
+            max_grad_norm: f64 = 1.0,
+            #[doc = "Learn low-rank adapters instead of all weights: auto (above 20 million weights), on or off"]
+            lora: $crate::train::LoraChoice = $crate::train::LoraChoice::Auto,
+            #[doc = "Rank of the adapters"]
+            lora_rank: usize = 16,
+            #[doc = "Strength of the adapters: their product is scaled by alpha / rank"]
+            lora_alpha: f64 = 32.0,
+            #[doc = "Layers that get an adapter"]
+            lora_targets: Vec<String> = $crate::model::lora::TARGETS.map(String::from).to_vec(),
+            #[doc = "Dropout on the adapters' input while training"]
+            lora_dropout: f64 = 0.0,
+            #[doc = "Longest sequence, tokens; 0 is the model's context"]
+            max_length: usize = 0,
+            #[doc = "Tokens that go through the model at once while it learns: bounds memory, changes no result"]
+            micro_batch_tokens: usize = 2048,
+            #[doc = "A checkpoint is written after every so many steps; 0 writes none"]
+            save_steps: usize = 25,
+            #[doc = "Checkpoints kept, the newest ones"]
+            save_limit: usize = 2,
+        } }
+    };
+    (
+        @build [$(#[$meta:meta])*] $name:ident [$full:literal, $adapters:literal] {
+            $( #[doc = $doc:expr] $field:ident : $type:ty = $default:expr, )*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name {
+            $( #[doc = $doc] pub $field: $type, )*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $( $field: $default, )* }
+            }
+        }
+
+        impl $crate::train::StageSettings for $name {
+            const FIELDS: &'static [(&'static str, &'static str)] = &[$( (stringify!($field), $doc), )*];
+
+            fn shared(&self) -> $crate::train::settings::Shared {
+                use $crate::train::LoraChoice;
+                let default_rate = if self.lora == LoraChoice::On { $adapters } else { $full };
+                $crate::train::settings::Shared {
+                    learning_rate: self.learning_rate.unwrap_or(default_rate),
+                    schedule: self.schedule,
+                    warmup_ratio: self.warmup_ratio,
+                    adam: $crate::train::settings::AdamSettings {
+                        beta1: self.adam_beta1,
+                        beta2: self.adam_beta2,
+                        epsilon: self.adam_epsilon,
+                        weight_decay: self.weight_decay,
+                        max_grad_norm: self.max_grad_norm,
+                    },
+                    lora: (self.lora == LoraChoice::On).then(|| $crate::model::lora::LoraSettings {
+                        rank: self.lora_rank,
+                        alpha: self.lora_alpha,
+                        targets: self.lora_targets.clone(),
+                        dropout: self.lora_dropout,
+                    }),
+                    max_length: self.max_length,
+                    micro_batch_tokens: self.micro_batch_tokens,
+                    save_steps: self.save_steps,
+                    save_limit: self.save_limit,
+                }
+            }
+
+            fn resolved(mut self, parameters: usize) -> Self {
+                self.lora = self.lora.decided(parameters);
+                self.learning_rate = Some($crate::train::StageSettings::shared(&self).learning_rate);
+                self
+            }
+
+            fn check(&self) -> Result<(), $crate::train::SettingsError> {
+                $crate::train::StageSettings::shared(self).check()?;
+                self.check_own()
+            }
+        }
+    };
+}
+pub(crate) use stage_settings;
+
+/// The settings that the layers give, later ones over earlier ones, over the defaults.
+pub fn read<S: StageSettings>(layers: &[Map<String, Value>]) -> Result<S, SettingsError> {
+    let defaults = as_map(&S::default());
+    let mut values = defaults.clone();
+    for (name, value) in layers.iter().flatten() {
+        let Some(default) = defaults.get(name) else {
+            return Err(unknown(name, &defaults));
+        };
+        values.insert(name.clone(), value.clone());
+        // One field at a time, so that the message can name it.
+        let one = Map::from_iter([(name.clone(), value.clone())]);
+        if let Err(error) = S::deserialize(Value::Object(one)) {
+            return Err(SettingsError::value(name, refusal(default, value, &error.to_string())));
+        }
+    }
+    let settings: S = serde_json::from_value(Value::Object(values))
+        .map_err(|error| SettingsError::Value { name: "as a whole".into(), message: error.to_string() })?;
+    settings.check()?;
+    Ok(settings)
+}
+
+/// The settings of a TOML file, as a layer.
+pub fn from_toml(file: &str, text: &str) -> Result<Map<String, Value>, SettingsError> {
+    let wrong = |message: String| SettingsError::File { file: file.into(), message };
+    let table: toml::Table = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    match serde_json::to_value(table) {
+        Ok(Value::Object(map)) => Ok(map),
+        _ => Err(wrong("is not a table of settings".into())),
+    }
+}
+
+/// A value as it is written on the command line, in the form that the field with this default takes.
+pub fn from_text(default: &Value, text: &str) -> Value {
+    match default {
+        Value::String(_) => Value::String(text.into()),
+        Value::Array(_) => text.split(',').map(|part| Value::String(part.trim().into())).collect(),
+        _ => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.into())),
+    }
+}
+
+/// Settings as a JSON object.
+pub fn as_map<S: Serialize>(settings: &S) -> Map<String, Value> {
+    match serde_json::to_value(settings) {
+        Ok(Value::Object(map)) => map,
+        _ => Map::new(),
+    }
+}
+
+fn unknown(name: &str, known: &Map<String, Value>) -> SettingsError {
+    let near = known.keys().find(|other| other.replace('_', "") == name.replace(['_', '-'], ""));
+    let hint = match near {
+        Some(near) => format!("; {near} was meant?"),
+        None => format!("; there are {}", known.keys().cloned().collect::<Vec<_>>().join(", ")),
+    };
+    SettingsError::Unknown { name: name.into(), hint }
+}
+
+/// What is wrong with `value` in words; only for a choice among names the deserialiser's own message is better.
+fn refusal(default: &Value, value: &Value, message: &str) -> String {
+    let kind = match default {
+        Value::String(_) if value.is_string() => return message.replace('`', "\""),
+        Value::String(_) => "one of the names that it can take",
+        Value::Bool(_) => "true or false",
+        Value::Number(number) if number.is_f64() => "a number",
+        Value::Number(_) => "a whole number of at least 0",
+        Value::Array(_) => "a list of names",
+        Value::Object(_) | Value::Null => "a number",
+    };
+    format!("{value} is not {kind}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::sft::SftSettings;
+
+    fn layer(text: &str) -> Map<String, Value> {
+        from_toml("settings.toml", text).unwrap()
+    }
+
+    fn refused(text: &str) -> String {
+        read::<SftSettings>(&[layer(text)]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn later_layers_win_and_the_rest_is_default() {
+        let file = layer("epochs = 5\nlearning_rate = 1e-3");
+        let line = layer("epochs = 7");
+        let settings: SftSettings = read(&[file, line]).unwrap();
+        assert_eq!((settings.epochs, settings.learning_rate), (7, Some(1e-3)));
+        assert_eq!(settings.adam_beta2, SftSettings::default().adam_beta2);
+    }
+
+    #[test]
+    fn wrong_names_and_values_are_refused_by_name() {
+        assert!(refused("learningrate = 1").contains("learning_rate was meant"));
+        assert!(refused("speed = 1").contains("\"speed\""));
+        assert_eq!(refused("epochs = 1.5"), "setting epochs: 1.5 is not a whole number of at least 0");
+        assert_eq!(refused("epochs = -1"), "setting epochs: -1 is not a whole number of at least 0");
+        assert!(refused("schedule = \"triangle\"").contains("triangle"));
+        assert!(refused("warmup_ratio = 2.0").contains("warmup_ratio"));
+        assert!(refused("learning_rate = 0.0").contains("learning_rate"));
+        assert_eq!(refused("learning_rate = \"fast\""), "setting learning_rate: \"fast\" is not a number");
+    }
+
+    #[test]
+    fn adapters_are_for_large_models_and_bring_their_learning_rate() {
+        let small = SftSettings::default().resolved(1_000_000);
+        let large = SftSettings::default().resolved(135_000_000);
+        assert_eq!((small.lora, large.lora), (LoraChoice::Off, LoraChoice::On));
+        assert!(large.learning_rate > small.learning_rate);
+        let given = SftSettings { learning_rate: Some(3e-4), ..SftSettings::default() };
+        assert_eq!(given.resolved(135_000_000).learning_rate, Some(3e-4));
+    }
+
+    #[test]
+    fn every_field_has_words_and_a_place_in_json() {
+        let map = as_map(&SftSettings::default());
+        assert_eq!(map.len(), SftSettings::FIELDS.len());
+        for (name, documentation) in SftSettings::FIELDS {
+            assert!(map.contains_key(*name) && documentation.len() > 10, "{name}");
+        }
+    }
+}

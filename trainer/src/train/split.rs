@@ -1,0 +1,105 @@
+//! Which records are learned from and which are held out.
+
+use std::collections::BTreeMap;
+
+use laurel_records::{DemonstrationRecord, Message, RankingRecord, Split};
+
+use crate::data::Order;
+
+/// Share of the prompts held out when the records do not say.
+const HELD_OUT: f64 = 0.1;
+
+/// A record that belongs to a prompt, and by it to a side.
+pub(super) trait OfPrompt {
+    fn prompt(&self) -> &[Message];
+    fn split(&self) -> Option<Split>;
+}
+
+impl OfPrompt for DemonstrationRecord {
+    fn prompt(&self) -> &[Message] {
+        &self.prompt
+    }
+    fn split(&self) -> Option<Split> {
+        self.split
+    }
+}
+
+impl OfPrompt for RankingRecord {
+    fn prompt(&self) -> &[Message] {
+        &self.prompt
+    }
+    fn split(&self) -> Option<Split> {
+        self.split
+    }
+}
+
+/// Records to learn from, and records to judge by.
+///
+/// Those of the validation split are held out and those of the test split left alone. Where none is of the validation
+/// split, a tenth of the prompts is held out by the seed: whole prompts, so that none is on both sides.
+pub(super) fn divide<R: OfPrompt>(records: Vec<R>, seed: u64) -> (Vec<R>, Vec<R>) {
+    let usable: Vec<R> = records.into_iter().filter(|record| record.split() != Some(Split::Test)).collect();
+    if usable.iter().any(|record| record.split() == Some(Split::Validation)) {
+        return usable.into_iter().partition(|record| record.split() != Some(Split::Validation));
+    }
+    let mut numbers = BTreeMap::new();
+    let prompt_of: Vec<usize> = usable
+        .iter()
+        .map(|record| {
+            let next = numbers.len();
+            *numbers.entry(serde_json::to_string(record.prompt()).unwrap_or_default()).or_insert(next)
+        })
+        .collect();
+    let prompts = numbers.len();
+    if prompts < 2 {
+        return (usable, vec![]);
+    }
+    let count = ((prompts as f64 * HELD_OUT).round() as usize).max(1);
+    let order = Order::new(prompts, seed).epoch(u64::MAX);
+    let mut held_out = vec![false; prompts];
+    order.iter().take(count).for_each(|&prompt| held_out[prompt] = true);
+    let mut side = prompt_of.into_iter().map(|prompt| held_out[prompt]);
+    usable.into_iter().partition(|_| !side.next().unwrap_or(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use laurel_records::Role;
+    use serde_json::Map;
+
+    use super::*;
+
+    fn record(prompt: usize, split: Option<Split>) -> DemonstrationRecord {
+        let message = |role, content: String| Message { role, content };
+        DemonstrationRecord {
+            id: String::new(),
+            prompt: vec![message(Role::User, format!("question {prompt}"))],
+            completion: vec![message(Role::Assistant, "answer".into())],
+            prompt_id: None,
+            annotator: None,
+            created_at: None,
+            split,
+            extra: Map::new(),
+        }
+    }
+
+    #[test]
+    fn the_split_of_the_records_is_kept_and_the_test_split_left_alone() {
+        let splits = [Some(Split::Train), Some(Split::Validation), Some(Split::Test), None];
+        let records = (0..8).map(|number| record(number, splits[number % 4])).collect();
+        let (learned, held_out) = divide(records, 0);
+        assert_eq!((learned.len(), held_out.len()), (4, 2));
+        assert!(held_out.iter().all(|record| record.split == Some(Split::Validation)));
+    }
+
+    #[test]
+    fn without_a_split_a_tenth_of_the_prompts_is_held_out_whole() {
+        // Three answers to each of forty prompts.
+        let records: Vec<_> = (0..120).map(|number| record(number % 40, None)).collect();
+        let (learned, held_out) = divide(records.clone(), 5);
+        assert_eq!((learned.len(), held_out.len()), (108, 12));
+        assert!(held_out.iter().all(|held| learned.iter().all(|other| other.prompt != held.prompt)));
+        assert_eq!(divide(records.clone(), 5).1, held_out);
+        assert_ne!(divide(records, 6).1, held_out);
+    }
+}

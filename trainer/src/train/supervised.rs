@@ -1,0 +1,268 @@
+//! The loop of every stage that learns from a fixed set of items: order, accumulate, step, judge, keep the best.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use burn::{module::Module, tensor::Tensor};
+use laurel_records::{LogLevel, Stage};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    Run,
+    checkpoint::{Checkpoints, Identity, Position, Tensors, restore_learned, store_learned},
+    completion::chunks_by_tokens,
+    derived_seed,
+    error::TrainError,
+    metrics::Reporter,
+    optimiser::{Accumulator, Optimiser},
+    settings::Shared,
+};
+use crate::data::Order;
+
+/// What is learned from which items, and how it is judged.
+pub(super) trait Objective {
+    type Model: Module;
+
+    fn stage(&self) -> Stage;
+
+    /// How many items there are to learn from.
+    fn items(&self) -> usize;
+
+    /// Tokens of one item with its padding, for putting micro-batches together.
+    fn length(&self, item: usize) -> usize;
+
+    fn micro_batch_tokens(&self) -> usize;
+
+    /// The loss summed over the items, `[1]`, and what the sum over the whole batch is to be divided by.
+    fn loss(&self, model: &Self::Model, items: &[usize]) -> (Tensor<1>, f64);
+
+    /// Measures on what is held out; empty when nothing is.
+    fn evaluate(&self, model: &Self::Model) -> BTreeMap<String, f64>;
+
+    /// The measure, lower is better, by which the best weights are told.
+    fn criterion(&self) -> &'static str;
+}
+
+/// How long to learn, and how often to look.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub epochs: usize,
+    /// At most so many steps; 0 leaves it to the epochs.
+    pub steps: usize,
+    pub batch_size: usize,
+    /// Judge after every so many steps; 0 judges after each epoch.
+    pub eval_steps: usize,
+    pub shared: Shared,
+}
+
+impl Plan {
+    fn steps_an_epoch(&self, items: usize) -> usize {
+        items.div_ceil(self.batch_size)
+    }
+
+    fn total(&self, items: usize) -> usize {
+        let by_epochs = self.epochs * self.steps_an_epoch(items);
+        if self.steps == 0 { by_epochs } else { self.steps.min(by_epochs) }
+    }
+}
+
+/// What a checkpoint holds beyond weights and step.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Course {
+    before: BTreeMap<String, f64>,
+    best: BTreeMap<String, f64>,
+    best_step: Option<usize>,
+    tokens: f64,
+}
+
+/// A model that has learned, with its checkpoints, which are to be removed once it is written.
+pub(super) struct Learned<M> {
+    pub model: M,
+    pub metrics: BTreeMap<String, f64>,
+    pub checkpoints: Checkpoints,
+}
+
+/// Learns. `model` is on the device without gradients and comes back there, with the best weights that were seen.
+pub(super) fn learn<O: Objective>(
+    objective: &O,
+    model: O::Model,
+    plan: &Plan,
+    run: &Run,
+    identity: Identity,
+    reporter: &mut dyn Reporter,
+) -> Result<Learned<O::Model>, TrainError> {
+    let (checkpoints, earlier) = Checkpoints::open(&run.out, identity, plan.shared.save_limit, run.earlier)?;
+    let mut learner = Learner {
+        objective,
+        plan,
+        run,
+        checkpoints,
+        optimiser: Optimiser::new(plan.shared.adam),
+        order: Order::new(objective.items(), run.seed),
+        course: Course::default(),
+        total: plan.total(objective.items()),
+    };
+    let mut model = model.train();
+    let mut step = 0;
+    match earlier {
+        Some(mut loaded) => {
+            step = loaded.position.step;
+            model = restore_learned("model.", model, &mut loaded.tensors)?;
+            learner.optimiser.restore("adam.", &model, &mut loaded.tensors);
+            learner.course = serde_json::from_value(loaded.position.state).unwrap_or_default();
+            reporter.log(LogLevel::Info, &format!("going on from the checkpoint at step {step}"));
+            for change in loaded.changed {
+                reporter.log(LogLevel::Warning, &format!("a setting is not what it was: {change}"));
+            }
+        }
+        None => learner.course.before = learner.judge(&model, 0, reporter)?,
+    }
+    reporter.progress(objective.stage(), step as u64, learner.total as u64);
+    while step < learner.total {
+        model = learner.step(model, step, reporter)?;
+        step += 1;
+        learner.after_step(&model, step, reporter)?;
+        reporter.progress(objective.stage(), step as u64, learner.total as u64);
+        if reporter.stop_requested() && step < learner.total {
+            learner.save(&model, step)?;
+            return Err(TrainError::Stopped { step });
+        }
+    }
+    learner.finish(model)
+}
+
+struct Learner<'a, O: Objective> {
+    objective: &'a O,
+    plan: &'a Plan,
+    run: &'a Run,
+    checkpoints: Checkpoints,
+    optimiser: Optimiser,
+    order: Order,
+    course: Course,
+    total: usize,
+}
+
+impl<O: Objective> Learner<'_, O> {
+    /// One step of the optimiser over one batch, micro-batch by micro-batch.
+    fn step(&mut self, model: O::Model, step: usize, reporter: &mut dyn Reporter) -> Result<O::Model, TrainError> {
+        let started = Instant::now();
+        let shared = &self.plan.shared;
+        if shared.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0) {
+            // Dropout draws from the device's generator: set by the step, so that a resumed run draws the same.
+            self.run.device.seed(derived_seed(self.run.seed, "dropout", step as u64));
+        }
+        let an_epoch = self.plan.steps_an_epoch(self.objective.items());
+        let order = self.order.epoch((step / an_epoch) as u64);
+        let first = step % an_epoch * self.plan.batch_size;
+        let items = order[first..order.len().min(first + self.plan.batch_size)].to_vec();
+        let tokens: usize = items.iter().map(|&item| self.objective.length(item)).sum();
+
+        let mut accumulated = Accumulator::new();
+        let length = |item| self.objective.length(item);
+        for micro_batch in chunks_by_tokens(items, length, self.objective.micro_batch_tokens()) {
+            let (sum, weight) = self.objective.loss(&model, &micro_batch);
+            accumulated.add(&model, sum, weight);
+        }
+        let warmup = (shared.warmup_ratio * self.total as f64).round() as usize;
+        let rate = shared.schedule.rate(shared.learning_rate, step, self.total, warmup);
+        let loss = accumulated.mean_loss();
+        let (model, norm) =
+            self.optimiser.step(model, accumulated, rate).map_err(|error| self.diverged(step + 1, error))?;
+
+        self.course.tokens += tokens as f64;
+        let (stage, now) = (self.objective.stage(), step as u64 + 1);
+        reporter.metric(stage, now, "train/loss", loss);
+        reporter.metric(stage, now, "train/grad_norm", norm);
+        reporter.metric(stage, now, "lr", rate);
+        reporter.metric(stage, now, "epoch", (step + 1) as f64 / an_epoch as f64);
+        reporter.metric(stage, now, "train/tokens_per_second", tokens as f64 / started.elapsed().as_secs_f64());
+        Ok(model)
+    }
+
+    /// Judges and writes a checkpoint where one is due.
+    fn after_step(&mut self, model: &O::Model, step: usize, reporter: &mut dyn Reporter) -> Result<(), TrainError> {
+        let every = match self.plan.eval_steps {
+            0 => self.plan.steps_an_epoch(self.objective.items()),
+            steps => steps,
+        };
+        if step.is_multiple_of(every) || step == self.total {
+            let measured = self.judge(model, step, reporter)?;
+            self.keep_if_best(model, step, measured)?;
+        }
+        let save = self.plan.shared.save_steps;
+        if save > 0 && step.is_multiple_of(save) && step < self.total {
+            self.save(model, step)?;
+        }
+        Ok(())
+    }
+
+    fn judge(
+        &self,
+        model: &O::Model,
+        step: usize,
+        reporter: &mut dyn Reporter,
+    ) -> Result<BTreeMap<String, f64>, TrainError> {
+        let measured = self.objective.evaluate(&model.valid());
+        for (name, value) in &measured {
+            reporter.metric(self.objective.stage(), step as u64, name, *value);
+        }
+        match measured.get(self.objective.criterion()) {
+            Some(value) if !value.is_finite() => {
+                Err(self.diverged(step, TrainError::NotFinite { what: "loss on what is held out" }))
+            }
+            _ => Ok(measured),
+        }
+    }
+
+    fn keep_if_best(
+        &mut self,
+        model: &O::Model,
+        step: usize,
+        measured: BTreeMap<String, f64>,
+    ) -> Result<(), TrainError> {
+        let criterion = self.objective.criterion();
+        let best = self.course.best.get(criterion).copied().unwrap_or(f64::INFINITY);
+        if measured.get(criterion).is_some_and(|&found| found < best) {
+            let mut tensors = Tensors::new();
+            store_learned("model.", model, &mut tensors);
+            self.checkpoints.save_best(step, &tensors)?;
+            self.course.best = measured;
+            self.course.best_step = Some(step);
+        }
+        Ok(())
+    }
+
+    fn save(&self, model: &O::Model, step: usize) -> Result<(), TrainError> {
+        let mut tensors = Tensors::new();
+        store_learned("model.", model, &mut tensors);
+        self.optimiser.store("adam.", &mut tensors);
+        let state = serde_json::to_value(&self.course).unwrap_or(Value::Null);
+        self.checkpoints.save(Position { step, state, best_step: self.course.best_step }, &tensors)
+    }
+
+    fn diverged(&self, step: usize, error: TrainError) -> TrainError {
+        match error {
+            TrainError::NotFinite { .. } => TrainError::Diverged {
+                step,
+                reason: format!("{error}; a lower learning rate may help"),
+                checkpoint: self.checkpoints.newest(),
+            },
+            other => other,
+        }
+    }
+
+    /// The best weights in the model, and what was measured with them.
+    fn finish(self, mut model: O::Model) -> Result<Learned<O::Model>, TrainError> {
+        if let Some(step) = self.course.best_step {
+            model = restore_learned("model.", model, &mut self.checkpoints.load_best(step)?)?;
+        }
+        let mut metrics = self.course.best;
+        metrics.extend(self.course.before.into_iter().map(|(name, value)| (format!("{name}_before"), value)));
+        metrics.insert("train/steps".into(), self.total as f64);
+        metrics.insert("train/tokens".into(), self.course.tokens);
+        if let Some(step) = self.course.best_step {
+            metrics.insert("train/best_step".into(), step as f64);
+        }
+        Ok(Learned { model: model.valid(), metrics, checkpoints: self.checkpoints })
+    }
+}

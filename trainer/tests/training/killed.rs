@@ -1,0 +1,88 @@
+//! A run that is killed in the middle and resumed ends with the weights of a run that was let be.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::Stdio,
+};
+
+use serde_json::Value;
+
+use super::world::{World, demonstrations, prompts, rankings, succeed, text, trainer};
+
+/// Runs the stage to its end, then again with a kill once step `step` is done, and resumes that one.
+fn killed_and_resumed(world: &World, stage: &[&str], step: u64) {
+    let (whole, cut) = (world.path("whole"), world.path("cut"));
+    succeed(&[stage, &["--out", text(&whole)]].concat());
+
+    let to_cut = [stage, &["--out", text(&cut)]].concat();
+    let mut child = trainer(&[to_cut.as_slice(), &["--json"]].concat()).stdout(Stdio::piped()).spawn().unwrap();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        if line["event"] == "progress" && line["step"].as_u64() >= Some(step) {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success(), "the run was over before it was killed");
+    assert!(!cut.exists(), "a killed run leaves no model");
+
+    // An earlier run's checkpoints are not walked over by accident.
+    let again = trainer(&to_cut).output().unwrap();
+    assert_eq!(again.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("--resume"));
+
+    let resumed = succeed(&[to_cut.as_slice(), &["--resume"]].concat());
+    let told = String::from_utf8_lossy(&resumed.stderr);
+    assert!(told.contains("going on from the checkpoint at step"), "{told}");
+    assert_eq!(weights(&whole), weights(&cut));
+    let left: Vec<_> = world.names().into_iter().filter(|name| name.contains("checkpoints")).collect();
+    assert!(left.is_empty(), "checkpoints are removed when the run ends well: {left:?}");
+}
+
+/// The weights themselves; equal to the last bit or not at all.
+fn weights(model: &Path) -> Vec<u8> {
+    fs::read(model.join("model.safetensors")).unwrap()
+}
+
+#[test]
+fn sft() {
+    let world = World::new();
+    let (base, data) = (world.path("base"), world.records("data.jsonl", &demonstrations()));
+    let stage = ["sft", "--model", text(&base), "--data", text(&data), "--epochs", "4", "--save-steps", "3"];
+    let settings = ["--batch-size", "8", "--learning-rate", "3e-3", "--eval-steps", "5", "--weight-decay", "0.1"];
+    killed_and_resumed(&world, &[&stage[..], &settings].concat(), 20);
+}
+
+#[test]
+fn sft_with_adapters_and_dropout() {
+    let world = World::new();
+    let (base, data) = (world.path("base"), world.records("data.jsonl", &demonstrations()));
+    let stage = ["sft", "--model", text(&base), "--data", text(&data), "--epochs", "2", "--save-steps", "4"];
+    let settings = ["--batch-size", "8", "--lora", "on", "--lora-rank", "4", "--lora-dropout", "0.2", "--packing"];
+    killed_and_resumed(&world, &[&stage[..], &settings].concat(), 10);
+}
+
+#[test]
+fn reward() {
+    let world = World::new();
+    let (base, data) = (world.path("base"), world.records("data.jsonl", &rankings()));
+    let stage = ["reward", "--model", text(&base), "--data", text(&data), "--epochs", "3", "--save-steps", "3"];
+    let settings = ["--batch-size", "4", "--learning-rate", "1e-3", "--eval-steps", "4"];
+    killed_and_resumed(&world, &[&stage[..], &settings].concat(), 20);
+}
+
+#[test]
+fn ppo() {
+    let world = World::new();
+    let (base, reward) = (world.path("base"), world.path("reward"));
+    let ranked = world.records("rankings.jsonl", &rankings());
+    succeed(&["reward", "--model", text(&base), "--data", text(&ranked), "--out", text(&reward), "--steps", "2"]);
+    let prompts = world.records("prompts.jsonl", &prompts());
+    let inputs = ["ppo", "--policy", text(&base), "--reward", text(&reward), "--prompts", text(&prompts)];
+    let settings = ["--steps", "8", "--save-steps", "2", "--batch-size", "12", "--minibatch-size", "5"];
+    // A steered price and normalised scores have a state of their own to be kept.
+    let state = ["--kl-target", "0.5", "--normalise-scores", "--max-new-tokens", "6", "--learning-rate", "1e-3"];
+    killed_and_resumed(&world, &[&inputs[..], &settings, &state].concat(), 5);
+}

@@ -1,0 +1,8 @@
+//! Whole stages on a tiny model and a language of forty words: what they learn, what a kill leaves, what is refused.
+
+mod killed;
+mod learning;
+mod ppo;
+mod refusals;
+mod splits;
+mod world;

@@ -1,0 +1,68 @@
+//! Wrong settings and inputs are refused with exit code 2 and a sentence that names them; nothing is left behind.
+
+use std::fs;
+
+use super::world::{World, demonstrations, prompts, rankings, succeed, text, trainer};
+
+#[track_caller]
+fn refused(arguments: &[&str], expected: &[&str]) {
+    let output = trainer(arguments).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    for expected in expected {
+        assert!(message.contains(expected), "{expected:?} is not in: {message}");
+    }
+}
+
+#[test]
+fn settings_by_name() {
+    let world = World::new();
+    let (base, data, out) = (world.path("base"), world.records("data.jsonl", &demonstrations()), world.path("out"));
+    let sft = ["sft", "--model", text(&base), "--data", text(&data), "--out", text(&out)];
+    let with = |more: &[&str], expected: &[&str]| refused(&[&sft[..], more].concat(), expected);
+    with(&["--speed", "9"], &["--speed"]);
+    with(&["--epochs", "many"], &["epochs", "many", "whole number"]);
+    with(&["--learning-rate", "-1"], &["learning_rate", "above 0"]);
+    with(&["--lora", "perhaps"], &["lora", "perhaps"]);
+    with(&["--lora", "on", "--lora-targets", "q_proj,head"], &["head"]);
+    fs::write(world.path("settings.toml"), "epoch = 3\n").unwrap();
+    with(&["--settings", text(&world.path("settings.toml"))], &["\"epoch\""]);
+    fs::write(world.path("settings.toml"), "epochs = \n").unwrap();
+    with(&["--settings", text(&world.path("settings.toml"))], &["settings.toml"]);
+    assert!(!out.exists());
+
+    let ppo = ["ppo", "--policy", text(&base), "--reward", text(&base), "--prompts", text(&data), "--out", text(&out)];
+    refused(&[&ppo[..], &["--top-p", "0.9"]].concat(), &["top_p", "truncated"]);
+    refused(&[&ppo[..], &["--temperature", "0"]].concat(), &["temperature"]);
+}
+
+#[test]
+fn inputs_that_do_not_fit() {
+    let world = World::new();
+    let (base, out) = (world.path("base"), world.path("out"));
+    let prompts = world.records("prompts.jsonl", &prompts());
+    let ppo = ["ppo", "--policy", text(&base), "--reward", text(&base), "--prompts", text(&prompts)];
+    refused(&[&ppo[..], &["--out", text(&out)]].concat(), &["a reward model is needed"]);
+
+    let mut ties = rankings();
+    ties.iter_mut().for_each(|record| record["ranks"] = serde_json::json!([1, 1, 1, 1]));
+    let ties = world.records("ties.jsonl", &ties);
+    let reward = ["reward", "--model", text(&base), "--data", text(&ties), "--out", text(&out)];
+    refused(&reward, &["ties.jsonl", "no ranking to learn from"]);
+    assert_eq!(world.names(), ["base", "prompts.jsonl", "ties.jsonl"], "nothing is left behind");
+}
+
+#[test]
+fn a_model_that_is_there_is_not_written_over_and_settings_come_from_a_file() {
+    let world = World::new();
+    let (base, data, out) = (world.path("base"), world.records("data.jsonl", &demonstrations()), world.path("out"));
+    fs::write(world.path("settings.toml"), "steps = 2\nlearning_rate = 1e-3\n").unwrap();
+    let settings = world.path("settings.toml");
+    let sft =
+        ["sft", "--model", text(&base), "--data", text(&data), "--out", text(&out), "--settings", text(&settings)];
+    succeed(&[&sft[..], &["--batch-size", "5"]].concat());
+    let lineage: serde_json::Value = serde_json::from_slice(&fs::read(out.join("laurel.json")).unwrap()).unwrap();
+    assert_eq!(lineage["settings"]["steps"], 2);
+    assert_eq!(lineage["settings"]["batch_size"], 5);
+    refused(&sft, &["already exists"]);
+}

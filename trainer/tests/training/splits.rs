@@ -1,0 +1,83 @@
+//! However a batch is cut into what goes through the model at once, the run takes the same way.
+
+use laurel_trainer::train::{
+    reward::{self, RewardInputs, RewardSettings},
+    sft::{self, SftInputs, SftSettings},
+};
+
+use super::world::{Told, World, demonstrations, rankings};
+
+/// Answers of very different lengths: a mean of means over micro-batches would show.
+fn uneven() -> Vec<serde_json::Value> {
+    let mut records = demonstrations();
+    for (number, record) in records.iter_mut().enumerate() {
+        let answer = vec![format!("w{}", number % 30); 1 + number * number % 17].join(" ");
+        record["completion"][0]["content"] = answer.into();
+    }
+    records
+}
+
+#[track_caller]
+fn assert_same_way(ways: &[Vec<f64>]) {
+    let first = &ways[0];
+    for way in &ways[1..] {
+        assert_eq!(way.len(), first.len());
+        let differences: Vec<f64> = way.iter().zip(first).map(|(a, b)| a - b).collect();
+        assert!(differences.iter().all(|d| d.abs() < 2e-3), "{differences:?}");
+        // Rounding errs to both sides; a wrong divisor to one.
+        let mean = differences.iter().sum::<f64>() / differences.len() as f64;
+        assert!(mean.abs() < 2e-4, "{mean}");
+    }
+}
+
+#[test]
+fn of_sft() {
+    let world = World::new();
+    let inputs = SftInputs { model: world.path("base"), data: world.records("data.jsonl", &uneven()) };
+    let ways: Vec<Vec<f64>> = [(4096, false), (64, false), (1, false), (64, true)]
+        .iter()
+        .enumerate()
+        .map(|(number, &(micro_batch_tokens, packing))| {
+            let settings = SftSettings {
+                epochs: 2,
+                batch_size: 12,
+                learning_rate: Some(1e-3),
+                micro_batch_tokens,
+                packing,
+                ..SftSettings::default()
+            };
+            let mut told = Told::default();
+            sft::run(&settings, &inputs, &world.run(&format!("out-{number}")), &mut told).unwrap();
+            told.metrics["train/loss"].clone()
+        })
+        .collect();
+    let lowest = ways[0].iter().copied().fold(f64::INFINITY, f64::min);
+    assert!(ways[0][0] - lowest > 0.3, "there is a way to go: {:?}", ways[0]);
+    assert_same_way(&ways);
+}
+
+#[test]
+fn of_reward_modelling() {
+    let world = World::new();
+    let inputs = RewardInputs {
+        model: world.path("base"),
+        data: world.records("data.jsonl", &rankings()),
+        demonstrations: None,
+    };
+    let ways: Vec<Vec<f64>> = [4096, 100, 1]
+        .iter()
+        .map(|&micro_batch_tokens| {
+            let settings = RewardSettings {
+                epochs: 2,
+                batch_size: 6,
+                learning_rate: Some(5e-4),
+                micro_batch_tokens,
+                ..RewardSettings::default()
+            };
+            let mut told = Told::default();
+            reward::run(&settings, &inputs, &world.run(&format!("out-{micro_batch_tokens}")), &mut told).unwrap();
+            told.metrics["train/loss"].clone()
+        })
+        .collect();
+    assert_same_way(&ways);
+}
