@@ -1,4 +1,5 @@
 //! `laurel-trainer compress` from outside: what it writes opens again, and wrong use is told before any work.
+#![allow(clippy::unwrap_used)]
 
 use std::{
     path::Path,

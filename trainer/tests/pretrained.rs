@@ -1,6 +1,7 @@
 //! The pretrained sample model, read from its GGUF file, beside what transformers computes with it.
 //!
 //! Expected values: tests/pretrained_files/smollm2.json, written by scripts/pretrained_reference.py.
+#![allow(clippy::unwrap_used)]
 
 use std::{
     path::{Path, PathBuf},

@@ -169,7 +169,7 @@ impl Compress {
         }
         let length = config.context_length.min(self.sequence_length as usize);
         let mut sequences: Vec<Vec<u32>> = ids.chunks(length).map(<[u32]>::to_vec).collect();
-        if sequences.len() > 1 && ids.len() % length != 0 {
+        if sequences.len() > 1 && !ids.len().is_multiple_of(length) {
             sequences.pop();
         }
         Ok(spread(sequences, wanted))

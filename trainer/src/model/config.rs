@@ -301,13 +301,13 @@ impl DecoderConfig {
                 return wrong(format!("the configuration's {name} is zero"));
             }
         }
-        if self.heads % self.key_value_heads != 0 {
+        if !self.heads.is_multiple_of(self.key_value_heads) {
             return wrong(format!("{} heads cannot be shared by {} key-value heads", self.heads, self.key_value_heads));
         }
-        if self.architecture == Architecture::Gpt2 && self.hidden_size % self.heads != 0 {
+        if self.architecture == Architecture::Gpt2 && !self.hidden_size.is_multiple_of(self.heads) {
             return wrong(format!("hidden size {} is not a multiple of {} heads", self.hidden_size, self.heads));
         }
-        if self.rope.is_some() && self.head_size % 2 != 0 {
+        if self.rope.is_some() && !self.head_size.is_multiple_of(2) {
             return wrong(format!("rotary positions need an even head size, not {}", self.head_size));
         }
         Ok(())

@@ -58,7 +58,8 @@ pub fn kwise_loss(scores: Tensor<1>, pairs: &Pairs) -> Tensor<1> {
 /// prompts of all its parts.
 pub fn kwise_loss_sum(scores: Tensor<1>, pairs: &Pairs) -> Tensor<1> {
     if pairs.is_empty() {
-        return scores.zeros_like().sum() + scores.sum() * 0;
+        // Not a bare zero: a loss without a graph behind it could not be differentiated.
+        return scores.mul_scalar(0.0).sum();
     }
     let device = scores.device();
     let count = pairs.len();

@@ -1,6 +1,7 @@
 //! Golden files: values computed with PyTorch that our arithmetic has to agree with.
 //!
 //! They lie in tests/golden_files, or where LAUREL_GOLDEN points: `models/*/expected.json` and `numerics/*.json`.
+#![allow(clippy::unwrap_used)]
 
 mod models;
 mod numerics;

@@ -58,7 +58,7 @@ impl Storage {
     /// The bytes that `count` weights take; `None` when they do not fill their blocks.
     pub(super) fn bytes_for(self, count: usize) -> Option<usize> {
         let (weights, bytes) = self.block();
-        (count % weights == 0).then(|| count / weights * bytes)
+        count.is_multiple_of(weights).then(|| count / weights * bytes)
     }
 
     /// The weights of whole blocks.
