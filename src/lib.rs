@@ -1,6 +1,7 @@
 //! Laurel's server: collects preferences in the browser and hands them to the trainer.
 
 pub mod api;
+pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod db;

@@ -259,17 +259,17 @@ async fn sampled_answers_become_ranking_tasks_once_and_a_round_has_its_size() {
     let prompts = sampling::prompts_needing_answers(pool, job.id).await.expect("prompts");
     assert_eq!(prompts.len(), 5);
 
-    let mut wrong = vec![answers(&prompts[0], 4), answers(&prompts[1], 1)];
+    let mut wrong = vec![(1, answers(&prompts[0], 4)), (2, answers(&prompts[1], 1))];
     let refused = sampling::store_responses(pool, job.id, job.lease, &wrong).await;
     assert!(matches!(refused, Err(JobError::Invalid(reason)) if reason.starts_with("line 2: responses")));
     assert_eq!(count(pool, "SELECT count(*) FROM responses").await, 0, "all or nothing");
-    wrong[1].prompt_id = Some(Uuid::now_v7().to_string());
+    wrong[1].1.prompt_id = Some(Uuid::now_v7().to_string());
     assert!(sampling::store_responses(pool, job.id, job.lease, &wrong).await.is_err());
 
-    let chunk = [answers(&prompts[0], 4), answers(&prompts[1], 4)];
+    let chunk = [(1, answers(&prompts[0], 4)), (2, answers(&prompts[1], 4))];
     let stored = sampling::store_responses(pool, job.id, job.lease, &chunk).await.expect("stored");
     assert_eq!((stored.stored, stored.already_there), (2, 0));
-    let again = [answers(&prompts[1], 4), answers(&prompts[2], 4)];
+    let again = [(1, answers(&prompts[1], 4)), (2, answers(&prompts[2], 4))];
     let stored = sampling::store_responses(pool, job.id, job.lease, &again).await.expect("stored");
     assert_eq!((stored.stored, stored.already_there), (1, 1));
 

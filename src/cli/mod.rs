@@ -1,8 +1,11 @@
 //! The command line: one file a command.
 
+pub mod backup;
 pub mod demo;
 pub mod gold;
+pub mod model;
 pub mod project;
+pub mod restore;
 pub mod serve;
 pub mod simulate;
 pub mod token;
@@ -44,6 +47,11 @@ enum Command {
     /// Make projects
     #[command(subcommand)]
     Project(project::Command),
+    /// Bring pretrained models, list the registry, promote
+    #[command(subcommand)]
+    Model(model::Command),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Gold(gold::Gold),
     Simulate(simulate::Simulate),
 }
@@ -84,6 +92,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(Command::User(command)) => user::run(storage, command).await,
         Some(Command::Token(command)) => token::run(storage, command).await,
         Some(Command::Project(command)) => project::run(storage, command).await,
+        Some(Command::Model(command)) => model::run(storage, command).await,
+        Some(Command::Backup(command)) => command.run(storage).await,
+        Some(Command::Restore(command)) => command.run(storage).await,
         Some(Command::Gold(command)) => command.run(),
         Some(Command::Simulate(command)) => command.run().await,
     }

@@ -82,7 +82,7 @@ async fn greet(database: &Database, config: &Config) -> anyhow::Result<()> {
 }
 
 /// One server a data directory; the lock goes with the process.
-fn only_server(config: &Config) -> anyhow::Result<Flock<std::fs::File>> {
+pub(super) fn only_server(config: &Config) -> anyhow::Result<Flock<std::fs::File>> {
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("the data directory {} can't be made", config.data_dir.display()))?;
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(config.data_dir.join("server.lock"))?;

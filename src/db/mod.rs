@@ -33,12 +33,15 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use sqlx::{
     PgPool,
+    migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
 use crate::config::Config;
 use embedded::Embedded;
 
+/// The schema, step by step.
+static MIGRATIONS: Migrator = sqlx::migrate!();
 /// Connections of one process.
 const CONNECTIONS: u32 = 20;
 /// Oldest Postgres that the schema works with, as `server_version_num` has it.
@@ -76,8 +79,18 @@ pub async fn open(config: &Config) -> anyhow::Result<Database> {
     if version.parse::<i32>().unwrap_or_default() < OLDEST_VERSION {
         bail!("this Postgres is too old: Laurel needs version 15 or newer");
     }
-    sqlx::migrate!().run(&pool).await.context("the database's tables could not be brought up to date")?;
+    MIGRATIONS.run(&pool).await.context("the database's tables could not be brought up to date")?;
     Ok(Database { pool, embedded })
+}
+
+/// The newest version of the schema that this program knows.
+pub fn newest_schema() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
+}
+
+/// The version of the schema that a database has.
+pub async fn schema(pool: &PgPool) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations").fetch_one(pool).await
 }
 
 impl Database {

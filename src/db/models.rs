@@ -82,6 +82,12 @@ pub async fn by_id(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Model, sql
     .try_into()
 }
 
+/// [`by_id`], with the row locked until the transaction ends.
+pub async fn lock(connection: &mut PgConnection, id: Uuid) -> Result<Model, sqlx::Error> {
+    sqlx::query!("SELECT id FROM models WHERE id = $1 FOR UPDATE", id).fetch_one(&mut *connection).await?;
+    by_id(connection, id).await
+}
+
 /// All models of a project, newest first.
 pub async fn of_project(executor: impl PgExecutor<'_>, project: Uuid) -> Result<Vec<Model>, sqlx::Error> {
     sqlx::query_as!(
@@ -99,6 +105,25 @@ pub async fn of_project(executor: impl PgExecutor<'_>, project: Uuid) -> Result<
     .await?
     .into_iter()
     .map(Model::try_from)
+    .collect()
+}
+
+/// Every complete model of every project, oldest first: those whose files lie in the data directory.
+pub async fn all_complete(executor: impl PgExecutor<'_>) -> Result<Vec<ModelRecord>, sqlx::Error> {
+    sqlx::query_as!(
+        Row,
+        r#"
+        SELECT
+            id, project_id, name, stage, round, parent_id, job_id, digest, files, metrics, lineage, complete, created_at
+        FROM models
+        WHERE complete
+        ORDER BY id
+        "#
+    )
+    .fetch_all(executor)
+    .await?
+    .into_iter()
+    .map(|row| Model::try_from(row).map(|model| model.record))
     .collect()
 }
 

@@ -63,12 +63,12 @@ pub async fn prompts_needing_answers(pool: &PgPool, job: Uuid) -> Result<Vec<Pro
 }
 
 /// Stores sampled answers and makes their ranking tasks, all in one transaction; a prompt that has its answers of this job
-/// keeps them. Refuses everything when one record is wrong, and says which.
+/// keeps them. Refuses everything when one record is wrong, and says which: each comes with the number of its line.
 pub async fn store_responses(
     pool: &PgPool,
     job: Uuid,
     lease: Uuid,
-    records: &[ResponsesRecord],
+    records: &[(u64, ResponsesRecord)],
 ) -> Result<ResponsesAnswer, JobError> {
     let mut transaction = pool.begin().await?;
     let held = jobs::hold(&mut transaction, job, lease).await?;
@@ -76,8 +76,7 @@ pub async fn store_responses(
         return Err(JobError::Invalid("only a sampling job brings answers".to_owned()));
     }
     let mut answer = ResponsesAnswer { stored: 0, already_there: 0 };
-    for (index, record) in records.iter().enumerate() {
-        let line = index + 1;
+    for (line, record) in records {
         let made = store_one(&mut transaction, job, &held, record).await.map_err(|error| match error {
             JobError::Invalid(reason) => JobError::Invalid(format!("line {line}: {reason}")),
             other => other,

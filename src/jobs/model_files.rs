@@ -38,14 +38,33 @@ pub fn path(models_dir: &Path, model: &ModelRecord, name: &str) -> Option<PathBu
     listed.then(|| directory(models_dir, model.id).join(name))
 }
 
-/// Stores a file from a stream of its bytes, without holding it in memory. Never leaves a file that is not what the model's
-/// list says.
-pub async fn store<E: std::fmt::Display>(
+/// A file that has arrived as it was announced, beside its place. Dropping it deletes it.
+#[derive(Debug)]
+pub struct Received {
+    temporary: tempfile::TempPath,
+    place: PathBuf,
+}
+
+impl Received {
+    /// Puts the file in its place.
+    pub fn keep(self) -> Result<(), StoreError> {
+        let folder = self.place.parent().map(Path::to_owned);
+        self.temporary.persist(&self.place).map_err(|error| error.error)?;
+        if let Some(folder) = folder {
+            // The name is as durable as the content.
+            std::fs::File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+/// Receives a file from a stream of its bytes, without holding it in memory, and checks it against the model's list.
+pub async fn receive<E: std::fmt::Display>(
     models_dir: &Path,
     model: &ModelRecord,
     name: &str,
     mut content: impl Stream<Item = Result<Bytes, E>> + Unpin,
-) -> Result<(), StoreError> {
+) -> Result<Received, StoreError> {
     let expected = model
         .files
         .iter()
@@ -73,9 +92,25 @@ pub async fn store<E: std::fmt::Display>(
         return Err(StoreError::Digest(name.to_owned()));
     }
     file.sync_all().await?;
-    drop(file);
-    temporary.persist(folder.join(name)).map_err(|error| error.error)?;
-    Ok(())
+    Ok(Received { temporary, place: folder.join(name) })
+}
+
+/// Stores a file from a stream of its bytes. Never leaves a file that is not what the model's list says.
+pub async fn store<E: std::fmt::Display>(
+    models_dir: &Path,
+    model: &ModelRecord,
+    name: &str,
+    content: impl Stream<Item = Result<Bytes, E>> + Unpin,
+) -> Result<(), StoreError> {
+    receive(models_dir, model, name, content).await?.keep()
+}
+
+/// Deletes what has arrived of a model that is registered anew.
+pub async fn clear(models_dir: &Path, model: Uuid) -> Result<(), std::io::Error> {
+    match tokio::fs::remove_dir_all(directory(models_dir, model)).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// The files of a model that are not on the disk yet, by name.

@@ -59,6 +59,13 @@ struct Failure {
     detail: Option<String>,
 }
 
+/// Whether Postgres refused the data itself (class 22): a NUL in a text, a number that is too large.
+fn is_wrong_data(error: &anyhow::Error) -> bool {
+    let sqlx = error.chain().find_map(|cause| cause.downcast_ref::<sqlx::Error>());
+    let code = sqlx.and_then(|error| error.as_database_error()?.code());
+    code.is_some_and(|code| code.starts_with("22"))
+}
+
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let (status, key, detail) = match self {
@@ -74,6 +81,9 @@ impl IntoResponse for PageError {
             }
             PageError::Invalid(text) => (StatusCode::UNPROCESSABLE_ENTITY, "error-invalid", Some(text)),
             PageError::Conflict(text) => (StatusCode::CONFLICT, "error-conflict", Some(text)),
+            PageError::Internal(error) if is_wrong_data(&error) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "error-invalid", None)
+            }
             PageError::Internal(error) => {
                 tracing::error!(error = format!("{error:#}"), "a request failed");
                 (StatusCode::INTERNAL_SERVER_ERROR, "error-internal", None)

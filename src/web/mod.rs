@@ -25,7 +25,13 @@ use axum::{
     routing::{get, post},
 };
 use sqlx::PgPool;
-use tower_http::{compression::CompressionLayer, trace::TraceLayer};
+use tower_http::{
+    compression::{
+        CompressionLayer,
+        predicate::{DefaultPredicate, NotForContentType, Predicate},
+    },
+    trace::TraceLayer,
+};
 
 pub use error::PageError;
 pub use page::Page;
@@ -41,6 +47,9 @@ pub struct AppState {
 
 /// Bytes that a form may have. Uploads set their own limit on their route.
 const FORM_LIMIT: usize = 2 * 1024 * 1024;
+
+/// Models' files and Parquet go as they are: they don't shrink, and their length is told.
+const WEIGHTS: NotForContentType = NotForContentType::const_new("application/octet-stream");
 
 /// Every route of the server, with sessions, security headers and error pages around them.
 pub fn router(state: AppState) -> Router {
@@ -62,7 +71,7 @@ pub fn router(state: AppState) -> Router {
         .route("/healthz", get(health))
         .layer(DefaultBodyLimit::max(FORM_LIMIT))
         .layer(middleware::from_fn_with_state(state.clone(), security::headers))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(WEIGHTS)))
         .layer(TraceLayer::new_for_http())
         .with_state(state)
 }

@@ -52,14 +52,29 @@ impl Binaries {
         );
     }
 
-    /// Path of a program.
+    /// A program that talks to somebody else's Postgres: the newest that is here, whether or not a server is beside it.
+    pub fn client(data_dir: &Path, name: &str) -> PathBuf {
+        match Binaries::find(data_dir, Path::new("")) {
+            Ok(binaries) => binaries.path(name),
+            Err(_) => PathBuf::from(name),
+        }
+    }
+
+    /// Path of a program; one that does not lie with the others is looked for in PATH.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
+        let beside = self.dir.join(name);
+        if beside.is_file() { beside } else { PathBuf::from(name) }
     }
 }
 
 fn complete(dir: &Path) -> bool {
     ["initdb", "pg_ctl", "postgres"].iter().all(|name| dir.join(name).is_file())
+}
+
+/// The folder that the links of a folder lead to: there, all programs are.
+fn real(dir: &Path) -> Option<PathBuf> {
+    let program = fs::canonicalize(dir.join("pg_ctl")).ok()?;
+    program.parent().filter(|dir| complete(dir)).map(Path::to_owned)
 }
 
 /// Every complete folder with its version.
@@ -73,6 +88,7 @@ fn candidates(data_dir: &Path) -> Vec<(u32, PathBuf)> {
         .chain(unpacked)
         .chain(on_path)
         .filter(|dir| complete(dir))
+        .map(|dir| real(&dir).unwrap_or(dir))
         .filter_map(|dir| Some((version(&dir)?, dir)))
         .collect()
 }

@@ -168,6 +168,11 @@ impl Embedded {
     }
 }
 
+/// A program of Postgres for a database that is not ours.
+pub fn client_program(data_dir: &Path, name: &str) -> Command {
+    Command::new(Binaries::client(data_dir, name))
+}
+
 fn lock(path: &Path, kind: FlockArg) -> anyhow::Result<Flock<File>> {
     let file = OpenOptions::new()
         .create(true)
