@@ -1,13 +1,11 @@
 //! `laurel project`: projects by command.
 
-use sqlx::PgPool;
-
 use super::{WrongInput, with_database};
 use crate::{
     config::Storage,
     db::{
         audit::Actor,
-        projects::{self, CreateError, Project, ProjectSettings},
+        projects::{self, CreateError, ProjectSettings},
     },
 };
 
@@ -39,12 +37,4 @@ pub async fn run(storage: Storage, Command::Add(add): Command) -> anyhow::Result
         Ok(())
     })
     .await
-}
-
-/// The project that a command names.
-pub async fn named(pool: &PgPool, slug: &str) -> anyhow::Result<Project> {
-    projects::by_slug(pool, slug).await.map_err(|error| match error {
-        sqlx::Error::RowNotFound => WrongInput(format!("there is no project “{slug}”")).into(),
-        other => other.into(),
-    })
 }
