@@ -2,7 +2,9 @@
 
 pub mod backup;
 pub mod demo;
+pub mod export;
 pub mod gold;
+pub mod import;
 pub mod model;
 pub mod project;
 pub mod restore;
@@ -52,6 +54,8 @@ enum Command {
     Model(model::Command),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Import(import::Import),
+    Export(export::Export),
     Gold(gold::Gold),
     Simulate(simulate::Simulate),
 }
@@ -95,6 +99,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(Command::Model(command)) => model::run(storage, command).await,
         Some(Command::Backup(command)) => command.run(storage).await,
         Some(Command::Restore(command)) => command.run(storage).await,
+        Some(Command::Import(command)) => command.run(storage).await,
+        Some(Command::Export(command)) => command.run(storage).await,
         Some(Command::Gold(command)) => command.run(),
         Some(Command::Simulate(command)) => command.run().await,
     }

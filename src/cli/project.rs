@@ -1,11 +1,13 @@
 //! `laurel project`: projects by command.
 
+use sqlx::PgPool;
+
 use super::{WrongInput, with_database};
 use crate::{
     config::Storage,
     db::{
         audit::Actor,
-        projects::{self, CreateError, ProjectSettings},
+        projects::{self, CreateError, Project, ProjectSettings},
     },
 };
 
@@ -37,4 +39,12 @@ pub async fn run(storage: Storage, Command::Add(add): Command) -> anyhow::Result
         Ok(())
     })
     .await
+}
+
+/// The project that a command names.
+pub async fn named(pool: &PgPool, slug: &str) -> anyhow::Result<Project> {
+    projects::by_slug(pool, slug).await.map_err(|error| match error {
+        sqlx::Error::RowNotFound => WrongInput(format!("there is no project “{slug}”")).into(),
+        other => other.into(),
+    })
 }

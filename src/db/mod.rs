@@ -2,8 +2,10 @@
 
 pub mod assignments;
 pub mod audit;
+pub mod bulk;
 pub mod drafts;
 pub mod embedded;
+pub mod export;
 pub mod guidelines;
 pub mod invitations;
 pub mod job_list;

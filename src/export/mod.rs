@@ -1,11 +1,16 @@
 //! Streams prompts, demonstrations, rankings and comparisons out as JSONL, CSV and Parquet.
 
+mod columns;
+mod encode;
+mod records;
+
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, TryStreamExt};
 use laurel_records::Split;
 use sqlx::PgPool;
 
 use crate::db::projects::Project;
+use encode::Encoder;
 
 /// What can be exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,11 +94,22 @@ pub enum ExportError {
 /// The bytes of an export, as they come out of the database: memory stays the same however many records there are. All
 /// records are of one moment. An error ends the stream.
 pub fn stream(
-    _pool: PgPool,
-    _project: &Project,
-    _kind: Kind,
-    _format: Format,
-    _split: Option<Split>,
+    pool: PgPool,
+    project: &Project,
+    kind: Kind,
+    format: Format,
+    split: Option<Split>,
 ) -> impl Stream<Item = Result<Bytes, ExportError>> + Send + 'static {
-    futures_util::stream::empty()
+    let project = project.clone();
+    async_stream::try_stream! {
+        let mut encoder = Encoder::new(kind, format)?;
+        let mut connection = pool.acquire().await?;
+        let mut records = records::of(&mut connection, &project, kind, split);
+        while let Some(record) = records.try_next().await? {
+            if let Some(bytes) = encoder.push(record)? {
+                yield bytes;
+            }
+        }
+        yield encoder.finish()?;
+    }
 }

@@ -1,10 +1,28 @@
 //! Reads records in: our own forms, and what other tools export.
 
+mod fields;
+mod foreign;
+mod own;
+mod read;
+mod scan;
+mod store;
+mod table;
+
 use serde::Serialize;
+use serde_json::json;
 use sqlx::PgPool;
 use tokio::io::AsyncRead;
 
-use crate::db::{audit::Actor, projects::Project};
+use crate::db::{
+    audit::{self, Actor},
+    bulk,
+    projects::Project,
+};
+use foreign::Rewriter;
+pub use own::COMPARISON;
+use own::Incoming;
+use read::Records;
+use store::Store;
 
 /// What the records of a file are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,14 +95,107 @@ pub enum ImportError {
 
 /// Bad records that an import names before it gives up.
 pub const MOST_NAMED: usize = 20;
+/// Records and bytes of one batch: what is in memory at a time.
+const BATCH_RECORDS: usize = 2_000;
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
-/// Reads a whole file into a project, or nothing of it.
+/// Reads a whole file into a project, or nothing of it. Memory stays the same however long the file is.
+///
+/// What is here already is counted and changes nothing. Responses make ranking tasks, prompts make demonstration tasks where
+/// the project asks for demonstrations.
+///
+/// # Errors
+/// Names the first bad records by line and field; then, or when the file or the database fails, nothing was imported.
 pub async fn import(
-    _pool: &PgPool,
-    _actor: &Actor,
-    _project: &Project,
-    _kind: Kind,
-    _reader: &mut (impl AsyncRead + Unpin + Send),
+    pool: &PgPool,
+    actor: &Actor,
+    project: &Project,
+    kind: Kind,
+    reader: &mut (impl AsyncRead + Unpin + Send),
 ) -> Result<ImportReport, ImportError> {
-    Ok(ImportReport::default())
+    let mut transaction = pool.begin().await?;
+    bulk::one_import_at_a_time(&mut transaction, project.id).await?;
+    let mut store = Store::new(&mut transaction, project, kind);
+    let mut batches = Batches::open(kind, reader).await.map_err(ImportError::Read)?;
+    let mut bad = Vec::new();
+    while let Some(batch) = batches.next().await.map_err(ImportError::Read)? {
+        let mut found = batch.bad;
+        found.extend(store.batch(batch.records).await?);
+        // The first by line, also among those that only the database shows to be bad.
+        found.sort_by_key(|record| record.line);
+        bad.extend(found);
+        if bad.len() >= MOST_NAMED {
+            break;
+        }
+    }
+    let report = store.report();
+    if bad.is_empty() && report.records == 0 {
+        bad.push(BadRecord { line: 1, field: String::new(), reason: "there are no records here".to_owned() });
+    }
+    if !bad.is_empty() {
+        bad.truncate(MOST_NAMED);
+        transaction.rollback().await?;
+        return Err(ImportError::BadRecords(bad));
+    }
+    if report.added > 0 || report.tasks > 0 {
+        let detail = json!({ "kind": kind.as_str(), "report": report });
+        let subject = format!("project/{}", project.slug);
+        audit::record(&mut *transaction, actor, "records.import", &subject, detail).await?;
+    }
+    transaction.commit().await?;
+    Ok(report)
+}
+
+/// Checked records, and those that are wrong by themselves.
+#[derive(Default)]
+struct Batch {
+    records: Vec<Incoming>,
+    bad: Vec<BadRecord>,
+}
+
+/// A file, batch by batch.
+struct Batches<'a> {
+    records: Records<'a>,
+    rewriter: Rewriter,
+    kind: Kind,
+    done: bool,
+}
+
+impl<'a> Batches<'a> {
+    async fn open(kind: Kind, reader: &'a mut (dyn AsyncRead + Unpin + Send)) -> std::io::Result<Self> {
+        let records = Records::open(reader).await?;
+        Ok(Batches { records, rewriter: Rewriter::new(kind), kind, done: false })
+    }
+
+    async fn next(&mut self) -> std::io::Result<Option<Batch>> {
+        if self.done {
+            return Ok(None);
+        }
+        let (mut batch, mut bytes) = (Batch::default(), 0);
+        while batch.records.len() < BATCH_RECORDS && batch.bad.len() < MOST_NAMED && bytes < BATCH_BYTES {
+            let rewritten = match self.records.next().await? {
+                Some(raw) => {
+                    bytes += raw.size;
+                    match raw.content {
+                        Ok(record) => self.rewriter.push(raw.line, record),
+                        Err(wrong) => vec![(raw.line, Err(wrong))],
+                    }
+                }
+                None => {
+                    self.done = true;
+                    self.rewriter.finish()
+                }
+            };
+            for (line, record) in rewritten {
+                match record.and_then(|record| own::parse(self.kind, line, record)) {
+                    Ok(record) => batch.records.push(record),
+                    Err(wrong) => batch.bad.push(BadRecord::of(line, wrong)),
+                }
+            }
+            if self.done {
+                break;
+            }
+        }
+        Ok(Some(batch))
+    }
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod chart;
+mod export;
 mod forms;
 mod guidelines;
 mod import;
@@ -42,6 +43,8 @@ pub fn routes() -> Router<AppState> {
             "/admin/projects/{slug}/import",
             get(import::get).post(import::post).layer(DefaultBodyLimit::max(import::UPLOAD_LIMIT)),
         )
+        .route("/admin/projects/{slug}/export", get(export::get))
+        .route("/admin/projects/{slug}/export/{kind}", get(export::download))
         .route("/admin/projects/{slug}/training", get(training::get))
         .route("/admin/projects/{slug}/training/run", post(training::run))
         .route("/admin/projects/{slug}/training/schedule", post(training::schedule))

@@ -1,0 +1,166 @@
+//! The rows of exports, streamed in the order in which they came. Labels that a correction has replaced are left out. Ids are
+//! those of the files that brought them; ours where there was none.
+
+use futures_util::{Stream, StreamExt};
+use serde_json::Value;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+pub struct PromptRow {
+    pub id: String,
+    pub conversation: Value,
+    pub language: Option<String>,
+    pub tags: Vec<String>,
+    pub split: String,
+    pub extra: Value,
+}
+
+/// The prompts of a project; of one split, or all.
+pub fn prompts<'c>(
+    connection: &'c mut PgConnection,
+    project: Uuid,
+    split: Option<&'c str>,
+) -> impl Stream<Item = sqlx::Result<PromptRow>> + Send + 'c {
+    sqlx::query_as!(
+        PromptRow,
+        r#"
+        SELECT
+            coalesce(external_id, id::text) AS "id!",
+            conversation,
+            language,
+            tags,
+            split,
+            extra
+        FROM prompts
+        WHERE project_id = $1 AND ($2::text IS NULL OR split = $2)
+        ORDER BY id
+        "#,
+        project,
+        split
+    )
+    .fetch(connection)
+    .boxed()
+}
+
+pub struct DemonstrationRow {
+    pub id: String,
+    pub conversation: Value,
+    pub completion: String,
+    pub prompt_id: String,
+    pub annotator: Option<String>,
+    pub created_at: OffsetDateTime,
+    pub split: String,
+    pub language: Option<String>,
+    pub seconds: Option<f64>,
+    pub extra_opinion: bool,
+    /// Written by a program that stands in for a person.
+    pub simulated: bool,
+    pub extra: Value,
+}
+
+/// The demonstrations of a project that stand.
+pub fn demonstrations<'c>(
+    connection: &'c mut PgConnection,
+    project: Uuid,
+    split: Option<&'c str>,
+) -> impl Stream<Item = sqlx::Result<DemonstrationRow>> + Send + 'c {
+    sqlx::query_as!(
+        DemonstrationRow,
+        r#"
+        SELECT
+            coalesce(d.external_id, d.id::text) AS "id!",
+            p.conversation,
+            d.completion AS "completion!",
+            coalesce(p.external_id, p.id::text) AS "prompt_id!",
+            d.annotator,
+            d.created_at AS "created_at!",
+            p.split,
+            d.language,
+            d.seconds,
+            d.extra_opinion AS "extra_opinion!",
+            coalesce(u.simulated, false) AS "simulated!",
+            d.extra AS "extra!"
+        FROM current_demonstrations d
+        JOIN prompts p ON p.id = d.prompt_id
+        LEFT JOIN users u ON u.id = d.user_id
+        WHERE p.project_id = $1 AND ($2::text IS NULL OR p.split = $2)
+        ORDER BY d.id
+        "#,
+        project,
+        split
+    )
+    .fetch(connection)
+    .boxed()
+}
+
+pub struct RankingRow {
+    pub id: String,
+    pub conversation: Value,
+    /// `[{"id", "content", "model"}]`, in the order of the task: not as they were shown.
+    pub responses: Value,
+    /// One an answer, in that order.
+    pub ranks: Vec<i32>,
+    pub ratings: Vec<Option<i32>>,
+    /// Lists of words, one an answer.
+    pub flags: Value,
+    pub annotator: Option<String>,
+    pub seconds: Option<f64>,
+    pub note: Option<String>,
+    pub created_at: OffsetDateTime,
+    pub split: String,
+    pub extra_opinion: bool,
+    /// Given by a program that stands in for a person.
+    pub simulated: bool,
+    pub extra: Value,
+}
+
+/// The rankings of a project that stand.
+pub fn rankings<'c>(
+    connection: &'c mut PgConnection,
+    project: Uuid,
+    split: Option<&'c str>,
+) -> impl Stream<Item = sqlx::Result<RankingRow>> + Send + 'c {
+    sqlx::query_as!(
+        RankingRow,
+        r#"
+        SELECT
+            coalesce(r.external_id, r.id::text) AS "id!",
+            p.conversation,
+            answers.responses AS "responses!",
+            answers.ranks AS "ranks!",
+            answers.ratings AS "ratings!: Vec<Option<i32>>",
+            answers.flags AS "flags!",
+            r.annotator,
+            r.seconds,
+            r.note,
+            r.created_at AS "created_at!",
+            p.split,
+            r.extra_opinion AS "extra_opinion!",
+            coalesce(u.simulated, false) AS "simulated!",
+            r.extra AS "extra!"
+        FROM current_rankings r
+        JOIN prompts p ON p.id = r.prompt_id
+        LEFT JOIN users u ON u.id = r.user_id
+        CROSS JOIN LATERAL (
+            SELECT
+                json_agg(
+                    json_build_object('id', coalesce(a.external_id, a.id::text), 'content', a.content, 'model', a.model)
+                    ORDER BY place.position
+                ) AS responses,
+                array_agg(place.rank ORDER BY place.position) AS ranks,
+                array_agg(place.rating ORDER BY place.position) AS ratings,
+                json_agg(to_json(place.flags) ORDER BY place.position) AS flags
+            FROM ranking_responses place
+            JOIN responses a ON a.id = place.response_id
+            WHERE place.ranking_id = r.id
+        ) answers
+        WHERE p.project_id = $1 AND ($2::text IS NULL OR p.split = $2)
+        ORDER BY r.id
+        "#,
+        project,
+        split
+    )
+    .fetch(connection)
+    .boxed()
+}

@@ -1,0 +1,155 @@
+//! Rows to records, in the forms and the order of fields that everyone relies on. What has no field of its own comes beside.
+
+use futures_util::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
+use laurel_records::{Message, Role, Split};
+use serde_json::{Map, Value, json};
+use sqlx::PgConnection;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::Kind;
+use crate::{
+    db::{
+        export::{self, DemonstrationRow, PromptRow, RankingRow},
+        projects::Project,
+        words,
+    },
+    domain::ranking,
+    import::COMPARISON,
+};
+
+/// A record, its fields in order.
+pub type Record = Map<String, Value>;
+
+/// All records of a kind.
+pub fn of<'c>(
+    connection: &'c mut PgConnection,
+    project: &'c Project,
+    kind: Kind,
+    split: Option<Split>,
+) -> BoxStream<'c, sqlx::Result<Record>> {
+    let split = split.map(words::split);
+    match kind {
+        Kind::Prompts => {
+            export::prompts(connection, project.id, split).map_ok(|row| prompt(&project.slug, row)).boxed()
+        }
+        Kind::Demonstrations => export::demonstrations(connection, project.id, split).map_ok(demonstration).boxed(),
+        Kind::Rankings => export::rankings(connection, project.id, split).map_ok(ranking).boxed(),
+        Kind::Comparisons => export::rankings(connection, project.id, split)
+            .map_ok(|row| stream::iter(comparisons(&row).into_iter().map(Ok)))
+            .try_flatten()
+            .boxed(),
+    }
+}
+
+/// Puts fields in their order, and what a file brought besides behind them.
+fn record<const N: usize>(fields: [(&str, Value); N], beside: Vec<(&str, Value)>, extra: Value) -> Record {
+    let named = fields.into_iter().chain(beside).map(|(name, value)| (name.to_owned(), value));
+    let mut record: Record = named.collect();
+    if let Value::Object(extra) = extra {
+        for (name, value) in extra {
+            record.entry(name).or_insert(value);
+        }
+    }
+    record
+}
+
+fn prompt(slug: &str, row: PromptRow) -> Record {
+    let fields = [
+        ("id", json!(row.id)),
+        ("project", json!(slug)),
+        ("prompt", row.conversation),
+        ("language", json!(row.language)),
+        ("tags", json!(row.tags)),
+        ("split", json!(row.split)),
+    ];
+    record(fields, Vec::new(), row.extra)
+}
+
+fn demonstration(row: DemonstrationRow) -> Record {
+    let fields = [
+        ("id", json!(row.id)),
+        ("prompt", row.conversation),
+        ("completion", answer(row.completion)),
+        ("prompt_id", json!(row.prompt_id)),
+        ("annotator", json!(row.annotator)),
+        ("created_at", when(row.created_at)),
+        ("split", json!(row.split)),
+    ];
+    let mut beside = marks(row.extra_opinion, row.simulated);
+    beside.extend(row.language.map(|language| ("language", json!(language))));
+    beside.extend(row.seconds.map(|seconds| ("seconds", json!(seconds))));
+    record(fields, beside, row.extra)
+}
+
+fn ranking(row: RankingRow) -> Record {
+    let fields = [
+        ("id", json!(row.id)),
+        ("prompt", row.conversation),
+        ("responses", row.responses),
+        ("ranks", json!(row.ranks)),
+        ("annotator", json!(row.annotator)),
+        ("seconds", json!(row.seconds)),
+        ("created_at", when(row.created_at)),
+        ("split", json!(row.split)),
+    ];
+    let mut beside = marks(row.extra_opinion, row.simulated);
+    beside.extend(row.note.map(|note| ("note", json!(note))));
+    if row.ratings.iter().any(Option::is_some) {
+        beside.push(("ratings", json!(row.ratings)));
+    }
+    let flagged = |flags: &Value| flags.as_array().is_some_and(|words| !words.is_empty());
+    if row.flags.as_array().is_some_and(|answers| answers.iter().any(flagged)) {
+        beside.push(("flags", row.flags));
+    }
+    record(fields, beside, row.extra)
+}
+
+/// What a ranking says of its answers, pair by pair; nothing of those that are tied. A ranking that an imported comparison
+/// made says what that comparison said.
+fn comparisons(row: &RankingRow) -> Vec<Record> {
+    let ranks: Vec<u32> = row.ranks.iter().filter_map(|rank| u32::try_from(*rank).ok()).collect();
+    let content = |position: usize| {
+        let answer = row.responses.get(position).and_then(|response| response.get("content")?.as_str());
+        self::answer(answer.unwrap_or_default().to_owned())
+    };
+    let mut extra = row.extra.clone();
+    let imported = extra.as_object_mut().and_then(|extra| extra.shift_remove(COMPARISON)).unwrap_or_default();
+    let said = |name: &str| imported.get(name).cloned();
+    ranking::pairs(&ranks)
+        .map(|pair| {
+            let fields = [
+                ("prompt", row.conversation.clone()),
+                ("chosen", content(pair.better)),
+                ("rejected", content(pair.worse)),
+                ("margin", said("margin").unwrap_or(json!(pair.margin))),
+                ("ranking_id", said("ranking_id").unwrap_or(json!(row.id))),
+                ("annotator", json!(row.annotator)),
+                ("split", json!(row.split)),
+            ];
+            record(fields, marks(row.extra_opinion, row.simulated), extra.clone())
+        })
+        .collect()
+}
+
+fn answer(content: String) -> Value {
+    json!([Message { role: Role::Assistant, content }])
+}
+
+/// Said only where it is so: beyond the overlap, or by a program.
+fn marks(extra_opinion: bool, simulated: bool) -> Vec<(&'static str, Value)> {
+    let mut marks = Vec::new();
+    if extra_opinion {
+        marks.push(("extra_opinion", json!(true)));
+    }
+    if simulated {
+        marks.push(("simulated", json!(true)));
+    }
+    marks
+}
+
+fn when(at: OffsetDateTime) -> Value {
+    json!(at.format(&Rfc3339).unwrap_or_default())
+}

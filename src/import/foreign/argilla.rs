@@ -1,0 +1,137 @@
+//! Argilla: records of `fields` with `responses` of people, as its versions 1 (a list, one entry a person) and 2 (an object,
+//! one entry a question) write them. A ranking question makes rankings, a text question demonstrations.
+
+use std::collections::BTreeMap;
+
+use laurel_records::{Message, Role};
+use serde_json::{Map, Value, json};
+
+use super::{Said, competition, dialogue};
+use crate::import::{
+    Kind,
+    fields::{Fields, Wrong, text},
+};
+
+/// Fields that hold what the user says.
+const ASKING: [&str; 7] = ["prompt", "instruction", "question", "input", "chat", "conversation", "text"];
+/// How the names of fields with answers begin.
+const ANSWERING: [&str; 6] = ["response", "answer", "completion", "generation", "output", "text"];
+
+/// What one person said: question → value.
+type Said1 = BTreeMap<String, Value>;
+
+/// The records of one Argilla record: one a person who answered, or one where only the fields count.
+pub fn records(kind: Kind, record: Map<String, Value>) -> Result<Vec<Map<String, Value>>, Wrong> {
+    let mut fields = Fields(record);
+    let id = match fields.name("id")? {
+        Some(id) => Some(id),
+        None => fields.name("external_id")?,
+    };
+    let shown = match fields.take("fields") {
+        Some(Value::Object(shown)) => shown,
+        Some(other) => return Err(Wrong::kind("fields", "an object", &other)),
+        None => return Err(Wrong::missing("fields")),
+    };
+    let (prompt, answers) = parts(shown)?;
+    let contents: Vec<Value> = answers.iter().map(|(_, content)| json!({ "content": content })).collect();
+    let mut more = Map::new();
+    let key = if kind == Kind::Prompts { "id" } else { "prompt_id" };
+    more.extend(id.map(|id| (key.to_owned(), json!(id))));
+    if let Some(Value::Object(metadata)) = fields.take("metadata").filter(|_| kind != Kind::Responses) {
+        more.extend(metadata.into_iter().map(|(name, value)| (format!("metadata_{name}"), value)));
+    }
+    let one = || Said { prompt: prompt.clone(), answers: contents.clone(), more: more.clone(), ..Said::default() };
+    if matches!(kind, Kind::Prompts | Kind::Responses) {
+        return Ok(vec![one().of_kind(kind)?]);
+    }
+    let mut out = Vec::new();
+    for (person, said) in people(fields.take("responses"))? {
+        let mut record = one();
+        record.more.insert("annotator".to_owned(), json!(person));
+        if kind == Kind::Demonstrations {
+            record.completion = said.into_values().find_map(|value| value.as_str().map(str::to_owned));
+            if record.completion.is_none() {
+                continue;
+            }
+        } else {
+            let Some(values) = said.into_values().find_map(|value| order(value, &answers).transpose()) else {
+                continue;
+            };
+            record.ranks = values?;
+        }
+        out.push(record.of_kind(kind)?);
+    }
+    Ok(out)
+}
+
+/// The prompt, and the fields that are answers to it, in their order.
+fn parts(shown: Map<String, Value>) -> Result<(Vec<Message>, Vec<(String, String)>), Wrong> {
+    let asking = ASKING
+        .iter()
+        .find(|name| shown.contains_key(**name))
+        .ok_or_else(|| Wrong::at("fields", format!("none of them is {}", ASKING.join(", "))))?;
+    let (mut prompt, mut answers) = (Vec::new(), Vec::new());
+    for (name, value) in shown {
+        let path = format!("fields.{name}");
+        if name == *asking {
+            prompt = match value {
+                Value::Array(turns) => dialogue::chat(&path, turns)?,
+                other => vec![Message { role: Role::User, content: text(&path, other)? }],
+            };
+        } else if ANSWERING.iter().any(|start| name.to_lowercase().starts_with(start)) {
+            answers.push((name, text(&path, value)?));
+        }
+    }
+    Ok((prompt, answers))
+}
+
+/// Everyone who submitted, with what they said to each question.
+fn people(responses: Option<Value>) -> Result<BTreeMap<String, Said1>, Wrong> {
+    let mut people: BTreeMap<String, Said1> = BTreeMap::new();
+    let name_of = |entry: &Value| match entry.get("user_id") {
+        Some(Value::String(name)) => name.clone(),
+        Some(Value::Null) | None => "unknown".to_owned(),
+        Some(other) => other.to_string(),
+    };
+    let counts = |entry: &Value| entry.get("status").and_then(Value::as_str).is_none_or(|status| status == "submitted");
+    match responses {
+        None => {}
+        Some(Value::Array(entries)) => {
+            for entry in entries.iter().filter(|entry| counts(entry)) {
+                let values = entry.get("values").and_then(Value::as_object).into_iter().flatten();
+                let values =
+                    values.filter_map(|(question, value)| Some((question.clone(), value.get("value")?.clone())));
+                people.entry(name_of(entry)).or_default().extend(values);
+            }
+        }
+        Some(Value::Object(questions)) => {
+            for (question, entries) in questions {
+                for entry in entries.as_array().into_iter().flatten().filter(|entry| counts(entry)) {
+                    let value = entry.get("value").cloned().unwrap_or_default();
+                    people.entry(name_of(entry)).or_default().insert(question.clone(), value);
+                }
+            }
+        }
+        Some(other) => return Err(Wrong::kind("responses", "a list or an object", &other)),
+    }
+    Ok(people)
+}
+
+/// The ranks of the answers by a ranking question's value `[{"value", "rank"}]`; `None` where it is another question's.
+fn order(value: Value, answers: &[(String, String)]) -> Result<Option<Vec<u32>>, Wrong> {
+    let Some(items) =
+        value.as_array().filter(|items| !items.is_empty() && items.iter().all(|item| item.get("rank").is_some()))
+    else {
+        return Ok(None);
+    };
+    let plain = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
+    let rank_of = |name: &str| {
+        let item = items
+            .iter()
+            .find(|item| item.get("value").and_then(Value::as_str).is_some_and(|value| plain(value) == plain(name)));
+        item.and_then(|item| item.get("rank")?.as_i64())
+            .ok_or_else(|| Wrong::at("responses", format!("the ranking says nothing of the field “{name}”")))
+    };
+    let values = answers.iter().map(|(name, _)| rank_of(name)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Some(competition(&values)))
+}

@@ -1,0 +1,306 @@
+//! Our own forms: a record's fields, checked, to what the tables hold.
+
+use laurel_records::{Message, Role, Split};
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+
+use super::{
+    Kind,
+    fields::{Fields, Wrong, identifier, text},
+    read::name_of,
+};
+use crate::{
+    db::tasks,
+    domain::{
+        conversation::check_prompt,
+        ranking::{Ranking, RankingError},
+    },
+};
+
+/// A checked record.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Line on which it begins.
+    pub line: u64,
+    pub prompt: PromptPart,
+    pub label: Label,
+}
+
+/// The prompt of a record, or which prompt it is about.
+#[derive(Debug, Default)]
+pub struct PromptPart {
+    pub external_id: Option<String>,
+    /// Absent where only the id says which prompt is meant.
+    pub messages: Option<Vec<Message>>,
+    pub language: Option<String>,
+    pub tags: Vec<String>,
+    pub extra: Map<String, Value>,
+}
+
+/// What a record says of its prompt.
+#[derive(Debug)]
+pub enum Label {
+    Prompt,
+    /// Candidate answers for people to rank.
+    Responses(Vec<Answer>),
+    Demonstration(Demonstration),
+    Ranking(Ranked),
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub external_id: Option<String>,
+    pub content: String,
+    pub model: Option<String>,
+    pub sampling: Option<Value>,
+}
+
+/// What every label has.
+#[derive(Debug, Default)]
+pub struct Opinion {
+    pub external_id: Option<String>,
+    pub annotator: Option<String>,
+    pub seconds: Option<f64>,
+    pub extra_opinion: bool,
+    pub created_at: Option<OffsetDateTime>,
+    pub extra: Map<String, Value>,
+}
+
+#[derive(Debug)]
+pub struct Demonstration {
+    pub opinion: Opinion,
+    pub completion: String,
+    pub language: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct Ranked {
+    pub opinion: Opinion,
+    pub answers: Vec<Answer>,
+    /// Competition ranks, one an answer.
+    pub ranks: Vec<u32>,
+    pub note: Option<String>,
+    /// 1 to 7 an answer, where given.
+    pub ratings: Vec<Option<i32>>,
+    pub flags: Vec<Vec<String>>,
+    /// The ranking that a comparison was part of.
+    pub part_of: Option<String>,
+}
+
+/// Where an imported comparison keeps what a ranking of its two answers can't say: `{"margin", "ranking_id"}`.
+pub const COMPARISON: &str = "comparison";
+
+/// Checks a record of a kind.
+pub fn parse(kind: Kind, line: u64, record: Map<String, Value>) -> Result<Incoming, Wrong> {
+    let mut fields = Fields(record);
+    split(&mut fields)?;
+    match kind {
+        Kind::Prompts => prompt(line, fields),
+        Kind::Responses => responses(line, fields),
+        Kind::Demonstrations => demonstration(line, fields),
+        Kind::Rankings | Kind::Comparisons if fields.has("ranks") => ranking(line, fields),
+        Kind::Comparisons => comparison(line, fields),
+        Kind::Rankings if fields.has("chosen") => comparison(line, fields),
+        Kind::Rankings => ranking(line, fields),
+    }
+}
+
+/// The split of a record is looked at, but the content decides.
+fn split(fields: &mut Fields) -> Result<(), Wrong> {
+    let Some(word) = fields.take("split") else { return Ok(()) };
+    serde_json::from_value::<Split>(word.clone())
+        .map(drop)
+        .map_err(|_| Wrong::at("split", format!("{word} is none of train, validation, test")))
+}
+
+fn prompt(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
+    let messages = conversation(&mut fields)?.ok_or_else(|| Wrong::missing("prompt"))?;
+    let external_id = fields.name("id")?;
+    let language = language(&mut fields)?;
+    let tags = fields.texts("tags")?.unwrap_or_default();
+    fields.name("project")?;
+    let prompt = PromptPart { external_id, messages: Some(messages), language, tags, extra: fields.rest() };
+    Ok(Incoming { line, prompt, label: Label::Prompt })
+}
+
+fn responses(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
+    let mut prompt = prompt_of_label(&mut fields)?;
+    prompt.language = language(&mut fields)?;
+    prompt.tags = fields.texts("tags")?.unwrap_or_default();
+    let answers = answers(&mut fields)?;
+    if !tasks::ANSWERS.contains(&answers.len()) {
+        return Err(Wrong::at("responses", format!("a ranking task has 2 to 9 answers, not {}", answers.len())));
+    }
+    fields.name("project")?;
+    fields.nothing_left("")?;
+    Ok(Incoming { line, prompt, label: Label::Responses(answers) })
+}
+
+fn demonstration(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
+    let mut prompt = prompt_of_label(&mut fields)?;
+    let completion = answer_text(&mut fields, "completion")?;
+    if completion.trim().is_empty() {
+        return Err(Wrong::at("completion", "the answer is empty"));
+    }
+    let language = language(&mut fields)?;
+    prompt.language.clone_from(&language);
+    let opinion = opinion(fields, "id")?;
+    Ok(Incoming { line, prompt, label: Label::Demonstration(Demonstration { opinion, completion, language }) })
+}
+
+fn ranking(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
+    let prompt = prompt_of_label(&mut fields)?;
+    let answers = answers(&mut fields)?;
+    let ranks = ranks(&mut fields, answers.len())?;
+    let note = fields.text("note")?;
+    let ratings = per_answer(&mut fields, "ratings", answers.len(), |path, value| match value.as_i64() {
+        _ if value.is_null() => Ok(None),
+        Some(rating @ 1..=7) => Ok(i32::try_from(rating).ok()),
+        _ => Err(Wrong::at(path, format!("{value} is no rating from 1 to 7"))),
+    })?;
+    let flags = per_answer(&mut fields, "flags", answers.len(), |path, value| {
+        serde_json::from_value::<Vec<String>>(value).map_err(|_| Wrong::at(path, "a list of texts is wanted"))
+    })?;
+    let opinion = opinion(fields, "id")?;
+    let ranked = Ranked { opinion, answers, ranks, note, ratings, flags, part_of: None };
+    Ok(Incoming { line, prompt, label: Label::Ranking(ranked) })
+}
+
+/// A comparison is a ranking of two answers.
+fn comparison(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
+    let prompt = prompt_of_label(&mut fields)?;
+    let answer = |content: String| Answer { external_id: None, content, model: None, sampling: None };
+    let answers = vec![answer(answer_text(&mut fields, "chosen")?), answer(answer_text(&mut fields, "rejected")?)];
+    let margin = fields.0.get("margin").filter(|value| !value.is_null()).cloned();
+    if fields.number("margin")?.is_some_and(|margin| margin <= 0.0) {
+        return Err(Wrong::at("margin", "is the difference of two ranks: more than 0"));
+    }
+    let part_of = fields.name("ranking_id")?;
+    let note = fields.text("note")?;
+    let mut opinion = opinion(fields, "id")?;
+    let kept: Map<String, Value> = [
+        ("margin", margin.filter(|margin| margin.as_f64() != Some(1.0))),
+        ("ranking_id", part_of.clone().map(Value::String)),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    .collect();
+    if !kept.is_empty() {
+        opinion.extra.insert(COMPARISON.to_owned(), Value::Object(kept));
+    }
+    let ranked = Ranked { opinion, answers, ranks: vec![1, 2], note, ratings: Vec::new(), flags: Vec::new(), part_of };
+    Ok(Incoming { line, prompt, label: Label::Ranking(ranked) })
+}
+
+fn conversation(fields: &mut Fields) -> Result<Option<Vec<Message>>, Wrong> {
+    let Some(messages) = fields.messages("prompt", Role::User)? else { return Ok(None) };
+    check_prompt(&messages).map_err(|error| {
+        let field = error.position().map_or_else(|| "prompt".to_owned(), |position| format!("prompt[{position}]"));
+        Wrong::at(field, error.to_string())
+    })?;
+    Ok(Some(messages))
+}
+
+fn prompt_of_label(fields: &mut Fields) -> Result<PromptPart, Wrong> {
+    let messages = conversation(fields)?;
+    let external_id = fields.name("prompt_id")?;
+    if messages.is_none() && external_id.is_none() {
+        return Err(Wrong::missing("prompt"));
+    }
+    Ok(PromptPart { external_id, messages, ..PromptPart::default() })
+}
+
+fn language(fields: &mut Fields) -> Result<Option<String>, Wrong> {
+    fields.name("language")
+}
+
+/// Exactly one message of the assistant's, or its text.
+fn answer_text(fields: &mut Fields, name: &str) -> Result<String, Wrong> {
+    let messages = fields.messages(name, Role::Assistant)?.ok_or_else(|| Wrong::missing(name))?;
+    match <[Message; 1]>::try_from(messages) {
+        Ok([Message { role: Role::Assistant, content }]) => Ok(content),
+        Ok(_) => Err(Wrong::at(format!("{name}[0].role"), "is the assistant's: nobody else answers")),
+        Err(messages) => {
+            Err(Wrong::at(name, format!("is exactly one message, the assistant's answer; here are {}", messages.len())))
+        }
+    }
+}
+
+fn answers(fields: &mut Fields) -> Result<Vec<Answer>, Wrong> {
+    let items = fields.list("responses")?.ok_or_else(|| Wrong::missing("responses"))?;
+    let items = items.into_iter().enumerate().map(|(index, item)| answer(&format!("responses[{index}]"), item));
+    items.collect()
+}
+
+fn answer(path: &str, value: Value) -> Result<Answer, Wrong> {
+    let mut fields = match value {
+        Value::Object(fields) => Fields(fields),
+        Value::String(content) => Fields(Map::from_iter([("content".to_owned(), json!(content))])),
+        other => return Err(Wrong::kind(path, "an answer", &other)),
+    };
+    let at = |name: &str| format!("{path}.{name}");
+    let content = fields.take("content").ok_or_else(|| Wrong::missing(&at("content")))?;
+    let name = |value: Option<Value>, field: &str| value.map(|value| identifier(&at(field), value)).transpose();
+    let answer = Answer {
+        content: text(&at("content"), content)?,
+        external_id: name(fields.take("id"), "id")?,
+        model: name(fields.take("model"), "model")?,
+        sampling: fields.take("sampling"),
+    };
+    fields.nothing_left(&format!("{path}."))?;
+    Ok(answer)
+}
+
+fn ranks(fields: &mut Fields, answers: usize) -> Result<Vec<u32>, Wrong> {
+    let given = fields.list("ranks")?.ok_or_else(|| Wrong::missing("ranks"))?;
+    if given.len() != answers {
+        return Err(Wrong::at("ranks", format!("there are {} ranks for {answers} answers", given.len())));
+    }
+    let mut ranks = Vec::with_capacity(given.len());
+    for (index, value) in given.iter().enumerate() {
+        let whole = value
+            .as_u64()
+            .or_else(|| value.as_f64().filter(|rank| rank.fract() == 0.0 && *rank >= 0.0).map(|rank| rank as u64));
+        let rank = whole.and_then(|rank| u32::try_from(rank).ok());
+        ranks.push(rank.ok_or_else(|| {
+            let shown = if value.is_number() { value.to_string() } else { name_of(value).to_owned() };
+            Wrong::at(format!("ranks[{index}]"), format!("is {shown}, but a whole number from 1 is wanted"))
+        })?);
+    }
+    let ranking = Ranking::from_ranks(&ranks).map_err(|error| match error {
+        RankingError::TooFew { .. } => Wrong::at("responses", error.to_string()),
+        RankingError::Zero { position } | RankingError::Gap { position, .. } => {
+            Wrong::at(format!("ranks[{position}]"), error.to_string())
+        }
+    })?;
+    Ok(ranking.ranks().to_vec())
+}
+
+/// A list with one value an answer; empty where the record has none.
+fn per_answer<T>(
+    fields: &mut Fields,
+    name: &str,
+    answers: usize,
+    read: impl Fn(String, Value) -> Result<T, Wrong>,
+) -> Result<Vec<T>, Wrong> {
+    let Some(items) = fields.list(name)? else { return Ok(Vec::new()) };
+    if items.len() != answers {
+        return Err(Wrong::at(name, format!("there are {} of them for {answers} answers", items.len())));
+    }
+    items.into_iter().enumerate().map(|(index, item)| read(format!("{name}[{index}]"), item)).collect()
+}
+
+fn opinion(mut fields: Fields, id: &str) -> Result<Opinion, Wrong> {
+    let seconds = fields.number("seconds")?;
+    if seconds.is_some_and(|seconds| seconds < 0.0) {
+        return Err(Wrong::at("seconds", "is less than 0"));
+    }
+    Ok(Opinion {
+        external_id: fields.name(id)?,
+        annotator: fields.name("annotator")?,
+        seconds,
+        extra_opinion: fields.truth("extra_opinion")?.unwrap_or_default(),
+        created_at: fields.time("created_at")?,
+        extra: fields.rest(),
+    })
+}

@@ -1,0 +1,121 @@
+//! Rows of CSV and TSV to records: cells are texts, and JSON where a field holds a list or an object.
+
+use serde_json::{Map, Value};
+
+use super::fields::Wrong;
+
+/// Columns of which at least one must be there, so that no prose is taken for a table.
+const TELLING: [&str; 12] = [
+    "prompt",
+    "prompt_id",
+    "instruction",
+    "conversations",
+    "conversation",
+    "messages",
+    "chosen",
+    "completion",
+    "responses",
+    "message_id",
+    "fields",
+    "data",
+];
+/// Columns whose cells may be texts as they are; JSON only where it is a list of messages.
+const SPEECH: [&str; 4] = ["prompt", "completion", "chosen", "rejected"];
+/// Columns whose cells are always texts, whatever they look like.
+const TEXTS: [&str; 10] =
+    ["id", "prompt_id", "annotator", "note", "instruction", "input", "output", "text", "content", "system"];
+
+/// What a table's header says.
+pub struct Table {
+    columns: Vec<String>,
+    delimiter: u8,
+}
+
+impl Table {
+    /// Reads the first row.
+    pub fn from_header(row: &[u8]) -> Result<Self, Wrong> {
+        let no_table = || {
+            let columns = TELLING.join(", ");
+            Wrong::whole(format!(
+                "this is neither JSON (one object {{…}} a line, or a list of them) nor CSV with a header (a column is one of {columns})"
+            ))
+        };
+        let text = std::str::from_utf8(row).map_err(|_| Wrong::whole("the file is not UTF-8: save it as UTF-8"))?;
+        let delimiter = [b'\t', b',', b';'].into_iter().find(|byte| row.contains(byte)).unwrap_or(b',');
+        let columns: Vec<String> = cells(text, delimiter)?.into_iter().map(|name| name.trim().to_owned()).collect();
+        if !columns.iter().any(|name| TELLING.contains(&name.as_str())) {
+            return Err(no_table());
+        }
+        Ok(Table { columns, delimiter })
+    }
+
+    pub fn delimiter(&self) -> u8 {
+        self.delimiter
+    }
+
+    /// One row. An empty cell is an absent field; the cell `extra` holds more fields as JSON, as exports write it.
+    pub fn record(&self, row: &str) -> Result<Map<String, Value>, Wrong> {
+        let cells = cells(row, self.delimiter)?;
+        if cells.len() != self.columns.len() {
+            let (has, wants) = (cells.len(), self.columns.len());
+            return Err(Wrong::whole(format!("the row has {has} cells, the header has {wants}")));
+        }
+        let mut record = Map::new();
+        let mut more = Map::new();
+        for (name, cell) in self.columns.iter().zip(cells).filter(|(_, cell)| !cell.is_empty()) {
+            match value(name, cell) {
+                Value::Object(fields) if name == "extra" => more = fields,
+                value => drop(record.insert(name.clone(), value)),
+            }
+        }
+        more.append(&mut record);
+        Ok(more)
+    }
+}
+
+fn cells(row: &str, delimiter: u8) -> Result<Vec<String>, Wrong> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .buffer_capacity(row.len().clamp(64, 64 * 1024))
+        .from_reader(row.as_bytes());
+    match reader.records().next() {
+        Some(Ok(record)) => Ok(record.iter().map(str::to_owned).collect()),
+        Some(Err(_)) => Err(Wrong::whole("the row can't be read as CSV")),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn value(name: &str, cell: String) -> Value {
+    let parsed = || serde_json::from_str::<Value>(cell.trim()).ok();
+    let nested = cell.trim_start().starts_with(['[', '{']);
+    let value = match name {
+        "tags" if !nested => Some(cell.split([';', '|', ',']).map(str::trim).collect()),
+        "ranks" if !nested => numbers(&cell),
+        "seconds" | "margin" | "rank" => parsed().filter(Value::is_number),
+        "extra_opinion" | "deleted" => truth(&cell),
+        _ if !nested || TEXTS.contains(&name) => None,
+        _ if SPEECH.contains(&name) => parsed().filter(speaks),
+        _ => parsed(),
+    };
+    value.unwrap_or(Value::String(cell))
+}
+
+fn numbers(cell: &str) -> Option<Value> {
+    cell.split([';', '|', ',', ' ']).filter(|part| !part.is_empty()).map(|part| part.parse::<u32>().ok()).collect()
+}
+
+fn truth(cell: &str) -> Option<Value> {
+    match cell.trim() {
+        "true" | "True" | "TRUE" | "1" => Some(Value::Bool(true)),
+        "false" | "False" | "FALSE" | "0" => Some(Value::Bool(false)),
+        _ => None,
+    }
+}
+
+/// Whether a value is a list of messages, or one.
+fn speaks(value: &Value) -> bool {
+    let message = |value: &Value| value.get("role").or_else(|| value.get("from")).is_some();
+    message(value) || value.as_array().is_some_and(|items| !items.is_empty() && items.iter().all(message))
+}

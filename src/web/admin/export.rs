@@ -1,0 +1,104 @@
+//! `/admin/projects/{slug}/export`: how many records of each kind there are; below it, their files.
+
+use askama::Template;
+use axum::{
+    body::Body,
+    extract::{Path, Query, State},
+    http::header,
+    response::{Html, IntoResponse},
+};
+use laurel_records::Split;
+use serde::Deserialize;
+
+use super::{
+    project::{Frame, InProject},
+    show,
+};
+use crate::{
+    db::{
+        overview::{self, ExportCounts},
+        words,
+    },
+    export::{self, Format, Kind},
+    web::{AppState, Page, PageError, authorise::Admin},
+};
+
+/// Numbers of one kind of record, by split.
+struct Row {
+    kind: &'static str,
+    numbers: Vec<i64>,
+    total: i64,
+}
+
+#[derive(Template)]
+#[template(path = "admin/export.html")]
+struct ExportPage {
+    page: Page,
+    frame: Frame,
+    counts: Vec<ExportCounts>,
+    rows: Vec<Row>,
+    /// Where programs reach this server.
+    address: String,
+}
+
+pub async fn get(
+    _: Admin,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    page: Page,
+) -> Result<impl IntoResponse, PageError> {
+    let counts = overview::export_counts(&state.pool, project.id).await?;
+    let row = |kind: Kind| {
+        let number = |count: &ExportCounts| match kind {
+            Kind::Prompts => count.prompts,
+            Kind::Demonstrations => count.demonstrations,
+            Kind::Rankings => count.rankings,
+            Kind::Comparisons => count.comparisons,
+        };
+        let numbers: Vec<i64> = counts.iter().map(number).collect();
+        Row { kind: kind.as_str(), total: numbers.iter().sum(), numbers }
+    };
+    let shown = ExportPage {
+        frame: Frame::new(&page, &project, "export"),
+        page,
+        rows: Kind::ALL.into_iter().map(row).collect(),
+        counts,
+        address: state.config.link("").trim_end_matches('/').to_owned(),
+    };
+    Ok(Html(shown.render()?))
+}
+
+/// What to download; empty means every split, and JSON lines.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Wanted {
+    format: String,
+    split: String,
+}
+
+/// `GET /admin/projects/{slug}/export/{kind}`: the file, as it comes out of the database.
+pub async fn download(
+    _: Admin,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Path((_, kind)): Path<(String, String)>,
+    Query(wanted): Query<Wanted>,
+) -> Result<impl IntoResponse, PageError> {
+    let kind = Kind::from_word(&kind).ok_or(PageError::NotFound)?;
+    let format = match wanted.format.as_str() {
+        "" => Format::default(),
+        word => Format::from_word(word).ok_or(PageError::NotFound)?,
+    };
+    let split: Option<Split> = match wanted.split.as_str() {
+        "" => None,
+        word => Some(words::parse(word).map_err(|_| PageError::NotFound)?),
+    };
+    let headers = [
+        (header::CONTENT_TYPE, format.media_type().to_owned()),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{}\"", export::file_name(&project, kind, format, split)),
+        ),
+    ];
+    Ok((headers, Body::from_stream(export::stream(state.pool.clone(), &project, kind, format, split))))
+}
