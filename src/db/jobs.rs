@@ -1,6 +1,6 @@
 //! Jobs at work: claimed by lease, signs of life, the end. A job is held by whoever knows its lease.
 
-use laurel_records::{ClaimedJob, FinishRequest, HeartbeatAnswer, JobKind, JobOutcome};
+use laurel_records::{ClaimedJob, FinishRequest, HeartbeatAnswer, JobKind, JobOutcome, PreviousRun};
 use serde_json::{Map, Value};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -136,9 +136,28 @@ pub async fn claim(pool: &PgPool, worker: &str) -> Result<Option<ClaimedJob>, sq
             .filter(|record| record.complete)
             .collect(),
         answers_per_prompt: u32::try_from(project.settings.answers_per_prompt).unwrap_or_default(),
+        previous: previous_run(&mut transaction, row.project_id).await?,
     };
     transaction.commit().await?;
     Ok(Some(job))
+}
+
+/// The last nightly run of a project that ended well.
+async fn previous_run(connection: &mut PgConnection, project: Uuid) -> Result<Option<PreviousRun>, sqlx::Error> {
+    sqlx::query!(
+        r#"
+        SELECT started_at AS "started_at!", summary
+        FROM jobs
+        WHERE project_id = $1 AND kind = 'nightly' AND state = 'done' AND started_at IS NOT NULL
+        ORDER BY started_at DESC
+        LIMIT 1
+        "#,
+        project
+    )
+    .fetch_optional(connection)
+    .await?
+    .map(|row| Ok(PreviousRun { started_at: row.started_at, summary: words::parse_json(row.summary)? }))
+    .transpose()
 }
 
 /// Renews a lease and says whether somebody pressed “stop”.

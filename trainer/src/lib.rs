@@ -1,11 +1,13 @@
 //! Laurel's trainer: turns what people wrote and ranked into a better model.
 //!
-//! Arrow: [`cli`] → night → [`train`] → [`rlhf`], [`data`], [`generate`] → [`model`].
+//! Arrow: [`cli`] → [`night`] → [`train`], [`evaluate`] → [`rlhf`], [`data`], [`generate`] → [`model`].
 
 pub mod cli;
 pub mod compress;
 pub mod data;
+pub mod evaluate;
 pub mod generate;
 pub mod model;
+pub mod night;
 pub mod rlhf;
 pub mod train;

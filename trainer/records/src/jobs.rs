@@ -81,6 +81,18 @@ pub struct ClaimedJob {
     pub completed: Vec<ModelRecord>,
     /// Candidate answers wanted for each prompt (kind `sample`).
     pub answers_per_prompt: u32,
+    /// The project's last run that ended well (kind `nightly`); what was labelled after its start is new.
+    #[serde(default)]
+    pub previous: Option<PreviousRun>,
+}
+
+/// What a nightly run has to know of the one before it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PreviousRun {
+    #[serde(with = "time::serde::rfc3339")]
+    pub started_at: OffsetDateTime,
+    /// As it was finished, see [`FinishRequest::summary`].
+    pub summary: Map<String, Value>,
 }
 
 /// The server's answer to a sign of life.

@@ -11,8 +11,10 @@ mod ppo;
 mod pretrain;
 mod progress;
 mod reward;
+mod score;
 mod sft;
 mod training;
+mod work;
 
 use std::process::ExitCode;
 
@@ -44,6 +46,8 @@ enum Command {
     Generate(generate::Generate),
     Logprobs(logprobs::Logprobs),
     Compress(compress::Compress),
+    Score(score::Score),
+    Work(work::Work),
 }
 
 /// Options of every command.
@@ -139,6 +143,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Generate(command) => command.run(common),
         Command::Logprobs(command) => command.run(common),
         Command::Compress(command) => command.run(common),
+        Command::Score(command) => command.run(common),
+        Command::Work(command) => command.run(common),
     }
 }
 

@@ -1,0 +1,206 @@
+//! `score`: what a reward model gives answers, and how well it agrees with people where they ranked them.
+
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, BufWriter, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use serde_json::{Map, Value, json};
+
+use super::{Common, WrongInput};
+use crate::{
+    data::{ModelTokenizer, records},
+    evaluate::{Agreement, Judged, rewards, rewards_of_tokens},
+    model::{ModelDirectory, RewardModel},
+};
+
+/// Rewards of answers, a line of JSON each; for rankings and comparisons a last line with accuracy and log_loss
+///
+/// FILE holds responses, demonstrations, rankings or comparisons, or lines {"input_ids":[…]}, for which the model needs no
+/// tokenizer. A line has the record's id, the answer's place in it and its reward. At the end of rankings or comparisons
+/// comes {"accuracy":…,"log_loss":…,"pairs":…}: how many pairs the rewards put in people's order, and the mean of
+/// −log σ(difference); a coin has 0.5 and 0.693.
+#[derive(Debug, clap::Args)]
+pub struct Score {
+    /// A reward model
+    #[arg(long, value_name = "MODEL")]
+    model: PathBuf,
+    /// Records (JSONL); - is standard input
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+    /// Answers that go through the model together
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    batch: usize,
+}
+
+/// Answers of one record.
+struct Scored {
+    id: String,
+    prompt: Vec<laurel_records::Message>,
+    /// What each answer is called, and its text.
+    answers: Vec<(Value, String)>,
+    ranks: Option<Vec<u32>>,
+}
+
+impl Score {
+    pub fn run(self, common: &Common) -> anyhow::Result<()> {
+        let device = common.device.open()?;
+        let directory = ModelDirectory::open(&self.model)?;
+        let input = Input::open(&self.data)?;
+        let kind = input.kind()?;
+        if kind == Kind::Tokens {
+            let model = directory.load_reward_model(&device)?;
+            return self.score_tokens(&directory, &model, input.path());
+        }
+        let tokenizer = ModelTokenizer::open(&directory)?;
+        let records = kind.read(input.path())?;
+        let model = directory.load_reward_model(&device)?;
+        let judged: Vec<Judged> = records
+            .iter()
+            .flat_map(|record| record.answers.iter().map(|(_, text)| Judged { prompt: &record.prompt, answer: text }))
+            .collect();
+        let progress = common.progress(judged.len() as u64, "Answers");
+        let scores = rewards(&model, &tokenizer, &judged, self.batch, &mut |done| progress.reached(done as u64))?;
+        progress.finish();
+        write(&records, &scores).context("standard output")
+    }
+
+    fn score_tokens(&self, directory: &ModelDirectory, model: &RewardModel, path: &Path) -> anyhow::Result<()> {
+        let config = directory.config();
+        let rows = records::token_ids(path, config.vocabulary_size, config.context_length)?;
+        let rows: Vec<&[u32]> = rows.iter().map(|row| row.input_ids.as_slice()).collect();
+        let mut out = BufWriter::new(io::stdout().lock());
+        for reward in rewards_of_tokens(model, &rows, self.batch) {
+            writeln!(out, "{}", json!({ "reward": reward })).context("standard output")?;
+        }
+        out.flush().context("standard output")
+    }
+}
+
+/// One line an answer, and where people ranked them the line about their agreement.
+fn write(records: &[Scored], scores: &[f64]) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut agreement = Agreement::default();
+    let mut rest = scores;
+    for record in records {
+        let (of_record, others) = rest.split_at(record.answers.len());
+        rest = others;
+        for ((name, _), reward) in record.answers.iter().zip(of_record) {
+            writeln!(out, "{}", json!({ "id": record.id, "answer": name, "reward": reward }))?;
+        }
+        if let Some(ranks) = &record.ranks {
+            agreement.add(of_record, ranks);
+        }
+    }
+    if records.iter().any(|record| record.ranks.is_some()) {
+        let (accuracy, log_loss) = (agreement.accuracy(), agreement.log_loss());
+        writeln!(out, "{}", json!({ "accuracy": accuracy, "log_loss": log_loss, "pairs": agreement.pairs() }))?;
+    }
+    out.flush()
+}
+
+/// What the lines of a file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Rankings,
+    Comparisons,
+    Responses,
+    Demonstrations,
+    Tokens,
+}
+
+impl Kind {
+    fn of(object: &Map<String, Value>) -> Option<Self> {
+        let has = |name| object.contains_key(name);
+        Some(match () {
+            () if has("input_ids") => Self::Tokens,
+            () if has("chosen") => Self::Comparisons,
+            () if has("ranks") => Self::Rankings,
+            () if has("responses") => Self::Responses,
+            () if has("completion") => Self::Demonstrations,
+            () => return None,
+        })
+    }
+
+    fn read(self, path: &Path) -> anyhow::Result<Vec<Scored>> {
+        let numbered = |texts: Vec<String>| texts.into_iter().enumerate().map(|(at, text)| (json!(at), text)).collect();
+        Ok(match self {
+            Self::Rankings | Self::Comparisons => records::rankings(path)?
+                .into_iter()
+                .map(|record| {
+                    let mut answers: Vec<_> =
+                        numbered(record.responses.into_iter().map(|response| response.content).collect());
+                    if self == Self::Comparisons {
+                        answers
+                            .iter_mut()
+                            .zip(["chosen", "rejected"])
+                            .for_each(|(answer, name)| answer.0 = json!(name));
+                    }
+                    Scored { id: record.id, prompt: record.prompt, answers, ranks: Some(record.ranks) }
+                })
+                .collect(),
+            Self::Responses => records::responses(path)?
+                .into_iter()
+                .map(|record| Scored {
+                    id: record.prompt_id.unwrap_or_default(),
+                    prompt: record.prompt,
+                    answers: numbered(record.responses.into_iter().map(|response| response.content).collect()),
+                    ranks: None,
+                })
+                .collect(),
+            Self::Demonstrations | Self::Tokens => records::demonstrations(path)?
+                .into_iter()
+                .map(|record| Scored {
+                    id: record.id,
+                    prompt: record.prompt,
+                    answers: numbered(record.completion.into_iter().map(|message| message.content).collect()),
+                    ranks: None,
+                })
+                .collect(),
+        })
+    }
+}
+
+/// A file that can be read twice: first for what it holds, then for its records.
+struct Input {
+    path: PathBuf,
+    /// Standard input, kept for the second reading.
+    _kept: Option<tempfile::NamedTempFile>,
+}
+
+impl Input {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        if path != Path::new("-") {
+            return Ok(Self { path: path.to_path_buf(), _kept: None });
+        }
+        let mut text = Vec::new();
+        io::stdin().lock().read_to_end(&mut text).context("standard input")?;
+        let mut kept = tempfile::Builder::new().prefix("standard-input-").tempfile()?;
+        kept.write_all(&text)?;
+        Ok(Self { path: kept.path().to_path_buf(), _kept: Some(kept) })
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// By the first line that holds something.
+    fn kind(&self) -> anyhow::Result<Kind> {
+        let file =
+            fs::File::open(&self.path).map_err(|error| WrongInput(format!("{}: {error}", self.path.display())))?;
+        for line in BufReader::new(file).lines() {
+            let line = line.with_context(|| self.path.display().to_string())?;
+            let line = line.trim_start_matches('\u{feff}').trim();
+            if !line.is_empty() {
+                let object = serde_json::from_str::<Map<String, Value>>(line).ok();
+                let what = "holds neither responses, demonstrations, rankings nor comparisons";
+                return object
+                    .and_then(|object| Kind::of(&object))
+                    .ok_or_else(|| WrongInput(format!("{} {what}", self.path.display())).into());
+            }
+        }
+        Err(WrongInput(format!("{} holds no record", self.path.display())).into())
+    }
+}

@@ -1,0 +1,50 @@
+//! What a policy answers to prompts that are only for measuring.
+
+use laurel_records::PromptRecord;
+
+use crate::{
+    data::{DataError, ModelTokenizer},
+    generate::{SamplingSettings, generate},
+    model::Decoder,
+};
+
+/// One sampled answer to each prompt, with the tokens that it was sampled as.
+#[derive(Debug, Clone, Default)]
+pub struct Answers {
+    /// Tokens of prompt and answer together.
+    pub ids: Vec<Vec<u32>>,
+    /// Where each answer begins.
+    pub starts: Vec<usize>,
+    /// The answers as people read them.
+    pub texts: Vec<String>,
+}
+
+/// Samples one answer to each prompt, `batch` at a time. The answer to a prompt is a function of model, prompt, settings
+/// and seed alone. `progress` gets the number of prompts done.
+pub fn sample_answers(
+    decoder: &Decoder,
+    tokenizer: &ModelTokenizer,
+    prompts: &[PromptRecord],
+    settings: &SamplingSettings,
+    seed: u64,
+    batch: usize,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Answers, DataError> {
+    let mut answers = Answers::default();
+    let room = tokenizer.context_length().saturating_sub(settings.max_new_tokens).max(1);
+    for batch in prompts.chunks(batch.max(1)) {
+        let start = answers.ids.len();
+        let ids =
+            batch.iter().map(|prompt| tokenizer.prompt_within(&prompt.prompt, room)).collect::<Result<Vec<_>, _>>()?;
+        let seeds: Vec<u64> = (0..batch.len()).map(|row| seed.wrapping_add((start + row) as u64)).collect();
+        let (stop, pad) = (tokenizer.stop_ids(), tokenizer.pad_id());
+        let generated = generate(decoder, &ids, settings, stop, pad, &seeds, &mut |_| {});
+        for (prompt, generated) in ids.into_iter().zip(generated) {
+            answers.texts.push(tokenizer.decode(&generated.tokens, true).trim().to_owned());
+            answers.starts.push(prompt.len());
+            answers.ids.push([prompt, generated.tokens].concat());
+        }
+        progress(answers.ids.len());
+    }
+    Ok(answers)
+}

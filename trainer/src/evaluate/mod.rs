@@ -1,0 +1,26 @@
+//! Measuring: how likely people's answers are, how well a reward model agrees with people, which policy it prefers, how far
+//! a policy has moved. On records that nothing was trained on, where they are called held-out.
+//!
+//! This room knows models, tokens and records. It knows no file and no server.
+
+mod answers;
+mod divergence;
+mod likelihood;
+mod positions;
+mod rewards;
+#[cfg(test)]
+mod tests;
+mod win_rate;
+
+pub use answers::{Answers, sample_answers};
+pub use divergence::mean_kl;
+pub use likelihood::{Nll, nll};
+pub use rewards::{Agreement, Judged, reward_accuracy, rewards, rewards_of_tokens};
+pub use win_rate::WinRate;
+
+use burn::tensor::Tensor;
+
+/// The values of a tensor in double precision.
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data_as::<f64>().try_to_vec().expect("the data was just converted to f64")
+}

@@ -1,0 +1,150 @@
+//! Scores of a reward model, and how well they agree with what people ranked.
+
+use laurel_records::{Message, RankingRecord};
+
+use super::values;
+use crate::{
+    data::{DataError, ModelTokenizer, padded_right},
+    model::{Layout, RewardModel},
+    rlhf::reward::pair_accuracy,
+};
+
+/// An answer that is to be judged, with the conversation that it answers.
+#[derive(Debug, Clone, Copy)]
+pub struct Judged<'a> {
+    pub prompt: &'a [Message],
+    pub answer: &'a str,
+}
+
+/// The reward of each answer: the value at its last token (its end of turn). `batch` answers at a time; `progress` gets the
+/// number of answers done.
+pub fn rewards(
+    model: &RewardModel,
+    tokenizer: &ModelTokenizer,
+    answers: &[Judged],
+    batch: usize,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Vec<f64>, DataError> {
+    let ids = answers
+        .iter()
+        .map(|judged| Ok(tokenizer.example(judged.prompt, judged.answer)?.ids))
+        .collect::<Result<Vec<_>, DataError>>()?;
+    let rows: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
+    Ok(in_batches(model, &rows, batch, progress))
+}
+
+/// The value at the last token of each row, `batch` rows at a time.
+pub fn rewards_of_tokens(model: &RewardModel, rows: &[&[u32]], batch: usize) -> Vec<f64> {
+    in_batches(model, rows, batch, &mut |_| {})
+}
+
+fn in_batches(model: &RewardModel, rows: &[&[u32]], batch: usize, progress: &mut dyn FnMut(usize)) -> Vec<f64> {
+    // Rows of one length make the least padding.
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by_key(|&index| rows[index].len());
+    let mut found = vec![0.0; rows.len()];
+    let mut done = 0;
+    for batch in order.chunks(batch.max(1)) {
+        let texts: Vec<&[u32]> = batch.iter().map(|&index| rows[index]).collect();
+        for (index, reward) in batch.iter().zip(of_batch(model, &texts)) {
+            found[*index] = reward;
+        }
+        done += batch.len();
+        progress(done);
+    }
+    found
+}
+
+fn of_batch(model: &RewardModel, rows: &[&[u32]]) -> Vec<f64> {
+    let device = model.score.weight.device();
+    let (input, last) = padded_right(rows, 0, &device);
+    let [batch, sequence] = input.dims();
+    values(model.rewards(input, &Layout::causal(batch, sequence, &device), last))
+}
+
+/// How well scores agree with people's order.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Agreement {
+    right: usize,
+    pairs: usize,
+    log_loss_sum: f64,
+}
+
+impl Agreement {
+    /// Counts the pairs of one ranking. Ties make no pair; equal scores are not right.
+    pub fn add(&mut self, scores: &[f64], ranks: &[u32]) {
+        let (right, pairs) = pair_accuracy(scores, ranks);
+        self.right += right;
+        self.pairs += pairs;
+        for (better, high) in ranks.iter().enumerate() {
+            for (worse, _) in ranks.iter().enumerate().filter(|(_, low)| *low > high) {
+                self.log_loss_sum += log_one_plus_exp(scores[worse] - scores[better]);
+            }
+        }
+    }
+
+    /// Pairs (better, worse) so far.
+    pub fn pairs(&self) -> usize {
+        self.pairs
+    }
+
+    /// The part of the pairs that the scores put in people's order; `None` without a pair.
+    pub fn accuracy(&self) -> Option<f64> {
+        (self.pairs > 0).then(|| self.right as f64 / self.pairs as f64)
+    }
+
+    /// Mean over the pairs of −log σ(s_better − s_worse), the loss of Bradley and Terry (1952), in nats; ln 2 ≈ 0.693 is
+    /// that of a coin. `None` without a pair.
+    pub fn log_loss(&self) -> Option<f64> {
+        (self.pairs > 0).then(|| self.log_loss_sum / self.pairs as f64)
+    }
+}
+
+/// log(1 + e^x) without overflow.
+fn log_one_plus_exp(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+/// Agreement of a reward model with rankings.
+pub fn reward_accuracy(
+    model: &RewardModel,
+    tokenizer: &ModelTokenizer,
+    rankings: &[RankingRecord],
+    batch: usize,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Agreement, DataError> {
+    let answers: Vec<Judged> = rankings
+        .iter()
+        .flat_map(|ranking| {
+            ranking.responses.iter().map(|response| Judged { prompt: &ranking.prompt, answer: &response.content })
+        })
+        .collect();
+    let scores = rewards(model, tokenizer, &answers, batch, progress)?;
+    let mut agreement = Agreement::default();
+    let mut rest = scores.as_slice();
+    for ranking in rankings {
+        let (of_ranking, others) = rest.split_at(ranking.responses.len());
+        agreement.add(of_ranking, &ranking.ranks);
+        rest = others;
+    }
+    Ok(agreement)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_of_a_ranking_with_a_tie() {
+        let mut agreement = Agreement::default();
+        assert_eq!((agreement.accuracy(), agreement.log_loss()), (None, None));
+        // Pairs (0, 1), (0, 2) and (0, 3), (1, 3), (2, 3); 1 and 2 are tied.
+        agreement.add(&[2.0, 0.0, 3.0, -1.0], &[1, 2, 2, 4]);
+        assert_eq!((agreement.pairs(), agreement.accuracy()), (5, Some(0.8)));
+        // numpy: mean(log1p(exp([-2, 1, -3, -1, -4])))
+        let expected = 0.364_037_7;
+        assert!((agreement.log_loss().expect("pairs") - expected).abs() < 1e-6, "{:?}", agreement.log_loss());
+        agreement.add(&[1e6, -1e6], &[2, 1]);
+        assert!(agreement.log_loss().expect("pairs").is_finite());
+    }
+}

@@ -1,0 +1,128 @@
+//! Measures of tiny models against what the whole logits say.
+
+use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_softmax};
+use laurel_records::{DemonstrationRecord, Message, PromptRecord, Role};
+use serde_json::Map;
+
+use super::*;
+use crate::{
+    data::{ModelTokenizer, new_tokenizer::NewTokenizer},
+    generate::SamplingSettings,
+    model::{
+        Decoder, DecoderConfig, Layout, ModelDirectory, RewardModel,
+        hf::{Lineage, write_decoder},
+    },
+};
+
+const TEXT: &str =
+    "What is tea? A warm drink. Where is the moon? Far away, and round. Why is bread fresh? It was baked today.";
+
+fn models() -> (Decoder, Decoder, ModelTokenizer) {
+    let learned = NewTokenizer::learn(&[TEXT.repeat(9)], 300).expect("a tokenizer");
+    let config = DecoderConfig::preset("llama-tiny").expect("a preset").with_vocabulary(
+        learned.vocabulary_size(),
+        None,
+        learned.eos_ids(),
+        Some(learned.pad_id()),
+    );
+    let [one, other] = [1, 2].map(|seed| Decoder::init_with_seed(&config, seed, &Device::flex()));
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("model");
+    write_decoder(&path, &one, &learned.companions(config.context_length), &Lineage::of("test")).expect("written");
+    let tokenizer = ModelTokenizer::open(&ModelDirectory::open(&path).expect("a model")).expect("a tokenizer");
+    (one, other, tokenizer)
+}
+
+fn asked(text: &str) -> Vec<Message> {
+    vec![Message { role: Role::User, content: text.to_owned() }]
+}
+
+fn demonstration(question: &str, answer: &str) -> DemonstrationRecord {
+    DemonstrationRecord {
+        id: String::new(),
+        prompt: asked(question),
+        completion: vec![Message { role: Role::Assistant, content: answer.to_owned() }],
+        prompt_id: None,
+        annotator: None,
+        created_at: None,
+        split: None,
+        extra: Map::new(),
+    }
+}
+
+/// log p of every token but the first, from the logits of all positions: `[tokens − 1, vocabulary]`.
+fn all_log_probs(decoder: &Decoder, ids: &[u32]) -> Tensor<2> {
+    let input: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+    let input = Tensor::<2, Int>::from_data(TensorData::new(input, [1, ids.len()]), &Device::flex());
+    let hidden = decoder.hidden_states(input, &Layout::causal(1, ids.len(), &Device::flex()), None);
+    log_softmax(decoder.logits(hidden), 2).squeeze_dim::<2>(0)
+}
+
+#[test]
+fn likelihood_is_that_of_the_answers_tokens_alone_whatever_the_batch() {
+    let (decoder, _, tokenizer) = models();
+    let records = [
+        demonstration("What is tea?", "A warm drink."),
+        demonstration("Where is the moon?", "Far away, and round. It was."),
+    ];
+    let (mut sum, mut tokens) = (0.0, 0);
+    for record in &records {
+        let example = tokenizer.example(&record.prompt, &record.completion[0].content).expect("tokens");
+        let law = values(all_log_probs(&decoder, &example.ids));
+        let vocabulary = law.len() / example.ids.len();
+        for at in (1..example.ids.len()).filter(|&at| example.completion_mask[at] == 1) {
+            sum -= law[(at - 1) * vocabulary + example.ids[at] as usize];
+            tokens += 1;
+        }
+    }
+    for batch in [1, 2] {
+        let found = nll(&decoder, &tokenizer, &records, batch, &mut |_| {}).expect("tokens").expect("an answer");
+        assert_eq!((found.tokens, found.answers), (tokens, 2));
+        assert!((found.mean - sum / tokens as f64).abs() < 1e-5, "{} and {}", found.mean, sum / tokens as f64);
+    }
+}
+
+#[test]
+fn divergence_is_zero_from_itself_and_what_the_laws_say_from_another() {
+    let (policy, reference, tokenizer) = models();
+    let prompts = ["What is tea?", "Why is bread fresh?"].map(|text| PromptRecord {
+        id: text.to_owned(),
+        project: None,
+        prompt: asked(text),
+        language: None,
+        tags: vec![],
+        split: None,
+        extra: Map::new(),
+    });
+    let settings = SamplingSettings { max_new_tokens: 7, ..SamplingSettings::default() };
+    let sample =
+        |batch| sample_answers(&policy, &tokenizer, &prompts, &settings, 5, batch, &mut |_| {}).expect("answers");
+    let answers = sample(2);
+    assert_eq!(answers.ids, sample(1).ids, "an answer does not depend on the batch");
+    assert_eq!(mean_kl(&policy, &policy, &answers, 2, &mut |_| {}), Some(0.0));
+    let mut expected = 0.0;
+    for (ids, &start) in answers.ids.iter().zip(&answers.starts) {
+        let (ours, theirs) = (all_log_probs(&policy, ids), all_log_probs(&reference, ids));
+        let kl = values((ours.clone().exp() * (ours - theirs)).sum_dim(1));
+        expected += kl[start - 1..ids.len() - 1].iter().sum::<f64>() / 2.0;
+    }
+    let found = mean_kl(&policy, &reference, &answers, 2, &mut |_| {}).expect("answers");
+    assert!(found > 0.0 && (found - expected).abs() < 1e-4 * expected, "{found} and {expected}");
+}
+
+#[test]
+fn a_reward_is_the_value_at_the_end_of_the_answer_whatever_the_batch() {
+    let (decoder, _, tokenizer) = models();
+    let model = RewardModel::from_policy(&decoder, 3);
+    let prompt = asked("What is tea?");
+    let answers = ["A warm drink.", "Far away, and round. It was baked today.", ""];
+    let judged = answers.map(|answer| Judged { prompt: &prompt, answer });
+    let one_by_one = rewards(&model, &tokenizer, &judged, 1, &mut |_| {}).expect("rewards");
+    let together = rewards(&model, &tokenizer, &judged, 3, &mut |_| {}).expect("rewards");
+    for (answer, (alone, beside)) in answers.iter().zip(one_by_one.iter().zip(&together)) {
+        assert!((alone - beside).abs() < 1e-5, "{alone} and {beside}");
+        let ids = tokenizer.example(&prompt, answer).expect("tokens").ids;
+        assert_eq!(rewards_of_tokens(&model, &[&ids], 1), [*alone]);
+    }
+    assert!((together[0] - together[1]).abs() > 1e-4, "different answers, different rewards: {together:?}");
+}

@@ -1,0 +1,305 @@
+//! The server as a worker sees it: one method a call of `/api/v1`. Lost connections and a server in trouble are tried
+//! again; every call may be made twice and changes nothing the second time.
+
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use laurel_records::{
+    ApiError, ClaimRequest, ClaimedJob, FinishRequest, HeartbeatAnswer, JobReport, Lease, ModelFile, ModelRecord,
+    PromptRecord, RegisterModel, ResponsesAnswer, ResponsesRecord,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+use ureq::{Agent, Body, RequestBuilder, http::Response};
+use uuid::Uuid;
+
+use super::interrupts::{Interruption, Interrupts};
+
+/// Time after which a silent connection counts as lost.
+const SILENCE: Duration = Duration::from_secs(60);
+/// First and longest pause between two tries.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// How long a worker goes on trying: a server that is being updated is back by then.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// Most bytes of an answer that is read into memory.
+const ANSWER_LIMIT: u64 = 64 << 20;
+
+/// Why a call failed for good.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error(
+        "{server} does not know the token; make one with `laurel token add --name NAME --role trainer` and write it to the token file"
+    )]
+    UnknownToken { server: String },
+    #[error("the token may not do this ({message}); a worker needs a token of the role trainer")]
+    NotAllowed { message: String },
+    #[error("the job is not this worker's any more: its lease has ended")]
+    LeaseLost,
+    #[error("{server} can't be reached: {reason}")]
+    Unreachable { server: String, reason: String },
+    #[error("the server refuses {what}: {message}")]
+    Refused { what: String, status: u16, message: String },
+    #[error("what the server answers to {what} can't be understood: {reason}")]
+    Malformed { what: String, reason: String },
+    #[error("{path}: {error}")]
+    File { path: String, error: io::Error },
+}
+
+/// A failed try.
+enum Failed {
+    /// Another try may do.
+    ForNow(String),
+    ForGood(ClientError),
+}
+
+impl From<ureq::Error> for Failed {
+    fn from(error: ureq::Error) -> Self {
+        Failed::ForNow(match error {
+            ureq::Error::Io(error) => error.to_string(),
+            ureq::Error::HostNotFound => "no such host".to_owned(),
+            other => other.to_string(),
+        })
+    }
+}
+
+/// Calls of one worker; clones share connections.
+#[derive(Debug, Clone)]
+pub struct Client {
+    agent: Agent,
+    server: String,
+    authorization: String,
+    patience: Duration,
+    interrupts: Interrupts,
+}
+
+impl Client {
+    /// A client of the server at `server` (`https://laurel.example.org`). Waits are cut short by `interrupts`.
+    pub fn new(server: &str, token: &str, interrupts: &Interrupts) -> Self {
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(Duration::from_secs(10)))
+            .timeout_per_read(Some(SILENCE))
+            .timeout_per_write(Some(SILENCE))
+            .user_agent(concat!("laurel-trainer/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .new_agent();
+        Self {
+            agent,
+            server: server.trim_end_matches('/').to_owned(),
+            authorization: format!("Bearer {token}"),
+            patience: PATIENCE,
+            interrupts: interrupts.clone(),
+        }
+    }
+
+    /// The same, with one try a call: for calls that come again by themselves.
+    pub fn trying_once(&self) -> Self {
+        Self { patience: Duration::ZERO, ..self.clone() }
+    }
+
+    /// The next job; `None` when nothing waits.
+    pub fn claim(&self, worker: &str) -> Result<Option<ClaimedJob>, ClientError> {
+        let request = ClaimRequest { worker: worker.to_owned() };
+        self.tries("the claim of a job", || {
+            let mut answer = self.post_json("jobs/claim", &request)?;
+            if answer.status().as_u16() == 204 { Ok(None) } else { json(&mut answer, "the claim").map(Some) }
+        })
+    }
+
+    /// Renews the lease.
+    pub fn heartbeat(&self, job: Uuid, lease: Uuid) -> Result<HeartbeatAnswer, ClientError> {
+        self.call("the sign of life", &format!("jobs/{job}/heartbeat"), &Lease { lease })
+    }
+
+    /// Brings metrics, log lines and progress.
+    pub fn report(&self, job: Uuid, report: &JobReport) -> Result<(), ClientError> {
+        self.tries("the report", || self.post_json(&format!("jobs/{job}/report"), report).map(drop))
+    }
+
+    /// Ends the job.
+    pub fn finish(&self, job: Uuid, request: &FinishRequest) -> Result<(), ClientError> {
+        self.tries("the end of the job", || self.post_json(&format!("jobs/{job}/finish"), request).map(drop))
+    }
+
+    /// Announces a model; the record of the first announcement where it was announced before.
+    pub fn register(&self, job: Uuid, model: &RegisterModel) -> Result<ModelRecord, ClientError> {
+        self.call("the model", &format!("jobs/{job}/models"), model)
+    }
+
+    /// Uploads one file of a model.
+    pub fn put_file(&self, model: Uuid, name: &str, path: &Path) -> Result<(), ClientError> {
+        let url = self.url(&format!("models/{model}/files/{name}"));
+        self.tries(&format!("the file {name}"), || {
+            let file = File::open(path).map_err(|error| Failed::ForGood(at(path, error)))?;
+            let request = self.authorized(self.agent.put(&url)).header("content-type", "application/octet-stream");
+            self.checked(request.send(&file)?).map(drop)
+        })
+    }
+
+    /// Says that every file of a model is there.
+    pub fn complete(&self, model: Uuid, lease: Uuid) -> Result<ModelRecord, ClientError> {
+        self.call("the completed model", &format!("models/{model}/complete"), &Lease { lease })
+    }
+
+    /// Downloads one file of a model to `path`; it appears whole, with the digest that the record says.
+    pub fn get_file(&self, model: Uuid, file: &ModelFile, path: &Path) -> Result<(), ClientError> {
+        let place = format!("models/{model}/files/{}", file.name);
+        self.download(&place, path, Some(&file.sha256))
+    }
+
+    /// Downloads the records of a project to `path` as JSON lines. `kind`: `prompts`, `demonstrations`, `rankings`.
+    pub fn export(&self, project: &str, kind: &str, split: &str, path: &Path) -> Result<(), ClientError> {
+        self.download(&format!("projects/{project}/export/{kind}?format=jsonl&split={split}"), path, None)
+    }
+
+    /// The prompts that a sampling job still has to answer.
+    pub fn prompts_to_answer(&self, job: Uuid) -> Result<Vec<PromptRecord>, ClientError> {
+        let url = self.url(&format!("jobs/{job}/prompts"));
+        let what = "the prompts to answer";
+        self.tries(what, || {
+            let mut answer = self.checked(self.authorized(self.agent.get(&url)).call()?)?;
+            let text = answer.body_mut().with_config().limit(u64::MAX).read_to_string()?;
+            let lines = text.lines().filter(|line| !line.trim().is_empty());
+            lines.map(|line| serde_json::from_str(line).map_err(|error| malformed(what, &error))).collect()
+        })
+    }
+
+    /// Stores sampled answers; a prompt that has its answers of this job keeps them.
+    pub fn responses(
+        &self,
+        job: Uuid,
+        lease: Uuid,
+        records: &[ResponsesRecord],
+    ) -> Result<ResponsesAnswer, ClientError> {
+        let url = self.url(&format!("jobs/{job}/responses?lease={lease}"));
+        let body: String =
+            records.iter().map(|record| serde_json::to_string(record).unwrap_or_default() + "\n").collect();
+        self.tries("the answers", || {
+            let request = self.authorized(self.agent.post(&url)).header("content-type", "application/jsonl");
+            json(&mut self.checked(request.send(&body)?)?, "the answers")
+        })
+    }
+
+    fn call<T: DeserializeOwned>(&self, what: &str, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        self.tries(what, || json(&mut self.post_json(path, body)?, what))
+    }
+
+    fn post_json(&self, path: &str, body: &impl Serialize) -> Result<Response<Body>, Failed> {
+        self.checked(self.authorized(self.agent.post(self.url(path))).send_json(body)?)
+    }
+
+    fn download(&self, place: &str, path: &Path, digest: Option<&str>) -> Result<(), ClientError> {
+        let url = self.url(place);
+        self.tries(&format!("the download of {place}"), || {
+            let answer = self.checked(self.authorized(self.agent.get(&url)).call()?)?;
+            write_whole(answer.into_body().into_with_config().limit(u64::MAX).reader(), path, digest)
+        })
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/api/v1/{path}", self.server)
+    }
+
+    fn authorized<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        request.header("authorization", &self.authorization)
+    }
+
+    /// The answer if it is a good one.
+    fn checked(&self, mut answer: Response<Body>) -> Result<Response<Body>, Failed> {
+        let status = answer.status().as_u16();
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let text = answer.body_mut().with_config().limit(ANSWER_LIMIT).read_to_string().unwrap_or_default();
+        let said = serde_json::from_str::<ApiError>(&text).unwrap_or_else(|_| ApiError {
+            code: String::new(),
+            message: format!("it answers {status} without a reason; is this the address of a Laurel server?"),
+            details: vec![],
+        });
+        let message = [vec![said.message], said.details].concat().join("; ");
+        Err(match status {
+            429 | 500.. => Failed::ForNow(format!("the server is in trouble ({status}): {message}")),
+            401 => Failed::ForGood(ClientError::UnknownToken { server: self.server.clone() }),
+            403 => Failed::ForGood(ClientError::NotAllowed { message }),
+            409 if said.code == "lease_lost" => Failed::ForGood(ClientError::LeaseLost),
+            _ => Failed::ForGood(ClientError::Refused { what: String::new(), status, message }),
+        })
+    }
+
+    /// Tries until it works, is refused, or patience ends.
+    fn tries<T>(&self, what: &str, mut call: impl FnMut() -> Result<T, Failed>) -> Result<T, ClientError> {
+        let until = Instant::now() + self.patience;
+        let mut pause = PAUSES.0;
+        loop {
+            let reason = match call() {
+                Ok(value) => return Ok(value),
+                Err(Failed::ForGood(ClientError::Refused { status, message, .. })) => {
+                    return Err(ClientError::Refused { what: what.to_owned(), status, message });
+                }
+                Err(Failed::ForGood(error)) => return Err(error),
+                Err(Failed::ForNow(reason)) => reason,
+            };
+            let unreachable = ClientError::Unreachable { server: self.server.clone(), reason };
+            if Instant::now() + pause > until {
+                return Err(unreachable);
+            }
+            match self.interrupts.wait(pause) {
+                Some(Interruption::LeaseLost) => return Err(ClientError::LeaseLost),
+                Some(Interruption::Ending) => return Err(unreachable),
+                // The end of a cancelled job has to reach the server all the same.
+                Some(Interruption::Cancelled) => std::thread::sleep(pause),
+                None => {}
+            }
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+}
+
+/// Writes beside `path` and renames, after the digest was checked.
+fn write_whole(mut content: impl Read, path: &Path, digest: Option<&str>) -> Result<(), Failed> {
+    let failed = |error: io::Error| Failed::ForGood(at(path, error));
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".incoming-").tempfile_in(directory).map_err(failed)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let read = content.read(&mut buffer).map_err(|error| Failed::ForNow(error.to_string()))?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+        file.write_all(&buffer[..read]).map_err(failed)?;
+    }
+    let found: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    if digest.is_some_and(|digest| digest != found) {
+        return Err(Failed::ForNow(format!("{} did not arrive as it was sent", path.display())));
+    }
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map(drop).map_err(|error| failed(error.error))
+}
+
+fn json<T: DeserializeOwned>(answer: &mut Response<Body>, what: &str) -> Result<T, Failed> {
+    let text = answer.body_mut().with_config().limit(ANSWER_LIMIT).read_to_string()?;
+    serde_json::from_str(&text).map_err(|error| malformed(what, &error))
+}
+
+fn malformed(what: &str, error: &serde_json::Error) -> Failed {
+    Failed::ForGood(ClientError::Malformed { what: what.to_owned(), reason: error.to_string() })
+}
+
+fn at(path: &Path, error: io::Error) -> ClientError {
+    ClientError::File { path: path.display().to_string(), error }
+}
+
+/// The token in a file: its first line.
+pub fn read_token(path: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("the token file {}", path.display()))?;
+    let token = text.lines().next().unwrap_or_default().trim();
+    anyhow::ensure!(!token.is_empty(), "the token file {} is empty", path.display());
+    Ok(token.to_owned())
+}

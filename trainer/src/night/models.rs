@@ -1,0 +1,154 @@
+//! Models of the registry on this machine: downloaded once and kept by digest; new ones are registered and uploaded.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use anyhow::{Context, ensure};
+use laurel_records::{ModelFile, ModelRecord, RegisterModel, Stage};
+use uuid::Uuid;
+
+use super::client::Client;
+use crate::model::{
+    ModelDirectory,
+    hf::{Lineage, sha256_of_file},
+};
+
+/// Models that stay on the disk after a job, those used last.
+const KEPT: usize = 8;
+
+/// A model of the registry that lies on this machine.
+#[derive(Debug, Clone)]
+pub struct LocalModel {
+    pub record: ModelRecord,
+    pub path: PathBuf,
+}
+
+/// What is told of a model when it is registered.
+#[derive(Debug)]
+pub struct Announcement {
+    pub job: Uuid,
+    pub lease: Uuid,
+    pub stage: Stage,
+    pub parent: Option<Uuid>,
+}
+
+/// The folder of models: one directory a model, named by its digest.
+#[derive(Debug)]
+pub struct ModelStore {
+    client: Client,
+    folder: PathBuf,
+}
+
+impl ModelStore {
+    /// Keeps models under `folder`.
+    pub fn new(client: &Client, folder: PathBuf) -> Self {
+        Self { client: client.clone(), folder }
+    }
+
+    /// The model's directory, downloaded if it is not here.
+    pub fn fetch(&self, record: &ModelRecord) -> anyhow::Result<LocalModel> {
+        let path = self.place(&record.digest)?;
+        if !path.exists() {
+            self.download(record, &path).with_context(|| format!("downloading the model {}", record.name))?;
+        }
+        touch(&path);
+        Ok(LocalModel { record: record.clone(), path })
+    }
+
+    /// Registers the model at `directory` and uploads its files; then it is kept with the others. Where the job already has
+    /// a complete model of this stage (an earlier attempt made it), that one counts.
+    pub fn publish(&self, directory: &Path, announcement: &Announcement) -> anyhow::Result<LocalModel> {
+        let model = ModelDirectory::open(directory)?;
+        let lineage = model.lineage()?.unwrap_or_else(|| Lineage::of("unknown"));
+        let request = RegisterModel {
+            lease: announcement.lease,
+            stage: announcement.stage,
+            parent: announcement.parent,
+            digest: model.digest()?,
+            files: files_of(directory)?,
+            metrics: serde_json::from_value(lineage.metrics.clone()).unwrap_or_default(),
+            lineage: serde_json::to_value(&lineage)?,
+        };
+        let mut record = self.client.register(announcement.job, &request)?;
+        if record.complete && record.digest != request.digest {
+            return self.fetch(&record);
+        }
+        if !record.complete {
+            for file in &record.files {
+                self.client.put_file(record.id, &file.name, &directory.join(&file.name))?;
+            }
+            record = self.client.complete(record.id, announcement.lease)?;
+        }
+        let path = self.place(&record.digest)?;
+        if !path.exists() {
+            fs::create_dir_all(&self.folder)?;
+            fs::rename(directory, &path).with_context(|| format!("moving the model to {}", path.display()))?;
+        }
+        Ok(LocalModel { record, path })
+    }
+
+    /// Removes the models that were not used for longest.
+    pub fn prune(&self) -> anyhow::Result<()> {
+        if !self.folder.exists() {
+            return Ok(());
+        }
+        let mut kept = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            kept.push((entry.metadata()?.modified()?, entry.path()));
+        }
+        kept.sort();
+        for (_, path) in kept.iter().rev().skip(KEPT) {
+            fs::remove_dir_all(path).with_context(|| format!("removing {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn place(&self, digest: &str) -> anyhow::Result<PathBuf> {
+        ensure!(
+            digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "the registry names a model by the digest “{digest}”, which is none"
+        );
+        Ok(self.folder.join(digest))
+    }
+
+    /// Downloads into a folder beside `path`, where what an earlier try brought is used, and renames it.
+    fn download(&self, record: &ModelRecord, path: &Path) -> anyhow::Result<()> {
+        let partial = self.folder.join(format!(".partial-{}", record.digest));
+        fs::create_dir_all(&partial)?;
+        for file in &record.files {
+            ensure!(!file.name.contains('/') && !file.name.starts_with('.'), "“{}” is no file of a model", file.name);
+            let place = partial.join(&file.name);
+            let there = fs::metadata(&place).is_ok_and(|found| found.len() == file.bytes)
+                && sha256_of_file(&place)? == file.sha256;
+            if !there {
+                self.client.get_file(record.id, file, &place)?;
+            }
+        }
+        fs::rename(&partial, path).with_context(|| format!("moving the model to {}", path.display()))
+    }
+}
+
+/// Every file of a model directory with its size and digest, by name.
+fn files_of(directory: &Path) -> anyhow::Result<Vec<ModelFile>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type()?.is_file() && !name.starts_with('.') {
+            files.push(ModelFile { bytes: entry.metadata()?.len(), sha256: sha256_of_file(&entry.path())?, name });
+        }
+    }
+    files.sort_by(|left, right| left.name.cmp(&right.name));
+    Ok(files)
+}
+
+/// Notes that a model was used now; that this fails only makes it be forgotten earlier.
+fn touch(path: &Path) {
+    if let Ok(directory) = fs::File::open(path) {
+        let _ = directory.set_modified(SystemTime::now());
+    }
+}

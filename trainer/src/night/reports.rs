@@ -1,0 +1,179 @@
+//! What a job has to tell: metrics, log lines and progress are collected and sent in batches by a thread of their own.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{self, RecvTimeoutError, Sender},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use laurel_records::{JobReport, LogLevel, LogLine, MetricRecord, Progress, Stage};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    client::{Client, ClientError},
+    interrupts::{Interruption, Interrupts},
+};
+
+/// Time between two reports.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Most metrics and most log lines of one report.
+const BATCH: usize = 500;
+/// Characters of a log line; what goes beyond is cut.
+const LINE: usize = 4000;
+
+/// Collects what a job has to tell; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Reports(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    next_sequence: u64,
+    progress: Option<Progress>,
+    metrics: Vec<MetricRecord>,
+    log: Vec<LogLine>,
+    /// Log lines are printed too.
+    aloud: bool,
+}
+
+impl Reports {
+    /// `aloud` prints log lines on standard error as well.
+    pub fn new(aloud: bool) -> Self {
+        Self(Arc::new(Mutex::new(Waiting { aloud, ..Waiting::default() })))
+    }
+
+    /// Notes one number of one step; what is not finite is left out.
+    pub fn metric(&self, stage: Stage, step: u64, name: &str, value: f64) {
+        if value.is_finite() {
+            self.lock().metrics.push(MetricRecord { stage, step, name: name.to_owned(), value });
+        }
+    }
+
+    /// Notes a line for the log.
+    pub fn log(&self, level: LogLevel, text: &str) {
+        let mut waiting = self.lock();
+        if waiting.aloud || level != LogLevel::Info {
+            eprintln!("{text}");
+        }
+        let sequence = waiting.next_sequence;
+        waiting.next_sequence += 1;
+        let text = text.chars().take(LINE).collect();
+        waiting.log.push(LogLine { sequence, at: OffsetDateTime::now_utc(), level, text });
+    }
+
+    /// Notes where the job stands.
+    pub fn progress(&self, stage: Stage, step: u64, total: u64) {
+        self.lock().progress = Some(Progress { stage, step, total });
+    }
+
+    /// The oldest that waits, as one report; `None` when nothing does.
+    fn batch(&self, lease: Uuid) -> Option<JobReport> {
+        let waiting = self.lock();
+        let report = JobReport {
+            lease,
+            progress: waiting.progress,
+            metrics: waiting.metrics.iter().take(BATCH).cloned().collect(),
+            log: waiting.log.iter().take(BATCH).cloned().collect(),
+        };
+        (report.progress.is_some() || !report.metrics.is_empty() || !report.log.is_empty()).then_some(report)
+    }
+
+    /// Forgets what has arrived.
+    fn arrived(&self, report: &JobReport) {
+        let mut waiting = self.lock();
+        waiting.metrics.drain(..report.metrics.len());
+        waiting.log.drain(..report.log.len());
+        if waiting.progress == report.progress {
+            waiting.progress = None;
+        }
+    }
+
+    /// Sends all that waits. What could not be sent stays for the next time: the server takes a line or a metric that
+    /// comes twice as one.
+    fn send(&self, client: &Client, job: Uuid, lease: Uuid) -> Result<(), ClientError> {
+        while let Some(report) = self.batch(lease) {
+            match client.report(job, &report) {
+                // Refused once is refused always: it must not stand in the way of what follows.
+                Err(error @ ClientError::Refused { .. }) => eprintln!("laurel-trainer: {error}"),
+                other => other?,
+            }
+            self.arrived(&report);
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sends reports until it is dropped; then what still waits.
+pub struct Sending {
+    done: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sending {
+    /// Starts to send `reports` once a second.
+    pub fn start(client: &Client, job: Uuid, lease: Uuid, reports: &Reports, interrupts: &Interrupts) -> Self {
+        let (done, ended) = mpsc::channel::<()>();
+        let (patient, client) = (client.clone(), client.trying_once());
+        let (reports, interrupts) = (reports.clone(), interrupts.clone());
+        let thread = std::thread::spawn(move || {
+            loop {
+                let last = ended.recv_timeout(INTERVAL) != Err(RecvTimeoutError::Timeout);
+                let client = if last { &patient } else { &client };
+                if let Err(ClientError::LeaseLost) = reports.send(client, job, lease) {
+                    return interrupts.raise(Interruption::LeaseLost);
+                }
+                if last {
+                    return;
+                }
+            }
+        });
+        Self { done: Some(done), thread: Some(thread) }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.done.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_did_not_arrive_is_sent_again_under_the_same_numbers() {
+        let reports = Reports::default();
+        let lease = Uuid::nil();
+        assert!(reports.batch(lease).is_none());
+        for step in 0..=BATCH as u64 {
+            reports.metric(Stage::Sft, step, "train/loss", 1.0);
+        }
+        reports.metric(Stage::Sft, 0, "train/loss", f64::NAN);
+        reports.log(LogLevel::Info, "first");
+        reports.progress(Stage::Sft, 1, 9);
+        let lost = reports.batch(lease).expect("a report");
+        reports.log(LogLevel::Info, "second");
+        reports.progress(Stage::Sft, 2, 9);
+        reports.arrived(&lost);
+        let next = reports.batch(lease).expect("a report");
+        assert_eq!(next.metrics.iter().map(|metric| metric.step).collect::<Vec<_>>(), [BATCH as u64]);
+        assert_eq!(
+            next.log.iter().map(|line| (line.sequence, line.text.as_str())).collect::<Vec<_>>(),
+            [(1, "second")]
+        );
+        assert_eq!(next.progress.map(|progress| progress.step), Some(2));
+        reports.arrived(&next);
+        assert!(reports.batch(lease).is_none());
+    }
+}

@@ -1,0 +1,141 @@
+//! A sampling job: K answers of one model to each prompt, brought to the server as they come.
+
+use anyhow::Context;
+use laurel_records::{PromptRecord, ResponseRecord, ResponsesRecord, Stage};
+use serde_json::{Map, json};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{work::Work, worker::Found};
+use crate::{
+    data::ModelTokenizer,
+    generate::{Generated, SamplingSettings, generate},
+    model::{Decoder, ModelDirectory},
+};
+
+/// Answers that are sampled together.
+const BATCH: usize = 32;
+
+/// Samples what the server still lacks. Taken up again after a break, it goes on with the prompts that have no answers yet,
+/// and gives each the answers that it would have had.
+pub fn run(work: &Work) -> anyhow::Result<Found> {
+    let record = work.job.policy.as_ref().context("the job names no model to sample from")?;
+    let local = work.fetch(record)?;
+    let directory = ModelDirectory::open(&local.path)?;
+    let tokenizer = ModelTokenizer::open(&directory)?;
+    let decoder = directory.load_decoder(&work.device)?;
+    let prompts = work.client.prompts_to_answer(work.job.id)?;
+    let per_prompt = work.job.answers_per_prompt.max(1) as usize;
+    work.log(format!("{per_prompt} answers of {} to each of {} prompts.", record.name, prompts.len()));
+    let total = prompts.len() as u64;
+    work.reports.progress(Stage::Sample, 0, total);
+    let mut counts = Counts::default();
+    for chunk in prompts.chunks((BATCH / per_prompt).max(1)) {
+        work.check()?;
+        let records = answers(work, &decoder, &tokenizer, chunk, per_prompt, &mut counts)?;
+        work.client.responses(work.job.id, work.job.lease, &records)?;
+        counts.prompts += chunk.len();
+        work.reports.progress(Stage::Sample, counts.prompts as u64, total);
+        work.reports.metric(Stage::Sample, counts.prompts as u64, "sample/length", counts.mean_length());
+    }
+    counts.tell(work, &tokenizer);
+    let mut found = Found::default();
+    found.summary.insert("prompts".to_owned(), json!(counts.prompts));
+    found.summary.insert("answers".to_owned(), json!(counts.answers));
+    Ok(found)
+}
+
+/// What was sampled so far.
+#[derive(Debug, Default)]
+struct Counts {
+    prompts: usize,
+    answers: usize,
+    tokens: usize,
+    unfinished: usize,
+}
+
+impl Counts {
+    fn mean_length(&self) -> f64 {
+        self.tokens as f64 / self.answers.max(1) as f64
+    }
+
+    fn tell(&self, work: &Work, tokenizer: &ModelTokenizer) {
+        work.log(format!("{} answers, {:.0} tokens each.", self.answers, self.mean_length()));
+        if self.unfinished > 0 {
+            let most = work.settings.sampling.max_new_tokens;
+            work.warn(format!("{} answers were cut at {most} tokens (sampling: max_new_tokens).", self.unfinished));
+        }
+        if tokenizer.cuts() > 0 {
+            work.warn(format!(
+                "{} conversations were longer than the context and lost their beginning.",
+                tokenizer.cuts()
+            ));
+        }
+    }
+}
+
+/// The answers to some prompts.
+fn answers(
+    work: &Work,
+    decoder: &Decoder,
+    tokenizer: &ModelTokenizer,
+    prompts: &[PromptRecord],
+    per_prompt: usize,
+    counts: &mut Counts,
+) -> anyhow::Result<Vec<ResponsesRecord>> {
+    let settings = &work.settings.sampling;
+    let room = tokenizer.context_length().saturating_sub(settings.max_new_tokens).max(1);
+    let (mut ids, mut seeds) = (vec![], vec![]);
+    for prompt in prompts {
+        let tokens = tokenizer.prompt_within(&prompt.prompt, room)?;
+        for number in 0..per_prompt {
+            seeds.push(seed_of(work.job.id, &prompt.id, number, work.settings.seed));
+            ids.push(tokens.clone());
+        }
+    }
+    let generated = generate(decoder, &ids, settings, tokenizer.stop_ids(), tokenizer.pad_id(), &seeds, &mut |_| {});
+    counts.answers += generated.len();
+    counts.tokens += generated.iter().map(|answer| answer.tokens.len()).sum::<usize>();
+    counts.unfinished += generated.iter().filter(|answer| !answer.finished).count();
+    let model = work.job.policy.as_ref().map(|record| record.name.as_str()).unwrap_or_default();
+    let mut answers =
+        generated.iter().zip(&seeds).map(|(answer, seed)| response(tokenizer, model, settings, answer, *seed));
+    Ok(prompts
+        .iter()
+        .map(|prompt| ResponsesRecord {
+            prompt_id: Some(prompt.id.clone()),
+            prompt: prompt.prompt.clone(),
+            responses: answers.by_ref().take(per_prompt).collect(),
+            extra: Map::new(),
+        })
+        .collect())
+}
+
+fn response(
+    tokenizer: &ModelTokenizer,
+    model: &str,
+    settings: &SamplingSettings,
+    answer: &Generated,
+    seed: u64,
+) -> ResponseRecord {
+    ResponseRecord {
+        id: None,
+        content: tokenizer.decode(&answer.tokens, true).trim().to_owned(),
+        model: Some(model.to_owned()),
+        sampling: Some(json!({
+            "temperature": settings.temperature,
+            "top_k": settings.top_k,
+            "top_p": settings.top_p,
+            "max_new_tokens": settings.max_new_tokens,
+            "seed": seed,
+            "finished": answer.finished,
+        })),
+    }
+}
+
+/// Where the random numbers of one answer start: a function of job, prompt and number alone.
+fn seed_of(job: Uuid, prompt: &str, number: usize, seed: u64) -> u64 {
+    let digest = Sha256::digest(format!("{job}\n{prompt}\n{number}\n{seed}"));
+    // 53 bits, so that JSON carries it exactly.
+    digest[..8].iter().fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte)) >> 11
+}

@@ -1,0 +1,71 @@
+//! The training stages as a night calls them: settings from the job, inputs from the folder, checkpoints taken up again.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+
+use super::{
+    models::LocalModel,
+    records::Records,
+    work::{StageReporter, Work},
+};
+use crate::train::{Earlier, Run, StageSettings, ppo, reward, settings, sft};
+
+/// Learns the demonstrations from `base`.
+pub fn sft(work: &Work, base: &LocalModel, records: &Records, out: PathBuf) -> anyhow::Result<()> {
+    let settings: sft::SftSettings = read("sft", &work.settings.sft)?;
+    let inputs = sft::SftInputs { model: base.path.clone(), data: records.labels_file("demonstrations") };
+    sft::run(&settings, &inputs, &run(work, out), &mut reporter(work))?;
+    Ok(())
+}
+
+/// Learns the rankings from `policy`.
+pub fn reward(work: &Work, policy: &LocalModel, records: &Records, out: PathBuf) -> anyhow::Result<()> {
+    let settings: reward::RewardSettings = read("reward", &work.settings.reward)?;
+    // Their mean score becomes zero: rewards of different nights are then about the same.
+    let demonstrations = records.demonstrations.train.first().map(|_| records.labels_file("demonstrations"));
+    let inputs =
+        reward::RewardInputs { model: policy.path.clone(), data: records.labels_file("rankings"), demonstrations };
+    reward::run(&settings, &inputs, &run(work, out), &mut reporter(work))?;
+    Ok(())
+}
+
+/// Improves `policy` against `judge`.
+pub fn ppo(
+    work: &Work,
+    policy: &LocalModel,
+    judge: &LocalModel,
+    records: &Records,
+    out: PathBuf,
+) -> anyhow::Result<()> {
+    let settings: ppo::PpoSettings = read("ppo", &work.settings.ppo)?;
+    let inputs = ppo::PpoInputs {
+        policy: policy.path.clone(),
+        reward: judge.path.clone(),
+        prompts: records.prompts_file(),
+        pretrain: vec![],
+    };
+    ppo::run(&settings, &inputs, &run(work, out), &mut reporter(work))?;
+    Ok(())
+}
+
+/// Refuses settings that a later stage would only meet hours from now.
+pub fn check(work: &Work) -> anyhow::Result<()> {
+    read::<sft::SftSettings>("sft", &work.settings.sft)?;
+    read::<reward::RewardSettings>("reward", &work.settings.reward)?;
+    read::<ppo::PpoSettings>("ppo", &work.settings.ppo)?;
+    Ok(())
+}
+
+fn read<S: StageSettings>(stage: &str, section: &Map<String, Value>) -> anyhow::Result<S> {
+    settings::read(std::slice::from_ref(section))
+        .map_err(|error| anyhow::anyhow!("the project's training settings: {stage}: {error}"))
+}
+
+fn run(work: &Work, out: PathBuf) -> Run {
+    Run { out, device: work.device.clone(), seed: work.settings.seed, earlier: Earlier::Resume }
+}
+
+fn reporter<'a>(work: &'a Work) -> StageReporter<'a> {
+    StageReporter { reports: &work.reports, interrupts: work.interrupts }
+}

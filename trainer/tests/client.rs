@@ -1,0 +1,131 @@
+//! The worker's calls against a server that breaks connections, is in trouble, or refuses: a listener with scripted answers.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    thread::JoinHandle,
+};
+
+use laurel_records::{JobReport, ModelFile};
+use laurel_trainer::night::{Client, ClientError, Interruption, Interrupts};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// What the listener does with a request.
+enum Answer {
+    /// Closes the connection without a word.
+    Silence,
+    /// Status and body.
+    Says(u16, &'static str),
+    /// Announces more bytes than it sends.
+    BreaksOff(&'static str),
+}
+
+/// Answers one request after the other as scripted; the first lines and bodies of the requests.
+fn server(script: Vec<Answer>) -> (String, JoinHandle<Vec<(String, String)>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("an address"));
+    let thread = std::thread::spawn(move || script.into_iter().map(|answer| serve(&listener, &answer)).collect());
+    (address, thread)
+}
+
+fn serve(listener: &TcpListener, answer: &Answer) -> (String, String) {
+    let (mut stream, _) = listener.accept().expect("a connection");
+    let mut reader = BufReader::new(stream.try_clone().expect("a stream"));
+    let (mut first, mut length) = (String::new(), 0);
+    reader.read_line(&mut first).expect("a request");
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).expect("a header");
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().expect("a number");
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).expect("a body");
+    let reply = |status: u16, length: usize, body: &str| {
+        format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+    };
+    match answer {
+        Answer::Silence => {}
+        Answer::Says(status, body) => stream.write_all(reply(*status, body.len(), body).as_bytes()).expect("sent"),
+        Answer::BreaksOff(body) => {
+            stream.write_all(reply(200, body.len() + 9, body).as_bytes()).expect("sent");
+        }
+    }
+    (first.trim().to_owned(), String::from_utf8(body).expect("text"))
+}
+
+fn report() -> JobReport {
+    JobReport { lease: Uuid::nil(), progress: None, metrics: vec![], log: vec![] }
+}
+
+#[test]
+fn a_lost_connection_and_a_server_in_trouble_are_tried_again_with_the_same_words() {
+    let (address, server) =
+        server(vec![Answer::Silence, Answer::Says(503, r#"{"code":"busy","message":"later"}"#), Answer::Says(204, "")]);
+    let client = Client::new(&address, "secret", &Interrupts::default());
+    client.report(Uuid::nil(), &report()).expect("arrived");
+    let heard = server.join().expect("served");
+    assert!(heard.iter().all(|request| *request == heard[0]), "{heard:?}");
+    assert!(heard[0].0.starts_with("POST /api/v1/jobs/00000000"), "{heard:?}");
+}
+
+#[test]
+fn refusals_are_not_tried_again_and_say_what_to_do() {
+    for (status, body, said) in [
+        (401, "{}", "laurel token add"),
+        (403, r#"{"code":"forbidden","message":"annotators can't"}"#, "annotators can't"),
+        (422, r#"{"code":"invalid","message":"bad","details":["a: b"]}"#, "refuses the report: bad; a: b"),
+        (404, "<html>", "is this the address of a Laurel server?"),
+    ] {
+        let (address, server) = server(vec![Answer::Says(status, body)]);
+        let client = Client::new(&address, "secret", &Interrupts::default());
+        let error = client.report(Uuid::nil(), &report()).expect_err("refused");
+        assert!(error.to_string().contains(said), "{error}");
+        server.join().expect("one request");
+    }
+}
+
+#[test]
+fn a_lost_lease_is_told_from_other_conflicts() {
+    let (address, _server) = server(vec![
+        Answer::Says(409, r#"{"code":"lease_lost","message":"gone"}"#),
+        Answer::Says(409, r#"{"code":"incomplete","message":"a file is missing"}"#),
+    ]);
+    let client = Client::new(&address, "secret", &Interrupts::default());
+    assert!(matches!(client.report(Uuid::nil(), &report()), Err(ClientError::LeaseLost)));
+    assert!(matches!(client.report(Uuid::nil(), &report()), Err(ClientError::Refused { status: 409, .. })));
+}
+
+#[test]
+fn a_download_appears_whole_with_the_right_digest_or_not_at_all() {
+    let (address, server) =
+        server(vec![Answer::BreaksOff("half"), Answer::Says(200, "changed"), Answer::Says(200, "the weights")]);
+    let client = Client::new(&address, "secret", &Interrupts::default());
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("model.safetensors");
+    let sha256 = Sha256::digest("the weights").iter().map(|byte| format!("{byte:02x}")).collect();
+    let file = ModelFile { name: "model.safetensors".to_owned(), bytes: 11, sha256 };
+    client.get_file(Uuid::nil(), &file, &path).expect("downloaded");
+    assert_eq!(std::fs::read_to_string(&path).expect("there"), "the weights");
+    assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 1, "nothing half is left");
+    assert_eq!(server.join().expect("served").len(), 3);
+}
+
+#[test]
+fn waiting_for_the_server_ends_when_the_process_is_to_end() {
+    let interrupts = Interrupts::default();
+    // Nobody listens there: the port was free a moment ago.
+    let address =
+        format!("http://{}", TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address"));
+    let client = Client::new(&address, "secret", &interrupts);
+    interrupts.raise(Interruption::Ending);
+    let error = client.report(Uuid::nil(), &report()).expect_err("nobody there");
+    assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
+}
