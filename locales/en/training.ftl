@@ -88,6 +88,7 @@ training-promote = Promote
 training-go-back = Go back to it
 training-promotions = Promotions
 training-by-rule = By rule
+training-by-hand = by hand
 training-no-models = No model yet
 training-no-models-why = Training starts from a pretrained model. Bring one below.
 training-bring = Bring a base model

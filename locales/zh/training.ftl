@@ -88,6 +88,7 @@ training-promote = 启用
 training-go-back = 恢复使用
 training-promotions = 启用记录
 training-by-rule = 按规则
+training-by-hand = 手动
 training-no-models = 还没有模型
 training-no-models-why = 训练从预训练模型开始。请在下方添加。
 training-bring = 添加基础模型

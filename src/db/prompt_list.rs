@@ -182,6 +182,8 @@ pub struct Response {
 pub struct Demonstration {
     pub completion: String,
     pub annotator: Option<String>,
+    /// By a program that stands in for a person.
+    pub simulated: bool,
     pub seconds: Option<f64>,
     pub extra_opinion: bool,
     pub created_at: OffsetDateTime,
@@ -191,6 +193,8 @@ pub struct Demonstration {
 #[derive(Debug, Clone)]
 pub struct Ranking {
     pub annotator: Option<String>,
+    /// By a program that stands in for a person.
+    pub simulated: bool,
     pub seconds: Option<f64>,
     pub extra_opinion: bool,
     pub created_at: OffsetDateTime,
@@ -217,6 +221,7 @@ pub async fn demonstrations(pool: &PgPool, prompt: Uuid) -> Result<Vec<Demonstra
         SELECT
             d.completion AS "completion!",
             coalesce(u.name, d.annotator) AS annotator,
+            coalesce(u.simulated, d.extra -> 'simulated' = 'true', false) AS "simulated!",
             d.seconds,
             d.extra_opinion AS "extra_opinion!",
             d.created_at AS "created_at!"
@@ -238,6 +243,7 @@ pub async fn rankings(pool: &PgPool, prompt: Uuid) -> Result<Vec<Ranking>, sqlx:
         r#"
         SELECT
             coalesce(u.name, r.annotator) AS annotator,
+            coalesce(u.simulated, r.extra -> 'simulated' = 'true', false) AS "simulated!",
             r.seconds,
             r.extra_opinion AS "extra_opinion!",
             r.created_at AS "created_at!",
@@ -247,7 +253,7 @@ pub async fn rankings(pool: &PgPool, prompt: Uuid) -> Result<Vec<Ranking>, sqlx:
         JOIN ranking_responses rr ON rr.ranking_id = r.id
         LEFT JOIN users u ON u.id = r.user_id
         WHERE r.prompt_id = $1
-        GROUP BY r.id, u.name, r.annotator, r.seconds, r.extra_opinion, r.created_at
+        GROUP BY r.id, u.name, u.simulated, r.annotator, r.extra, r.seconds, r.extra_opinion, r.created_at
         ORDER BY r.id
         "#,
         prompt

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde_json::Map;
 use sqlx::PgPool;
 
@@ -16,6 +16,7 @@ use crate::{
         guidelines,
         projects::{self, Project, ProjectSettings},
     },
+    import::{self, ImportError, Kind},
     jobs::base_model,
 };
 
@@ -37,6 +38,7 @@ pub async fn seed(pool: &PgPool, data_dir: &Path) -> anyhow::Result<Seeded> {
     let actor = Actor { name: "demo".to_owned(), user: Some(admin) };
     let project = project(pool, &actor).await?;
     guidelines::save(pool, &actor, (project.id, PROJECT), &files::text("guidelines.md")?).await?;
+    records(pool, &actor, &project).await?;
     base_model(pool, data_dir, &actor, &project).await?;
     Ok(Seeded { accounts, project })
 }
@@ -59,6 +61,45 @@ async fn project(pool: &PgPool, actor: &Actor) -> anyhow::Result<Project> {
         ..ProjectSettings::default()
     };
     Ok(projects::create(pool, actor, PROJECT, &settings, true).await?)
+}
+
+/// Imports the records of the sample. Each import is all or nothing and changes nothing the second time; once the last one
+/// is in the audit log, all were done.
+async fn records(pool: &PgPool, actor: &Actor, project: &Project) -> anyhow::Result<()> {
+    if imported(pool, actor, Kind::Responses).await? {
+        return Ok(());
+    }
+    // Prompts first without asking for demonstrations, and again when those of the sample are in: people are asked for the rest.
+    let mut quiet = project.clone();
+    quiet.settings.demonstration_overlap = 0;
+    for (project, kind, file) in [
+        (&quiet, Kind::Prompts, "prompts.jsonl"),
+        (project, Kind::Demonstrations, "demonstrations.jsonl"),
+        (project, Kind::Prompts, "prompts.jsonl"),
+        (project, Kind::Rankings, "rankings.jsonl"),
+        (project, Kind::Responses, "responses.jsonl"),
+    ] {
+        match import::import(pool, actor, project, kind, &mut files::bytes(file)?.as_slice()).await {
+            Ok(_) => {}
+            Err(ImportError::BadRecords(bad)) => bail!("sample/{file} has bad records: {bad:?}"),
+            Err(error) => return Err(error).context(format!("sample/{file} could not be imported")),
+        }
+    }
+    Ok(())
+}
+
+async fn imported(pool: &PgPool, actor: &Actor, kind: Kind) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT EXISTS (
+            SELECT FROM audit_log WHERE actor = $1 AND action = 'records.import' AND detail ->> 'kind' = $2
+        ) AS "imported!"
+        "#,
+        actor.name,
+        kind.as_str()
+    )
+    .fetch_one(pool)
+    .await
 }
 
 async fn base_model(pool: &PgPool, data_dir: &Path, actor: &Actor, project: &Project) -> anyhow::Result<()> {

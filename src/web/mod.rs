@@ -11,6 +11,7 @@ pub mod i18n;
 pub mod markdown;
 pub mod page;
 pub mod preferences;
+pub mod routes;
 pub mod security;
 pub mod session;
 
@@ -35,6 +36,7 @@ use tower_http::{
 
 pub use error::PageError;
 pub use page::Page;
+use routes::Routes;
 
 use crate::{api, config::Config, domain::role::Role};
 
@@ -51,18 +53,24 @@ const FORM_LIMIT: usize = 2 * 1024 * 1024;
 /// Models' files and Parquet go as they are: they don't shrink, and their length is told.
 const WEIGHTS: NotForContentType = NotForContentType::const_new("application/octet-stream");
 
-/// Every route of the server, with sessions, security headers and error pages around them.
-pub fn router(state: AppState) -> Router {
-    let pages = Router::new()
+/// The routes of every page and form that people use.
+pub fn pages() -> Routes {
+    Routes::new()
         .route("/", get(home))
         .route("/preferences", post(preferences::post))
         .merge(auth::routes())
         .merge(annotate::routes())
         .merge(admin::routes())
+}
+
+/// Every route of the server, with sessions, security headers and error pages around them.
+pub fn router(state: AppState) -> Router {
+    let pages = pages()
+        .into_router()
         .fallback(not_found)
+        .layer(middleware::from_fn(security::refuse_cross_site))
         .layer(middleware::from_fn(error::render))
-        .layer(middleware::from_fn_with_state(state.clone(), session::load))
-        .layer(middleware::from_fn(security::refuse_cross_site));
+        .layer(middleware::from_fn_with_state(state.clone(), session::load));
 
     Router::new()
         .merge(pages)

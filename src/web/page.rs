@@ -79,7 +79,10 @@ impl Page {
     pub fn initials(&self) -> String {
         self.user
             .as_ref()
-            .map(|user| user.name.split_whitespace().filter_map(|word| word.chars().next()).take(2).collect())
+            .map(|user| {
+                let words = user.name.split(|sign: char| !sign.is_alphanumeric());
+                words.filter_map(|word| word.chars().next()).take(2).collect()
+            })
             .unwrap_or_default()
     }
 }

@@ -26,6 +26,7 @@ const chips = new Map(positions.map((position) => {
   name.textContent = letter(position);
   const text = document.createElement("span");
   text.className = "chip-text";
+  text.setAttribute("aria-hidden", "true");
   text.dir = "auto";
   text.textContent = article.get(position).querySelector(".prose").innerText.trim().slice(0, EXCERPT);
   chip.append(name, text);

@@ -21,16 +21,15 @@ mod show;
 mod training;
 
 use axum::{
-    Router,
     extract::DefaultBodyLimit,
     routing::{get, post},
 };
 
-use super::AppState;
+use super::routes::Routes;
 
 /// The routes of this room.
-pub fn routes() -> Router<AppState> {
-    Router::new()
+pub fn routes() -> Routes {
+    Routes::new()
         .route("/admin", get(projects::get))
         .route("/admin/projects/new", get(new_project::get).post(new_project::post))
         .route("/admin/projects/{slug}", get(overview::get))

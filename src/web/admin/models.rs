@@ -28,6 +28,9 @@ use crate::{
     web::{AppState, Page, PageError, authorise::Admin, csrf::CsrfForm},
 };
 
+/// Why a model was promoted when a person did it.
+const BY_HAND: &str = "by hand";
+
 /// A model as the registry shows it.
 struct Shown {
     model: Model,
@@ -162,7 +165,7 @@ pub async fn promote(
     page: Page,
     CsrfForm(Button {}): CsrfForm<Button>,
 ) -> Result<Redirect, PageError> {
-    let done = match promotions::promote(&state.pool, &actor(&user), project.id, id, "by hand").await {
+    let done = match promotions::promote(&state.pool, &actor(&user), project.id, id, BY_HAND).await {
         Ok(promotions::Promoted::Now { .. }) => "promoted",
         Ok(promotions::Promoted::Already) => "already",
         Err(PromoteError::NotFound) => return Err(PageError::NotFound),

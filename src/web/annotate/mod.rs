@@ -38,16 +38,13 @@ mod submit;
 mod task;
 mod view;
 
-use axum::{
-    Router,
-    routing::{get, post, put},
-};
+use axum::routing::{get, post, put};
 
-use super::AppState;
+use super::routes::Routes;
 
 /// The routes of this room.
-pub fn routes() -> Router<AppState> {
-    Router::new()
+pub fn routes() -> Routes {
+    Routes::new()
         .route("/queue", get(queue::get))
         .route("/queue/next", get(queue::back).post(queue::next))
         .route("/tasks/{assignment}", get(task::get))

@@ -7,23 +7,21 @@ mod invitation;
 mod login;
 mod logout;
 
-use axum::{
-    Router,
-    routing::{get, post},
-};
+use axum::routing::{get, post};
 use axum_extra::extract::cookie::{Cookie, CookieJar};
 use time::Duration;
 use uuid::Uuid;
 
 use super::{
     AppState,
+    routes::Routes,
     session::{SESSION_COOKIE, cookie},
 };
 use crate::db::sessions;
 
 /// The routes of this room.
-pub fn routes() -> Router<AppState> {
-    Router::new()
+pub fn routes() -> Routes {
+    Routes::new()
         .route("/login", get(login::get).post(login::post))
         .route("/logout", post(logout::post))
         .route("/invitations/{secret}", get(invitation::get).post(invitation::post))
