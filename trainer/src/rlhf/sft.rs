@@ -11,7 +11,7 @@ use super::{logprobs::token_log_probs, masked};
 /// `[batch, sequence]`, the mask 1 on the tokens to learn, the end of text among them. A first token has nothing before it
 /// and is never learnt. Returns (`[1]`, tokens).
 pub fn completion_nll(logits: Tensor<3>, input_ids: Tensor<2, Int>, completion_mask: Tensor<2>) -> (Tensor<1>, f64) {
-    let mask = next(completion_mask, 0.0);
+    let mask = next(completion_mask);
     let log_probs = token_log_probs(logits, next_ids(input_ids));
     let tokens: f64 = mask.clone().sum().into_scalar();
     (-masked::only_real(log_probs, mask).sum(), tokens)
@@ -27,9 +27,9 @@ pub fn completion_loss(logits: Tensor<3>, input_ids: Tensor<2, Int>, completion_
 
 // Targets move to the left instead of logits being cut: the logits are the big tensor and are not copied.
 
-fn next(values: Tensor<2>, last: f64) -> Tensor<2> {
+fn next(values: Tensor<2>) -> Tensor<2> {
     let [batch, sequence] = values.dims();
-    let end = values.clone().narrow(1, 0, 1).zeros_like() + last;
+    let end = values.clone().narrow(1, 0, 1).zeros_like();
     Tensor::cat(vec![values, end], 1).slice([0..batch, 1..sequence + 1])
 }
 
