@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 
 use sqlx::PgPool;
 
-use super::{WrongInput, with_database};
+use super::{WrongInput, project::named, with_database};
 use crate::{
     config::Storage,
     db::{
         audit::Actor,
         models::{self, RegisterBaseError},
-        projects::{self, Project},
         promotions::{self, PromoteError, Promoted},
         words,
     },
@@ -65,20 +64,13 @@ pub async fn run(storage: Storage, command: Command) -> anyhow::Result<()> {
     .await
 }
 
-async fn project(pool: &PgPool, slug: &str) -> anyhow::Result<Project> {
-    match projects::by_slug(pool, slug).await {
-        Err(sqlx::Error::RowNotFound) => Err(WrongInput(format!("there is no project “{slug}”")).into()),
-        other => Ok(other?),
-    }
-}
-
 fn actor() -> Actor {
     Actor::program("command line")
 }
 
 impl Add {
     async fn run(self, pool: &PgPool, models_dir: &Path) -> anyhow::Result<()> {
-        let project = project(pool, &self.project).await?;
+        let project = named(pool, &self.project).await?;
         let name = match self.name {
             Some(name) => name,
             None => name_of(&self.path)?,
@@ -110,7 +102,7 @@ fn name_of(path: &Path) -> anyhow::Result<String> {
 
 impl List {
     async fn run(self, pool: &PgPool) -> anyhow::Result<()> {
-        let project = project(pool, &self.project).await?;
+        let project = named(pool, &self.project).await?;
         let answering = promotions::current(pool, project.id).await?;
         for model in models::of_project(pool, project.id).await? {
             let record = model.record;
@@ -129,7 +121,7 @@ impl List {
 
 impl Promote {
     async fn run(self, pool: &PgPool) -> anyhow::Result<()> {
-        let project = project(pool, &self.project).await?;
+        let project = named(pool, &self.project).await?;
         let models = models::of_project(pool, project.id).await?;
         let model = models.iter().find(|model| model.record.name == self.name);
         let model =

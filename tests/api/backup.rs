@@ -161,6 +161,10 @@ async fn a_label_and_a_model_survive_backup_and_restore() {
     let list = done(to, &["model", "list", "--project", "tea"]);
     assert!(list.starts_with("small-model\tbase\t0\tcomplete\t"), "{list}");
 
+    let job = done(to, &["model", "promote", "--project", "tea", "small-model"]);
+    assert!(job.trim().parse::<Uuid>().is_ok(), "{job}");
+    assert!(done(to, &["model", "list", "--project", "tea"]).starts_with("small-model\tbase\t0\tanswers\t"));
+
     // What is there is never overwritten.
     assert!(wrong(to, &["restore", archive_text]).contains("models already"));
     std::fs::remove_dir_all(to.join("models")).expect("removed");

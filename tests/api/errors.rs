@@ -81,3 +81,16 @@ async fn a_database_that_is_gone_tells_nothing_of_itself() {
     let error = worker.get("projects").await.refused(500, "internal");
     assert!(!error.message.to_lowercase().contains("pool"), "{}", error.message);
 }
+
+#[tokio::test]
+async fn a_nul_in_a_form_or_an_address_is_the_senders_mistake() {
+    let server = support::server().await;
+    let stranger = server.client();
+    let fields = [("email", "a\0@example.org"), ("password", "a long password")];
+    stranger.post("/login", &fields).await.assert(422);
+    let admin = server.user("Ada", laurel::domain::role::Role::Admin).await;
+    let reply = admin.get("/admin/projects/a%00b").await;
+    assert!(reply.status.is_client_error(), "{}", reply.status);
+    let script = Api::of(&server, TokenRole::Admin).await;
+    script.get("projects/a%00b").await.refused(422, "invalid");
+}

@@ -8,6 +8,7 @@ mod errors;
 mod files;
 mod job_life;
 mod projects;
+mod records;
 mod roles;
 
 use laurel::{
