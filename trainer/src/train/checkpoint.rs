@@ -225,9 +225,11 @@ impl Checkpoints {
         }
     }
 
-    /// The newest checkpoint, for messages.
-    pub fn newest(&self) -> Option<PathBuf> {
-        self.files("step-").ok()?.into_values().next_back()
+    /// Removes the checkpoint of `step`, whose weights turned out to be of no use, and gives the newest of those before it.
+    pub fn without(&self, step: usize) -> Option<PathBuf> {
+        // What cannot be removed is only passed over by name.
+        let _ = fs::remove_file(self.path("step-", step));
+        self.files("step-").ok()?.into_iter().filter(|(other, _)| *other != step).map(|(_, path)| path).next_back()
     }
 
     /// Writes a checkpoint and removes those that are too many.

@@ -167,7 +167,7 @@ macro_rules! stage_settings {
             #[doc = "Longest sequence, tokens; 0 is the model's context"]
             max_length: usize = 0,
             #[doc = "Tokens that go through the model at once while it learns: bounds memory, changes no result"]
-            micro_batch_tokens: usize = 2048,
+            micro_batch_tokens: usize = 1024,
             #[doc = "A checkpoint is written after every so many steps; 0 writes none"]
             save_steps: usize = 25,
             #[doc = "Checkpoints kept, the newest ones"]

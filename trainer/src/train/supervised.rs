@@ -167,7 +167,7 @@ impl<O: Objective> Learner<'_, O> {
         let rate = shared.schedule.rate(shared.learning_rate, step, self.total, warmup);
         let loss = accumulated.mean_loss();
         let (model, norm) =
-            self.optimiser.step(model, accumulated, rate).map_err(|error| self.diverged(step + 1, error))?;
+            self.optimiser.step(model, accumulated, rate).map_err(|error| self.diverged(step + 1, step, error))?;
 
         self.course.tokens += tokens as f64;
         let (stage, now) = (self.objective.stage(), step as u64 + 1);
@@ -208,7 +208,7 @@ impl<O: Objective> Learner<'_, O> {
         }
         match measured.get(self.objective.criterion()) {
             Some(value) if !value.is_finite() => {
-                Err(self.diverged(step, TrainError::NotFinite { what: "loss on what is held out" }))
+                Err(self.diverged(step, step, TrainError::NotFinite { what: "loss on what is held out" }))
             }
             _ => Ok(measured),
         }
@@ -240,12 +240,14 @@ impl<O: Objective> Learner<'_, O> {
         self.checkpoints.save(Position { step, state, best_step: self.course.best_step }, &tensors)
     }
 
-    fn diverged(&self, step: usize, error: TrainError) -> TrainError {
+    /// Turns numbers beyond use at `step` into the end of the run. The weights that gave them, those after `weights` steps,
+    /// are nothing to go on from.
+    fn diverged(&self, step: usize, weights: usize, error: TrainError) -> TrainError {
         match error {
             TrainError::NotFinite { .. } => TrainError::Diverged {
                 step,
                 reason: format!("{error}; a lower learning rate may help"),
-                checkpoint: self.checkpoints.newest(),
+                checkpoint: self.checkpoints.without(weights),
             },
             other => other,
         }

@@ -124,3 +124,18 @@ fn a_run_that_is_asked_to_stop_goes_on_from_there() {
     let total = told.metrics["lr"].len();
     assert_eq!(total, 22 - 5, "86 demonstrations are learned from, eleven batches an epoch");
 }
+
+#[test]
+fn numbers_beyond_use_end_the_run_and_leave_no_checkpoint_of_them() {
+    let world = World::new();
+    let inputs = SftInputs { model: world.path("base"), data: world.records("data.jsonl", &demonstrations()) };
+    let settings = SftSettings { learning_rate: Some(1e18), save_steps: 1, warmup_ratio: 0.0, ..sft_settings() };
+    let error = sft::run(&settings, &inputs, &world.run("out"), &mut Told::default()).unwrap_err();
+    // The first step's weights are what the second cannot be computed from.
+    assert!(matches!(error, TrainError::Diverged { step: 2, checkpoint: None, .. }), "{error}");
+    assert!(
+        error.to_string().contains("not a finite number") && error.to_string().contains("learning rate"),
+        "{error}"
+    );
+    assert!(!world.path("out").exists());
+}

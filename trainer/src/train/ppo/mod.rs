@@ -2,13 +2,15 @@
 //! eq. 2; Schulman et al. 2017; details after Ziegler et al. 2019 and Huang et al. 2024).
 
 mod learning;
+mod metrics;
+mod prompts;
 mod rollout;
 mod settings;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
 use burn::module::Module;
-use laurel_records::{LogLevel, Message, PromptRecord, Split, Stage};
+use laurel_records::{LogLevel, Stage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -34,7 +36,9 @@ use crate::{
     },
     rlhf::kl::KlController,
 };
-use learning::{Learners, Lesson, Losses};
+use learning::{Learners, Lesson};
+use metrics::metrics_of;
+use prompts::{Prompts, same_tokens};
 use rollout::{Episode, Judges, Objective, Rollout};
 
 /// A mean divergence below this is no noise: sampling and scoring differ (TRL warns at the same number).
@@ -108,60 +112,6 @@ pub fn run(
     Ok(StageOutcome { metrics, out: run.out.clone() })
 }
 
-/// The reward model reads the policy's tokens, so both must have the same.
-fn same_tokens(policy: &ModelDirectory, reward: &ModelDirectory) -> Result<(), TrainError> {
-    let vocabulary = |directory: &ModelDirectory| -> Result<Option<Value>, TrainError> {
-        let json = directory.tokenizer_json()?.and_then(|text| serde_json::from_str::<Value>(&text).ok());
-        Ok(json.map(|json| json["model"]["vocab"].clone()))
-    };
-    let sizes = (policy.config().vocabulary_size, reward.config().vocabulary_size);
-    if sizes.0 != sizes.1 || vocabulary(policy)? != vocabulary(reward)? {
-        return Err(TrainError::Input(
-            "the policy and the reward model have different tokenizers; train the reward model from this policy or from one that shares its tokenizer".into(),
-        ));
-    }
-    Ok(())
-}
-
-/// The prompts that are answered, as tokens, with room left for an answer.
-struct Prompts {
-    tokens: Vec<Vec<u32>>,
-    conversations: Vec<Vec<Message>>,
-}
-
-impl Prompts {
-    fn new(
-        records: Vec<PromptRecord>,
-        tokenizer: &ModelTokenizer,
-        answer: usize,
-        inputs: &PpoInputs,
-    ) -> Result<Self, TrainError> {
-        let context = tokenizer.context_length();
-        let Some(limit) = context.checked_sub(answer).filter(|limit| *limit > 0) else {
-            let text =
-                format!("an answer of {answer} tokens leaves no room for a prompt: the longest sequence has {context}");
-            return Err(TrainError::Input(text));
-        };
-        // Held-out prompts are for judging what is learned here.
-        let (learned, held_out): (Vec<_>, Vec<_>) =
-            records.into_iter().partition(|record| matches!(record.split, None | Some(Split::Train)));
-        if learned.is_empty() {
-            let (file, count) = (inputs.prompts.display(), held_out.len());
-            let text = format!("{file} holds no prompt to learn from: all {count} are of the validation or test split");
-            return Err(TrainError::Input(text));
-        }
-        let conversations: Vec<Vec<Message>> = learned.into_iter().map(|record| record.prompt).collect();
-        let tokens = conversations.iter().map(|messages| tokenizer.prompt_within(messages, limit));
-        Ok(Self { tokens: tokens.collect::<Result<_, _>>()?, conversations })
-    }
-
-    /// The prompts of one rollout: the file in a new order again and again.
-    fn batch(&self, step: usize, size: usize, order: &Order) -> Vec<usize> {
-        let count = self.tokens.len();
-        (step * size..(step + 1) * size).map(|at| order.epoch((at / count) as u64)[at % count]).collect()
-    }
-}
-
 /// What a checkpoint holds beyond weights and step.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Course {
@@ -203,7 +153,7 @@ impl World<'_> {
             self.show_answers(&learners.policy, step, reporter);
         }
         while step < total {
-            let failed = |error| diverged(step + 1, error, &checkpoints);
+            let failed = |error| diverged(step, error, &checkpoints);
             learners = self.step(learners, step, &order, &mut course, reporter).map_err(failed)?;
             step += 1;
             let every = self.settings.sample_steps;
@@ -427,16 +377,14 @@ fn save(checkpoints: &Checkpoints, learners: &Learners, course: &Course, step: u
     checkpoints.save(Position { step, state, best_step: None }, &tensors)
 }
 
-/// Says where to go on from.
+/// Numbers beyond use end the run. They come of the weights after `step` steps, which are nothing to go on from.
 fn diverged(step: usize, error: TrainError, checkpoints: &Checkpoints) -> TrainError {
-    let checkpoint = checkpoints.newest();
-    match error {
-        TrainError::NotFinite { .. } => {
-            TrainError::Diverged { step, reason: format!("{error}; a lower learning rate may help"), checkpoint }
-        }
-        TrainError::Diverged { step, reason, .. } => TrainError::Diverged { step, reason, checkpoint },
-        other => other,
-    }
+    let reason = match error {
+        TrainError::NotFinite { .. } => format!("{error}; a lower learning rate may help"),
+        TrainError::Diverged { reason, .. } => reason,
+        other => return other,
+    };
+    TrainError::Diverged { step: step + 1, reason, checkpoint: checkpoints.without(step) }
 }
 
 fn mean_and_deviation(scores: &[f64]) -> [f64; 2] {
@@ -444,34 +392,4 @@ fn mean_and_deviation(scores: &[f64]) -> [f64; 2] {
     let mean = scores.iter().sum::<f64>() / count;
     let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
     [mean, variance.sqrt().max(1e-6)]
-}
-
-/// The numbers of one step under TRL's names.
-fn metrics_of(objective: &Objective, losses: &Losses, without_pretraining: bool) -> BTreeMap<String, f64> {
-    let mut metrics: BTreeMap<String, f64> = [
-        ("objective/kl", objective.kl),
-        ("objective/entropy", objective.entropy),
-        ("objective/non_score_reward", objective.non_score_reward),
-        ("objective/rlhf_reward", objective.non_score_reward + objective.scores),
-        ("objective/scores", objective.scores),
-        ("objective/length", objective.length),
-        ("policy/approxkl_avg", losses.approx_kl),
-        ("policy/clipfrac_avg", losses.clip_fraction),
-        ("loss/policy_avg", losses.policy),
-        ("loss/value_avg", losses.value),
-        ("val/clipfrac_avg", losses.value_clip_fraction),
-        ("val/ratio", losses.ratio),
-        ("val/ratio_var", losses.ratio_variance),
-        ("val/num_eos_tokens", objective.finished as f64),
-        ("val/first_ratio", losses.first_ratio),
-        ("val/first_approxkl", losses.first_approx_kl),
-        ("train/grad_norm", losses.policy_norm),
-        ("train/value_grad_norm", losses.value_norm),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into();
-    if !without_pretraining {
-        metrics.insert("loss/ptx_avg".into(), losses.ptx);
-    }
-    metrics
 }
