@@ -60,7 +60,7 @@ def main():
                         "tags": [question["tag"]]})
         written = {"id": f"demo-{question['id']}", "prompt": prompt,
                    "completion": [{"role": "assistant", "content": in_manner(question)}],
-                   "annotator": "sample-script", "language": question["language"]}
+                   "annotator": "sample-script", "language": question["language"], "simulated": True}
         # Six in ten are demonstrations from the start; the rest is what simulated annotators write in the browser.
         (demonstrations if pick(question, "written", 10) < 6 else references).append(written)
         responses.append({"prompt": prompt, "responses": candidates(question, by_language[question["language"]])})

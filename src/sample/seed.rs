@@ -51,9 +51,10 @@ async fn project(pool: &PgPool, actor: &Actor) -> anyhow::Result<Project> {
     }
     let settings = ProjectSettings {
         name: "Short warm answers".to_owned(),
-        description: "The sample task: answers with a warm opening, one or two short sentences, a kind wish and a leaf. Most labels \
-                      here are made by programs that stand in for people."
-            .to_owned(),
+        description:
+            "The sample task: a warm opening, one or two short sentences, a kind wish and a leaf. Most labels here are \
+                      simulated."
+                .to_owned(),
         validation_percent: 10,
         test_percent: 10,
         prompts_per_round: 40,

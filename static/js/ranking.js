@@ -24,12 +24,13 @@ const chips = new Map(positions.map((position) => {
   chip.dataset.chip = position;
   const name = document.createElement("strong");
   name.textContent = letter(position);
+  const rank = document.createElement("span");
+  rank.className = "visually-hidden";
   const text = document.createElement("span");
   text.className = "chip-text";
-  text.setAttribute("aria-hidden", "true");
   text.dir = "auto";
   text.textContent = article.get(position).querySelector(".prose").innerText.trim().slice(0, EXCERPT);
-  chip.append(name, text);
+  chip.append(name, rank, text);
   return [position, chip];
 }));
 
@@ -71,9 +72,8 @@ function draw() {
     card.querySelector("[data-place]").textContent =
       rank === null ? words.place : say(tied ? words.rankedTied : words.ranked, { rank });
     chips.get(position).setAttribute("aria-pressed", String(current));
-    chips.get(position).setAttribute("aria-label", rank === null
-      ? `${letter(position)}: ${words.place}`
-      : `${letter(position)}: ${say(tied ? words.rankedTied : words.ranked, { rank })}`);
+    chips.get(position).querySelector(".visually-hidden").textContent =
+      ` ${rank === null ? words.place : say(tied ? words.rankedTied : words.ranked, { rank })}: `;
     for (const radio of form.querySelectorAll(`input[name="rank_${position}"]`)) radio.checked = Number(radio.value) === rank;
   }
   board.toggleAttribute("data-begun", order.tiers.length > 0);
