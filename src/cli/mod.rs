@@ -70,7 +70,7 @@ pub fn main() -> ExitCode {
     // clap ends the process itself, with 2, where the usage is wrong.
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("LAUREL_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,laurel=info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,laurel=info,sqlx::query=error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -86,7 +86,11 @@ impl<'a> Records<'a> {
     async fn open_table(&mut self) -> io::Result<()> {
         let mut ends = TableEnds::default();
         // The header is a record like the others, but it says by what cells are parted.
-        let Some(header) = self.frame_with(&mut ends).await? else { return Ok(()) };
+        let mut header = self.frame_with(&mut ends).await?;
+        while header.as_ref().is_some_and(|row| row.bytes.trim_ascii().is_empty()) {
+            header = self.frame_with(&mut ends).await?;
+        }
+        let Some(header) = header else { return Ok(()) };
         match Table::from_header(&header.bytes) {
             Ok(table) => self.form = Form::Table(TableEnds::parted_by(table.delimiter()), table),
             Err(wrong) => self.broken = Some(wrong),
@@ -101,7 +105,7 @@ impl<'a> Records<'a> {
         }
         if let Some(wrong) = self.broken.take() {
             self.done = true;
-            return Ok(Some(Raw { line: self.line, size: 0, content: Err(wrong) }));
+            return Ok(Some(Raw { line: 1, size: 0, content: Err(wrong) }));
         }
         loop {
             let Some(framed) = self.frame().await? else {
