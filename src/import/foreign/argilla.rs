@@ -18,7 +18,9 @@ const ASKING: [&str; 7] = ["prompt", "instruction", "question", "input", "chat",
 const ANSWERING: [&str; 6] = ["response", "answer", "completion", "generation", "output", "text"];
 
 /// What one person said: question → value.
-type Said1 = BTreeMap<String, Value>;
+type ByQuestion = BTreeMap<String, Value>;
+/// An answer: its field's name, and what it says.
+type Answer = (String, String);
 
 /// The records of one Argilla record: one a person who answered, or one where only the fields count.
 pub fn records(kind: Kind, record: Map<String, Value>) -> Result<Vec<Map<String, Value>>, Wrong> {
@@ -65,7 +67,7 @@ pub fn records(kind: Kind, record: Map<String, Value>) -> Result<Vec<Map<String,
 }
 
 /// The prompt, and the fields that are answers to it, in their order.
-fn parts(shown: Map<String, Value>) -> Result<(Vec<Message>, Vec<(String, String)>), Wrong> {
+fn parts(shown: Map<String, Value>) -> Result<(Vec<Message>, Vec<Answer>), Wrong> {
     let asking = ASKING
         .iter()
         .find(|name| shown.contains_key(**name))
@@ -86,8 +88,8 @@ fn parts(shown: Map<String, Value>) -> Result<(Vec<Message>, Vec<(String, String
 }
 
 /// Everyone who submitted, with what they said to each question.
-fn people(responses: Option<Value>) -> Result<BTreeMap<String, Said1>, Wrong> {
-    let mut people: BTreeMap<String, Said1> = BTreeMap::new();
+fn people(responses: Option<Value>) -> Result<BTreeMap<String, ByQuestion>, Wrong> {
+    let mut people: BTreeMap<String, ByQuestion> = BTreeMap::new();
     let name_of = |entry: &Value| match entry.get("user_id") {
         Some(Value::String(name)) => name.clone(),
         Some(Value::Null) | None => "unknown".to_owned(),
@@ -118,7 +120,7 @@ fn people(responses: Option<Value>) -> Result<BTreeMap<String, Said1>, Wrong> {
 }
 
 /// The ranks of the answers by a ranking question's value `[{"value", "rank"}]`; `None` where it is another question's.
-fn order(value: Value, answers: &[(String, String)]) -> Result<Option<Vec<u32>>, Wrong> {
+fn order(value: Value, answers: &[Answer]) -> Result<Option<Vec<u32>>, Wrong> {
     let Some(items) =
         value.as_array().filter(|items| !items.is_empty() && items.iter().all(|item| item.get("rank").is_some()))
     else {
