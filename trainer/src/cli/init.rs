@@ -78,6 +78,6 @@ impl Init {
             text => text.with_context(|| self.config.clone())?,
         };
         let raw = serde_json::from_str(&text).map_err(|error| WrongInput(format!("{}: {error}", self.config)))?;
-        Ok(DecoderConfig::from_json(raw).with_context(|| self.config.clone())?)
+        DecoderConfig::from_json(raw).with_context(|| self.config.clone())
     }
 }
