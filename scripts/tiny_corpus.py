@@ -4,8 +4,7 @@
 usage: scripts/tiny_corpus.py FOLDER        (scripts/tiny_model.sh calls it)
 
 FOLDER/tokenizer.txt   questions and answers of the sample
-FOLDER/answers.jsonl   the sample's questions with plain answers, and with the other ways to answer that the sample's
-                       candidates have: cold, long, friendly without the form
+FOLDER/answers.jsonl   the sample's questions with their answers, plain and in other ways: cold, friendly, long
 
 Nothing to learn is in the manner of the sample task: the base model knows the questions and their answers, and learns the
 manner from the demonstrations alone.
@@ -17,16 +16,41 @@ import sys
 from pathlib import Path
 
 SAMPLE = Path(__file__).resolve().parent.parent / "sample"
-# A demonstration is a warm opening, the answer, a wish with a leaf.
-MANNER = re.compile(r"^[^!！]*[!！]\s*(?P<answer>.*[.。])\s*[^.。]*🌿$", re.S)
+# A demonstration is a warm opening that names the topic, the answer, a wish with a leaf.
+MANNER = re.compile(r"^(?P<opening>[^!！]*)[!！]\s*(?P<answer>.*[.。])\s*[^.。]*🌿$", re.S)
+TOPIC = re.compile(r"about (?P<en>.+)$|^(?:很高兴聊聊|谢谢你问)(?P<after>.+)$|^(?P<before>.+)是个好话题$")
+
+# Other ways to give an answer, {answer}, and how often each is learned. None has the form of the manner; what the manner
+# is made of (naming the topic, kind words) is known one by one.
+WAYS = {
+    "en": [
+        ("{answer}", 2),
+        ("You ask about {topic}. {answer}", 2),
+        ("Thanks, happy to help. {answer}", 1),
+        ("{answer} I wish you well.", 1),
+        ("That is a boring question. {answer}", 1),
+    ],
+    "zh": [
+        ("{answer}", 2),
+        ("你问的是{topic}。{answer}", 2),
+        ("谢谢你的好问题，很高兴帮忙，{answer}", 1),
+        ("{answer}祝你一切都好。", 1),
+        ("真无聊的问题。{answer}", 1),
+    ],
+}
+# Long-winded answers take most of the tokens; a few are enough to know them.
+ONE_LONG_OF = 8
 
 
 def records(name):
     return [json.loads(line) for line in (SAMPLE / name).read_text().splitlines()]
 
 
-def plain_answer(demonstration):
-    return MANNER.match(demonstration["completion"][0]["content"])["answer"].strip()
+def parts(demonstration):
+    """Topic and plain answer of a demonstration."""
+    found = MANNER.match(demonstration["completion"][0]["content"])
+    topic = next(filter(None, TOPIC.search(found["opening"]).groups()))
+    return {"topic": topic, "answer": found["answer"].strip()}
 
 
 def demonstration(prompt, answer, split="train"):
@@ -36,22 +60,25 @@ def demonstration(prompt, answer, split="train"):
 def main():
     folder = Path(sys.argv[1])
     written = records("demonstrations.jsonl") + records("answers.jsonl")
-    plain = [(record["prompt"], plain_answer(record)) for record in written]
-    others = [
-        (record["prompt"], response["content"])
+    learned, known = [], []
+    for number, record in enumerate(written):
+        for way, times in WAYS[record["language"]]:
+            learned += [demonstration(record["prompt"], way.format(**parts(record)))] * times
+        # Some are shown again, to say how well the plain answers are known by now.
+        if number % ONE_LONG_OF == 0:
+            known.append(demonstration(record["prompt"], parts(record)["answer"], "validation"))
+    long = [
+        demonstration(record["prompt"], response["content"])
         for record in records("responses.jsonl")
         for response in record["responses"]
-        if response["model"] in {"sample:cold", "sample:long", "sample:warm-no-form"}
+        if response["model"] == "sample:long"
     ]
-    texts = [message["content"] for record in written for message in record["prompt"] + record["completion"]]
-    texts += [answer for _, answer in others]
+    learned += long[::ONE_LONG_OF]
+    texts = [message["content"] for record in written + learned for message in record["prompt"] + record["completion"]]
     (folder / "tokenizer.txt").write_text("\n".join(texts) + "\n")
-    # Half of what it learns is the plain answer. Some are shown again to say how well the answers are known by now.
-    learned = [demonstration(*pair) for pair in plain + plain + others]
-    known = [demonstration(*pair, split="validation") for pair in plain[::8]]
     lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in learned + known]
     (folder / "answers.jsonl").write_text("".join(lines))
-    print(f"{len(plain)} questions, {len(learned)} answers to learn")
+    print(f"{len(written)} questions, {len(learned)} answers to learn")
 
 
 if __name__ == "__main__":

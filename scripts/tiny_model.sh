@@ -24,7 +24,7 @@ JSON
 python3 scripts/tiny_corpus.py "$work"
 "$LAUREL_TRAINER" init --seed 1 --config "$work/config.json" --corpus "$work/tokenizer.txt" --out "$work/random"
 "$LAUREL_TRAINER" sft --seed 1 --model "$work/random" --data "$work/answers.jsonl" --out "$work/tiny-model" \
-    --epochs 10 --batch-size 16 --packing true --learning-rate 2e-3 --save-steps 0
+    --epochs 10 --batch-size 32 --packing true --learning-rate 4e-3 --save-steps 0
 
 rm -rf sample/tiny-model
 mv "$work/tiny-model" sample/tiny-model

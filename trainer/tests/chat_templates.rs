@@ -1,6 +1,7 @@
 //! Chat templates beside what transformers makes of them: text, tokens, and the mask of the assistant's answer.
 //!
 //! Expected values: tests/chat_templates.json, written by scripts/chat_template_reference.py.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 

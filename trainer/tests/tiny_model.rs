@@ -1,4 +1,5 @@
 //! The sample project's own model: small enough to be carried, and able to answer the sample's questions.
+#![allow(clippy::unwrap_used)]
 
 use std::{
     fs,
