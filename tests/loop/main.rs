@@ -57,6 +57,12 @@ async fn the_circle_turns_twice_and_the_export_says_what_the_person_said() {
     taken_up_without_doing_anything_twice(pool).await;
     evaluated(pool, 2).await;
 
+    // Nobody has said anything since: another run would make the same models, says so and makes none.
+    project.run_now().await;
+    Worker::once(&laurel, &project.token, "worker-2");
+    let idle = "SELECT count(*) FROM jobs WHERE round = 3 AND state = 'done' AND summary['nothing_new'] = 'true'";
+    assert_eq!((number(pool, idle).await, models(pool).await.len()), (1, 7));
+
     // The second generation's answers are ranked by a person in a browser.
     project.promote(pool, "ppo-2").await;
     Worker::once(&laurel, &project.token, "worker-2");

@@ -26,6 +26,8 @@ use super::{
 
 /// Pause between two questions for work while nothing waits.
 const IDLE: Duration = Duration::from_secs(3);
+/// Age at which what is left of a job that did not end here is removed.
+const FORGOTTEN: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Characters of an error that the dashboard gets.
 const ERROR: usize = 2000;
 
@@ -86,24 +88,25 @@ impl<'a> Worker<'a> {
         Ok(Self { client, interrupts, settings, models, _lock: lock })
     }
 
-    /// Works until the process is asked to end. A server that can't be reached is waited for.
+    /// Works until the process is asked to end. A server that can't be reached is waited for; a job that could not be
+    /// brought to an end goes back when its lease ends.
     pub fn run(&self) -> anyhow::Result<()> {
         let mut waiting = false;
         while self.interrupts.raised() != Some(Interruption::Ending) {
-            let worked = match self.once() {
-                Err(error) if is_unreachable(&error) => {
-                    eprintln!("laurel-trainer: {error:#}; trying again");
-                    Worked::Nothing
+            match self.once() {
+                Ok(Worked::Nothing) => {}
+                Ok(_) => {
+                    waiting = false;
+                    continue;
                 }
-                other => other?,
-            };
-            if worked == Worked::Nothing {
-                if !waiting {
-                    self.say("Waiting for jobs.");
-                }
-                self.interrupts.wait(IDLE);
+                Err(error) if is_for_good(&error) => return Err(error),
+                Err(error) => eprintln!("laurel-trainer: {error:#}"),
             }
-            waiting = worked == Worked::Nothing;
+            if !waiting {
+                self.say("Waiting for jobs.");
+            }
+            waiting = true;
+            self.interrupts.wait(IDLE);
         }
         Ok(())
     }
@@ -117,7 +120,7 @@ impl<'a> Worker<'a> {
             JobKind::Sample => "new answers",
         };
         self.say(&format!("{}: {kind} ({})", job.project, job.id));
-        let folder = self.settings.work_dir.join("jobs").join(job.id.to_string());
+        let folder = self.jobs().join(job.id.to_string());
         fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
         let reports = Reports::new(!self.settings.quiet);
         let heartbeat = Heartbeat::start(&self.client, job.id, job.lease, &self.interrupts);
@@ -131,8 +134,23 @@ impl<'a> Worker<'a> {
         if worked != Worked::GivenUp {
             fs::remove_dir_all(&folder).with_context(|| format!("{} can't be removed", folder.display()))?;
         }
-        self.models.prune()?;
+        self.tidy()?;
         Ok(worked)
+    }
+
+    fn jobs(&self) -> PathBuf {
+        self.settings.work_dir.join("jobs")
+    }
+
+    /// Removes models that were long not used, and what is left of jobs that somebody else has ended.
+    fn tidy(&self) -> anyhow::Result<()> {
+        for entry in fs::read_dir(self.jobs())? {
+            let entry = entry?;
+            if entry.metadata()?.modified()?.elapsed().is_ok_and(|age| age > FORGOTTEN) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        self.models.prune()
     }
 
     fn work(&self, job: &ClaimedJob, reports: &Reports, folder: PathBuf) -> anyhow::Result<Found> {
@@ -220,6 +238,16 @@ impl<'a> Worker<'a> {
             eprintln!("{text}");
         }
     }
+}
+
+/// Whether every other job would meet the same: the token or the address is wrong.
+fn is_for_good(error: &anyhow::Error) -> bool {
+    let refused = |error: &ClientError| match error {
+        ClientError::UnknownToken { .. } | ClientError::NotAllowed { .. } => true,
+        ClientError::Refused { status, .. } => *status == 404,
+        _ => false,
+    };
+    error.downcast_ref().is_some_and(refused)
 }
 
 fn is_unreachable(error: &anyhow::Error) -> bool {

@@ -1,0 +1,106 @@
+//! `laurel-trainer score` on every kind of file, against what the reward model gives.
+
+use std::{
+    io::Write,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use burn::tensor::Device;
+use laurel_trainer::model::{
+    ModelDirectory, RewardModel,
+    hf::{Lineage, write_reward_model},
+};
+use serde_json::{Value, json};
+
+fn trainer(arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_laurel-trainer"))
+        .args(["--device", "cpu"])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("laurel-trainer starts");
+    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("written");
+    child.wait_with_output().expect("laurel-trainer ends")
+}
+
+/// A reward model with random weights and a tokenizer of its own.
+fn reward_model(folder: &Path) -> String {
+    let corpus = folder.join("corpus.txt");
+    std::fs::write(&corpus, "What is tea? A warm drink. Where is the moon? Far away, and round.".repeat(9))
+        .expect("kept");
+    let (policy, reward) = (folder.join("policy"), folder.join("reward"));
+    let arguments = ["init", "--config", "llama-tiny", "--vocabulary", "300", "--quiet", "--corpus"];
+    let paths = [corpus.to_str().expect("a path"), "--out", policy.to_str().expect("a path")];
+    let made = trainer(&[&arguments[..], &paths].concat(), "");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let directory = ModelDirectory::open(&policy).expect("a model");
+    let model = RewardModel::from_policy(&directory.load_decoder(&Device::flex()).expect("weights"), 1);
+    write_reward_model(&reward, &model, &directory.companions().expect("files"), &Lineage::of("reward")).expect("kept");
+    reward.to_str().expect("a path").to_owned()
+}
+
+/// The lines that `score` prints for these records.
+fn scored(model: &str, records: &[Value]) -> Vec<Value> {
+    let input: String = records.iter().map(|record| format!("{record}\n")).collect();
+    let output = trainer(&["score", "--quiet", "--model", model, "--data", "-"], &input);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[test]
+fn the_same_answer_has_the_same_reward_in_every_kind_of_file_and_pairs_are_counted() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let model = reward_model(folder.path());
+    let prompt = json!([{ "role": "user", "content": "What is tea?" }]);
+    let said = |text: &str| json!([{ "role": "assistant", "content": text }]);
+    let texts = ["A warm drink.", "Far away, and round."];
+
+    let responses = scored(
+        &model,
+        &[json!({ "prompt_id": "p", "prompt": prompt, "responses": texts.map(|text| json!({ "content": text })) })],
+    );
+    let rewards: Vec<f64> = responses.iter().map(|line| line["reward"].as_f64().expect("a number")).collect();
+    assert_eq!((responses.len(), &responses[1]["id"], &responses[1]["answer"]), (2, &json!("p"), &json!(1)));
+    assert!((rewards[0] - rewards[1]).abs() > 1e-4, "{rewards:?}");
+    let demonstration = scored(&model, &[json!({ "id": "d", "prompt": prompt, "completion": said(texts[0]) })]);
+    assert!((demonstration[0]["reward"].as_f64().expect("a number") - rewards[0]).abs() < 1e-5);
+
+    // One pair right and one wrong, whichever the model prefers.
+    let pair = |chosen, rejected| json!({ "prompt": prompt, "chosen": said(texts[chosen]), "rejected": said(texts[rejected]) });
+    let comparisons = scored(&model, &[pair(0, 1), pair(1, 0)]);
+    assert_eq!(
+        (comparisons.len(), &comparisons[0]["answer"], &comparisons[3]["answer"]),
+        (5, &json!("chosen"), &json!("rejected"))
+    );
+    let difference = rewards[0] - rewards[1];
+    let log_loss = ((1.0 + (-difference).exp()).ln() + (1.0 + difference.exp()).ln()) / 2.0;
+    assert_eq!((&comparisons[4]["accuracy"], &comparisons[4]["pairs"]), (&json!(0.5), &json!(2)));
+    assert!((comparisons[4]["log_loss"].as_f64().expect("a number") - log_loss).abs() < 1e-5, "{comparisons:?}");
+
+    let answers = [texts[0], texts[1], "A warm drink. Far away."].map(|text| json!({ "content": text }));
+    let rankings = scored(&model, &[json!({ "id": "r", "prompt": prompt, "responses": answers, "ranks": [2, 1, 2] })]);
+    assert_eq!((rankings.len(), &rankings[3]["pairs"]), (4, &json!(2)), "the tie makes no pair");
+}
+
+#[test]
+fn wrong_files_and_wrong_models_are_the_users_mistake() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let model = reward_model(folder.path());
+    let policy = folder.path().join("policy");
+    let line = json!({ "prompt_id": "p", "prompt": [{ "role": "user", "content": "Hi" }], "responses": [{ "content": "Hello" }] });
+    for (model, input, words) in [
+        (model.as_str(), "", "holds no record"),
+        (model.as_str(), "{\"text\":\"x\"}\n", "neither responses, demonstrations, rankings nor comparisons"),
+        (model.as_str(), "{\"prompt\":[],\"responses\":[]}\n", "prompt"),
+        (policy.to_str().expect("a path"), &format!("{line}\n"), "a reward model is needed here"),
+    ] {
+        let output = trainer(&["score", "--model", model, "--data", "-"], input);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(words), "“{words}” is not in: {said}");
+    }
+}
