@@ -188,8 +188,8 @@ pub fn assemble(calls: Vec<Call>) -> (Router<AppState>, Value) {
 mod tests {
     use laurel_records::{
         ApiError, ClaimRequest, ClaimedJob, FinishRequest, HeartbeatAnswer, JobKind, JobOutcome, JobReport, Lease,
-        LogLevel, LogLine, Message, MetricRecord, ModelFile, ModelRecord, Progress, PromptRecord, RegisterModel,
-        ResponseRecord, ResponsesAnswer, ResponsesRecord, Role, Stage,
+        LogLevel, LogLine, Message, MetricRecord, ModelFile, ModelRecord, PreviousRun, Progress, PromptRecord,
+        RegisterModel, ResponseRecord, ResponsesAnswer, ResponsesRecord, Role, Stage,
     };
     use serde_json::{Map, Value, json};
     use time::OffsetDateTime;
@@ -222,6 +222,7 @@ mod tests {
         let response =
             ResponseRecord { id: Some(String::new()), content: String::new(), model: None, sampling: Some(json!({})) };
         let error = ApiError { code: String::new(), message: String::new(), details: vec![String::new()] };
+        let previous = PreviousRun { started_at: at, summary: Map::new() };
         let claimed = ClaimedJob {
             id: lease,
             kind: JobKind::Sample,
@@ -234,6 +235,7 @@ mod tests {
             policy: None,
             completed: Vec::new(),
             answers_per_prompt: 4,
+            previous: Some(previous.clone()),
         };
         let finish = FinishRequest {
             lease,
@@ -271,6 +273,7 @@ mod tests {
             ("Lease", json!(Lease { lease })),
             ("ClaimRequest", json!(ClaimRequest { worker: String::new() })),
             ("ClaimedJob", json!(claimed)),
+            ("PreviousRun", json!(previous)),
             ("HeartbeatAnswer", json!(HeartbeatAnswer { lease_until: at, stop: false })),
             ("MetricRecord", json!(metric)),
             ("LogLine", json!(line)),
