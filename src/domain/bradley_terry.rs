@@ -105,9 +105,9 @@ fn reach(count: usize, edge: impl Fn(usize, usize) -> bool) -> Vec<bool> {
     let mut open = vec![0];
     reached[0] = true;
     while let Some(from) = open.pop() {
-        for to in 0..count {
-            if !reached[to] && edge(from, to) {
-                reached[to] = true;
+        for (to, seen) in reached.iter_mut().enumerate() {
+            if !*seen && edge(from, to) {
+                *seen = true;
                 open.push(to);
             }
         }
@@ -185,12 +185,14 @@ fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
         let Some(pivot) = pivot.filter(|row| matrix[*row][column] != 0.0) else { continue };
         matrix.swap(column, pivot);
         right.swap(column, pivot);
-        for row in column + 1..count {
-            let factor = matrix[row][column] / matrix[column][column];
-            for k in column..count {
-                matrix[row][k] -= factor * matrix[column][k];
+        let (above, below) = matrix.split_at_mut(column + 1);
+        let pivot = &above[column];
+        for (row, line) in below.iter_mut().enumerate() {
+            let factor = line[column] / pivot[column];
+            for (value, by) in line.iter_mut().zip(pivot).skip(column) {
+                *value -= factor * by;
             }
-            right[row] -= factor * right[column];
+            right[column + 1 + row] -= factor * right[column];
         }
     }
     for row in (0..count).rev() {

@@ -80,5 +80,7 @@ fn start() -> Cluster {
         .spawn()
         .expect("sh");
     std::mem::forget(watcher.stdin.take());
+    // Nobody waits for it: it outlives this process, by as long as Postgres takes to stop.
+    std::mem::forget(watcher);
     Cluster { options, copying: Mutex::new(()) }
 }

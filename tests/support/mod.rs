@@ -6,6 +6,7 @@ pub mod browser;
 pub mod client;
 pub mod cluster;
 pub mod seed;
+pub mod trainer;
 pub mod training;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -21,6 +22,7 @@ use uuid::Uuid;
 
 pub use browser::Browser;
 pub use client::{Client, Reply};
+pub use trainer::trainer;
 
 /// Password of every person that [`Server::user`] makes.
 pub const PASSWORD: &str = "a password for tests";

@@ -1,0 +1,45 @@
+//! The real `laurel-trainer`, beside the server's program.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// A command of the trainer that is being put together.
+pub struct Trainer(Command);
+
+/// Begins a command line.
+pub fn trainer(arguments: &[&str]) -> Trainer {
+    let mut command = Command::new(program());
+    command.args(arguments);
+    Trainer(command)
+}
+
+/// Where the program lies; fails the test when it was not built.
+pub fn program() -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_laurel")).with_file_name("laurel-trainer");
+    assert!(path.exists(), "{} is not there: `cargo build -p laurel-trainer` first", path.display());
+    path
+}
+
+impl Trainer {
+    pub fn path(mut self, name: &str, path: &Path) -> Self {
+        self.0.arg(name).arg(path);
+        self
+    }
+
+    /// Runs it; fails the test when the command fails.
+    pub fn succeeds(mut self) -> Output {
+        let output = self.0.output().expect("the trainer starts");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{:?} failed: {errors}", self.0);
+        output
+    }
+
+    /// Runs it with `--json` among its arguments, and gives the line of its result.
+    pub fn result(self) -> serde_json::Value {
+        let output = String::from_utf8(self.succeeds().stdout).expect("text");
+        let lines = output.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines.filter(|line| line["event"] == "result").last().expect("a result")
+    }
+}
