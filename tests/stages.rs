@@ -32,7 +32,7 @@ fn each_stage_learns_what_it_is_for() {
 
     // SFT: demonstrations that are held out become likelier.
     let demonstrations = sample.join("demonstrations.jsonl");
-    let sft = trainer(&["sft", "--json", "--seed", "1"])
+    let sft = trainer(&["sft", "--json", "--seed", "1", "--epochs", "6", "--learning-rate", "1e-3"])
         .path("--model", &base)
         .path("--data", &demonstrations)
         .path("--out", &at("sft"))
@@ -44,7 +44,7 @@ fn each_stage_learns_what_it_is_for() {
     generate(&at("sft"), &at("train.jsonl"), &at("train-answers.jsonl"), 4, 1);
     let rankings = rankings(&read(&at("train-answers.jsonl")));
     write(&at("rankings.jsonl"), &rankings);
-    let reward = trainer(&["reward", "--json", "--seed", "1"])
+    let reward = trainer(&["reward", "--json", "--seed", "1", "--epochs", "2", "--learning-rate", "3e-4"])
         .path("--model", &at("sft"))
         .path("--data", &at("rankings.jsonl"))
         .path("--out", &at("reward"))
@@ -54,7 +54,7 @@ fn each_stage_learns_what_it_is_for() {
     assert!(accuracy > 0.5 + 3.0 * 0.5 / pairs.sqrt(), "held-out accuracy {accuracy} over {pairs} pairs");
 
     // PPO: answers to held-out prompts please more, and by more than three standard errors of the difference.
-    trainer(&["ppo", "--json", "--seed", "1", "--steps", "30", "--max-new-tokens", "48"])
+    trainer(&["ppo", "--json", "--seed", "1", "--steps", "24", "--learning-rate", "2e-4", "--max-new-tokens", "48"])
         .path("--policy", &at("sft"))
         .path("--reward", &at("reward"))
         .path("--prompts", &at("train.jsonl"))

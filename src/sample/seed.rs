@@ -58,10 +58,21 @@ async fn project(pool: &PgPool, actor: &Actor) -> anyhow::Result<Project> {
         validation_percent: 10,
         test_percent: 10,
         prompts_per_round: 40,
-        training: Map::new(),
+        training: training(),
         ..ProjectSettings::default()
     };
     Ok(projects::create(pool, actor, PROJECT, &settings, true).await?)
+}
+
+/// Settings of the stages that suit the tiny model: it learns faster than a pretrained one, and its answers are short.
+fn training() -> Map<String, serde_json::Value> {
+    let settings = serde_json::json!({
+        "sft": { "epochs": 6, "learning_rate": 1e-3 },
+        "reward": { "epochs": 2, "learning_rate": 3e-4 },
+        "ppo": { "steps": 24, "learning_rate": 2e-4, "max_new_tokens": 64 },
+        "sampling": { "temperature": 0.8, "max_new_tokens": 96 },
+    });
+    settings.as_object().cloned().unwrap_or_default()
 }
 
 /// Imports the records of the sample. Each import is all or nothing and changes nothing the second time; once the last one
