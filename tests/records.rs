@@ -468,9 +468,9 @@ fn foreign() -> Vec<Foreign> {
         "annotations": [{ "id": 8, "result": [{ "type": "ranker", "value": { "ranker": { "rank": ["b", "a"] } } }] }] });
     let blue = |other| vec![("Sky?", vec!["Blue.", other])];
     vec![
-        ("hh", Kind::Comparisons, lines(&[hh.clone()]), blue("Go away.")),
+        ("hh", Kind::Comparisons, lines(std::slice::from_ref(&hh)), blue("Go away.")),
         ("hh-as-demonstration", Kind::Demonstrations, lines(&[hh]), vec![("Sky?", vec!["Blue."])]),
-        ("oasst-tree", Kind::Rankings, lines(&[tree.clone()]), blue("Grey.")),
+        ("oasst-tree", Kind::Rankings, lines(std::slice::from_ref(&tree)), blue("Grey.")),
         (
             "oasst-answers",
             Kind::Demonstrations,
@@ -484,7 +484,7 @@ fn foreign() -> Vec<Foreign> {
             lines(&flat),
             vec![("Sky?", vec!["Grey."]), ("Sky?", vec!["Blue."]), ("Sea?", vec!["Wet."])],
         ),
-        ("alpaca", Kind::Demonstrations, lines(&[alpaca.clone()]), vec![("Colour?\n\nsky", vec!["Blue."])]),
+        ("alpaca", Kind::Demonstrations, lines(std::slice::from_ref(&alpaca)), vec![("Colour?\n\nsky", vec!["Blue."])]),
         ("alpaca-list", Kind::Demonstrations, json!([alpaca]).to_string(), vec![("Colour?\n\nsky", vec!["Blue."])]),
         (
             "alpaca-csv",

@@ -14,8 +14,11 @@ use serde_json::Value;
 
 use crate::{directory, entries};
 
+/// Checks one case; `what` names it.
+type Check = fn(&str, Value);
+
 /// What a case is checked with, and the beginning of the names of its files.
-const KINDS: [(&str, fn(&str, Value)); 8] = [
+const KINDS: [(&str, Check); 8] = [
     ("sft_completion_loss", |what, case| losses::sft(what, parse(what, case))),
     ("reward_kwise_loss", |what, case| losses::reward(what, parse(what, case))),
     ("ppo", |what, case| losses::ppo(what, parse(what, case))),
