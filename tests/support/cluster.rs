@@ -47,7 +47,6 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-#[expect(clippy::zombie_processes, reason = "the watcher outlives this process; that is what it is for")]
 fn start() -> Cluster {
     let directory = tempfile::Builder::new().prefix("laurel-test").tempdir().expect("a directory").keep();
     // The cluster's owner may be another user than ours: it has to pass.

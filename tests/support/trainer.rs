@@ -39,7 +39,7 @@ impl Trainer {
     /// Runs it with `--json` among its arguments, and gives the line of its result.
     pub fn result(self) -> serde_json::Value {
         let output = String::from_utf8(self.succeeds().stdout).expect("text");
-        let lines = output.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        lines.filter(|line| line["event"] == "result").last().expect("a result")
+        let mut lines = output.lines().rev().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines.find(|line| line["event"] == "result").expect("a result")
     }
 }
