@@ -42,18 +42,6 @@ async fn order_drawn(browser: &Browser) {
     browser.wait().for_element(Locator::Css(".chip")).await.expect("the order is drawn");
 }
 
-/// The answers' texts by the letters of this page.
-async fn by_letter(browser: &Browser) -> BTreeMap<char, String> {
-    let mut found = BTreeMap::new();
-    for card in browser.find_all(Locator::Css("article.answer")).await.expect("answers") {
-        let letter = card.attr("data-letter").await.expect("read").expect("a letter");
-        let source = card.find(Locator::Css("[data-source]")).await.expect("a source");
-        let text = source.prop("textContent").await.expect("read").expect("a text");
-        found.insert(letter.chars().next().expect("a letter"), text);
-    }
-    found
-}
-
 /// The stored ranks by the answers' texts.
 async fn stored(server: &Server) -> BTreeMap<String, i32> {
     sqlx::query_as::<_, (String, i32)>(
@@ -76,7 +64,7 @@ async fn four_answers_are_ranked_with_five_keys_and_stored_as_ranked() {
     seed::ranking_task(&server.state, project, "Which is best?", &["one", "two", "three", "four"]).await;
     take_next(&server, &browser).await;
     order_drawn(&browser).await;
-    let text = by_letter(&browser).await;
+    let text = browser.answers_by_letter().await;
     browser.press(&format!("CADB{ENTER}")).await;
     left_the_task(&browser).await;
     let wanted: BTreeMap<String, i32> =
@@ -92,7 +80,7 @@ async fn ties_undo_and_arrows_store_what_the_page_shows() {
     seed::ranking_task(&server.state, project, "Which is best?", &["one", "two", "three", "four"]).await;
     take_next(&server, &browser).await;
     order_drawn(&browser).await;
-    let text = by_letter(&browser).await;
+    let text = browser.answers_by_letter().await;
     // Not all are ranked: Enter says which are missing, and sends nothing.
     browser.press(&format!("D{ENTER}")).await;
     let error = browser.find(Locator::Id("task-error")).await.expect("a place for errors");
@@ -141,7 +129,7 @@ async fn answers_are_dragged_into_order_and_onto_each_other() {
     seed::ranking_task(&server.state, project, "Which is best?", &["one", "two", "three"]).await;
     take_next(&server, &browser).await;
     order_drawn(&browser).await;
-    let text = by_letter(&browser).await;
+    let text = browser.answers_by_letter().await;
     let card = |letter: char| format!("article[data-letter='{letter}'] .letter");
     // B onto the empty order, A from its card above it, C onto A: A = C, then B.
     drag(&browser, &card('B'), "[data-tiers]", 0.5).await;
@@ -164,7 +152,7 @@ async fn buttons_alone_rank_and_a_half_done_order_survives_a_reload() {
     seed::ranking_task(&server.state, project, "Which is best?", &["one", "two", "three"]).await;
     take_next(&server, &browser).await;
     order_drawn(&browser).await;
-    let text = by_letter(&browser).await;
+    let text = browser.answers_by_letter().await;
     let press = async |selector: &str| {
         browser.find(Locator::Css(selector)).await.expect(selector).click().await.expect("pressed");
     };
@@ -274,7 +262,7 @@ async fn a_ranking_works_without_javascript() {
     seed::ranking_task(&server.state, project, "Which is best?", &["one", "two", "three"]).await;
     take_next(&server, &browser).await;
     order_drawn(&browser).await;
-    let text = by_letter(&browser).await;
+    let text = browser.answers_by_letter().await;
     let address = browser.current_url().await.expect("an address");
     browser.close().await;
     // The same page in a browser that runs no scripts.

@@ -39,7 +39,7 @@ training-no-runs = No run yet
 training-no-runs-why = Runs and the sampling of new answers are listed here, with their curves and logs.
 training-what = Run
 training-started-by = Started by
-training-by-itself = The schedule or a rule
+training-by-itself = The schedule, a rule or a program
 training-queued-at = Queued
 training-took = Took
 
@@ -79,6 +79,7 @@ training-model = Model
 training-models = Models
 training-parent = Parent
 training-metrics = Metrics
+training-metrics-more = { $count } more
 training-files = Files
 training-made = Made
 training-actions = Actions

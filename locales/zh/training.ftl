@@ -39,7 +39,7 @@ training-no-runs = 还没有运行
 training-no-runs-why = 训练与新回答的采样会列在这里，附有曲线和日志。
 training-what = 运行
 training-started-by = 发起者
-training-by-itself = 定时或规则
+training-by-itself = 定时、规则或程序
 training-queued-at = 排队时间
 training-took = 用时
 
@@ -79,6 +79,7 @@ training-model = 模型
 training-models = 模型
 training-parent = 来源
 training-metrics = 指标
+training-metrics-more = 另外 { $count } 项
 training-files = 文件
 training-made = 产生时间
 training-actions = 操作

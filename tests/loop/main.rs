@@ -9,8 +9,6 @@ mod support;
 mod processes;
 mod project;
 
-use std::collections::BTreeMap;
-
 use fantoccini::Locator;
 use laurel_records::RankingRecord;
 use processes::{Laurel, Worker, tiny_model, until};
@@ -177,7 +175,7 @@ async fn rank_in_browser(
     browser.goto(&format!("{}/queue", laurel.address)).await.expect("the queue");
     browser.press("n").await;
     browser.wait().for_element(Locator::Css(".chip")).await.expect("the order is drawn");
-    let text = by_letter(browser).await;
+    let text = browser.answers_by_letter().await;
     browser.press(&format!("{keys}{ENTER}")).await;
     // The page goes on to the next task.
     let stored = async || (number(pool, "SELECT count(*) FROM rankings").await > before.len() as i64).then_some(());
@@ -209,17 +207,4 @@ async fn rank_in_browser(
     expected.sort_by(|left, right| left.partial_cmp(right).expect("numbers"));
     assert_eq!(pairs, expected);
     pairs.len()
-}
-
-/// The answers' texts by the letters of the page.
-async fn by_letter(browser: &Browser) -> BTreeMap<char, String> {
-    let mut found = BTreeMap::new();
-    for card in browser.find_all(Locator::Css("article.answer")).await.expect("answers") {
-        let letter = card.attr("data-letter").await.expect("read").expect("a letter");
-        let source = card.find(Locator::Css("[data-source]")).await.expect("a source");
-        let text = source.prop("textContent").await.expect("read").expect("a text");
-        found.insert(letter.chars().next().expect("a letter"), text);
-    }
-    assert_eq!(found.len(), 4);
-    found
 }

@@ -1,6 +1,7 @@
 //! A real Chromium, driven through its driver; both end with the test.
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
 };
@@ -89,6 +90,18 @@ impl Browser {
     pub async fn press(&self, keys: &str) {
         let place = self.client.active_element().await.expect("a place that has the focus");
         place.send_keys(keys).await.expect("pressed");
+    }
+
+    /// The answers' texts by their letters on the ranking page.
+    pub async fn answers_by_letter(&self) -> BTreeMap<char, String> {
+        let mut found = BTreeMap::new();
+        for card in self.find_all(Locator::Css("article.answer")).await.expect("answers") {
+            let letter = card.attr("data-letter").await.expect("read").expect("a letter");
+            let source = card.find(Locator::Css("[data-source]")).await.expect("a source");
+            let text = source.prop("textContent").await.expect("read").expect("a text");
+            found.insert(letter.chars().next().expect("a letter"), text);
+        }
+        found
     }
 
     /// Ends the window politely.

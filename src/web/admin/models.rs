@@ -44,6 +44,29 @@ struct Shown {
     answered_before: bool,
 }
 
+/// The figures by which models of a stage are compared; the others are a click away.
+const HEADLINES: [&str; 8] = [
+    "eval/nll",
+    "eval/nll_before",
+    "eval/accuracy",
+    "eval/accuracy_before",
+    "eval/loss",
+    "objective/scores",
+    "objective/scores_before",
+    "objective/kl",
+];
+
+impl Shown {
+    fn headlines(&self) -> impl Iterator<Item = (&str, f64)> {
+        HEADLINES.iter().filter_map(|name| Some((*name, *self.model.metrics.get(*name)?)))
+    }
+
+    fn other_metrics(&self) -> Vec<(&str, f64)> {
+        let metrics = self.model.metrics.iter().map(|(name, value)| (name.as_str(), *value));
+        metrics.filter(|(name, _)| !HEADLINES.contains(name)).collect()
+    }
+}
+
 /// A base model to bring in, as typed.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]

@@ -3,6 +3,7 @@
 //! A worker is this process: it knows the server's address and a token, holds one job at a time by its lease, and keeps
 //! models, records and checkpoints in its work directory, so that it goes on where it was when it is started again.
 
+mod background;
 mod client;
 mod evaluation;
 mod heartbeat;

@@ -1,11 +1,7 @@
 //! What a job has to tell: metrics, log lines and progress are collected and sent in batches by a thread of their own.
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        mpsc::{self, RecvTimeoutError, Sender},
-    },
-    thread::JoinHandle,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -14,6 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
+    background::Background,
     client::{Client, ClientError},
     interrupts::{Interruption, Interrupts},
 };
@@ -110,41 +107,22 @@ impl Reports {
     }
 }
 
-/// Sends reports until it is dropped; then what still waits.
-pub struct Sending {
-    done: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Sending {
-    /// Starts to send `reports` once a second.
-    pub fn start(client: &Client, job: Uuid, lease: Uuid, reports: &Reports, interrupts: &Interrupts) -> Self {
-        let (done, ended) = mpsc::channel::<()>();
-        let (patient, client) = (client.clone(), client.trying_once());
-        let (reports, interrupts) = (reports.clone(), interrupts.clone());
-        let thread = std::thread::spawn(move || {
-            loop {
-                let last = ended.recv_timeout(INTERVAL) != Err(RecvTimeoutError::Timeout);
-                let client = if last { &patient } else { &client };
-                if let Err(ClientError::LeaseLost) = reports.send(client, job, lease) {
-                    return interrupts.raise(Interruption::LeaseLost);
-                }
-                if last {
-                    return;
-                }
+/// Sends `reports` once a second until the guard is dropped; then what still waits.
+pub(super) fn send(client: &Client, job: Uuid, lease: Uuid, reports: &Reports, interrupts: &Interrupts) -> Background {
+    let (patient, client) = (client.clone(), client.trying_once());
+    let (reports, interrupts) = (reports.clone(), interrupts.clone());
+    Background::start(move |end| {
+        loop {
+            let last = end.has_come_within(INTERVAL);
+            let client = if last { &patient } else { &client };
+            if let Err(ClientError::LeaseLost) = reports.send(client, job, lease) {
+                return interrupts.raise(Interruption::LeaseLost);
             }
-        });
-        Self { done: Some(done), thread: Some(thread) }
-    }
-}
-
-impl Drop for Sending {
-    fn drop(&mut self) {
-        self.done.take();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            if last {
+                return;
+            }
         }
-    }
+    })
 }
 
 #[cfg(test)]

@@ -14,11 +14,11 @@ use serde_json::{Map, Value};
 
 use super::{
     client::{Client, ClientError},
-    heartbeat::Heartbeat,
+    heartbeat,
     interrupts::{Interruption, Interrupts},
     models::ModelStore,
     nightly,
-    reports::{Reports, Sending},
+    reports::{self, Reports},
     sample,
     settings::JobSettings,
     work::Work,
@@ -123,8 +123,8 @@ impl<'a> Worker<'a> {
         let folder = self.jobs().join(job.id.to_string());
         fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
         let reports = Reports::new(!self.settings.quiet);
-        let heartbeat = Heartbeat::start(&self.client, job.id, job.lease, &self.interrupts);
-        let sending = Sending::start(&self.client, job.id, job.lease, &reports, &self.interrupts);
+        let heartbeat = heartbeat::start(&self.client, job.id, job.lease, &self.interrupts);
+        let sending = reports::send(&self.client, job.id, job.lease, &reports, &self.interrupts);
         let result = self.work(&job, &reports, folder.clone());
         let end = self.end_of(&job, result, &reports);
         // What was told arrives before the job ends: afterwards nobody listens.

@@ -8,10 +8,12 @@ mod checkpoint;
 mod completion;
 pub mod console;
 mod error;
+mod language_model;
 mod metrics;
 mod optimiser;
 pub mod ppo;
 pub mod pretrain;
+mod provenance;
 pub mod reward;
 mod schedule;
 pub mod settings;
@@ -19,14 +21,12 @@ pub mod sft;
 mod split;
 mod supervised;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use burn::tensor::Device;
-use serde::Serialize;
 use sha2::{Digest, Sha256};
+
+use crate::{data::ModelTokenizer, model::ModelDirectory};
 
 pub use checkpoint::{Checkpoints, Earlier};
 pub use error::TrainError;
@@ -55,17 +55,10 @@ pub struct StageOutcome {
     pub out: PathBuf,
 }
 
-/// SHA-256 of a file of records, or of the records themselves where they came from standard input.
-fn digest_of_data<R: Serialize>(path: &Path, records: &[R]) -> Result<String, TrainError> {
-    if path != Path::new("-") {
-        return Ok(crate::model::hf::sha256_of_file(path)?);
-    }
-    let mut hasher = Sha256::new();
-    for record in records {
-        hasher.update(serde_json::to_vec(record).unwrap_or_default());
-        hasher.update(b"\n");
-    }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+/// The tokenizer of a model, for sequences of at most `max_length` tokens (0: the model's context).
+fn tokenizer_of(directory: &ModelDirectory, max_length: usize) -> Result<ModelTokenizer, TrainError> {
+    let tokenizer = ModelTokenizer::open(directory)?;
+    Ok(if max_length == 0 { tokenizer } else { tokenizer.with_context_length(max_length) })
 }
 
 /// A number for each purpose and step that depends on the run's seed alone.

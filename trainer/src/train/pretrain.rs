@@ -1,25 +1,22 @@
 //! Pretraining: a model learns running text, every token of it.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 use burn::module::Module;
 use laurel_records::Stage;
 
 use super::{
     Run, Schedule, SettingsError, StageOutcome, StageSettings, TrainError,
-    checkpoint::Identity,
     completion::Completions,
+    language_model::{LanguageModelStage, say_what_is_learned},
     metrics::Reporter,
-    settings::{as_map, at_least_one, stage_settings},
-    sft::{lineage_of, say_what_is_learned, tokenizer_of},
-    supervised::{Learned, Plan, learn},
+    settings::{at_least_one, stage_settings},
+    supervised::plan_of,
+    tokenizer_of,
 };
 use crate::{
     data::{Example, ModelTokenizer, Order, corpus},
-    model::{
-        ModelDirectory,
-        hf::{ensure_free, write_decoder},
-    },
+    model::{ModelDirectory, hf::ensure_free},
 };
 
 /// Share of the text that is held out.
@@ -60,16 +57,6 @@ impl PretrainSettings {
         }
         Ok(())
     }
-
-    fn plan(&self) -> Plan {
-        Plan {
-            epochs: self.epochs,
-            steps: self.steps,
-            batch_size: self.batch_size,
-            eval_steps: self.eval_steps,
-            shared: self.shared(),
-        }
-    }
 }
 
 /// Where the stage starts from, and what it reads.
@@ -93,7 +80,7 @@ pub fn run(
     let decoder = directory.load_decoder(&run.device)?;
     let settings = settings.clone().resolved(decoder.num_params());
     settings.check()?;
-    let plan = settings.plan();
+    let plan = plan_of!(settings);
     let tokenizer = tokenizer_of(&directory, plan.shared.max_length)?;
 
     let documents = documents_of(&inputs.corpus)?;
@@ -112,22 +99,14 @@ pub fn run(
     }
     say_what_is_learned(&objective, &tokenizer, "blocks of text", reporter);
 
-    let mut decoder = decoder;
-    if let Some(lora) = &plan.shared.lora {
-        decoder = decoder.with_lora(lora, run.seed)?;
-    }
-    let (parent, data) = (directory.digest()?, corpus::digest(&documents));
-    let identity = Identity {
-        stage: "pretrain".into(),
-        inputs: BTreeMap::from([("model".into(), parent.clone()), ("corpus".into(), data.clone())]),
-        seed: run.seed,
-        settings: as_map(&settings),
+    let stage = LanguageModelStage {
+        name: "pretrain",
+        settings: &settings,
+        plan: &plan,
+        directory: &directory,
+        data: ("corpus", corpus::digest(&documents)),
     };
-    let Learned { model, metrics, checkpoints } = learn(&objective, decoder, &plan, run, identity, reporter)?;
-    let lineage = lineage_of("pretrain", parent, data, &settings, run.seed, &metrics);
-    write_decoder(&run.out, &model, &directory.companions()?, &lineage)?;
-    checkpoints.remove()?;
-    Ok(StageOutcome { metrics, out: run.out.clone() })
+    stage.run(decoder, &objective, run, reporter)
 }
 
 /// The documents of several files, one after another.

@@ -10,14 +10,13 @@ use laurel_records::{LogLevel, RankingRecord, Stage};
 
 use super::{
     Run, Schedule, SettingsError, StageOutcome, StageSettings, TrainError,
-    checkpoint::Identity,
     completion::chunks_by_tokens,
-    digest_of_data,
     metrics::Reporter,
-    settings::{as_map, at_least_one, stage_settings},
-    sft::{lineage_of, tokenizer_of},
+    provenance::{digest_of_data, identity_of, lineage_of},
+    settings::{at_least_one, stage_settings},
     split::divide,
-    supervised::{Learned, Objective, Plan, learn},
+    supervised::{Learned, Objective, Plan, learn, plan_of},
+    tokenizer_of,
 };
 use crate::{
     data::{Example, ModelTokenizer, RewardBatch, padded_right, records},
@@ -48,16 +47,6 @@ impl RewardSettings {
         at_least_one("epochs", self.epochs)?;
         at_least_one("batch_size", self.batch_size)
     }
-
-    fn plan(&self) -> Plan {
-        Plan {
-            epochs: self.epochs,
-            steps: self.steps,
-            batch_size: self.batch_size,
-            eval_steps: self.eval_steps,
-            shared: self.shared(),
-        }
-    }
 }
 
 /// Where the stage starts from, and what it learns.
@@ -87,7 +76,7 @@ pub fn run(
     let model = start(&directory, run)?;
     let settings = settings.clone().resolved(model.num_params());
     settings.check()?;
-    let plan = settings.plan();
+    let plan = plan_of!(settings);
     let tokenizer = tokenizer_of(&directory, plan.shared.max_length)?;
 
     let records = records::rankings(&inputs.data)?;
@@ -103,12 +92,8 @@ pub fn run(
 
     let model = with_adapters(model, &plan, run)?;
     let parent = directory.digest()?;
-    let identity = Identity {
-        stage: "reward".into(),
-        inputs: BTreeMap::from([("model".into(), parent.clone()), ("data".into(), data.clone())]),
-        seed: run.seed,
-        settings: as_map(&settings),
-    };
+    let inputs_of_run = [("model", parent.clone()), ("data", data.clone())];
+    let identity = identity_of("reward", inputs_of_run, &settings, run.seed);
     let Learned { mut model, mut metrics, checkpoints } = learn(&objective, model, &plan, run, identity, reporter)?;
     model.set_score_mean(0.0);
     if let Some(file) = &inputs.demonstrations {

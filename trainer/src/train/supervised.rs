@@ -55,6 +55,20 @@ pub(super) struct Plan {
     pub shared: Shared,
 }
 
+/// The plan that a stage's settings make: those with passes, steps, the size of a batch and the time between evaluations.
+macro_rules! plan_of {
+    ($settings:expr) => {
+        $crate::train::supervised::Plan {
+            epochs: $settings.epochs,
+            steps: $settings.steps,
+            batch_size: $settings.batch_size,
+            eval_steps: $settings.eval_steps,
+            shared: $settings.shared(),
+        }
+    };
+}
+pub(super) use plan_of;
+
 impl Plan {
     fn steps_an_epoch(&self, items: usize) -> usize {
         items.div_ceil(self.batch_size)

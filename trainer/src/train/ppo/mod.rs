@@ -19,13 +19,14 @@ pub use settings::PpoSettings;
 use super::{
     Run, StageOutcome, StageSettings, TrainError,
     checkpoint::{Checkpoints, Identity, Loaded, Position, Tensors, restore_learned, store_learned},
-    derived_seed, digest_of_data,
+    derived_seed,
     metrics::Reporter,
     optimiser::Optimiser,
     pretrain::{blocks, documents_of},
+    provenance::{digest_of_data, identity_of, lineage_of},
     reward::scores_of,
-    settings::{Shared, as_map},
-    sft::{lineage_of, tokenizer_of},
+    settings::Shared,
+    tokenizer_of,
 };
 use crate::{
     data::{Example, ModelTokenizer, Order, corpus, records},
@@ -84,15 +85,11 @@ pub fn run(
     reporter.log(LogLevel::Info, &text);
 
     let (parent, judge) = (directory.digest()?, reward_directory.digest()?);
-    let mut digests = BTreeMap::from([
-        ("policy".into(), parent.clone()),
-        ("reward model".into(), judge),
-        ("data".into(), data.clone()),
-    ]);
+    let mut digests = vec![("policy", parent.clone()), ("reward model", judge.clone()), ("data", data.clone())];
     if !inputs.pretrain.is_empty() {
-        digests.insert("pretraining text".into(), corpus::digest(&documents));
+        digests.push(("pretraining text", corpus::digest(&documents)));
     }
-    let identity = Identity { stage: "ppo".into(), inputs: digests, seed: run.seed, settings: as_map(&settings) };
+    let identity = identity_of("ppo", digests, &settings, run.seed);
     let world = World {
         settings: &settings,
         run,
@@ -104,7 +101,7 @@ pub fn run(
     };
     let (policy, metrics, checkpoints) = world.learn(identity, reporter)?;
     let mut lineage = lineage_of("ppo", parent, data, &settings, run.seed, &metrics);
-    if let (Value::Object(settings), Ok(judge)) = (&mut lineage.settings, reward_directory.digest()) {
+    if let Value::Object(settings) = &mut lineage.settings {
         settings.insert("reward_model".into(), judge.into());
     }
     write_decoder(&run.out, &policy, &directory.companions()?, &lineage)?;

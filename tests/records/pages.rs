@@ -1,0 +1,66 @@
+//! Files that are no lines of text, and the pages that take and give files.
+
+use super::*;
+
+#[tokio::test]
+async fn a_parquet_file_begins_and_ends_as_one_and_says_its_columns() {
+    let server = support::server().await;
+    let project = project(server.pool(), "p").await;
+    good(bring(server.pool(), &project, Kind::Responses, include_str!("../../sample/responses.jsonl")).await);
+    good(bring(server.pool(), &project, Kind::Demonstrations, include_str!("../../sample/demonstrations.jsonl")).await);
+    for kind in export::Kind::ALL {
+        let file = bytes(server.pool(), &project, kind, Format::Parquet, None).await;
+        assert!(file.starts_with(b"PAR1") && file.ends_with(b"PAR1"), "{kind:?}");
+        let rows = parquet::file::metadata::ParquetMetaDataReader::new()
+            .parse_and_finish(&bytes::Bytes::from(file))
+            .expect("a footer");
+        let lines = super::file(server.pool(), &project, kind).await.lines().count();
+        assert_eq!(rows.file_metadata().num_rows(), i64::try_from(lines).expect("fits"), "{kind:?}");
+    }
+}
+
+fn upload(token: &str, kind: &str, name: &str, content: &str) -> reqwest::multipart::Form {
+    let file = reqwest::multipart::Part::text(content.to_owned()).file_name(name.to_owned());
+    reqwest::multipart::Form::new().text("csrf", token.to_owned()).text("kind", kind.to_owned()).part("file", file)
+}
+
+#[tokio::test]
+async fn the_pages_take_a_file_name_what_is_wrong_and_give_files_back() {
+    let server = support::server().await;
+    project(server.pool(), "p").await;
+    let ada = server.user("Ada", Role::Admin).await;
+    ada.get("/admin/projects/p").await.assert(200).assert_contains("/admin/projects/p/export");
+    ada.get("/admin/projects/p/import").await.assert(200);
+    let token = ada.csrf().await;
+    let send = |token: &str, kind: &str, name: &str, content: &str| {
+        let request = ada.request(reqwest::Method::POST, "/admin/projects/p/import");
+        ada.send(request.multipart(upload(token, kind, name, content)))
+    };
+    let given =
+        lines(&[json!({ "prompt": "A?", "responses": ["a", "b", "c"], "ranks": [1, 2, 2], "annotator": "ada" })]);
+    let wrong = send(&token, "rankings", "r.jsonl", &given.replace("[1,2,2]", "[1,2,4]")).await.assert(422);
+    wrong.assert_contains("ranks[2]").assert_contains("leaves a gap");
+    nothing_is_here(server.pool()).await;
+    send("forged", "rankings", "r.jsonl", &given).await.assert(403);
+    send(&token, "poems", "r.jsonl", &given).await.assert(422);
+    let done = send(&token, "rankings", "r.jsonl", &given).await;
+    ada.get(done.leads_to()).await.assert(200).assert_contains("Imported.");
+
+    let page = ada.get("/admin/projects/p/export").await.assert(200);
+    page.assert_contains("action=\"/admin/projects/p/export/rankings\"");
+    let down = ada.get("/admin/projects/p/export/comparisons?format=jsonl&split=").await.assert(200);
+    assert_eq!(down.headers["content-disposition"], "attachment; filename=\"p-comparisons.jsonl\"");
+    assert_eq!(values(&down.text).len(), 2);
+    let table = ada.get("/admin/projects/p/export/rankings?format=csv").await.assert(200);
+    assert!(
+        table.text.starts_with("id,prompt,responses,ranks,annotator,seconds,created_at,split,extra\n"),
+        "{}",
+        table.text
+    );
+    ada.get("/admin/projects/p/export/poems").await.assert(404);
+    ada.get("/admin/projects/p/export/rankings?format=xls").await.assert(404);
+    let bea = server.user("Bea", Role::Reviewer).await;
+    bea.get("/admin/projects/p/export").await.assert(403);
+    bea.get("/admin/projects/p/export/rankings").await.assert(403);
+    bea.get("/admin/projects/p/import").await.assert(403);
+}

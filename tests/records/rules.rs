@@ -1,0 +1,180 @@
+//! What is refused and in which words; what counts as the same; which split a prompt belongs to.
+
+use super::*;
+
+#[tokio::test]
+async fn every_bad_record_is_named_by_line_and_field_and_nothing_is_imported() {
+    let server = support::server().await;
+    let project = project(server.pool(), "p").await;
+    let two = json!(["a", "b"]);
+    let records = [
+        json!({ "prompt": asked("fine"), "responses": two, "ranks": [1, 2] }),
+        json!({ "prompt": asked("A"), "responses": two, "ranks": [1, 3] }),
+        json!({ "prompt": asked("A"), "responses": ["a", "b", "c", "d"], "ranks": [1, 2, 2, 5] }),
+        json!({ "prompt": asked("A"), "responses": two, "ranks": [0, 1] }),
+        json!({ "prompt": asked("A"), "responses": two, "ranks": [1] }),
+        json!({ "prompt": asked("A"), "responses": two, "ranks": [1, 1.5] }),
+        json!({ "prompt": asked("A"), "responses": ["a"], "ranks": [1] }),
+        json!({ "prompt": [{ "role": "robot", "content": "A" }], "responses": two, "ranks": [1, 2] }),
+        json!({ "prompt": said("A"), "responses": two, "ranks": [1, 2] }),
+        json!({ "prompt": [], "responses": two, "ranks": [1, 2] }),
+        json!({ "responses": two, "ranks": [1, 2] }),
+        json!({ "prompt": asked("A"), "responses": [{ "content": "a", "mood": 1 }, "b"], "ranks": [1, 2] }),
+        json!({ "prompt": asked("A"), "responses": two, "ranks": [1, 2], "created_at": "yesterday" }),
+        json!({ "prompt": asked("A"), "responses": two, "ranks": [1, 2], "split": "holdout" }),
+        json!({ "prompt": asked("A"), "responses": two, "ranks": [1, 2], "seconds": "long" }),
+        json!({ "prompt_id": "nowhere", "responses": two, "ranks": [1, 2] }),
+    ];
+    let file = format!("{}\n{}not json\n[1]\n", records[0], lines(&records[1..]).replace("\n", "\r\n"));
+    let bad = refused(bring(server.pool(), &project, Kind::Rankings, file).await);
+    let expected = [
+        (2, "ranks[1]"),
+        (3, "ranks[3]"),
+        (4, "ranks[0]"),
+        (5, "ranks"),
+        (6, "ranks[1]"),
+        (7, "responses"),
+        (8, "prompt[0].role"),
+        (9, "prompt[0]"),
+        (10, "prompt"),
+        (11, "prompt"),
+        (12, "responses[0].mood"),
+        (13, "created_at"),
+        (14, "split"),
+        (15, "seconds"),
+        (16, "prompt_id"),
+        (17, ""),
+        (18, ""),
+    ];
+    assert_eq!(places(&bad), expected, "{bad:#?}");
+    nothing_is_here(server.pool()).await;
+    // No more than twenty, and these the first.
+    let many: Vec<Value> = (0..60).map(|_| json!({ "prompt": 5 })).collect();
+    let bad = refused(bring(server.pool(), &project, Kind::Prompts, lines(&many)).await);
+    assert_eq!((bad.len(), bad[0].line, bad[19].line), (20, 1, 20));
+}
+
+#[tokio::test]
+async fn files_that_are_no_records_are_refused_in_clear_words() {
+    let server = support::server().await;
+    let project = project(server.pool(), "p").await;
+    let line = lines(&[json!({ "prompt": "A" })]);
+    let utf16: Vec<u8> = [0xFF, 0xFE].into_iter().chain(line.bytes().flat_map(|byte| [byte, 0])).collect();
+    let latin: Vec<u8> = [line.as_bytes(), b"{\"prompt\": \"caf\xE9\"}\n"].concat();
+    let long = format!("{line}{{\"prompt\": \"{}\"}}\n{line}", "a".repeat(17 * 1024 * 1024));
+    let cases: [(&[u8], u64, &str, &str); 12] = [
+        (b"", 1, "", "no records"),
+        (b" \n\n", 1, "", "no records"),
+        (b"[]", 1, "", "no records"),
+        (b"prompt,language\n", 1, "", "no records"),
+        (b"Dear all,\nhello\n", 1, "", "neither JSON"),
+        (&utf16, 1, "", "UTF-16"),
+        (b"\x1F\x8B\x08\x00", 1, "", "compressed"),
+        (b"PAR1\x15\x04", 1, "", "Parquet"),
+        (&latin, 2, "", "not UTF-8"),
+        (b"{\"prompt\": \"a\\u0000b\"}", 1, "prompt", "NUL"),
+        (long.as_bytes(), 2, "", "longer than 16 MiB"),
+        (b"[{\"prompt\": \"a\"}, {\"prompt\": \"b\"", 1, "", "cut off"),
+    ];
+    for (file, line, field, reason) in cases {
+        let shown = String::from_utf8_lossy(&file[..file.len().min(60)]).into_owned();
+        let bad = refused(bring(server.pool(), &project, Kind::Prompts, file).await);
+        assert_eq!(places(&bad), [(line, field)], "{shown}: {bad:?}");
+        assert!(bad[0].reason.contains(reason), "{shown}: {}", bad[0].reason);
+    }
+    nothing_is_here(server.pool()).await;
+}
+
+#[tokio::test]
+async fn a_list_a_table_and_lines_with_a_mark_and_carriage_returns_say_the_same() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let forms = [
+        (
+            "lines",
+            "\u{feff}{\"prompt\": \"a\"}\r\n\r\n{\"prompt\": \"b, \\\"c\\\"\\nd\", \"tags\": [\"x\", \"y\"]}"
+                .to_owned(),
+        ),
+        (
+            "list",
+            "\n [ {\"prompt\": \"a\"},\n  {\"prompt\":\n \"b, \\\"c\\\"\\nd\", \"tags\": [\"x\", \"y\"]} ]\n"
+                .to_owned(),
+        ),
+        ("table", "prompt,tags\r\na,\r\n\"b, \"\"c\"\"\nd\",x;y\r\n".to_owned()),
+        ("tabs", "tags\tprompt\n\ta\nx;y\t\"b, \"\"c\"\"\nd\"\n".to_owned()),
+    ];
+    for (slug, text) in forms {
+        let project = project(pool, slug).await;
+        assert_eq!(good(bring(pool, &project, Kind::Prompts, text).await).added, 2, "{slug}");
+        let found = values(&file(pool, &project, export::Kind::Prompts).await);
+        assert_eq!(found[0]["prompt"], asked("a"), "{slug}");
+        assert_eq!((&found[1]["prompt"], &found[1]["tags"]), (&asked("b, \"c\"\nd"), &json!(["x", "y"])), "{slug}");
+    }
+    let project = project(pool, "lines-of-a-list").await;
+    let bad = refused(bring(pool, &project, Kind::Prompts, "[\n{\"prompt\": \"a\"},\n\n{\"prompt\": 5},\n7]").await);
+    assert_eq!(places(&bad), [(4, "prompt"), (5, "")]);
+}
+
+#[tokio::test]
+async fn an_id_belongs_to_one_prompt_and_the_content_decides_what_is_the_same() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = project(pool, "p").await;
+    let same = lines(&[
+        json!({ "id": "a", "prompt": "Caf\u{e9}?" }),
+        json!({ "id": "b", "prompt": " Cafe\u{301}?\r\n" }),
+        json!({ "prompt": "Caf\u{e9}?" }),
+    ]);
+    let report = good(bring(pool, &project, Kind::Prompts, same).await);
+    assert_eq!((report.added, report.duplicates), (1, 2));
+    let clash = lines(&[json!({ "id": "c", "prompt": "New" }), json!({ "id": "a", "prompt": "Other" })]);
+    let bad = refused(bring(pool, &project, Kind::Prompts, clash).await);
+    assert_eq!(places(&bad), [(2, "id")]);
+    assert_eq!(count(pool, "SELECT count(*) FROM prompts").await, 1);
+    // A label may name its prompt instead of repeating it.
+    let named = lines(&[json!({ "prompt_id": "a", "completion": "Yes" })]);
+    let report = good(bring(pool, &project, Kind::Demonstrations, named).await);
+    assert_eq!((report.added, report.prompts_added), (1, 0));
+    // People without names may agree; the same person says the same thing once.
+    let ranking = |id: &str, annotator: Value| json!({ "id": id, "prompt_id": "a", "annotator": annotator, "responses": ["x", "y"], "ranks": [1, 2] });
+    let rankings =
+        [ranking("1", json!(null)), ranking("2", json!(null)), ranking("3", json!("ada")), ranking("4", json!("ada"))];
+    let report = good(bring(pool, &project, Kind::Rankings, lines(&rankings)).await);
+    assert_eq!((report.added, report.duplicates), (3, 1));
+}
+
+#[tokio::test]
+async fn every_prompt_is_in_one_split_wherever_it_comes_from() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let (one, other) = (project(pool, "one").await, project(pool, "other").await);
+    let prompts: Vec<Value> = (0..400)
+        .map(|number| json!({ "id": number, "prompt": format!("Question {number}?"), "split": "train" }))
+        .collect();
+    let answers: Vec<Value> =
+        (0..400).rev().map(|number| json!({ "prompt": format!("Question {number}?"), "completion": "Yes" })).collect();
+    good(bring(pool, &one, Kind::Prompts, lines(&prompts)).await);
+    good(bring(pool, &other, Kind::Demonstrations, lines(&answers)).await);
+    let mut all = Vec::new();
+    for split in [Split::Train, Split::Validation, Split::Test] {
+        let part = |project: Project, kind| async move {
+            let out = bytes(pool, &project, kind, Format::Jsonl, Some(split)).await;
+            let mut texts: Vec<String> = values(&String::from_utf8(out).expect("UTF-8"))
+                .iter()
+                .map(|record| {
+                    assert_eq!(record["split"], json!(split));
+                    record["prompt"][0]["content"].as_str().expect("a text").to_owned()
+                })
+                .collect();
+            texts.sort();
+            texts
+        };
+        let prompts = part(one.clone(), export::Kind::Prompts).await;
+        assert_eq!(prompts, part(other.clone(), export::Kind::Demonstrations).await);
+        assert!(prompts.len() > 15, "{split:?} has {}", prompts.len());
+        all.extend(prompts);
+    }
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 400);
+}

@@ -1,0 +1,161 @@
+//! What goes in comes out again, and makes the tasks that it asks for.
+
+use super::*;
+
+#[tokio::test]
+async fn prompts_come_back_as_they_came_and_are_asked_for_once() {
+    let server = support::server().await;
+    let (one, other) = (project(server.pool(), "one").await, project(server.pool(), "other").await);
+    let given = lines(&[
+        json!({ "id": "a", "prompt": [{ "role": "system", "content": "Be kind" }, { "role": "user", "content": "Why? \n “é” 🌿" }],
+                "language": "en", "tags": ["sky", "x,y"], "source": { "page": 3 } }),
+        json!({ "id": "b", "prompt": "Just a text" }),
+    ]);
+    let report = good(bring(server.pool(), &one, Kind::Prompts, &given).await);
+    assert_eq!(report, ImportReport { records: 2, added: 2, duplicates: 0, prompts_added: 2, tasks: 2 });
+    let again = good(bring(server.pool(), &one, Kind::Prompts, &given).await);
+    assert_eq!(again, ImportReport { records: 2, added: 0, duplicates: 2, prompts_added: 0, tasks: 0 });
+
+    let out = file(server.pool(), &one, export::Kind::Prompts).await;
+    let records: Vec<PromptRecord> = out.lines().map(|line| serde_json::from_str(line).expect("a prompt")).collect();
+    assert_eq!((records[0].id.as_str(), &records[0].tags[..]), ("a", &["sky".to_owned(), "x,y".to_owned()][..]));
+    assert_eq!(records[0].extra.get("source"), Some(&json!({ "page": 3 })));
+    assert_eq!(records[1].prompt[0].content, "Just a text");
+    good(bring(server.pool(), &other, Kind::Prompts, &out).await);
+    let back = file(server.pool(), &other, export::Kind::Prompts).await;
+    assert_eq!(back.replace("\"project\":\"other\"", "\"project\":\"one\""), out);
+}
+
+#[tokio::test]
+async fn demonstrations_rankings_and_comparisons_come_back_as_they_came() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let (one, other) = (project(pool, "one").await, project(pool, "other").await);
+    let demonstrations = lines(&[
+        json!({ "id": "d1", "prompt": asked("A?"), "completion": said("Yes."), "prompt_id": "p1", "annotator": "ada",
+                "created_at": "2026-11-01T08:00:00Z", "language": "en", "seconds": 12.5, "note": "kept" }),
+        json!({ "id": "d2", "prompt": asked("A?"), "completion": said("No."), "prompt_id": "p1", "annotator": "bea" }),
+    ]);
+    let rankings = lines(&[
+        json!({ "id": "r1", "prompt": asked("A?"), "ranks": [2, 1, 4, 2], "annotator": "ada", "seconds": 3.0,
+                "created_at": "2026-11-02T08:00:00.25Z", "note": "hard", "ratings": [5, null, 1, 5], "flags": [[], [], ["rude"], []],
+                "responses": [{ "id": "x", "content": "same", "model": "m" }, { "id": "y", "content": "same", "model": "m" },
+                              { "id": "z", "content": "", "model": null }, { "id": "w", "content": "w" }] }),
+        json!({ "id": "r2", "prompt": asked("A?"), "ranks": [1, 2], "annotator": "bea", "extra_opinion": true,
+                "responses": [{ "id": "x", "content": "same", "model": "m" }, { "id": "w", "content": "w" }] }),
+    ]);
+    let comparisons = lines(&[
+        json!({ "prompt": asked("B?"), "chosen": said("good"), "rejected": said("bad"), "margin": 2, "ranking_id": "q",
+                "annotator": "ada", "score": 0.5 }),
+        json!({ "prompt": asked("B?"), "chosen": said("good"), "rejected": said("worse"), "margin": 3, "ranking_id": "q",
+                "annotator": "ada" }),
+    ]);
+    let kinds = [
+        (Kind::Demonstrations, export::Kind::Demonstrations, demonstrations),
+        (Kind::Rankings, export::Kind::Rankings, rankings),
+        (Kind::Comparisons, export::Kind::Comparisons, comparisons),
+    ];
+    for (kind, _, given) in &kinds {
+        assert_eq!(good(bring(pool, &one, *kind, given).await).added, 2, "{kind:?}");
+        assert_eq!(good(bring(pool, &one, *kind, given).await).duplicates, 2, "{kind:?}");
+    }
+    for (kind, out_kind, given) in &kinds {
+        let out = file(pool, &one, *out_kind).await;
+        let found = values(&out);
+        // Every field that was given is there with its value.
+        for given in values(given) {
+            let same = |found: &&Value| {
+                given.as_object().expect("an object").iter().all(|(name, value)| match name.as_str() {
+                    "responses" => found[name].as_array().map(Vec::len) == value.as_array().map(Vec::len),
+                    _ => found[name] == *value,
+                })
+            };
+            assert!(found.iter().any(|found| same(&found)), "{given} is not in {out}");
+        }
+        if *kind == Kind::Comparisons {
+            // The rankings speak too: 5 pairs of (2, 1, 4, 2), 1 of (1, 2).
+            assert_eq!(found.len(), 5 + 1 + 2);
+            let _: Vec<ComparisonRecord> = out.lines().map(|line| serde_json::from_str(line).expect("one")).collect();
+        }
+        good(bring(pool, &other, *kind, &out).await);
+    }
+    for (_, out_kind, _) in &kinds[..1] {
+        assert_eq!(file(pool, &other, *out_kind).await, file(pool, &one, *out_kind).await);
+    }
+}
+
+#[tokio::test]
+async fn an_export_of_rankings_brought_elsewhere_gives_the_same_export() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let (one, other, third) = (project(pool, "one").await, project(pool, "other").await, project(pool, "third").await);
+    let rankings: Vec<Value> = (0..50)
+        .map(|number| {
+            json!({ "prompt": asked(&format!("Question {}?", number / 2)), "ranks": [2, 1, 2], "annotator": format!("person {number}"),
+                    "responses": [{ "content": "a" }, { "content": "b", "model": "m" }, { "content": format!("{number}") }] })
+        })
+        .collect();
+    good(bring(pool, &one, Kind::Rankings, lines(&rankings)).await);
+    let out = file(pool, &one, export::Kind::Rankings).await;
+    let records: Vec<RankingRecord> = out.lines().map(|line| serde_json::from_str(line).expect("a ranking")).collect();
+    assert_eq!(records.len(), 50);
+    good(bring(pool, &other, Kind::Rankings, &out).await);
+    assert_eq!(file(pool, &other, export::Kind::Rankings).await, out);
+    // What came from here changes nothing here.
+    assert_eq!(good(bring(pool, &one, Kind::Rankings, &out).await).duplicates, 50);
+    let pairs = file(pool, &one, export::Kind::Comparisons).await;
+    assert_eq!(pairs.lines().count(), 100, "ties make no pair");
+    assert_eq!(good(bring(pool, &one, Kind::Comparisons, &pairs).await).duplicates, 100);
+    // And pair by pair it is the same too.
+    assert_eq!(good(bring(pool, &third, Kind::Comparisons, &pairs).await).added, 100);
+    assert_eq!(file(pool, &third, export::Kind::Comparisons).await, pairs);
+    // CSV goes the same way round.
+    let fourth = project(pool, "fourth").await;
+    let table = bytes(pool, &one, export::Kind::Rankings, Format::Csv, None).await;
+    good(bring(pool, &fourth, Kind::Rankings, &table).await);
+    assert_eq!(file(pool, &fourth, export::Kind::Rankings).await, out);
+}
+
+#[tokio::test]
+async fn four_answers_in_strict_order_make_six_comparisons_with_the_margins_of_their_ranks() {
+    let server = support::server().await;
+    let project = project(server.pool(), "p").await;
+    let ranking = json!({ "id": "r", "prompt": asked("A?"), "ranks": [3, 1, 4, 2], "annotator": "ada",
+        "responses": ["a", "b", "c", "d"] });
+    good(bring(server.pool(), &project, Kind::Rankings, lines(&[ranking])).await);
+    let pairs: Vec<(String, String, i64)> = values(&file(server.pool(), &project, export::Kind::Comparisons).await)
+        .iter()
+        .map(|pair| {
+            let text = |side: &str| pair[side][0]["content"].as_str().expect("a text").to_owned();
+            assert_eq!((pair["ranking_id"].as_str(), pair["annotator"].as_str()), (Some("r"), Some("ada")));
+            (text("chosen"), text("rejected"), pair["margin"].as_i64().expect("a whole number"))
+        })
+        .collect();
+    let expected = [("a", "c", 1), ("b", "a", 2), ("b", "c", 3), ("b", "d", 1), ("d", "a", 1), ("d", "c", 2)];
+    assert_eq!(pairs, expected.map(|(chosen, rejected, margin)| (chosen.to_owned(), rejected.to_owned(), margin)));
+}
+
+#[tokio::test]
+async fn answers_make_ranking_tasks_for_as_many_people_as_the_project_wants() {
+    let server = support::server().await;
+    let settings = ProjectSettings { name: "P".to_owned(), ranking_overlap: 3, ..ProjectSettings::default() };
+    let actor = Actor::program("test");
+    let project = projects::create(server.pool(), &actor, "p", &settings, false).await.expect("a project");
+    let given = include_str!("../../sample/responses.jsonl");
+    let number = u64::try_from(given.lines().count()).expect("a number");
+    let report = good(bring(server.pool(), &project, Kind::Responses, given).await);
+    assert_eq!((report.added, report.tasks), (number, number));
+    assert_eq!(
+        count(server.pool(), "SELECT count(*) FROM tasks WHERE kind = 'ranking' AND overlap = 3").await,
+        i64::try_from(number).expect("fits")
+    );
+    let again = good(bring(server.pool(), &project, Kind::Responses, given).await);
+    assert_eq!((again.added, again.duplicates, again.tasks), (0, number, 0));
+    // The prompts that have answers are asked for demonstrations only when they come as prompts.
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM tasks WHERE kind = 'demonstration'").await, 0);
+    good(bring(server.pool(), &project, Kind::Demonstrations, include_str!("../../sample/demonstrations.jsonl")).await);
+    let prompts = good(bring(server.pool(), &project, Kind::Prompts, include_str!("../../sample/prompts.jsonl")).await);
+    let unanswered =
+        "SELECT count(*) FROM prompts p WHERE NOT EXISTS (SELECT 1 FROM demonstrations d WHERE d.prompt_id = p.id)";
+    assert_eq!(i64::try_from(prompts.tasks).expect("fits"), count(server.pool(), unanswered).await);
+}

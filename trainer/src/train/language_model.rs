@@ -1,0 +1,68 @@
+//! What the two stages that learn a language model share, pretraining and SFT: from completions to the model on disk.
+
+use laurel_records::LogLevel;
+
+use super::{
+    Run, StageOutcome, StageSettings, TrainError,
+    completion::Completions,
+    metrics::Reporter,
+    provenance::{identity_of, lineage_of},
+    supervised::{Learned, Plan, learn},
+};
+use crate::{
+    data::ModelTokenizer,
+    model::{Decoder, ModelDirectory, hf::write_decoder},
+};
+
+/// A stage with all that it needs to begin.
+pub(super) struct LanguageModelStage<'a, S> {
+    /// As `laurel.json` names it.
+    pub name: &'static str,
+    pub settings: &'a S,
+    pub plan: &'a Plan,
+    pub directory: &'a ModelDirectory,
+    /// What the data are called, and their digest.
+    pub data: (&'static str, String),
+}
+
+impl<S: StageSettings> LanguageModelStage<'_, S> {
+    /// Learns, with adapters where the plan says so, and writes the model to `run.out`.
+    pub fn run(
+        self,
+        decoder: Decoder,
+        objective: &Completions,
+        run: &Run,
+        reporter: &mut dyn Reporter,
+    ) -> Result<StageOutcome, TrainError> {
+        let decoder = match &self.plan.shared.lora {
+            Some(lora) => decoder.with_lora(lora, run.seed)?,
+            None => decoder,
+        };
+        let (parent, (called, data)) = (self.directory.digest()?, self.data);
+        let inputs = [("model", parent.clone()), (called, data.clone())];
+        let identity = identity_of(self.name, inputs, self.settings, run.seed);
+        let Learned { model, metrics, checkpoints } = learn(objective, decoder, self.plan, run, identity, reporter)?;
+        let lineage = lineage_of(self.name, parent, data, self.settings, run.seed, &metrics);
+        write_decoder(&run.out, &model, &self.directory.companions()?, &lineage)?;
+        checkpoints.remove()?;
+        Ok(StageOutcome { metrics, out: run.out.clone() })
+    }
+}
+
+/// Tells how much there is to learn from, and what is amiss with it; `what` names the items.
+pub(super) fn say_what_is_learned(
+    objective: &Completions,
+    tokenizer: &ModelTokenizer,
+    what: &str,
+    reporter: &mut dyn Reporter,
+) {
+    let (learned, held_out) = (objective.learned.len(), objective.held_out.len());
+    reporter.log(LogLevel::Info, &format!("learning from {learned} {what}, judging by {held_out} held out"));
+    if tokenizer.cuts() > 0 {
+        let text = format!("{} conversations are longer than the context and were cut", tokenizer.cuts());
+        reporter.log(LogLevel::Warning, &text);
+    }
+    if held_out == 0 {
+        reporter.log(LogLevel::Warning, "nothing is held out: the last weights are kept, whether or not they are best");
+    }
+}
