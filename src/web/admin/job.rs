@@ -152,16 +152,28 @@ fn summaries(metrics: &[MetricRecord]) -> Vec<MetricSummary> {
 
 /// The numbers of a summary under names for people, those that one looks for first at the front.
 fn findings(page: &Page, summary: &Value) -> Vec<Finding> {
-    const KNOWN: [&str; 8] = [
+    const KNOWN: [&str; 18] = [
+        "policy_is_better",
+        "nothing_new",
         "nll_before",
         "nll_after",
         "reward_accuracy",
+        "reward_log_loss",
         "win_rate",
+        "win_rate_low",
+        "win_rate_high",
         "kl",
         "reward_before",
         "reward_after",
-        "policy_is_better",
+        "demonstrations",
+        "new_demonstrations",
+        "rankings",
+        "new_rankings",
+        "prompts",
+        "answers",
     ];
+    /// For programs: by it the next run sees whether anything has changed.
+    const UNSEEN: &str = "inputs";
     let Value::Object(map) = summary else { return Vec::new() };
     let shown = |value: &Value| match value {
         Value::Number(number) => number.as_f64().map(show::decimal),
@@ -176,7 +188,7 @@ fn findings(page: &Page, summary: &Value) -> Vec<Finding> {
     });
     let others = map
         .iter()
-        .filter(|(key, _)| !KNOWN.contains(&key.as_str()))
+        .filter(|(key, _)| !KNOWN.contains(&key.as_str()) && key.as_str() != UNSEEN)
         .filter_map(|(key, value)| Some(Finding { key: key.replace('_', " "), value: shown(value)? }));
     known.chain(others).collect()
 }
