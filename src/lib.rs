@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod backup;
+pub mod chat;
 pub mod cli;
 pub mod config;
 pub mod db;

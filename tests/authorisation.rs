@@ -11,6 +11,7 @@ use laurel::{
         invitations, job_queue,
         projects::{self, ProjectSettings},
         tokens::TokenRole,
+        uploads,
     },
     domain::role::Role,
     web,
@@ -42,6 +43,7 @@ impl Needed {
 
 const ANNOTATOR: Needed = Least(Role::Annotator);
 const REVIEWER: Needed = Least(Role::Reviewer);
+const LEAD: Needed = Least(Role::Lead);
 const ADMIN: Needed = Least(Role::Admin);
 
 /// The list. A route that is not on it fails the first test.
@@ -55,49 +57,109 @@ const ROUTES: &[(&str, &str, Needed)] = &[
     ("POST", "/invitations/{secret}", Anyone),
     ("GET", "/account", ANNOTATOR),
     ("POST", "/account", ANNOTATOR),
+    ("POST", "/account/languages", ANNOTATOR),
     ("POST", "/account/password", ANNOTATOR),
     ("POST", "/account/sessions", ANNOTATOR),
+    ("GET", "/me", ANNOTATOR),
     ("GET", "/queue", ANNOTATOR),
     ("GET", "/queue/next", Anyone),
     ("POST", "/queue/next", ANNOTATOR),
     ("GET", "/tasks/{assignment}", ANNOTATOR),
     ("GET", "/tasks/{assignment}/submit", Anyone),
     ("POST", "/tasks/{assignment}/submit", ANNOTATOR),
+    ("GET", "/tasks/{assignment}/beside", ANNOTATOR),
+    ("GET", "/tasks/{assignment}/correct", ANNOTATOR),
+    ("POST", "/tasks/{assignment}/correct", ANNOTATOR),
     ("GET", "/tasks/{assignment}/skip", Anyone),
     ("POST", "/tasks/{assignment}/skip", ANNOTATOR),
     ("GET", "/tasks/{assignment}/preview", Anyone),
     ("POST", "/tasks/{assignment}/preview", ANNOTATOR),
     ("PUT", "/tasks/{assignment}/draft", ANNOTATOR),
     ("POST", "/tasks/{assignment}/heartbeat", ANNOTATOR),
+    ("POST", "/tasks/{assignment}/ahead", ANNOTATOR),
+    ("POST", "/tasks/{assignment}/leave", ANNOTATOR),
     ("GET", "/projects/{slug}/guidelines", ANNOTATOR),
+    ("GET", "/chats", ANNOTATOR),
+    ("POST", "/chats", ANNOTATOR),
+    ("GET", "/chats/{chat}", ANNOTATOR),
+    ("GET", "/chats/{chat}/say", Anyone),
+    ("POST", "/chats/{chat}/say", ANNOTATOR),
+    ("GET", "/chats/{chat}/answers", Anyone),
+    ("POST", "/chats/{chat}/answers", ANNOTATOR),
+    ("GET", "/chats/{chat}/choose", Anyone),
+    ("POST", "/chats/{chat}/choose", ANNOTATOR),
+    ("GET", "/chats/{chat}/finish", Anyone),
+    ("POST", "/chats/{chat}/finish", ANNOTATOR),
+    ("POST", "/projects/{slug}/guidelines", ANNOTATOR),
     ("GET", "/admin", REVIEWER),
     ("GET", "/admin/projects/new", ADMIN),
     ("POST", "/admin/projects/new", ADMIN),
     ("GET", "/admin/projects/{slug}", REVIEWER),
-    ("GET", "/admin/projects/{slug}/settings", ADMIN),
-    ("POST", "/admin/projects/{slug}/settings", ADMIN),
-    ("POST", "/admin/projects/{slug}/members", ADMIN),
+    ("GET", "/admin/projects/{slug}/events", REVIEWER),
+    ("GET", "/admin/projects/{slug}/labels.csv", REVIEWER),
+    ("GET", "/admin/projects/{slug}/gold", REVIEWER),
+    ("POST", "/admin/projects/{slug}/gold", LEAD),
+    ("GET", "/admin/projects/{slug}/gold/new", LEAD),
+    ("GET", "/admin/projects/{slug}/gold/{task}", LEAD),
+    ("POST", "/admin/projects/{slug}/gold/{task}", LEAD),
+    ("POST", "/admin/projects/{slug}/gold/people/{person}/pass", LEAD),
+    ("GET", "/admin/projects/{slug}/plan", LEAD),
+    ("POST", "/admin/projects/{slug}/plan", LEAD),
+    ("GET", "/admin/projects/{slug}/settings", LEAD),
+    ("POST", "/admin/projects/{slug}/settings", LEAD),
+    ("POST", "/admin/projects/{slug}/label-scheme", LEAD),
+    ("GET", "/admin/projects/{slug}/people", LEAD),
+    ("POST", "/admin/projects/{slug}/people", LEAD),
+    ("POST", "/admin/projects/{slug}/invitations", LEAD),
+    ("POST", "/admin/projects/{slug}/invitations/{invited}/revoke", LEAD),
+    ("GET", "/admin/projects/{slug}/chat", LEAD),
+    ("POST", "/admin/projects/{slug}/chat", LEAD),
     ("GET", "/admin/projects/{slug}/guidelines", REVIEWER),
-    ("POST", "/admin/projects/{slug}/guidelines", ADMIN),
+    ("POST", "/admin/projects/{slug}/guidelines", LEAD),
     ("GET", "/admin/projects/{slug}/prompts", REVIEWER),
     ("GET", "/admin/projects/{slug}/prompts/{prompt}", REVIEWER),
-    ("GET", "/admin/projects/{slug}/import", ADMIN),
-    ("POST", "/admin/projects/{slug}/import", ADMIN),
-    ("GET", "/admin/projects/{slug}/export", ADMIN),
-    ("GET", "/admin/projects/{slug}/export/{kind}", ADMIN),
-    ("GET", "/admin/projects/{slug}/training", ADMIN),
-    ("POST", "/admin/projects/{slug}/training/run", ADMIN),
-    ("POST", "/admin/projects/{slug}/training/schedule", ADMIN),
-    ("GET", "/admin/projects/{slug}/models", ADMIN),
+    ("GET", "/admin/projects/{slug}/answers", REVIEWER),
+    ("GET", "/admin/projects/{slug}/labels", REVIEWER),
+    ("GET", "/admin/projects/{slug}/next", REVIEWER),
+    ("POST", "/admin/projects/{slug}/next", LEAD),
+    ("POST", "/admin/projects/{slug}/next/duplicates", LEAD),
+    ("POST", "/admin/projects/{slug}/next/{prompt}/release", LEAD),
+    ("POST", "/admin/projects/{slug}/tasks/{task}/priority", LEAD),
+    ("POST", "/admin/projects/{slug}/tasks/{task}/withdraw", LEAD),
+    ("GET", "/admin/projects/{slug}/import", LEAD),
+    ("POST", "/admin/projects/{slug}/import", LEAD),
+    ("POST", "/admin/projects/{slug}/import/preview", LEAD),
+    ("GET", "/admin/projects/{slug}/import/{upload}", LEAD),
+    ("GET", "/admin/projects/{slug}/import/{upload}/report.csv", LEAD),
+    ("POST", "/admin/projects/{slug}/import/{upload}", LEAD),
+    ("GET", "/admin/projects/{slug}/export", LEAD),
+    ("GET", "/admin/projects/{slug}/export/{kind}", LEAD),
+    ("GET", "/admin/projects/{slug}/quality", REVIEWER),
+    ("GET", "/admin/projects/{slug}/quality/{table}", REVIEWER),
+    ("GET", "/admin/projects/{slug}/reviews", REVIEWER),
+    ("POST", "/admin/projects/{slug}/reviews", LEAD),
+    ("GET", "/admin/projects/{slug}/reviews/{task}", REVIEWER),
+    ("POST", "/admin/projects/{slug}/reviews/{task}", REVIEWER),
+    ("GET", "/admin/projects/{slug}/leaderboard", REVIEWER),
+    ("POST", "/admin/projects/{slug}/leaderboard", LEAD),
+    ("GET", "/admin/projects/{slug}/leaderboard/{board}", REVIEWER),
+    ("GET", "/admin/projects/{slug}/training", LEAD),
+    ("POST", "/admin/projects/{slug}/training/run", LEAD),
+    ("POST", "/admin/projects/{slug}/training/schedule", LEAD),
+    ("GET", "/admin/projects/{slug}/models", LEAD),
     ("POST", "/admin/projects/{slug}/models/import", ADMIN),
-    ("GET", "/admin/projects/{slug}/models/{model}/promote", ADMIN),
-    ("POST", "/admin/projects/{slug}/models/{model}/promote", ADMIN),
+    ("GET", "/admin/projects/{slug}/models/{model}/promote", LEAD),
+    ("POST", "/admin/projects/{slug}/models/{model}/promote", LEAD),
     ("GET", "/admin/jobs/{job}", REVIEWER),
     ("GET", "/admin/jobs/{job}/events", REVIEWER),
-    ("POST", "/admin/jobs/{job}/stop", ADMIN),
+    ("GET", "/admin/projects/{slug}/compare", LEAD),
+    ("GET", "/admin/jobs/{job}/metrics.json", REVIEWER),
+    ("GET", "/admin/jobs/{job}/metrics.csv", REVIEWER),
+    ("POST", "/admin/jobs/{job}/stop", LEAD),
     ("GET", "/admin/people", ADMIN),
     ("POST", "/admin/people/invite", ADMIN),
     ("POST", "/admin/people/{person}/role", ADMIN),
+    ("POST", "/admin/people/{person}/languages", ADMIN),
     ("POST", "/admin/people/{person}/disable", ADMIN),
     ("POST", "/admin/invitations/{invitation}/revoke", ADMIN),
     ("POST", "/admin/tokens", ADMIN),
@@ -137,25 +199,39 @@ async fn world(server: &Server) -> BTreeMap<&'static str, String> {
     let actor = Actor::program("test");
     let project = training::ready_project(pool, ProjectSettings::default(), 5).await;
     let project = projects::by_id(pool, project.id).await.expect("the project");
+    let (task, _) = seed::ranking_task(&server.state, project.id, "Rank.", &["a", "b"]).await;
     for number in 0..6 {
         seed::demonstration_task(&server.state, project.id, &format!("Write {number}.")).await;
     }
     let secret = invitations::create(pool, &actor, Role::Annotator, None, None).await.expect("an invitation");
+    invitations::create(pool, &actor, Role::Annotator, None, Some(project.id)).await.expect("an invitation");
     server.token(TokenRole::Trainer).await;
     let job = job_queue::enqueue_nightly(pool, &actor, project.id).await.expect("a job");
+    let upload =
+        uploads::Upload { id: Uuid::now_v7(), kind: "prompts".to_owned(), name: "p.jsonl".to_owned(), bytes: 16 };
+    let folder = server.state.config.data_dir.join("uploads");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join(upload.id.to_string()), "{\"prompt\": \"Why?\"}").expect("a file");
     let person = server.account("Somebody", Role::Annotator).await;
+    uploads::create(pool, project.id, person, &upload).await.expect("an upload");
     let one =
         async |sql: &'static str| sqlx::query_scalar::<_, Uuid>(sql).fetch_one(pool).await.expect(sql).to_string();
     [
         ("slug", project.slug),
         ("secret", secret),
+        ("upload", upload.id.to_string()),
         ("job", job.to_string()),
         ("person", person.to_string()),
+        ("task", task.to_string()),
         ("prompt", one("SELECT id FROM prompts LIMIT 1").await),
+        ("task", one("SELECT id FROM tasks LIMIT 1").await),
         ("model", one("SELECT id FROM models LIMIT 1").await),
-        ("invitation", one("SELECT id FROM invitations LIMIT 1").await),
+        ("invitation", one("SELECT id FROM invitations WHERE project_id IS NULL LIMIT 1").await),
+        ("invited", one("SELECT id FROM invitations WHERE project_id IS NOT NULL LIMIT 1").await),
         ("token", one("SELECT id FROM api_tokens LIMIT 1").await),
         ("kind", "prompts".to_owned()),
+        ("table", "annotators.csv".to_owned()),
+        ("board", "models.csv".to_owned()),
     ]
     .into()
 }
@@ -186,7 +262,9 @@ async fn ask(client: &Client, method: &str, path: &str, token: Option<&str>) -> 
     let request = match (method, token) {
         ("GET", _) => request,
         // Its form has a file in it.
-        (_, token) if path.ends_with("/import") && !path.contains("/models/") => {
+        (_, token)
+            if path.ends_with("/import/preview") || (path.ends_with("/import") && !path.contains("/models/")) =>
+        {
             request.multipart(multipart::Form::new().text("csrf", token.unwrap_or_default().to_owned()))
         }
         ("PUT", None) => request.json(&serde_json::json!({})),
@@ -228,9 +306,23 @@ async fn go_through(client: &Client, role: Option<Role>, world: &BTreeMap<&'stat
     }
 }
 
+/// A conversation of this person.
+async fn chat(server: &Server, holder: &Client, slug: &str) -> String {
+    sqlx::query(
+        "INSERT INTO chat_endpoints (project_id, base_url, model) SELECT id, 'http://127.0.0.1:1/v1', 'none'
+         FROM projects WHERE slug = $1",
+    )
+    .bind(slug)
+    .execute(server.pool())
+    .await
+    .expect("an endpoint");
+    let begun = holder.post("/chats", &[("slug", slug)]).await;
+    begun.leads_to().trim_start_matches("/chats/").to_owned()
+}
+
 #[tokio::test]
 async fn every_page_and_form_is_for_the_roles_that_it_is_for() {
-    for role in [None, Some(Role::Annotator), Some(Role::Reviewer), Some(Role::Admin)] {
+    for role in [None, Some(Role::Annotator), Some(Role::Reviewer), Some(Role::Lead), Some(Role::Admin)] {
         let server = support::server().await;
         // An admin besides: the last one can't be changed.
         let ada = server.user("Ada", Role::Admin).await;
@@ -239,11 +331,52 @@ async fn every_page_and_form_is_for_the_roles_that_it_is_for() {
             None => server.client(),
             Some(role) => server.user("Visitor", role).await,
         };
+        if role == Some(Role::Lead) {
+            join(&server, "visitor@example.org", &world["slug"]).await;
+        }
         let holder = if role.is_some() { &client } else { &ada };
+        world.insert("chat", chat(&server, holder, &world["slug"]).await);
         let task = holder.post("/queue/next", &[]).await;
         world.insert("assignment", assignment_in(task.leads_to()).to_string());
         go_through(&client, role, &world).await;
     }
+}
+
+/// Makes a person a member of a project.
+async fn join(server: &Server, email: &str, slug: &str) {
+    let sql = "INSERT INTO memberships (project_id, user_id) SELECT p.id, u.id FROM projects p, users u WHERE p.slug = $1 AND u.email = $2";
+    sqlx::query(sql).bind(slug).bind(email).execute(server.pool()).await.expect("a membership");
+}
+
+#[tokio::test]
+async fn a_lead_manages_their_own_projects_and_sees_no_others() {
+    let server = support::server().await;
+    let mut world = world(&server).await;
+    let lea = server.user("Lea", Role::Lead).await;
+    let hers = seed::project(server.pool(), seed::Seed { slug: "hers", ..seed::Seed::default() }).await;
+    join(&server, "lea@example.org", "hers").await;
+    world.insert("assignment", Uuid::now_v7().to_string());
+    let token = lea.csrf().await;
+    for (method, path, needed) in ROUTES {
+        let of_a_project = path.contains("{slug}") || path.contains("{job}");
+        if of_a_project && matches!(needed, Least(least) if *least > Role::Annotator) {
+            let answer = ask(&lea, method, &filled(path, &world), Some(&token)).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{method} {path}");
+        }
+    }
+    let list = lea.get("/admin").await.assert(200).text;
+    assert!(list.contains("Project hers") && !list.contains(&world["slug"]), "{list}");
+    // An invitation of another project is not revoked through her own.
+    lea.post(&format!("/admin/projects/hers/invitations/{}/revoke", world["invited"]), &[]).await.assert(404);
+    // She can't shut herself out, and whom she invites is an annotator of her project.
+    lea.post("/admin/projects/hers/people", &[]).await.leads_to();
+    lea.post("/admin/projects/hers/invitations", &[("email", ""), ("role", "admin")]).await.assert(200);
+    let made: (String, Option<Uuid>) =
+        sqlx::query_as("SELECT role, project_id FROM invitations ORDER BY id DESC LIMIT 1")
+            .fetch_one(server.pool())
+            .await
+            .expect("an invitation");
+    assert_eq!(made, ("annotator".to_owned(), Some(hers)));
 }
 
 #[tokio::test]

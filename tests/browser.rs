@@ -257,6 +257,53 @@ async fn offline_work_is_kept_in_the_browser_and_sent_when_the_server_is_back() 
 }
 
 #[tokio::test]
+async fn the_newest_of_two_computers_counts_and_the_other_text_is_not_lost() {
+    let (server, project, browser) = opened().await;
+    seed::demonstration_task(&server.state, project, "Write a poem.").await;
+    take_next(&server, &browser).await;
+    browser.fill("#completion", "At work").await;
+    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
+    let address = browser.current_url().await.expect("an address");
+    // At home the draft is there, and goes on.
+    let home = Browser::open().await;
+    home.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    home.goto(address.as_str()).await.expect("the task");
+    let value = async |browser: &Browser| {
+        let field = browser.wait().for_element(Locator::Id("completion")).await.expect("the field");
+        field.prop("value").await.expect("read").unwrap_or_default()
+    };
+    assert_eq!(value(&home).await, "At work");
+    home.fill("#completion", " and at home").await;
+    stored_draft(&server, "At work and at home").await;
+    // The tab that was left open at work knows nothing of it: what is written there last counts, with a word.
+    browser.fill("#completion", " again").await;
+    let word = browser.wait().for_element(Locator::Css("[data-other-draft] button")).await.expect("told");
+    stored_draft(&server, "At work again").await;
+    assert_eq!(value(&browser).await, "At work again");
+    word.click().await.expect("pressed");
+    assert_eq!(value(&browser).await, "At work and at home");
+    stored_draft(&server, "At work and at home").await;
+    home.close().await;
+    browser.close().await;
+}
+
+/// Waits until the server has this text as the draft.
+async fn stored_draft(server: &Server, wanted: &str) {
+    for _ in 0..400 {
+        let text: Option<String> = sqlx::query_scalar("SELECT body ->> 'completion' FROM drafts")
+            .fetch_optional(server.pool())
+            .await
+            .expect("read")
+            .flatten();
+        if text.as_deref() == Some(wanted) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("“{wanted}” was never stored");
+}
+
+#[tokio::test]
 async fn a_ranking_works_without_javascript() {
     let (server, project, browser) = opened().await;
     seed::ranking_task(&server.state, project, "Which is best?", &["one", "two", "three"]).await;
@@ -270,7 +317,7 @@ async fn a_ranking_works_without_javascript() {
     plain.log_in(&server.address, "ada@example.org", PASSWORD).await;
     plain.goto(address.as_str()).await.expect("the task");
     for (letter, rank) in [('B', 1), ('A', 2), ('C', 2)] {
-        let choice = format!("article[data-letter='{letter}'] input[value='{rank}']");
+        let choice = format!("article[data-letter='{letter}'] input[name^='rank_'][value='{rank}']");
         plain.find(Locator::Css(&choice)).await.expect("a choice").click().await.expect("chosen");
     }
     plain.find(Locator::Css("[data-submit]")).await.expect("a button").click().await.expect("pressed");

@@ -21,7 +21,7 @@ async fn next(client: &Client) -> Option<String> {
     address.starts_with("/tasks/").then_some(address)
 }
 
-/// Fifty people who label until nothing is left for them.
+/// Fifty people who label until nothing is left for them; half of them have pages that fetch the next task ahead.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_people_give_two_hundred_tasks_exactly_three_labels_each() {
     let server = server().await;
@@ -36,13 +36,18 @@ async fn fifty_people_give_two_hundred_tasks_exactly_three_labels_each() {
         people.push(server.user(&format!("Person {number}"), Role::Annotator).await);
     }
     static DOUBLED: AtomicUsize = AtomicUsize::new(0);
-    let work = people.into_iter().map(|person| {
+    let work = people.into_iter().enumerate().map(|(number, person)| {
         tokio::spawn(async move {
             let mut seen = HashSet::new();
             let mut place = next(&person).await;
             while let Some(address) = place {
                 let assignment = assignment_in(&address);
                 assert!(seen.insert(assignment), "the same task twice");
+                if number % 2 == 0 {
+                    let ahead = format!("/tasks/{assignment}/ahead");
+                    let reply = person.json(reqwest::Method::POST, &ahead, &serde_json::json!({})).await;
+                    assert!(matches!(reply.status.as_u16(), 200 | 204), "{reply:?}");
+                }
                 let submit = format!("/tasks/{assignment}/submit");
                 let form = [("completion", "An answer."), ("rank_0", "2"), ("rank_1", "1"), ("rank_2", "2")];
                 let reply = person.post(&submit, &form).await;
@@ -80,6 +85,7 @@ async fn fifty_people_give_two_hundred_tasks_exactly_three_labels_each() {
         0
     );
     assert_eq!(count(pool, "SELECT count(*) FROM assignments WHERE state <> 'submitted'").await, 0);
+    assert_eq!(count(pool, "SELECT count(*) FROM reservations").await, 0);
 }
 
 #[tokio::test]
@@ -159,8 +165,9 @@ async fn the_heartbeat_renews_the_lease() {
 #[tokio::test]
 async fn a_closed_project_is_for_its_members() {
     let server = server().await;
-    let project =
-        seed::project(server.pool(), Seed { open_to_everyone: false, slug: "closed", ..Seed::default() }).await;
+    let guidelines = Some("# Be kind\n\nHelpful first.");
+    let closed = Seed { open_to_everyone: false, slug: "closed", guidelines, ..Seed::default() };
+    let project = seed::project(server.pool(), closed).await;
     seed::demonstration_task(&server.state, project, "For members.").await;
     let ada_id = server.account("Ada", Role::Annotator).await;
     let ada = server.client();

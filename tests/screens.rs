@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use fantoccini::Locator;
 use laurel::domain::role::Role;
 use support::{
-    Browser, PASSWORD, Server,
+    Browser, PASSWORD,
     seed::{self, Seed, assignment_in},
     server,
 };
@@ -33,7 +33,8 @@ const ANSWERS: [&str; 4] = [
 #[tokio::test]
 async fn every_page_fits_from_phone_to_wide_in_both_themes_and_languages() {
     let server = server().await;
-    let project = seed::project(server.pool(), Seed::default()).await;
+    let guidelines = Some("# Be kind\n\nHelpful first.");
+    let project = seed::project(server.pool(), Seed { guidelines, ..Seed::default() }).await;
     seed::ranking_task(&server.state, project, "How do bees make honey? Explain it to a child of ten.", &ANSWERS).await;
     seed::demonstration_task(&server.state, project, "Write a short poem about a bee that is afraid of flowers.").await;
     let arabic = format!(
@@ -45,6 +46,7 @@ async fn every_page_fits_from_phone_to_wide_in_both_themes_and_languages() {
     seed::ranking_task(&server.state, project, "كيف يصنع النحل العسل؟", &[&arabic, &chinese, &wide]).await;
     server.account("Ada Lovelace", Role::Annotator).await;
     let ada = server.client();
+    seed::everyone_has_read(server.pool()).await;
     ada.log_in("ada.lovelace@example.org", PASSWORD).await;
     let ranking = assignment_in(ada.post("/queue/next", &[]).await.leads_to());
 
@@ -59,7 +61,7 @@ async fn every_page_fits_from_phone_to_wide_in_both_themes_and_languages() {
             if size == "wide" && language == "zh" {
                 continue;
             }
-            set(&browser, &server, language, theme).await;
+            browser.dress(&server.address, language, theme).await;
             let name = |page: &str| format!("annotate-{page}-{size}-{language}-{theme}");
             browser.goto(&format!("{}/queue", server.address)).await.expect("the queue");
             picture(&browser, &name("queue")).await;
@@ -91,7 +93,7 @@ async fn every_page_fits_from_phone_to_wide_in_both_themes_and_languages() {
             browser.set_window_size(390, 844).await.expect("a phone");
         }
         for (language, theme) in [("en", "light"), ("en", "dark"), ("zh", "light")] {
-            set(&browser, &server, language, theme).await;
+            browser.dress(&server.address, language, theme).await;
             let name = |page: &str| format!("annotate-{page}-{size}-{language}-{theme}");
             browser.goto(&format!("{}/tasks/{writing}", server.address)).await.expect("writing");
             if language == "en" && theme == "light" && size == "wide" {
@@ -136,20 +138,4 @@ async fn every_page_fits_from_phone_to_wide_in_both_themes_and_languages() {
     browser.goto(&format!("{}/queue", server.address)).await.expect("the queue");
     picture(&browser, "annotate-queue-empty").await;
     browser.close().await;
-}
-
-/// Language and theme, as the bar at the top sets them.
-async fn set(browser: &Browser, server: &Server, language: &str, theme: &str) {
-    for (field, value) in [("language", language), ("theme", theme)] {
-        let selector = format!("button[name={field}][value={value}]");
-        browser.goto(&format!("{}/queue", server.address)).await.expect("the queue");
-        if let Ok(button) = browser.find(Locator::Css(&selector)).await {
-            button.click().await.expect("chosen");
-            let there = match field {
-                "language" => format!("html[lang={value}]"),
-                _ => format!("html[data-theme={value}]"),
-            };
-            browser.wait().for_element(Locator::Css(&there)).await.expect("set");
-        }
-    }
 }

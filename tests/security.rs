@@ -103,6 +103,7 @@ async fn texts_of_people_and_models_are_shown_and_never_run() {
     sqlx::query("UPDATE users SET name = $1").bind(ATTACKS[1]).execute(server.pool()).await.expect("renamed");
     admin.get("/queue").await.assert(200);
     // What is written comes back: as a draft, in the page that explains an error, once submitted, on the dashboard.
+    seed::everyone_has_read(server.pool()).await;
     let task = assignment_in(admin.post("/queue/next", &[]).await.leads_to());
     let note = ATTACKS.join(" ");
     admin.json(Method::PUT, &format!("/tasks/{task}/draft"), &json!({ "note": &note })).await.assert(200);
@@ -151,6 +152,7 @@ async fn texts_of_people_and_models_are_shown_and_never_run() {
 async fn a_browser_runs_nothing_of_a_hostile_task() {
     let (server, _) = hostile().await;
     server.account("Ada", Role::Admin).await;
+    seed::everyone_has_read(server.pool()).await;
     let browser = Browser::open().await;
     browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
     let visit = async |path: &str| {

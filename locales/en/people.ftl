@@ -1,6 +1,7 @@
 people-role = Role
 people-role-annotator = Annotator
 people-role-reviewer = Reviewer
+people-role-lead = Lead
 people-role-admin = Admin
 people-role-trainer = Trainer
 people-role-of = Role of { $name }

@@ -87,7 +87,6 @@ training-config = Settings of this run
 
 training-model = Model
 training-models = Models
-training-parent = Parent
 training-metrics = Metrics
 training-metrics-more = { $count } more
 training-files = Files

@@ -1,6 +1,7 @@
 people-role = 角色
 people-role-annotator = 标注员
 people-role-reviewer = 审核员
+people-role-lead = 项目负责人
 people-role-admin = 管理员
 people-role-trainer = 训练器
 people-role-of = { $name } 的角色

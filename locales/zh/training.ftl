@@ -87,7 +87,6 @@ training-config = 本次运行的设置
 
 training-model = 模型
 training-models = 模型
-training-parent = 来源
 training-metrics = 指标
 training-metrics-more = 另外 { $count } 项
 training-files = 文件

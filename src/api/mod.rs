@@ -8,6 +8,7 @@ mod models;
 mod openapi;
 mod projects;
 mod records;
+mod scores;
 mod token;
 mod views;
 
@@ -113,7 +114,7 @@ fn model_calls() -> [Call; 8] {
     ]
 }
 
-fn project_calls() -> [Call; 6] {
+fn project_calls() -> [Call; 7] {
     [
         Call::get("/projects", projects::list)
             .of(TokenRole::Annotator)
@@ -131,6 +132,10 @@ fn project_calls() -> [Call; 6] {
         Call::get("/projects/{slug}/jobs", projects::list_jobs)
             .says("List a project's 100 newest jobs, newest first.")
             .answers(200, "The jobs", List("Job")),
+        Call::post("/projects/{slug}/prompt-scores", scores::store)
+            .says("Tell how unsure the reward model is of prompts; where the project's order follows it, tasks move at once.")
+            .takes(Json("PromptScores"))
+            .answers(200, "Stored; `unknown` are ids that are no prompts of the project", Json("PromptScoresAnswer")),
         Call::get("/projects/{slug}/export/{kind}", records::export)
             .says("Export prompts, demonstrations, rankings or comparisons, all of one moment.")
             .asks(&[

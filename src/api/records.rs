@@ -22,7 +22,7 @@ use super::{
     token::{Admin, Trainer},
 };
 use crate::{
-    export::{self, Format},
+    export::{self, Format, Selection},
     import::{self, BadRecord, ImportError, ImportReport},
     web::AppState,
 };
@@ -36,6 +36,14 @@ pub struct Wanted {
     format: Option<String>,
     /// `train`, `validation` or `test`; all where none is given.
     split: Option<Split>,
+    /// Also rankings that a reviewer rejected or corrected.
+    #[serde(default)]
+    include_rejected: bool,
+    /// Leaves out rankings of annotators known to be less reliable, 0 to 1.
+    minimum_reliability: Option<f64>,
+    /// Gives rankings and comparisons a field `weight`.
+    #[serde(default)]
+    weights: bool,
 }
 
 /// Export records.
@@ -56,7 +64,16 @@ pub async fn export(
     };
     let project = project(&state, &slug).await?;
     let name = export::file_name(&project, kind, format, wanted.split);
-    let records = export::stream(state.pool.clone(), &project, kind, format, wanted.split);
+    if wanted.minimum_reliability.is_some_and(|minimum| !(0.0..=1.0).contains(&minimum)) {
+        return Err(Refusal::invalid("minimum_reliability: a number from 0 to 1 is needed"));
+    }
+    let selection = Selection {
+        split: wanted.split,
+        include_rejected: wanted.include_rejected,
+        minimum_reliability: wanted.minimum_reliability,
+        weights: wanted.weights,
+    };
+    let records = export::stream(state.pool.clone(), &project, kind, format, selection);
     let headers = [
         (header::CONTENT_TYPE, format.media_type().to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),

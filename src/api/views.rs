@@ -20,6 +20,8 @@ pub struct ProjectView {
     pub slug: String,
     pub name: String,
     pub description: String,
+    /// `ranking` or `comparison`.
+    pub judgement: &'static str,
     pub answers_per_prompt: i32,
     pub demonstration_overlap: i32,
     pub ranking_overlap: i32,
@@ -53,6 +55,7 @@ impl ProjectView {
             slug: project.slug,
             name: settings.name,
             description: settings.description,
+            judgement: settings.judgement.as_str(),
             answers_per_prompt: settings.answers_per_prompt,
             demonstration_overlap: settings.demonstration_overlap,
             ranking_overlap: settings.ranking_overlap,

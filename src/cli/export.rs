@@ -17,7 +17,7 @@ use super::{WrongInput, with_database};
 use crate::{
     config::Storage,
     db::words,
-    export::{self, ExportError, Format, Kind},
+    export::{self, ExportError, Format, Kind, Selection},
 };
 
 /// Export records as files that TRL and datasets read as they are
@@ -34,6 +34,16 @@ pub struct Export {
     /// Only what belongs to one split
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(["train", "validation", "test"]))]
     split: Option<String>,
+    /// Also rankings that a reviewer rejected, or corrected by a decision of their own; without this they are left out
+    #[arg(long)]
+    include_rejected: bool,
+    /// Leave out rankings of annotators whose reliability is known to be less, from 0 to 1: their estimated chance to put a pair
+    /// of answers in the right order. Annotators with too few shared pairs stay
+    #[arg(long, value_name = "X", value_parser = reliability)]
+    minimum_reliability: Option<f64>,
+    /// Give rankings and comparisons a field `weight`: 2 × reliability − 1 of the annotator, 1 for a reviewer's decision
+    #[arg(long)]
+    weights: bool,
     /// The file to write; it appears whole or not at all. Standard output without this
     #[arg(long)]
     out: Option<PathBuf>,
@@ -45,9 +55,15 @@ impl Export {
         let kind = Kind::from_word(&self.kind).ok_or_else(|| unknown(&self.kind))?;
         let format = Format::from_word(&self.format).ok_or_else(|| unknown(&self.format))?;
         let split: Option<Split> = self.split.as_deref().map(words::parse).transpose()?;
+        let selection = Selection {
+            split,
+            include_rejected: self.include_rejected,
+            minimum_reliability: self.minimum_reliability,
+            weights: self.weights,
+        };
         with_database(storage, async |database, _| {
             let project = super::project::named(&database.pool, &self.project).await?;
-            let bytes = export::stream(database.pool.clone(), &project, kind, format, split);
+            let bytes = export::stream(database.pool.clone(), &project, kind, format, selection);
             match &self.out {
                 Some(path) => to_file(path, bytes).await,
                 None => to_stdout(bytes).await,
@@ -55,6 +71,11 @@ impl Export {
         })
         .await
     }
+}
+
+fn reliability(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "a number from 0 to 1 is needed".to_owned())?;
+    if (0.0..=1.0).contains(&number) { Ok(number) } else { Err("a number from 0 to 1 is needed".to_owned()) }
 }
 
 /// Writes beside the file and renames: whoever reads it sees the old one or the new one.

@@ -21,7 +21,7 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct Add {
     email: String,
-    /// annotator, reviewer or admin
+    /// annotator, reviewer, lead or admin
     #[arg(long, value_parser = role)]
     role: Role,
     /// The person's name; the part of the email before @ without it

@@ -3,7 +3,11 @@
 use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
-use crate::domain::assignment::{self, TaskKind};
+use super::{
+    candidates::{self, Candidate, live_leases},
+    reservations::{self, Taken},
+};
+use crate::domain::assignment;
 
 /// What became of a lease that its holder wanted to renew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -17,18 +21,8 @@ pub enum Lease {
     Finished,
 }
 
-/// A task that may be handed out, locked until the transaction ends.
-struct Candidate {
-    task: Uuid,
-    overlap: i32,
-    labels: i32,
-    lease_minutes: i32,
-    /// The person's own assignment whose lease ended, where it is that which goes on.
-    resumed: Option<Uuid>,
-}
-
-/// Gives the person the next task and returns the assignment: first what they have begun, then a new task of the kind whose
-/// turn it is. `None` when nothing waits for them.
+/// Gives the person the next task and returns the assignment: first what they have begun, then what their page has fetched
+/// ahead, then a new task of the kind whose turn it is. `None` when nothing waits for them.
 ///
 /// A task never has more labels and running leases than its overlap, and nobody gets a task twice: candidates are locked with
 /// `FOR UPDATE SKIP LOCKED`, and their room is counted again under the lock, as another's lease may be newer than the search.
@@ -41,11 +35,22 @@ pub async fn lease_next(pool: &PgPool, user: Uuid) -> sqlx::Result<Option<Uuid>>
             tx.commit().await?;
             return Ok(Some(begun));
         }
-        let Some(candidate) = candidate(&mut tx, user).await? else {
+        match reservations::take(&mut tx, user).await? {
+            Taken::Leased(reserved) => {
+                tx.commit().await?;
+                return Ok(Some(reserved));
+            }
+            Taken::Gone => {
+                tx.commit().await?;
+                continue;
+            }
+            Taken::Nothing => {}
+        }
+        let Some(candidate) = candidates::candidate(&mut tx, user).await? else {
             return Ok(None);
         };
         let live = live_leases(&mut tx, candidate.task, user).await?;
-        if assignment::has_room(candidate.overlap, candidate.labels, live) {
+        if candidate.known || assignment::has_room(candidate.overlap, candidate.labels, live) {
             let leased = lease(&mut tx, user, &candidate).await?;
             tx.commit().await?;
             return Ok(Some(leased));
@@ -66,7 +71,7 @@ async fn begun(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<O
         WHERE a.user_id = $1
             AND a.state = 'leased'
             AND a.lease_until > now()
-            AND t.withdrawn_at IS NULL
+            AND (t.withdrawn_at IS NULL OR EXISTS (SELECT 1 FROM gold_tasks g WHERE g.task_id = t.id))
             AND p.archived_at IS NULL
             AND (p.open_to_everyone OR EXISTS (
                 SELECT 1 FROM memberships m WHERE m.project_id = p.id AND m.user_id = $1))
@@ -76,131 +81,6 @@ async fn begun(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<O
         user
     )
     .fetch_optional(&mut **tx)
-    .await
-}
-
-/// Looks for a task without waiting for anybody; only where everything is locked does it wait, so that a queue which looks
-/// empty is empty.
-async fn candidate(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<Option<Candidate>> {
-    if let Some(own) = own_expired(tx, user).await? {
-        return Ok(Some(own));
-    }
-    let turn = assignment::kind_in_turn(last_kind(tx, user).await?);
-    for kind in [turn, turn.other()] {
-        if let Some(found) = unlocked_task(tx, user, kind).await? {
-            return Ok(Some(found));
-        }
-    }
-    for kind in [turn, turn.other()] {
-        if let Some(found) = any_task(tx, user, kind).await? {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
-}
-
-async fn last_kind(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<Option<TaskKind>> {
-    let kind = sqlx::query_scalar!(
-        r#"
-        SELECT t.kind
-        FROM assignments a
-        JOIN tasks t ON t.id = a.task_id
-        WHERE a.user_id = $1
-        ORDER BY a.id DESC
-        LIMIT 1
-        "#,
-        user
-    )
-    .fetch_optional(&mut **tx)
-    .await?;
-    Ok(kind.and_then(|word| word.parse().ok()))
-}
-
-/// A task that the person has begun, whose lease ended, and that still has room.
-async fn own_expired(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<Option<Candidate>> {
-    sqlx::query_as!(
-        Candidate,
-        r#"
-        SELECT t.id AS task, t.overlap, t.labels, p.lease_minutes, a.id AS "resumed?"
-        FROM assignments a
-        JOIN tasks t ON t.id = a.task_id
-        JOIN projects p ON p.id = t.project_id
-        WHERE a.user_id = $1
-            AND a.state = 'leased'
-            AND a.lease_until <= now()
-            AND t.labels < t.overlap
-            AND t.withdrawn_at IS NULL
-            AND p.archived_at IS NULL
-            AND (p.open_to_everyone OR EXISTS (
-                SELECT 1 FROM memberships m WHERE m.project_id = p.id AND m.user_id = $1))
-            AND t.labels + (
-                SELECT count(*) FROM assignments other
-                WHERE other.task_id = t.id AND other.state = 'leased' AND other.lease_until > now()
-            ) < t.overlap
-        ORDER BY a.created_at, a.id
-        LIMIT 1
-        FOR UPDATE OF t SKIP LOCKED
-        "#,
-        user
-    )
-    .fetch_optional(&mut **tx)
-    .await
-}
-
-/// One search in two forms, as SQL has no parameter for how to lock.
-macro_rules! task_search {
-    ($name:ident, $about:literal, $lock:tt) => {
-        #[doc = $about]
-        async fn $name(
-            tx: &mut Transaction<'_, Postgres>,
-            user: Uuid,
-            kind: TaskKind,
-        ) -> sqlx::Result<Option<Candidate>> {
-            sqlx::query_as!(
-                Candidate,
-                r#"
-                SELECT t.id AS task, t.overlap, t.labels, p.lease_minutes, NULL::uuid AS resumed
-                FROM tasks t
-                JOIN projects p ON p.id = t.project_id
-                WHERE t.kind = $2
-                    AND t.labels < t.overlap
-                    AND t.withdrawn_at IS NULL
-                    AND p.archived_at IS NULL
-                    AND (p.open_to_everyone OR EXISTS (
-                        SELECT 1 FROM memberships m WHERE m.project_id = p.id AND m.user_id = $1))
-                    AND NOT EXISTS (
-                        SELECT 1 FROM assignments mine WHERE mine.task_id = t.id AND mine.user_id = $1)
-                    AND t.labels + (
-                        SELECT count(*) FROM assignments other
-                        WHERE other.task_id = t.id AND other.state = 'leased' AND other.lease_until > now()
-                    ) < t.overlap
-                ORDER BY t.priority DESC, t.id
-                LIMIT 1
-                "#
-                    + $lock,
-                user,
-                kind.as_str()
-            )
-            .fetch_optional(&mut **tx)
-            .await
-        }
-    };
-}
-task_search!(unlocked_task, "A task of this kind that nobody is just being given.", "FOR UPDATE OF t SKIP LOCKED");
-task_search!(any_task, "A task of this kind, after waiting for whoever has it locked.", "FOR UPDATE OF t");
-
-/// Running leases of others on a task, as they stand now.
-pub(super) async fn live_leases(tx: &mut Transaction<'_, Postgres>, task: Uuid, user: Uuid) -> sqlx::Result<i64> {
-    sqlx::query_scalar!(
-        r#"
-        SELECT count(*) AS "count!"
-        FROM assignments
-        WHERE task_id = $1 AND user_id <> $2 AND state = 'leased' AND lease_until > now()
-        "#,
-        task,
-        user
-    )
-    .fetch_one(&mut **tx)
     .await
 }
 
@@ -214,29 +94,47 @@ async fn lease(tx: &mut Transaction<'_, Postgres>, user: Uuid, candidate: &Candi
         .fetch_one(&mut **tx)
         .await;
     }
-    let answers =
-        sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM task_responses WHERE task_id = $1"#, candidate.task)
-            .fetch_one(&mut **tx)
-            .await?;
-    let mut random = random_numbers(9)?.into_iter();
-    // A remainder of 64 random bits: no order of nine answers is likelier than another by more than 2⁻⁶⁰.
-    let order = assignment::shown_order(usize::try_from(answers).unwrap_or(0), |limit| {
-        usize::try_from(random.next().unwrap_or(0) % limit as u64).unwrap_or(0)
-    });
+    let order = shown_order(tx, candidate.task).await?;
+    let new = NewLease { id: Uuid::now_v7(), task: candidate.task, minutes: candidate.lease_minutes, order: &order };
+    insert(tx, user, new).await
+}
+
+/// An assignment that begins now.
+pub(super) struct NewLease<'a> {
+    pub id: Uuid,
+    pub task: Uuid,
+    pub minutes: i32,
+    /// The order in which this person sees the answers.
+    pub order: &'a [i32],
+}
+
+pub(super) async fn insert(tx: &mut Transaction<'_, Postgres>, user: Uuid, new: NewLease<'_>) -> sqlx::Result<Uuid> {
     sqlx::query_scalar!(
         r#"
         INSERT INTO assignments (id, task_id, user_id, lease_until, shown_order)
         VALUES ($1, $2, $3, now() + make_interval(mins => $4), $5)
         RETURNING id
         "#,
-        Uuid::now_v7(),
-        candidate.task,
+        new.id,
+        new.task,
         user,
-        candidate.lease_minutes,
-        &order
+        new.minutes,
+        new.order
     )
     .fetch_one(&mut **tx)
     .await
+}
+
+/// A random order of a task's answers.
+pub(super) async fn shown_order(tx: &mut Transaction<'_, Postgres>, task: Uuid) -> sqlx::Result<Vec<i32>> {
+    let answers = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM task_responses WHERE task_id = $1"#, task)
+        .fetch_one(&mut **tx)
+        .await?;
+    let mut random = random_numbers(9)?.into_iter();
+    // A remainder of 64 random bits: no order of nine answers is likelier than another by more than 2⁻⁶⁰.
+    Ok(assignment::shown_order(usize::try_from(answers).unwrap_or(0), |limit| {
+        usize::try_from(random.next().unwrap_or(0) % limit as u64).unwrap_or(0)
+    }))
 }
 
 fn random_numbers(count: usize) -> sqlx::Result<Vec<u64>> {

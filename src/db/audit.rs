@@ -55,8 +55,19 @@ pub struct Entry {
     pub detail: Value,
 }
 
-/// Changes before `before` (an entry's id), newest first, of subjects and actors that contain `wanted`.
-pub async fn page(pool: &PgPool, wanted: &str, before: Option<i64>, limit: i64) -> Result<Vec<Entry>, sqlx::Error> {
+/// What a person looks for in the log; empty means all.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// A text in the subject, the action or the details.
+    pub search: String,
+    pub actor: String,
+    pub action: String,
+    pub from: Option<OffsetDateTime>,
+    pub until: Option<OffsetDateTime>,
+}
+
+/// Changes before `before` (an entry's id), newest first.
+pub async fn page(pool: &PgPool, filter: &Filter, before: Option<i64>, limit: i64) -> Result<Vec<Entry>, sqlx::Error> {
     sqlx::query_as!(
         Entry,
         r#"
@@ -68,15 +79,35 @@ pub async fn page(pool: &PgPool, wanted: &str, before: Option<i64>, limit: i64) 
             subject,
             detail
         FROM audit_log
-        WHERE ($1 = '' OR strpos(lower(subject), lower($1)) > 0 OR strpos(lower(actor), lower($1)) > 0 OR strpos(action, lower($1)) > 0)
-            AND ($2::bigint IS NULL OR id < $2)
+        WHERE ($1 = ''
+                OR strpos(lower(subject), lower($1)) > 0
+                OR strpos(lower(actor), lower($1)) > 0
+                OR strpos(action, lower($1)) > 0
+                OR strpos(lower(detail::text), lower($1)) > 0)
+            AND ($2 = '' OR actor = $2)
+            AND ($3 = '' OR action = $3)
+            AND ($4::timestamptz IS NULL OR at >= $4)
+            AND ($5::timestamptz IS NULL OR at < $5)
+            AND ($6::bigint IS NULL OR id < $6)
         ORDER BY id DESC
-        LIMIT $3
+        LIMIT $7
         "#,
-        wanted,
+        filter.search,
+        filter.actor,
+        filter.action,
+        filter.from,
+        filter.until,
         before,
         limit
     )
     .fetch_all(pool)
     .await
+}
+
+/// Who has changed something, and what kinds of changes there are.
+pub async fn choices(pool: &PgPool) -> Result<(Vec<String>, Vec<String>), sqlx::Error> {
+    let actors =
+        sqlx::query_scalar!("SELECT actor FROM audit_log GROUP BY actor ORDER BY count(*) DESC, actor LIMIT 100");
+    let actions = sqlx::query_scalar!("SELECT DISTINCT action FROM audit_log ORDER BY action");
+    tokio::try_join!(actors.fetch_all(pool), actions.fetch_all(pool))
 }

@@ -107,19 +107,30 @@ pub struct RankingRow {
     pub annotator: Option<String>,
     pub seconds: Option<f64>,
     pub note: Option<String>,
+    /// None of the answers is good.
+    pub all_bad: bool,
+    /// How sure, where two answers were judged head to head: 1 (the first is far better) to 9 (the second is).
+    pub confidence: Option<i32>,
     pub created_at: OffsetDateTime,
     pub split: String,
     pub extra_opinion: bool,
     /// Given by a program that stands in for a person.
     pub simulated: bool,
+    /// Who gave it, as the measures of quality know them.
+    pub maker: Option<String>,
+    /// The decision of a reviewer.
+    pub adjudicated: bool,
+    /// What a reviewer found: `accepted`, `corrected` or `rejected`.
+    pub review: Option<String>,
     pub extra: Value,
 }
 
-/// The rankings of a project that stand.
+/// The rankings of a project that stand. Those that a reviewer rejected, or replaced by a decision, only where they are wanted.
 pub fn rankings<'c>(
     connection: &'c mut PgConnection,
     project: Uuid,
     split: Option<&'c str>,
+    include_rejected: bool,
 ) -> impl Stream<Item = sqlx::Result<RankingRow>> + Send + 'c {
     sqlx::query_as!(
         RankingRow,
@@ -134,14 +145,20 @@ pub fn rankings<'c>(
             r.annotator,
             r.seconds,
             r.note,
+            r.all_bad AS "all_bad!",
+            r.confidence,
             r.created_at AS "created_at!",
             p.split,
             r.extra_opinion AS "extra_opinion!",
             coalesce(u.simulated, false) AS "simulated!",
+            coalesce(u.email, r.annotator) AS maker,
+            r.adjudicated AS "adjudicated!",
+            v.verdict AS "review?",
             r.extra AS "extra!"
         FROM current_rankings r
         JOIN prompts p ON p.id = r.prompt_id
         LEFT JOIN users u ON u.id = r.user_id
+        LEFT JOIN current_reviews v ON v.ranking_id = r.id
         CROSS JOIN LATERAL (
             SELECT
                 json_agg(
@@ -156,10 +173,12 @@ pub fn rankings<'c>(
             WHERE place.ranking_id = r.id
         ) answers
         WHERE p.project_id = $1 AND ($2::text IS NULL OR p.split = $2)
+            AND ($3 OR v.verdict IS NULL OR v.verdict = 'accepted')
         ORDER BY r.id
         "#,
         project,
-        split
+        split,
+        include_rejected
     )
     .fetch(connection)
     .boxed()

@@ -86,3 +86,106 @@ pub async fn save(pool: &PgPool, actor: &Actor, project: (Uuid, &str), body: &st
     transaction.commit().await?;
     Ok(version)
 }
+
+/// Notes that a person has read a version. `false` where there is no such version.
+pub async fn mark_read(pool: &PgPool, user: Uuid, slug: &str, version: i32) -> Result<bool, sqlx::Error> {
+    let noted = sqlx::query!(
+        r#"
+        INSERT INTO guideline_readings (project_id, version, user_id)
+        SELECT g.project_id, g.version, $1
+        FROM guidelines g
+        JOIN projects p ON p.id = g.project_id
+        WHERE p.slug = $2 AND g.version = $3
+        ON CONFLICT (user_id, project_id, version) DO UPDATE SET read_at = guideline_readings.read_at
+        "#,
+        user,
+        slug,
+        version
+    )
+    .execute(pool)
+    .await?;
+    Ok(noted.rows_affected() == 1)
+}
+
+/// The newest version that a person has read; 0 where they have read none.
+pub async fn last_read(pool: &PgPool, user: Uuid, slug: &str) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT coalesce(max(r.version), 0) AS "version!"
+        FROM guideline_readings r
+        JOIN projects p ON p.id = r.project_id
+        WHERE p.slug = $2 AND r.user_id = $1
+        "#,
+        user,
+        slug
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// The project of a task whose newest guidelines its holder has yet to read; `None` where they have, or where there are none.
+pub async fn unread(pool: &PgPool, user: Uuid, assignment: Uuid) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT p.slug
+        FROM (
+            SELECT task_id FROM assignments WHERE id = $2 AND user_id = $1
+            UNION ALL
+            SELECT task_id FROM reservations WHERE assignment_id = $2 AND user_id = $1
+        ) held
+        JOIN tasks t ON t.id = held.task_id
+        JOIN projects p ON p.id = t.project_id
+        JOIN guidelines g ON g.project_id = p.id
+        WHERE NOT EXISTS (SELECT 1 FROM guidelines newer WHERE newer.project_id = p.id AND newer.version > g.version)
+            AND NOT EXISTS (
+                SELECT 1 FROM guideline_readings r
+                WHERE r.project_id = p.id AND r.version = g.version AND r.user_id = $1
+            )
+        "#,
+        user,
+        assignment
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Which version somebody who works on a project has read last.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    pub name: String,
+    pub email: String,
+    /// The newest version that they have read.
+    pub version: Option<i32>,
+    pub read_at: Option<OffsetDateTime>,
+}
+
+/// Everybody who works on a project or has read its guidelines, those who are behind first.
+pub async fn readers(pool: &PgPool, project: Uuid) -> Result<Vec<Reader>, sqlx::Error> {
+    sqlx::query_as!(
+        Reader,
+        r#"
+        SELECT u.name, u.email, last.version AS "version?", last.read_at AS "read_at?"
+        FROM users u
+        LEFT JOIN LATERAL (
+            SELECT r.version, r.read_at
+            FROM guideline_readings r
+            WHERE r.project_id = $1 AND r.user_id = u.id
+            ORDER BY r.version DESC
+            LIMIT 1
+        ) last ON true
+        WHERE u.disabled_at IS NULL
+            AND (
+                last.version IS NOT NULL
+                OR EXISTS (SELECT 1 FROM memberships m WHERE m.project_id = $1 AND m.user_id = u.id)
+                OR EXISTS (
+                    SELECT 1 FROM assignments a JOIN tasks t ON t.id = a.task_id
+                    WHERE a.user_id = u.id AND t.project_id = $1
+                )
+            )
+        ORDER BY last.version NULLS FIRST, u.name, u.email
+        "#,
+        project
+    )
+    .fetch_all(pool)
+    .await
+}

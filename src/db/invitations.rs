@@ -142,25 +142,36 @@ pub async fn accept(
     Ok(id)
 }
 
-/// Invitations that nobody has accepted yet, newest first.
-pub async fn open(pool: &PgPool) -> Result<Vec<Invitation>, sqlx::Error> {
+/// Invitations that nobody has accepted yet, newest first; of one project only, where it is named.
+pub async fn open(pool: &PgPool, project: Option<Uuid>) -> Result<Vec<Invitation>, sqlx::Error> {
     sqlx::query_as!(
         Invitation,
         "SELECT id, email, role, project_id, created_at, expires_at
          FROM invitations
          WHERE used_at IS NULL AND revoked_at IS NULL AND expires_at > now()
-         ORDER BY id DESC"
+            AND ($1::uuid IS NULL OR project_id = $1)
+         ORDER BY id DESC",
+        project
     )
     .fetch_all(pool)
     .await
 }
 
-/// Makes a link stop working.
-pub async fn revoke(pool: &PgPool, actor: &Actor, id: Uuid) -> Result<(), sqlx::Error> {
+/// Makes a link stop working; `RowNotFound` where there is none of this id, or none into this project.
+pub async fn revoke(pool: &PgPool, actor: &Actor, id: Uuid, project: Option<Uuid>) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
-    sqlx::query!("UPDATE invitations SET revoked_at = now() WHERE id = $1 AND used_at IS NULL", id)
-        .execute(&mut *transaction)
-        .await?;
+    sqlx::query_scalar!(
+        r#"
+        UPDATE invitations
+        SET revoked_at = coalesce(revoked_at, now())
+        WHERE id = $1 AND used_at IS NULL AND ($2::uuid IS NULL OR project_id = $2)
+        RETURNING id
+        "#,
+        id,
+        project
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
     audit::record(&mut *transaction, actor, "invitation.revoke", &format!("invitation/{id}"), serde_json::json!({}))
         .await?;
     transaction.commit().await

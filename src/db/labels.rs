@@ -3,8 +3,8 @@
 use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::assignments::room_for_late;
-use crate::domain::{assignment::TaskKind, ranking::Ranking};
+use super::{assignments::room_for_late, gold};
+use crate::domain::{assignment::TaskKind, comparison::Confidence, label_scheme::Assessment, ranking::Ranking};
 
 /// A label that is stored, by this call or by an earlier one of the same assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum SubmitError {
     WrongKind,
     #[error("this task has {wanted} answers, and {given} were ranked")]
     AnswerCount { wanted: i64, given: usize },
+    #[error("this label can't be corrected any more")]
+    Closed,
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
@@ -43,18 +45,30 @@ pub struct NewDemonstration<'a> {
 pub struct NewRanking<'a> {
     /// Ranks by the answers' positions in the task.
     pub ranking: &'a Ranking,
+    /// Of two answers judged head to head: how sure, by their positions in the task. The ranking says the same.
+    pub confidence: Option<Confidence>,
+    /// What is said of each answer besides.
+    pub assessment: &'a Assessment,
     pub note: Option<&'a str>,
     pub seconds: Option<f64>,
 }
 
 /// An assignment, locked until the transaction ends.
-struct Held {
-    task: Uuid,
+pub(super) struct Held {
+    pub task: Uuid,
     prompt: Uuid,
-    state: String,
+    pub state: String,
     live: bool,
     annotator: String,
     open_seconds: f64,
+}
+
+/// Which version of an assignment's label is stored.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Version {
+    pub extra_opinion: bool,
+    /// The label that this one corrects.
+    pub replaces: Option<Uuid>,
 }
 
 /// Stores the demonstration and ends the lease. Submitting the same assignment again returns the first label: a retry after a
@@ -72,25 +86,9 @@ pub async fn submit_demonstration(
         return Ok(first_demonstration(&mut tx, assignment).await?);
     }
     let counts = take_place(&mut tx, user, &held).await?;
-    let label = Uuid::now_v7();
-    sqlx::query!(
-        r#"
-        INSERT INTO demonstrations
-            (id, prompt_id, assignment_id, user_id, annotator, completion, language, seconds, extra_opinion)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-        "#,
-        label,
-        held.prompt,
-        assignment,
-        user,
-        held.annotator,
-        demonstration.completion,
-        demonstration.language,
-        demonstration.seconds.unwrap_or(held.open_seconds),
-        !counts
-    )
-    .execute(&mut *tx)
-    .await?;
+    let timed = NewDemonstration { seconds: demonstration.seconds.or(Some(held.open_seconds)), ..demonstration };
+    let version = Version { extra_opinion: !counts, replaces: None };
+    let label = insert_demonstration(&mut tx, &held, (user, assignment), timed, version).await?;
     finish(&mut tx, assignment).await?;
     tx.commit().await?;
     Ok(Submitted { label, extra_opinion: !counts })
@@ -105,25 +103,74 @@ pub async fn submit_ranking(
     new: NewRanking<'_>,
 ) -> Result<Submitted, SubmitError> {
     let mut tx = pool.begin().await?;
-    let held = hold(&mut tx, user, assignment, TaskKind::Ranking).await?;
+    let kind = if new.confidence.is_some() { TaskKind::Comparison } else { TaskKind::Ranking };
+    let held = hold(&mut tx, user, assignment, kind).await?;
     if held.state == "submitted" {
         return Ok(first_ranking(&mut tx, assignment).await?);
     }
-    let wanted =
-        sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM task_responses WHERE task_id = $1"#, held.task)
-            .fetch_one(&mut *tx)
-            .await?;
-    let ranks: Vec<i32> = new.ranking.ranks().iter().filter_map(|rank| i32::try_from(*rank).ok()).collect();
-    if i64::try_from(ranks.len()) != Ok(wanted) {
-        return Err(SubmitError::AnswerCount { wanted, given: ranks.len() });
+    let timed = NewRanking { seconds: new.seconds.or(Some(held.open_seconds)), ..new };
+    if let Some(label) = gold::store(&mut tx, &held, (user, assignment), timed).await? {
+        finish(&mut tx, assignment).await?;
+        tx.commit().await?;
+        return Ok(Submitted { label, extra_opinion: false });
     }
     let counts = take_place(&mut tx, user, &held).await?;
+    let version = Version { extra_opinion: !counts, replaces: None };
+    let label = insert_ranking(&mut tx, &held, (user, assignment), timed, version).await?;
+    finish(&mut tx, assignment).await?;
+    tx.commit().await?;
+    Ok(Submitted { label, extra_opinion: !counts })
+}
+
+/// Stores a version of a demonstration.
+pub(super) async fn insert_demonstration(
+    tx: &mut Transaction<'_, Postgres>,
+    held: &Held,
+    (user, assignment): (Uuid, Uuid),
+    demonstration: NewDemonstration<'_>,
+    version: Version,
+) -> Result<Uuid, SubmitError> {
     let label = Uuid::now_v7();
     sqlx::query!(
         r#"
-        INSERT INTO rankings
-            (id, prompt_id, task_id, assignment_id, user_id, annotator, seconds, note, extra_opinion)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        INSERT INTO demonstrations (
+            id, prompt_id, assignment_id, user_id, annotator, completion, language, seconds, extra_opinion, replaces_id
+        )
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        "#,
+        label,
+        held.prompt,
+        assignment,
+        user,
+        held.annotator,
+        demonstration.completion,
+        demonstration.language,
+        demonstration.seconds,
+        version.extra_opinion,
+        version.replaces
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(label)
+}
+
+/// Stores a version of a ranking with its answers.
+pub(super) async fn insert_ranking(
+    tx: &mut Transaction<'_, Postgres>,
+    held: &Held,
+    (user, assignment): (Uuid, Uuid),
+    new: NewRanking<'_>,
+    version: Version,
+) -> Result<Uuid, SubmitError> {
+    let Columns { ranks, ratings, flags } = columns(tx, held, new).await?;
+    let label = Uuid::now_v7();
+    sqlx::query!(
+        r#"
+        INSERT INTO rankings (
+            id, prompt_id, task_id, assignment_id, user_id, annotator, seconds, note, extra_opinion, confidence, all_bad,
+            replaces_id
+        )
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
         "#,
         label,
         held.prompt,
@@ -131,32 +178,70 @@ pub async fn submit_ranking(
         assignment,
         user,
         held.annotator,
-        new.seconds.unwrap_or(held.open_seconds),
+        new.seconds,
         new.note,
-        !counts
+        version.extra_opinion,
+        new.confidence.map(|confidence| i32::from(confidence.point())),
+        new.assessment.all_bad,
+        version.replaces
     )
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await?;
     sqlx::query!(
         r#"
-        INSERT INTO ranking_responses (ranking_id, position, response_id, rank)
-        SELECT $1, answer.position, answer.response_id, given.rank
+        INSERT INTO ranking_responses (ranking_id, position, response_id, rank, rating, flags)
+        SELECT $1, answer.position, answer.response_id, given.rank, given.rating, string_to_array(given.flags, ',')
         FROM task_responses answer
-        JOIN unnest($3::integer[]) WITH ORDINALITY AS given (rank, place) ON given.place = answer.position + 1
+        JOIN unnest($3::integer[], $4::integer[], $5::text[]) WITH ORDINALITY AS given (rank, rating, flags, place)
+            ON given.place = answer.position + 1
         WHERE answer.task_id = $2
         "#,
         label,
         held.task,
-        &ranks
+        &ranks,
+        &ratings as &[Option<i32>],
+        &flags
     )
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await?;
-    finish(&mut tx, assignment).await?;
-    tx.commit().await?;
-    Ok(Submitted { label, extra_opinion: !counts })
+    Ok(label)
 }
 
-async fn hold(
+/// What is said of each answer, one entry an answer in each list; flags as words with commas between them, as SQL knows no
+/// ragged lists.
+pub(super) struct Columns {
+    pub ranks: Vec<i32>,
+    pub ratings: Vec<Option<i32>>,
+    pub flags: Vec<String>,
+}
+
+/// What a ranking says of each answer of its task.
+pub(super) async fn columns(
+    tx: &mut Transaction<'_, Postgres>,
+    held: &Held,
+    new: NewRanking<'_>,
+) -> Result<Columns, SubmitError> {
+    let wanted =
+        sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM task_responses WHERE task_id = $1"#, held.task)
+            .fetch_one(&mut **tx)
+            .await?;
+    let ranks: Vec<i32> = new.ranking.ranks().iter().filter_map(|rank| i32::try_from(*rank).ok()).collect();
+    if i64::try_from(ranks.len()) != Ok(wanted) {
+        return Err(SubmitError::AnswerCount { wanted, given: ranks.len() });
+    }
+    let said = new.assessment;
+    let ratings =
+        (0..ranks.len()).map(|position| said.ratings.get(position).copied().flatten().map(i32::from)).collect();
+    let flags = (0..ranks.len())
+        .map(|position| {
+            let words = said.flags.get(position).into_iter().flatten().map(|flag| flag.as_str());
+            words.collect::<Vec<_>>().join(",")
+        })
+        .collect();
+    Ok(Columns { ranks, ratings, flags })
+}
+
+pub(super) async fn hold(
     tx: &mut Transaction<'_, Postgres>,
     user: Uuid,
     assignment: Uuid,
@@ -234,71 +319,15 @@ async fn first_demonstration(tx: &mut Transaction<'_, Postgres>, assignment: Uui
 async fn first_ranking(tx: &mut Transaction<'_, Postgres>, assignment: Uuid) -> sqlx::Result<Submitted> {
     sqlx::query_as!(
         Submitted,
-        "SELECT id AS label, extra_opinion FROM rankings WHERE assignment_id = $1 AND replaces_id IS NULL",
+        r#"
+        SELECT id AS "label!", extra_opinion AS "extra_opinion!"
+        FROM rankings
+        WHERE assignment_id = $1 AND replaces_id IS NULL
+        UNION ALL
+        SELECT id, false FROM gold_answers WHERE assignment_id = $1
+        "#,
         assignment
     )
     .fetch_one(&mut **tx)
     .await
-}
-
-/// What an assignment led to, as its maker sees it again.
-#[derive(Debug, Clone)]
-pub enum Label {
-    Demonstration {
-        completion: String,
-        extra_opinion: bool,
-    },
-    Ranking {
-        /// By the answers' positions in the task.
-        ranks: Vec<u32>,
-        note: Option<String>,
-        extra_opinion: bool,
-    },
-}
-
-impl Label {
-    pub fn extra_opinion(&self) -> bool {
-        match self {
-            Label::Demonstration { extra_opinion, .. } | Label::Ranking { extra_opinion, .. } => *extra_opinion,
-        }
-    }
-}
-
-/// The label that stands for an assignment, corrections taken into account. Only its maker finds it.
-pub async fn find(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<Option<Label>> {
-    let demonstration = sqlx::query!(
-        r#"
-        SELECT completion AS "completion!", extra_opinion AS "extra_opinion!"
-        FROM current_demonstrations
-        WHERE assignment_id = $1 AND user_id = $2
-        "#,
-        assignment,
-        user
-    )
-    .fetch_optional(pool)
-    .await?;
-    if let Some(row) = demonstration {
-        return Ok(Some(Label::Demonstration { completion: row.completion, extra_opinion: row.extra_opinion }));
-    }
-    let ranking = sqlx::query!(
-        r#"
-        SELECT
-            r.note,
-            r.extra_opinion AS "extra_opinion!",
-            array_agg(answer.rank ORDER BY answer.position) AS "ranks!"
-        FROM current_rankings r
-        JOIN ranking_responses answer ON answer.ranking_id = r.id
-        WHERE r.assignment_id = $1 AND r.user_id = $2
-        GROUP BY r.id, r.note, r.extra_opinion
-        "#,
-        assignment,
-        user
-    )
-    .fetch_optional(pool)
-    .await?;
-    Ok(ranking.map(|row| Label::Ranking {
-        ranks: row.ranks.into_iter().filter_map(|rank| u32::try_from(rank).ok()).collect(),
-        note: row.note,
-        extra_opinion: row.extra_opinion,
-    }))
 }

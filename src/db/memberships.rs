@@ -1,4 +1,4 @@
-//! Who works on a project that is not open to everyone.
+//! Who belongs to a project: who works on it where it is not open to everyone, and which leads manage it.
 
 use serde_json::json;
 use sqlx::PgPool;
@@ -12,6 +12,7 @@ pub struct Candidate {
     pub id: Uuid,
     pub name: String,
     pub email: String,
+    pub role: String,
     pub member: bool,
 }
 
@@ -24,6 +25,7 @@ pub async fn candidates(pool: &PgPool, project: Uuid) -> Result<Vec<Candidate>, 
             u.id,
             u.name,
             u.email,
+            u.role,
             m.user_id IS NOT NULL AS "member!"
         FROM users u
         LEFT JOIN memberships m ON m.user_id = u.id AND m.project_id = $1
@@ -61,4 +63,56 @@ pub async fn set(pool: &PgPool, actor: &Actor, project: (Uuid, &str), members: &
         audit::record(&mut *transaction, actor, "project.members", &format!("project/{}", project.1), detail).await?;
     }
     transaction.commit().await
+}
+
+/// Adds people by their email addresses; addresses that are nobody's are passed over.
+pub async fn add(pool: &PgPool, project: Uuid, emails: &[String]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        INSERT INTO memberships (project_id, user_id)
+        SELECT $1, id FROM users WHERE email = ANY ($2)
+        ON CONFLICT DO NOTHING
+        "#,
+        project,
+        emails
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Whether a person is a member of the project of a slug.
+pub async fn in_project(pool: &PgPool, user: Uuid, slug: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT EXISTS (
+            SELECT 1
+            FROM memberships m
+            JOIN projects p ON p.id = m.project_id
+            WHERE m.user_id = $1 AND p.slug = $2
+        ) AS "member!"
+        "#,
+        user,
+        slug
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// Whether a person is a member of the project of a job.
+pub async fn in_project_of_job(pool: &PgPool, user: Uuid, job: Uuid) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT EXISTS (
+            SELECT 1
+            FROM memberships m
+            JOIN jobs j ON j.project_id = m.project_id
+            WHERE m.user_id = $1 AND j.id = $2
+        ) AS "member!"
+        "#,
+        user,
+        job
+    )
+    .fetch_one(pool)
+    .await
 }

@@ -1,7 +1,6 @@
 //! The counts of the dashboard: what waits, what is under way, what is done.
 
 use sqlx::PgPool;
-use time::Date;
 use uuid::Uuid;
 
 /// A project in the list of projects.
@@ -20,8 +19,8 @@ pub struct Listed {
     pub answering: Option<String>,
 }
 
-/// Every project that is not archived, with its progress, newest first.
-pub async fn projects(pool: &PgPool) -> Result<Vec<Listed>, sqlx::Error> {
+/// Every project that is not archived, with its progress, newest first; of one person's projects only with `member`.
+pub async fn projects(pool: &PgPool, member: Option<Uuid>) -> Result<Vec<Listed>, sqlx::Error> {
     sqlx::query_as!(
         Listed,
         r#"
@@ -51,8 +50,11 @@ pub async fn projects(pool: &PgPool) -> Result<Vec<Listed>, sqlx::Error> {
             WHERE project_id = p.id AND withdrawn_at IS NULL
         ) t ON true
         WHERE p.archived_at IS NULL
+            AND ($1::uuid IS NULL OR EXISTS (
+                SELECT 1 FROM memberships m WHERE m.project_id = p.id AND m.user_id = $1))
         ORDER BY p.id DESC
-        "#
+        "#,
+        member
     )
     .fetch_all(pool)
     .await
@@ -70,6 +72,8 @@ pub struct Progress {
     pub demonstrations_wanted: i64,
     pub rankings_done: i64,
     pub rankings_wanted: i64,
+    pub comparisons_done: i64,
+    pub comparisons_wanted: i64,
 }
 
 /// The totals of a project.
@@ -88,7 +92,9 @@ pub async fn progress(pool: &PgPool, project: Uuid) -> Result<Progress, sqlx::Er
             coalesce(sum(labels) FILTER (WHERE kind = 'demonstration'), 0) AS "demonstrations_done!",
             coalesce(sum(overlap) FILTER (WHERE kind = 'demonstration'), 0) AS "demonstrations_wanted!",
             coalesce(sum(labels) FILTER (WHERE kind = 'ranking'), 0) AS "rankings_done!",
-            coalesce(sum(overlap) FILTER (WHERE kind = 'ranking'), 0) AS "rankings_wanted!"
+            coalesce(sum(overlap) FILTER (WHERE kind = 'ranking'), 0) AS "rankings_wanted!",
+            coalesce(sum(labels) FILTER (WHERE kind = 'comparison'), 0) AS "comparisons_done!",
+            coalesce(sum(overlap) FILTER (WHERE kind = 'comparison'), 0) AS "comparisons_wanted!"
         FROM tasks
         WHERE project_id = $1 AND withdrawn_at IS NULL
         "#,
@@ -113,11 +119,40 @@ pub struct PromptCounts {
     pub idle: i64,
 }
 
-/// Prompts per split, language and state.
+/// Prompts per split, language and state. The states are those of the view `prompt_states`, computed for all prompts at once.
 pub async fn prompt_counts(pool: &PgPool, project: Uuid) -> Result<Vec<PromptCounts>, sqlx::Error> {
     sqlx::query_as!(
         PromptCounts,
         r#"
+        WITH asked AS (
+            SELECT
+                prompt_id,
+                count(*) FILTER (WHERE labels < overlap) AS open,
+                sum(labels) AS labels
+            FROM tasks
+            WHERE project_id = $1 AND withdrawn_at IS NULL
+            GROUP BY prompt_id
+        ), leased AS (
+            SELECT DISTINCT t.prompt_id
+            FROM assignments a
+            JOIN tasks t ON t.id = a.task_id
+            WHERE t.project_id = $1 AND t.withdrawn_at IS NULL AND a.state = 'leased' AND a.lease_until > now()
+        ), states AS (
+            SELECT
+                p.split,
+                p.language,
+                CASE
+                    WHEN asked.open > 0 AND (asked.labels > 0 OR p.id IN (SELECT prompt_id FROM leased)) THEN 'under_way'
+                    WHEN asked.open > 0 THEN 'waiting'
+                    WHEN asked.labels > 0
+                        OR p.id IN (SELECT prompt_id FROM demonstrations)
+                        OR p.id IN (SELECT prompt_id FROM rankings) THEN 'done'
+                    ELSE 'idle'
+                END AS state
+            FROM prompts p
+            LEFT JOIN asked ON asked.prompt_id = p.id
+            WHERE p.project_id = $1
+        )
         SELECT
             split AS "split!",
             language,
@@ -125,57 +160,11 @@ pub async fn prompt_counts(pool: &PgPool, project: Uuid) -> Result<Vec<PromptCou
             count(*) FILTER (WHERE state = 'under_way') AS "under_way!",
             count(*) FILTER (WHERE state = 'done') AS "done!",
             count(*) FILTER (WHERE state = 'idle') AS "idle!"
-        FROM prompt_states
-        WHERE project_id = $1
+        FROM states
         GROUP BY split, language
         ORDER BY array_position(ARRAY['train', 'validation', 'test'], split), language NULLS LAST
         "#,
         project
-    )
-    .fetch_all(pool)
-    .await
-}
-
-/// Labels of one day (UTC).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DayCount {
-    pub day: Date,
-    pub demonstrations: i64,
-    pub rankings: i64,
-}
-
-/// Labels that people submitted on each of the last `days` days, days without any included, oldest first.
-pub async fn labels_by_day(pool: &PgPool, project: Uuid, days: i32) -> Result<Vec<DayCount>, sqlx::Error> {
-    sqlx::query_as!(
-        DayCount,
-        r#"
-        WITH wanted AS (
-            SELECT day::date AS day
-            FROM generate_series(
-                (now() AT TIME ZONE 'UTC')::date - ($2::integer - 1), (now() AT TIME ZONE 'UTC')::date, interval '1 day'
-            ) AS day
-        ), labels AS (
-            SELECT (d.created_at AT TIME ZONE 'UTC')::date AS day, 'demonstration' AS kind
-            FROM current_demonstrations d
-            JOIN prompts p ON p.id = d.prompt_id
-            WHERE p.project_id = $1 AND d.created_at > now() - make_interval(days => $2::integer + 1)
-            UNION ALL
-            SELECT (r.created_at AT TIME ZONE 'UTC')::date, 'ranking'
-            FROM current_rankings r
-            JOIN prompts p ON p.id = r.prompt_id
-            WHERE p.project_id = $1 AND r.created_at > now() - make_interval(days => $2::integer + 1)
-        )
-        SELECT
-            wanted.day AS "day!",
-            count(*) FILTER (WHERE labels.kind = 'demonstration') AS "demonstrations!",
-            count(*) FILTER (WHERE labels.kind = 'ranking') AS "rankings!"
-        FROM wanted
-        LEFT JOIN labels ON labels.day = wanted.day
-        GROUP BY wanted.day
-        ORDER BY wanted.day
-        "#,
-        project,
-        days
     )
     .fetch_all(pool)
     .await
@@ -225,7 +214,7 @@ pub async fn labels_by_person(pool: &PgPool, project: Uuid) -> Result<Vec<Person
     .await
 }
 
-/// What an export would hold, per split.
+/// What an export would hold, per split; without rankings that reviewers set aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportCounts {
     pub split: String,
@@ -246,9 +235,13 @@ pub async fn export_counts(pool: &PgPool, project: Uuid) -> Result<Vec<ExportCou
             (SELECT count(*) FROM current_demonstrations d JOIN prompts p ON p.id = d.prompt_id
                 WHERE p.project_id = $1 AND p.split = s.split) AS "demonstrations!",
             (SELECT count(*) FROM current_rankings r JOIN prompts p ON p.id = r.prompt_id
-                WHERE p.project_id = $1 AND p.split = s.split) AS "rankings!",
+                WHERE p.project_id = $1 AND p.split = s.split
+                    AND NOT EXISTS (SELECT 1 FROM rankings_set_aside aside WHERE aside.ranking_id = r.id)) AS "rankings!",
             (SELECT count(*) FROM comparisons c JOIN prompts p ON p.id = c.prompt_id
-                WHERE p.project_id = $1 AND p.split = s.split) AS "comparisons!"
+                WHERE p.project_id = $1 AND p.split = s.split
+                    AND NOT EXISTS (
+                        SELECT 1 FROM rankings_set_aside aside WHERE aside.ranking_id = c.ranking_id
+                    )) AS "comparisons!"
         FROM unnest(ARRAY['train', 'validation', 'test']) WITH ORDINALITY AS s (split, place)
         ORDER BY s.place
         "#,

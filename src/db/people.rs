@@ -16,6 +16,8 @@ pub struct Person {
     pub email: String,
     pub role: String,
     pub simulated: bool,
+    /// Primary tags of the languages that they work in; none means every language.
+    pub languages: Vec<String>,
     pub created_at: OffsetDateTime,
     pub disabled_at: Option<OffsetDateTime>,
     pub last_seen_at: Option<OffsetDateTime>,
@@ -34,6 +36,7 @@ pub async fn list(pool: &PgPool) -> Result<Vec<Person>, sqlx::Error> {
             u.email,
             u.role,
             u.simulated,
+            u.languages,
             u.created_at,
             u.disabled_at,
             (SELECT max(s.last_seen_at) FROM sessions s WHERE s.user_id = u.id) AS last_seen_at,

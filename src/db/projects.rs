@@ -29,6 +29,26 @@ impl PromotionRule {
     }
 }
 
+/// How people judge the answers to a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Judgement {
+    /// They put all answers in order.
+    #[default]
+    Ranking,
+    /// They say which of two is better, and how sure that is.
+    Comparison,
+}
+
+impl Judgement {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Judgement::Ranking => "ranking",
+            Judgement::Comparison => "comparison",
+        }
+    }
+}
+
 /// What an admin sets of a project. The limits are the schema's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProjectSettings {
@@ -36,7 +56,8 @@ pub struct ProjectSettings {
     pub description: String,
     /// Everyone with an account works on it; otherwise its members only.
     pub open_to_everyone: bool,
-    /// K, 2 to 9.
+    pub judgement: Judgement,
+    /// K, 2 to 9; 2 where answers are judged head to head.
     pub answers_per_prompt: i32,
     /// People who write an answer to the same prompt; 0 asks for none.
     pub demonstration_overlap: i32,
@@ -58,6 +79,7 @@ impl Default for ProjectSettings {
             name: String::new(),
             description: String::new(),
             open_to_everyone: true,
+            judgement: Judgement::Ranking,
             answers_per_prompt: 4,
             demonstration_overlap: 1,
             ranking_overlap: 1,
@@ -89,6 +111,7 @@ struct Row {
     name: String,
     description: String,
     open_to_everyone: bool,
+    judgement: String,
     answers_per_prompt: i32,
     demonstration_overlap: i32,
     ranking_overlap: i32,
@@ -114,6 +137,7 @@ impl TryFrom<Row> for Project {
                 name: row.name,
                 description: row.description,
                 open_to_everyone: row.open_to_everyone,
+                judgement: words::parse(&row.judgement)?,
                 answers_per_prompt: row.answers_per_prompt,
                 demonstration_overlap: row.demonstration_overlap,
                 ranking_overlap: row.ranking_overlap,
@@ -139,7 +163,7 @@ pub async fn by_slug(executor: impl PgExecutor<'_>, slug: &str) -> Result<Projec
         SELECT
             id, slug, name, description, open_to_everyone, answers_per_prompt, demonstration_overlap, ranking_overlap,
             lease_minutes, validation_percent, test_percent, promotion, prompts_per_round, training, simulated,
-            created_at, archived_at
+            created_at, archived_at, judgement
         FROM projects
         WHERE slug = $1
         "#,
@@ -158,7 +182,7 @@ pub async fn by_id(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Project, s
         SELECT
             id, slug, name, description, open_to_everyone, answers_per_prompt, demonstration_overlap, ranking_overlap,
             lease_minutes, validation_percent, test_percent, promotion, prompts_per_round, training, simulated,
-            created_at, archived_at
+            created_at, archived_at, judgement
         FROM projects
         WHERE id = $1
         "#,
@@ -221,9 +245,10 @@ pub async fn create(
         r#"
         INSERT INTO projects (
             id, slug, name, description, open_to_everyone, answers_per_prompt, demonstration_overlap, ranking_overlap,
-            lease_minutes, validation_percent, test_percent, promotion, prompts_per_round, training, simulated
+            lease_minutes, validation_percent, test_percent, promotion, prompts_per_round, training, simulated,
+            judgement
         )
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
         "#,
         id,
         slug,
@@ -240,6 +265,7 @@ pub async fn create(
         settings.prompts_per_round,
         Value::Object(settings.training.clone()),
         simulated,
+        settings.judgement.as_str(),
     )
     .execute(&mut *transaction)
     .await
@@ -285,7 +311,8 @@ pub async fn update(
             test_percent = $10,
             promotion = $11,
             prompts_per_round = $12,
-            training = $13
+            training = $13,
+            judgement = $14
         WHERE id = $1
         "#,
         project.id,
@@ -301,6 +328,7 @@ pub async fn update(
         settings.promotion.as_str(),
         settings.prompts_per_round,
         Value::Object(settings.training.clone()),
+        settings.judgement.as_str(),
     )
     .execute(&mut *transaction)
     .await?;
@@ -327,6 +355,7 @@ fn as_json(settings: &ProjectSettings) -> Map<String, Value> {
         "name": settings.name,
         "description": settings.description,
         "open_to_everyone": settings.open_to_everyone,
+        "judgement": settings.judgement.as_str(),
         "answers_per_prompt": settings.answers_per_prompt,
         "demonstration_overlap": settings.demonstration_overlap,
         "ranking_overlap": settings.ranking_overlap,

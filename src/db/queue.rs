@@ -5,7 +5,7 @@ use sqlx::{PgPool, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::assignment::TaskKind;
+use crate::domain::{assignment::TaskKind, label_scheme::LabelScheme};
 
 /// A project and what waits there for one person.
 #[derive(Debug, Clone)]
@@ -18,8 +18,18 @@ pub struct ProjectQueue {
     /// Tasks that this person could be given now.
     pub demonstrations: i64,
     pub rankings: i64,
+    pub comparisons: i64,
+    /// Tasks of the course that come before real work; `None` where there is none, or it is passed.
+    pub course: Option<i64>,
     /// This person's labels in the project.
     pub done: i64,
+}
+
+impl ProjectQueue {
+    /// Tasks of any kind.
+    pub fn waiting(&self) -> i64 {
+        self.demonstrations + self.rankings + self.comparisons + self.course.unwrap_or(0)
+    }
 }
 
 /// The projects that a person may work on, those with waiting tasks first.
@@ -35,6 +45,8 @@ pub async fn projects(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<ProjectQueu
             EXISTS (SELECT 1 FROM guidelines g WHERE g.project_id = p.id) AS "has_guidelines!",
             waiting.demonstrations AS "demonstrations!",
             waiting.rankings AS "rankings!",
+            waiting.comparisons AS "comparisons!",
+            CASE WHEN course.open THEN course_to_go(p.id, $1) END AS course,
             (
                 SELECT count(*)
                 FROM assignments a
@@ -42,10 +54,13 @@ pub async fn projects(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<ProjectQueu
                 WHERE a.user_id = $1 AND a.state = 'submitted' AND t.project_id = p.id
             ) AS "done!"
         FROM projects p
+        JOIN users speaker ON speaker.id = $1
+        CROSS JOIN LATERAL (SELECT course_is_open(p.id, $1) AS open) course
         CROSS JOIN LATERAL (
             SELECT
-                count(*) FILTER (WHERE t.kind = 'demonstration') AS demonstrations,
-                count(*) FILTER (WHERE t.kind = 'ranking') AS rankings
+                count(*) FILTER (WHERE t.kind = 'demonstration' AND p.plan_demonstrations > 0) AS demonstrations,
+                count(*) FILTER (WHERE t.kind = 'ranking' AND p.plan_rankings > 0) AS rankings,
+                count(*) FILTER (WHERE t.kind = 'comparison' AND p.plan_comparisons > 0) AS comparisons
             FROM tasks t
             LEFT JOIN (
                 SELECT task_id, count(*) AS live
@@ -54,15 +69,17 @@ pub async fn projects(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<ProjectQueu
                 GROUP BY task_id
             ) leases ON leases.task_id = t.id
             WHERE t.project_id = p.id
+                AND NOT course.open
                 AND t.withdrawn_at IS NULL
                 AND t.labels < t.overlap
                 AND t.labels + coalesce(leases.live, 0) < t.overlap
+                AND (speaker.languages = '{}' OR t.language = '' OR t.language = ANY (speaker.languages))
                 AND NOT EXISTS (SELECT 1 FROM assignments mine WHERE mine.task_id = t.id AND mine.user_id = $1)
         ) waiting
         WHERE p.archived_at IS NULL
             AND (p.open_to_everyone OR EXISTS (
                 SELECT 1 FROM memberships m WHERE m.project_id = p.id AND m.user_id = $1))
-        ORDER BY waiting.demonstrations + waiting.rankings = 0, p.name, p.id
+        ORDER BY waiting.demonstrations + waiting.rankings + waiting.comparisons = 0 AND NOT course.open, p.name, p.id
         "#,
         user
     )
@@ -151,7 +168,7 @@ pub async fn recent(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<Work>> {
 pub struct Task {
     pub assignment: Uuid,
     pub kind: TaskKind,
-    /// `leased`, `submitted` or `skipped`.
+    /// `reserved`, `leased`, `submitted` or `skipped`.
     pub state: String,
     pub project_slug: String,
     pub project_name: String,
@@ -159,6 +176,8 @@ pub struct Task {
     /// The newest guidelines, in Markdown.
     pub guidelines: Option<String>,
     pub lease_minutes: i32,
+    /// What the project asks people to say of each answer.
+    pub label_scheme: LabelScheme,
     pub language: Option<String>,
     pub conversation: Vec<Message>,
     /// The answers in the order in which this person sees them; empty for demonstrations.
@@ -174,27 +193,33 @@ pub struct Answer {
     pub content: String,
 }
 
-/// The task of an assignment; `None` where it is not this person's.
+/// The task of an assignment, or of one that is reserved; `None` where it is not this person's.
 pub async fn task(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<Option<Task>> {
     let row = sqlx::query!(
         r#"
         SELECT
+            t.id AS task,
             t.kind,
-            a.state,
+            a.state AS "state!",
+            a.shown_order AS "shown_order!",
             p.slug,
             p.name,
             p.simulated,
             p.lease_minutes,
+            p.label_scheme AS "label_scheme: Json<LabelScheme>",
             pr.language,
             pr.conversation AS "conversation: Json<Vec<Message>>",
             (
                 SELECT g.body FROM guidelines g WHERE g.project_id = p.id ORDER BY g.version DESC LIMIT 1
             ) AS guidelines
-        FROM assignments a
+        FROM (
+            SELECT task_id, state, shown_order FROM assignments WHERE id = $1 AND user_id = $2
+            UNION ALL
+            SELECT task_id, 'reserved', shown_order FROM reservations WHERE assignment_id = $1 AND user_id = $2
+        ) a
         JOIN tasks t ON t.id = a.task_id
         JOIN projects p ON p.id = t.project_id
         JOIN prompts pr ON pr.id = t.prompt_id
-        WHERE a.id = $1 AND a.user_id = $2
         "#,
         assignment,
         user
@@ -206,13 +231,13 @@ pub async fn task(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<O
         Answer,
         r#"
         SELECT answer.position, answer.response_id AS response, r.content
-        FROM assignments a
-        JOIN task_responses answer ON answer.task_id = a.task_id
+        FROM task_responses answer
         JOIN responses r ON r.id = answer.response_id
-        WHERE a.id = $1
-        ORDER BY array_position(a.shown_order, answer.position), answer.position
+        WHERE answer.task_id = $1
+        ORDER BY array_position($2::integer[], answer.position), answer.position
         "#,
-        assignment
+        row.task,
+        &row.shown_order
     )
     .fetch_all(pool)
     .await?;
@@ -225,6 +250,7 @@ pub async fn task(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<O
         project_simulated: row.simulated,
         guidelines: row.guidelines,
         lease_minutes: row.lease_minutes,
+        label_scheme: row.label_scheme.0,
         language: row.language,
         conversation: row.conversation.0,
         answers,

@@ -30,11 +30,13 @@ pub async fn prompts_needing_answers(pool: &PgPool, job: Uuid) -> Result<Vec<Pro
             p.language,
             p.tags,
             p.split,
-            (SELECT count(*) FROM tasks t WHERE t.prompt_id = p.id AND t.kind = 'ranking') AS "ranked!"
+            (SELECT count(*) FROM tasks t WHERE t.prompt_id = p.id AND t.kind <> 'demonstration') AS "ranked!"
         FROM jobs j
         JOIN projects project ON project.id = j.project_id
         JOIN prompts p ON p.project_id = j.project_id
-        WHERE j.id = $1 AND NOT EXISTS (SELECT 1 FROM tasks mine WHERE mine.job_id = j.id AND mine.prompt_id = p.id)
+        WHERE j.id = $1
+            AND p.held_back_at IS NULL
+            AND NOT EXISTS (SELECT 1 FROM tasks mine WHERE mine.job_id = j.id AND mine.prompt_id = p.id)
         ORDER BY 7, md5(j.id::text || p.id::text)
         LIMIT greatest(0, (
             SELECT project.prompts_per_round - (SELECT count(*) FROM tasks mine WHERE mine.job_id = j.id)

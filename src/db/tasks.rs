@@ -30,8 +30,8 @@ pub struct NewRankingTask<'a> {
     pub job: Option<Uuid>,
 }
 
-/// Makes a ranking task for the project's `ranking_overlap` people. `None` when the job already made one for the prompt:
-/// a job that is run again asks nobody twice.
+/// Makes a task to judge the answers, ranking them or head to head as the project wants it, for the project's `ranking_overlap`
+/// people. `None` when the job already made one for the prompt: a job that is run again asks nobody twice.
 pub async fn create_ranking_task(
     connection: &mut PgConnection,
     task: NewRankingTask<'_>,
@@ -43,7 +43,8 @@ pub async fn create_ranking_task(
         r#"
         WITH made AS (
             INSERT INTO tasks (id, project_id, prompt_id, kind, round, overlap, priority, job_id)
-            SELECT $1, p.id, $3, 'ranking', $4, p.ranking_overlap, $5, $6
+            SELECT
+                $1, p.id, $3, judgement_kind(p.judgement, cardinality($7::uuid[])), $4, p.ranking_overlap, $5, $6
             FROM projects p
             WHERE p.id = $2
             ON CONFLICT DO NOTHING

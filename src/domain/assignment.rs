@@ -1,4 +1,4 @@
-//! Who gets which task: whose turn which kind is, whether there is room, in which order answers are shown.
+//! Who gets which task: whether there is room, in which order answers are shown.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,22 +10,20 @@ pub enum TaskKind {
     Demonstration,
     /// Put answers in order.
     Ranking,
+    /// Say which of two answers is better, and how sure that is.
+    Comparison,
 }
 
 impl TaskKind {
+    /// Every kind.
+    pub const ALL: [TaskKind; 3] = [TaskKind::Ranking, TaskKind::Demonstration, TaskKind::Comparison];
+
     /// The word that the database uses.
     pub fn as_str(self) -> &'static str {
         match self {
             TaskKind::Demonstration => "demonstration",
             TaskKind::Ranking => "ranking",
-        }
-    }
-
-    /// The other kind.
-    pub fn other(self) -> Self {
-        match self {
-            TaskKind::Demonstration => TaskKind::Ranking,
-            TaskKind::Ranking => TaskKind::Demonstration,
+            TaskKind::Comparison => "comparison",
         }
     }
 }
@@ -39,17 +37,8 @@ impl std::str::FromStr for TaskKind {
     type Err = UnknownKind;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        [TaskKind::Demonstration, TaskKind::Ranking]
-            .into_iter()
-            .find(|kind| kind.as_str() == word)
-            .ok_or_else(|| UnknownKind(word.to_owned()))
+        TaskKind::ALL.into_iter().find(|kind| kind.as_str() == word).ok_or_else(|| UnknownKind(word.to_owned()))
     }
-}
-
-/// The kind to look for first, after what the person did last: kinds take turns, so that nobody ranks all day while
-/// demonstrations wait. Where none of it waits, the other kind is given.
-pub fn kind_in_turn(last: Option<TaskKind>) -> TaskKind {
-    last.map_or(TaskKind::Ranking, TaskKind::other)
 }
 
 /// Whether one more person can have a task: labels that count and running leases together stay within the overlap.
@@ -75,13 +64,6 @@ pub fn letter(place: usize) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn kinds_take_turns() {
-        assert_eq!(kind_in_turn(None), TaskKind::Ranking);
-        assert_eq!(kind_in_turn(Some(TaskKind::Ranking)), TaskKind::Demonstration);
-        assert_eq!(kind_in_turn(Some(TaskKind::Demonstration)), TaskKind::Ranking);
-    }
 
     #[test]
     fn leases_take_room_as_labels_do() {

@@ -178,7 +178,7 @@ fn derivatives(wins: &[Vec<f64>], prior: f64, scores: &[f64]) -> (Vec<f64>, Vec<
 }
 
 /// Gaussian elimination with pivots; a singular direction gets no step.
-fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
+pub fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
     let count = right.len();
     for column in 0..count {
         let pivot = (column..count).max_by(|a, b| matrix[*a][column].abs().total_cmp(&matrix[*b][column].abs()));

@@ -1,10 +1,21 @@
-//! Pure rules without I/O: what a ranking means, who may do what, which split a prompt belongs to.
+//! Pure rules without I/O: what a ranking means, who may do what, which split a prompt belongs to, how far people agree.
 pub mod assignment;
 pub mod bradley_terry;
+pub mod comparison;
 pub mod conversation;
+pub mod differences;
+pub mod gold;
 pub mod krippendorff;
+pub mod label_scheme;
+pub mod language;
+pub mod leaderboard;
+pub mod minhash;
+pub mod pace;
 pub mod password;
+pub mod plan;
+pub mod quality;
 pub mod ranking;
 pub mod role;
 pub mod schedule;
 pub mod split;
+pub mod statistics;

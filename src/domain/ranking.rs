@@ -1,5 +1,7 @@
 //! What a ranking with ties is, and which pairs (better, worse) it says.
 
+use super::comparison::Confidence;
+
 /// Why numbers are not a ranking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RankingError {
@@ -93,6 +95,12 @@ impl Ranking {
     /// Every pair (better, worse): K(K−1)/2 without ties; answers tied with each other make none.
     pub fn pairs(&self) -> impl Iterator<Item = Pair> + '_ {
         pairs(&self.ranks)
+    }
+}
+
+impl From<Confidence> for Ranking {
+    fn from(confidence: Confidence) -> Self {
+        Ranking { ranks: confidence.ranks().to_vec() }
     }
 }
 

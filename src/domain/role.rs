@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The role of a person. Each may do all that the one before may: annotator, reviewer, admin.
+/// The role of a person. Each may do all that the one before may: annotator, reviewer, lead, admin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -10,18 +10,21 @@ pub enum Role {
     Annotator,
     /// Sees the labels of others and judges them.
     Reviewer,
-    /// Projects, people, imports, exports, training.
+    /// Manages the projects that they are a member of, and sees no others: people, imports, exports, tasks, training.
+    Lead,
+    /// Every project, every account, tokens, and what lies on the server's disk.
     Admin,
 }
 
 impl Role {
-    pub const ALL: [Role; 3] = [Role::Annotator, Role::Reviewer, Role::Admin];
+    pub const ALL: [Role; 4] = [Role::Annotator, Role::Reviewer, Role::Lead, Role::Admin];
 
     /// The word that the database, the command line and the API use.
     pub fn as_str(self) -> &'static str {
         match self {
             Role::Annotator => "annotator",
             Role::Reviewer => "reviewer",
+            Role::Lead => "lead",
             Role::Admin => "admin",
         }
     }
@@ -34,7 +37,7 @@ impl Role {
 
 /// A word that names no role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown role “{0}”: use admin, reviewer or annotator")]
+#[error("unknown role “{0}”: use admin, lead, reviewer or annotator")]
 pub struct UnknownRole(pub String);
 
 impl std::str::FromStr for Role {

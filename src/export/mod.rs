@@ -3,14 +3,17 @@
 mod columns;
 mod encode;
 mod records;
+mod selection;
 
 use bytes::Bytes;
-use futures_util::{Stream, TryStreamExt};
+use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use laurel_records::Split;
 use sqlx::PgPool;
 
 use crate::db::projects::Project;
 use encode::Encoder;
+use selection::Makers;
+pub use selection::Selection;
 
 /// What can be exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,18 +101,20 @@ pub fn stream(
     project: &Project,
     kind: Kind,
     format: Format,
-    split: Option<Split>,
-) -> impl Stream<Item = Result<Bytes, ExportError>> + Send + 'static {
-    let project = project.clone();
-    async_stream::try_stream! {
+    selection: impl Into<Selection>,
+) -> BoxStream<'static, Result<Bytes, ExportError>> {
+    let (project, selection) = (project.clone(), selection.into());
+    let bytes = async_stream::try_stream! {
         let mut encoder = Encoder::new(kind, format)?;
+        let makers = Makers::of(&pool, project.id, &selection).await?;
         let mut connection = pool.acquire().await?;
-        let mut records = records::of(&mut connection, &project, kind, split);
+        let mut records = records::of(&mut connection, &project, kind, &selection, &makers);
         while let Some(record) = records.try_next().await? {
             if let Some(bytes) = encoder.push(record)? {
                 yield bytes;
             }
         }
         yield encoder.finish()?;
-    }
+    };
+    bytes.boxed()
 }

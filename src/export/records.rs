@@ -1,22 +1,22 @@
 //! Rows to records, in the forms and the order of fields that everyone relies on. What has no field of its own comes beside.
 
 use futures_util::{
-    StreamExt, TryStreamExt,
+    StreamExt, TryStreamExt, future,
     stream::{self, BoxStream},
 };
-use laurel_records::{Message, Role, Split};
+use laurel_records::{Message, Role};
 use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::Kind;
+use super::{Kind, Selection, selection::Makers};
 use crate::{
     db::{
         export::{self, DemonstrationRow, PromptRow, RankingRow},
         projects::Project,
         words,
     },
-    domain::ranking,
+    domain::{comparison::Confidence, ranking},
     import::COMPARISON,
 };
 
@@ -28,17 +28,23 @@ pub fn of<'c>(
     connection: &'c mut PgConnection,
     project: &'c Project,
     kind: Kind,
-    split: Option<Split>,
+    selection: &Selection,
+    makers: &'c Makers,
 ) -> BoxStream<'c, sqlx::Result<Record>> {
-    let split = split.map(words::split);
+    let split = selection.split.map(words::split);
+    let rejected = selection.include_rejected;
     match kind {
         Kind::Prompts => {
             export::prompts(connection, project.id, split).map_ok(|row| prompt(&project.slug, row)).boxed()
         }
         Kind::Demonstrations => export::demonstrations(connection, project.id, split).map_ok(demonstration).boxed(),
-        Kind::Rankings => export::rankings(connection, project.id, split).map_ok(ranking).boxed(),
-        Kind::Comparisons => export::rankings(connection, project.id, split)
-            .map_ok(|row| stream::iter(comparisons(&row).into_iter().map(Ok)))
+        Kind::Rankings => export::rankings(connection, project.id, split, rejected)
+            .try_filter(|row| future::ready(makers.take(row)))
+            .map_ok(|row| ranking(row, makers))
+            .boxed(),
+        Kind::Comparisons => export::rankings(connection, project.id, split, rejected)
+            .try_filter(|row| future::ready(makers.take(row)))
+            .map_ok(|row| stream::iter(comparisons(&row, makers).into_iter().map(Ok)))
             .try_flatten()
             .boxed(),
     }
@@ -84,7 +90,8 @@ fn demonstration(row: DemonstrationRow) -> Record {
     record(fields, beside, row.extra)
 }
 
-fn ranking(row: RankingRow) -> Record {
+fn ranking(row: RankingRow, makers: &Makers) -> Record {
+    let marks = ranking_marks(&row, makers);
     let fields = [
         ("id", json!(row.id)),
         ("prompt", row.conversation),
@@ -95,8 +102,12 @@ fn ranking(row: RankingRow) -> Record {
         ("created_at", when(row.created_at)),
         ("split", json!(row.split)),
     ];
-    let mut beside = marks(row.extra_opinion, row.simulated);
+    let mut beside = marks;
+    beside.extend(row.confidence.map(|confidence| ("confidence", json!(confidence))));
     beside.extend(row.note.map(|note| ("note", json!(note))));
+    if row.all_bad {
+        beside.push(("all_bad", json!(true)));
+    }
     if row.ratings.iter().any(Option::is_some) {
         beside.push(("ratings", json!(row.ratings)));
     }
@@ -109,7 +120,7 @@ fn ranking(row: RankingRow) -> Record {
 
 /// What a ranking says of its answers, pair by pair; nothing of those that are tied. A ranking that an imported comparison
 /// made says what that comparison said.
-fn comparisons(row: &RankingRow) -> Vec<Record> {
+fn comparisons(row: &RankingRow, makers: &Makers) -> Vec<Record> {
     let ranks: Vec<u32> = row.ranks.iter().filter_map(|rank| u32::try_from(*rank).ok()).collect();
     let content = |position: usize| {
         let answer = row.responses.get(position).and_then(|response| response.get("content")?.as_str());
@@ -118,18 +129,24 @@ fn comparisons(row: &RankingRow) -> Vec<Record> {
     let mut extra = row.extra.clone();
     let imported = extra.as_object_mut().and_then(|extra| extra.shift_remove(COMPARISON)).unwrap_or_default();
     let said = |name: &str| imported.get(name).cloned();
+    let confidence = row.confidence.and_then(|point| Confidence::new(point.into()).ok());
+    let confidence = confidence.map(|confidence| u32::from(confidence.margin()));
     ranking::pairs(&ranks)
         .map(|pair| {
             let fields = [
                 ("prompt", row.conversation.clone()),
                 ("chosen", content(pair.better)),
                 ("rejected", content(pair.worse)),
-                ("margin", said("margin").unwrap_or(json!(pair.margin))),
+                ("margin", said("margin").unwrap_or(json!(confidence.unwrap_or(pair.margin)))),
                 ("ranking_id", said("ranking_id").unwrap_or(json!(row.id))),
                 ("annotator", json!(row.annotator)),
                 ("split", json!(row.split)),
             ];
-            record(fields, marks(row.extra_opinion, row.simulated), extra.clone())
+            let mut beside = ranking_marks(row, makers);
+            if row.all_bad {
+                beside.push(("all_bad", json!(true)));
+            }
+            record(fields, beside, extra.clone())
         })
         .collect()
 }
@@ -147,6 +164,17 @@ fn marks(extra_opinion: bool, simulated: bool) -> Vec<(&'static str, Value)> {
     if simulated {
         marks.push(("simulated", json!(true)));
     }
+    marks
+}
+
+/// What is said of rankings besides: by whose decision they stand, what a reviewer found, what they count for.
+fn ranking_marks(row: &RankingRow, makers: &Makers) -> Vec<(&'static str, Value)> {
+    let mut marks = marks(row.extra_opinion, row.simulated);
+    if row.adjudicated {
+        marks.push(("adjudicated", json!(true)));
+    }
+    marks.extend(row.review.as_ref().map(|verdict| ("review", json!(verdict))));
+    marks.extend(makers.weight(row).map(|weight| ("weight", json!(weight))));
     marks
 }
 

@@ -2,7 +2,9 @@
 
 mod fields;
 mod foreign;
+pub mod mapping;
 mod own;
+pub mod preview;
 mod read;
 mod scan;
 mod store;
@@ -10,19 +12,22 @@ mod table;
 
 use serde::Serialize;
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::io::AsyncRead;
 
 use crate::db::{
     audit::{self, Actor},
-    bulk,
+    bulk, near_duplicates,
     projects::Project,
 };
 use foreign::Rewriter;
+use mapping::Mapping;
 pub use own::COMPARISON;
 use own::Incoming;
 use read::Records;
+pub use read::Written;
 use store::Store;
+use table::Headers;
 
 /// What the records of a file are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -113,29 +118,26 @@ pub async fn import(
     kind: Kind,
     reader: &mut (impl AsyncRead + Unpin + Send),
 ) -> Result<ImportReport, ImportError> {
+    import_mapped(pool, actor, project, kind, &Mapping::default(), reader).await
+}
+
+/// [`import`] of a file that calls its columns otherwise.
+pub async fn import_mapped(
+    pool: &PgPool,
+    actor: &Actor,
+    project: &Project,
+    kind: Kind,
+    mapping: &Mapping,
+    reader: &mut (impl AsyncRead + Unpin + Send),
+) -> Result<ImportReport, ImportError> {
     let mut transaction = pool.begin().await?;
-    bulk::one_import_at_a_time(&mut transaction, project.id).await?;
-    let mut store = Store::new(&mut transaction, project, kind);
-    let mut batches = Batches::open(kind, reader).await.map_err(ImportError::Read)?;
-    let mut bad = Vec::new();
-    while let Some(batch) = batches.next().await.map_err(ImportError::Read)? {
-        let mut found = batch.bad;
-        found.extend(store.batch(batch.records).await?);
-        // The first by line, also among those that only the database shows to be bad.
-        found.sort_by_key(|record| record.line);
-        bad.extend(found);
-        if bad.len() >= MOST_NAMED {
-            break;
-        }
-    }
-    let report = store.report();
-    if bad.is_empty() && report.records == 0 {
-        bad.push(BadRecord { line: 1, field: String::new(), reason: "there are no records here".to_owned() });
-    }
+    let (report, bad) = take_in(&mut transaction, project, kind, mapping, reader, MOST_NAMED).await?;
     if !bad.is_empty() {
-        bad.truncate(MOST_NAMED);
         transaction.rollback().await?;
         return Err(ImportError::BadRecords(bad));
+    }
+    if report.prompts_added > 0 {
+        near_duplicates::after_import(&mut transaction, project.id).await?;
     }
     if report.added > 0 || report.tasks > 0 {
         let detail = json!({ "kind": kind.as_str(), "report": report });
@@ -144,6 +146,52 @@ pub async fn import(
     }
     transaction.commit().await?;
     Ok(report)
+}
+
+/// What an import would do, and which records are in its way: at most `most`. Nothing is changed.
+pub async fn rehearse(
+    pool: &PgPool,
+    project: &Project,
+    kind: Kind,
+    mapping: &Mapping,
+    reader: &mut (impl AsyncRead + Unpin + Send),
+    most: usize,
+) -> Result<(ImportReport, Vec<BadRecord>), ImportError> {
+    let mut transaction = pool.begin().await?;
+    let found = take_in(&mut transaction, project, kind, mapping, reader, most).await?;
+    transaction.rollback().await?;
+    Ok(found)
+}
+
+/// Stores what is good within the caller's transaction, and gives the first bad records by line.
+async fn take_in(
+    connection: &mut PgConnection,
+    project: &Project,
+    kind: Kind,
+    mapping: &Mapping,
+    reader: &mut (impl AsyncRead + Unpin + Send),
+    most: usize,
+) -> Result<(ImportReport, Vec<BadRecord>), ImportError> {
+    bulk::one_import_at_a_time(&mut *connection, project.id).await?;
+    let mut store = Store::new(connection, project, kind);
+    let mut batches = Batches::open(kind, mapping, reader).await.map_err(ImportError::Read)?;
+    let mut bad = Vec::new();
+    while let Some(batch) = batches.next().await.map_err(ImportError::Read)? {
+        let mut found = batch.bad;
+        found.extend(store.batch(batch.records).await?);
+        // The first by line, also among those that only the database shows to be bad.
+        found.sort_by_key(|record| record.line);
+        bad.extend(found);
+        if bad.len() >= most {
+            break;
+        }
+    }
+    let report = store.report();
+    if bad.is_empty() && report.records == 0 {
+        bad.push(BadRecord { line: 1, field: String::new(), reason: "there are no records here".to_owned() });
+    }
+    bad.truncate(most);
+    Ok((report, bad))
 }
 
 /// Checked records, and those that are wrong by themselves.
@@ -162,8 +210,12 @@ struct Batches<'a> {
 }
 
 impl<'a> Batches<'a> {
-    async fn open(kind: Kind, reader: &'a mut (dyn AsyncRead + Unpin + Send)) -> std::io::Result<Self> {
-        let records = Records::open(reader).await?;
+    async fn open(
+        kind: Kind,
+        mapping: &Mapping,
+        reader: &'a mut (dyn AsyncRead + Unpin + Send),
+    ) -> std::io::Result<Self> {
+        let records = Records::open(reader, Headers::Ours, mapping).await?;
         Ok(Batches { records, rewriter: Rewriter::new(kind), kind, done: false })
     }
 

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     db::tasks,
     domain::{
+        comparison::Confidence,
         conversation::check_prompt,
         ranking::{Ranking, RankingError},
     },
@@ -79,6 +80,8 @@ pub struct Ranked {
     pub answers: Vec<Answer>,
     /// Competition ranks, one an answer.
     pub ranks: Vec<u32>,
+    /// Of two answers judged head to head.
+    pub confidence: Option<Confidence>,
     pub note: Option<String>,
     /// 1 to 7 an answer, where given.
     pub ratings: Vec<Option<i32>>,
@@ -161,8 +164,9 @@ fn ranking(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
     let flags = per_answer(&mut fields, "flags", answers.len(), |path, value| {
         serde_json::from_value::<Vec<String>>(value).map_err(|_| Wrong::at(path, "a list of texts is wanted"))
     })?;
+    let confidence = confidence(&mut fields, &ranks)?;
     let opinion = opinion(fields, "id")?;
-    let ranked = Ranked { opinion, answers, ranks, note, ratings, flags, part_of: None };
+    let ranked = Ranked { opinion, answers, ranks, confidence, note, ratings, flags, part_of: None };
     Ok(Incoming { line, prompt, label: Label::Ranking(ranked) })
 }
 
@@ -188,7 +192,16 @@ fn comparison(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
     if !kept.is_empty() {
         opinion.extra.insert(COMPARISON.to_owned(), Value::Object(kept));
     }
-    let ranked = Ranked { opinion, answers, ranks: vec![1, 2], note, ratings: Vec::new(), flags: Vec::new(), part_of };
+    let ranked = Ranked {
+        opinion,
+        answers,
+        ranks: vec![1, 2],
+        confidence: None,
+        note,
+        ratings: Vec::new(),
+        flags: Vec::new(),
+        part_of,
+    };
     Ok(Incoming { line, prompt, label: Label::Ranking(ranked) })
 }
 
@@ -274,6 +287,16 @@ fn ranks(fields: &mut Fields, answers: usize) -> Result<Vec<u32>, Wrong> {
         }
     })?;
     Ok(ranking.ranks().to_vec())
+}
+
+/// How sure a person was of two answers: says the same as the ranks do.
+fn confidence(fields: &mut Fields, ranks: &[u32]) -> Result<Option<Confidence>, Wrong> {
+    let Some(value) = fields.take("confidence").filter(|value| !value.is_null()) else { return Ok(None) };
+    let point = value.as_i64().and_then(|point| Confidence::new(point).ok());
+    match point.ok_or_else(|| Wrong::at("confidence", format!("{value} is not from 1 to 9")))? {
+        confidence if confidence.ranks() == *ranks => Ok(Some(confidence)),
+        _ => Err(Wrong::at("confidence", "says something else than the ranks of the two answers")),
+    }
 }
 
 /// A list with one value an answer; empty where the record has none.

@@ -8,8 +8,9 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReade
 
 use super::{
     fields::Wrong,
+    mapping::Mapping,
     scan::{ListEnds, Scan, TableEnds},
-    table::Table,
+    table::{Headers, Table},
 };
 
 /// Bytes that a record may have.
@@ -26,6 +27,14 @@ pub struct Raw {
     pub content: Result<Map<String, Value>, Wrong>,
 }
 
+/// How a file is written, as a page names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    Lines,
+    List,
+    Table,
+}
+
 enum Form {
     Lines,
     List(ListEnds),
@@ -38,6 +47,9 @@ pub struct Records<'a> {
     /// Line of the next byte.
     line: u64,
     form: Form,
+    /// What the file calls otherwise.
+    mapping: Mapping,
+    headers: Headers,
     /// A mistake after which nothing can be read.
     broken: Option<Wrong>,
     done: bool,
@@ -54,7 +66,11 @@ struct Framed {
 
 impl<'a> Records<'a> {
     /// Looks at the beginning of a file.
-    pub async fn open(input: &'a mut (dyn AsyncRead + Unpin + Send)) -> io::Result<Self> {
+    pub async fn open(
+        input: &'a mut (dyn AsyncRead + Unpin + Send),
+        headers: Headers,
+        mapping: &Mapping,
+    ) -> io::Result<Self> {
         let mut head = Vec::new();
         let blank = |head: &[u8]| head.iter().all(u8::is_ascii_whitespace);
         while head.len() < 4 || (blank(&head) && head.len() < HEAD) {
@@ -71,6 +87,8 @@ impl<'a> Records<'a> {
             input: Box::new(BufReader::with_capacity(128 * 1024, Cursor::new(head).chain(input))),
             line: 1,
             form: Form::Lines,
+            mapping: mapping.clone(),
+            headers,
             broken,
             done: false,
         };
@@ -83,6 +101,15 @@ impl<'a> Records<'a> {
         Ok(records)
     }
 
+    /// How the file is written.
+    pub fn written(&self) -> Written {
+        match self.form {
+            Form::Lines => Written::Lines,
+            Form::List(_) => Written::List,
+            Form::Table(..) => Written::Table,
+        }
+    }
+
     async fn open_table(&mut self) -> io::Result<()> {
         let mut ends = TableEnds::default();
         // The header is a record like the others, but it says by what cells are parted.
@@ -91,7 +118,7 @@ impl<'a> Records<'a> {
             header = self.frame_with(&mut ends).await?;
         }
         let Some(header) = header else { return Ok(()) };
-        match Table::from_header(&header.bytes) {
+        match Table::from_header(&header.bytes, self.headers, &self.mapping) {
             Ok(table) => self.form = Form::Table(TableEnds::parted_by(table.delimiter()), table),
             Err(wrong) => self.broken = Some(wrong),
         }
@@ -154,7 +181,7 @@ impl<'a> Records<'a> {
                 }
                 table.record(text)
             }
-            Form::Lines | Form::List(_) => object(text),
+            Form::Lines | Form::List(_) => object(text).map(|record| self.mapping.apply(record)),
         }
     }
 

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::fields::Wrong;
+use super::{
+    fields::Wrong,
+    mapping::{LEFT_OUT, Mapping, put},
+};
 
 /// Columns of which at least one must be there, so that no prose is taken for a table.
 const TELLING: [&str; 12] = [
@@ -25,15 +28,32 @@ const SPEECH: [&str; 4] = ["prompt", "completion", "chosen", "rejected"];
 const TEXTS: [&str; 10] =
     ["id", "prompt_id", "annotator", "note", "instruction", "input", "output", "text", "content", "system"];
 
+/// A column of a table.
+struct Column {
+    /// The field that it is.
+    name: String,
+    /// The file calls it otherwise.
+    renamed: bool,
+}
+
 /// What a table's header says.
 pub struct Table {
-    columns: Vec<String>,
+    columns: Vec<Column>,
     delimiter: u8,
+}
+
+/// Which headers make a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Headers {
+    /// Those with a column that we know.
+    Ours,
+    /// Every one: a person is about to say what the columns are.
+    Any,
 }
 
 impl Table {
     /// Reads the first row.
-    pub fn from_header(row: &[u8]) -> Result<Self, Wrong> {
+    pub fn from_header(row: &[u8], headers: Headers, mapping: &Mapping) -> Result<Self, Wrong> {
         let no_table = || {
             let columns = TELLING.join(", ");
             Wrong::whole(format!(
@@ -42,8 +62,14 @@ impl Table {
         };
         let text = std::str::from_utf8(row).map_err(|_| Wrong::whole("the file is not UTF-8: save it as UTF-8"))?;
         let delimiter = [b'\t', b',', b';'].into_iter().find(|byte| row.contains(byte)).unwrap_or(b',');
-        let columns: Vec<String> = cells(text, delimiter)?.into_iter().map(|name| name.trim().to_owned()).collect();
-        if !columns.iter().any(|name| TELLING.contains(&name.as_str())) {
+        let columns: Vec<Column> = cells(text, delimiter)?
+            .into_iter()
+            .map(|name| match mapping.given(name.trim()) {
+                Some(field) => Column { name: field.to_owned(), renamed: true },
+                None => Column { name: name.trim().to_owned(), renamed: false },
+            })
+            .collect();
+        if headers == Headers::Ours && !columns.iter().any(|column| TELLING.contains(&column.name.as_str())) {
             return Err(no_table());
         }
         Ok(Table { columns, delimiter })
@@ -62,7 +88,14 @@ impl Table {
         }
         let mut record = Map::new();
         let mut more = Map::new();
-        for (name, cell) in self.columns.iter().zip(cells).filter(|(_, cell)| !cell.is_empty()) {
+        for (column, cell) in self.columns.iter().zip(cells).filter(|(_, cell)| !cell.is_empty()) {
+            let name = &column.name;
+            if column.renamed {
+                if name != LEFT_OUT {
+                    put(&mut record, name, value(name, cell));
+                }
+                continue;
+            }
             match value(name, cell) {
                 Value::Object(fields) if name == "extra" => more = fields,
                 value => drop(record.insert(name.clone(), value)),

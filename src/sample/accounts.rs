@@ -36,8 +36,9 @@ pub struct Account {
     pub password: String,
 }
 
-const PEOPLE: [(&str, &str, Role, &str, bool); 6] = [
+const PEOPLE: [(&str, &str, Role, &str, bool); 7] = [
     ("admin@laurel.example", "Ada (admin)", Role::Admin, "en", false),
+    ("lead@laurel.example", "Lea (lead)", Role::Lead, "en", false),
     ("reviewer@laurel.example", "Rosa (reviewer)", Role::Reviewer, "en", false),
     ("bea@laurel.example", "Bea", Role::Annotator, "en", false),
     ("chen@laurel.example", "陈晨", Role::Annotator, "zh", false),

@@ -88,13 +88,28 @@ impl Annotator {
         let mut done = Done::default();
         while done.rankings + done.demonstrations < labels {
             let queue = self.get("/queue").await?;
-            let task = self.post("/queue/next", &[("csrf", csrf(&queue)?)]).await?;
+            let mut task = self.post("/queue/next", &[("csrf", csrf(&queue)?)]).await?;
+            if task.path.ends_with("/guidelines") {
+                task = self.have_read(&task).await?;
+            }
             if !task.path.starts_with("/tasks/") {
                 break;
             }
             self.do_task(&task, known, &mut done).await.with_context(|| format!("at {}", task.path))?;
         }
         Ok(done)
+    }
+
+    /// Presses the button under guidelines that have to be read, which leads on to the task.
+    async fn have_read(&self, guidelines: &Shown) -> anyhow::Result<Shown> {
+        let forms = html::elements(&guidelines.html, "form");
+        let form = forms.iter().find(|form| form.attribute("action") == Some(guidelines.path.as_str()));
+        let inputs = html::elements(&form.context("the guidelines have no button")?.inner, "input");
+        let fields: Vec<(&str, String)> = inputs
+            .iter()
+            .filter_map(|input| Some((input.attribute("name")?, input.attribute("value")?.to_owned())))
+            .collect();
+        self.post(&guidelines.path, &fields).await
     }
 
     async fn do_task(&self, task: &Shown, known: &KnownAnswers, done: &mut Done) -> anyhow::Result<()> {
@@ -107,6 +122,10 @@ impl Annotator {
             Some("ranking") => {
                 ranks = self.ranks(&prompt, &form.inner)?;
                 fields.extend(ranks.iter().map(|(name, rank)| (name.as_str(), rank.to_string())));
+                done.rankings += 1;
+            }
+            Some("comparison") => {
+                fields.push(("confidence", self.confidence(&prompt, &form.inner)?.to_string()));
                 done.rankings += 1;
             }
             Some("demonstration") => match known.to(&prompt) {
@@ -128,7 +147,7 @@ impl Annotator {
         Ok(())
     }
 
-    /// The name of each answer's field with its rank.
+    /// The name of each answer's field with its rank, in the order of the page.
     fn ranks(&self, prompt: &[Message], form: &str) -> anyhow::Result<Vec<(String, u32)>> {
         let answers: Vec<(String, String)> = html::with_attribute(form, "data-position")
             .iter()
@@ -138,6 +157,16 @@ impl Annotator {
         let ranking = self.judge.rank(prompt, &texts).context("the page shows fewer than two answers")?;
         let names = answers.iter().map(|(position, _)| format!("rank_{position}"));
         Ok(names.zip(ranking.ranks().iter().copied()).collect())
+    }
+
+    /// The point between two answers, as they stand on the page.
+    fn confidence(&self, prompt: &[Message], form: &str) -> anyhow::Result<u8> {
+        match self.ranks(prompt, form)?.as_slice() {
+            [(_, first), (_, second)] if first < second => Ok(3),
+            [(_, first), (_, second)] if first > second => Ok(7),
+            [_, _] => Ok(5),
+            other => bail!("the page compares {} answers", other.len()),
+        }
     }
 
     async fn get(&self, path: &str) -> anyhow::Result<Shown> {

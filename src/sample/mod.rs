@@ -8,6 +8,7 @@ mod chinese;
 mod files;
 pub mod first_labels;
 pub mod gold;
+mod history;
 mod html;
 pub mod judge;
 pub mod seed;

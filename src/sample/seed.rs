@@ -8,14 +8,15 @@ use sqlx::PgPool;
 
 use super::{
     accounts::{self, Account},
-    files,
+    files, history,
 };
 use crate::{
     db::{
         audit::Actor,
-        guidelines,
+        guidelines, memberships,
         projects::{self, Project, ProjectSettings},
     },
+    domain::role::Role,
     import::{self, ImportError, Kind},
     jobs::base_model,
 };
@@ -36,14 +37,15 @@ pub async fn seed(pool: &PgPool, data_dir: &Path) -> anyhow::Result<Seeded> {
     let accounts = accounts::in_directory(data_dir)?;
     let admin = accounts::ensure(pool, &accounts).await?;
     let actor = Actor { name: "demo".to_owned(), user: Some(admin) };
-    let project = project(pool, &actor).await?;
+    let project = project(pool, &actor, &accounts).await?;
     guidelines::save(pool, &actor, (project.id, PROJECT), &files::text("guidelines.md")?).await?;
     records(pool, &actor, &project).await?;
+    history::write(pool, project.id).await.context("the past of the sample could not be written")?;
     base_model(pool, data_dir, &actor, &project).await?;
     Ok(Seeded { accounts, project })
 }
 
-async fn project(pool: &PgPool, actor: &Actor) -> anyhow::Result<Project> {
+async fn project(pool: &PgPool, actor: &Actor, accounts: &[Account]) -> anyhow::Result<Project> {
     match projects::by_slug(pool, PROJECT).await {
         Ok(project) => return Ok(project),
         Err(sqlx::Error::RowNotFound) => {}
@@ -61,7 +63,11 @@ async fn project(pool: &PgPool, actor: &Actor) -> anyhow::Result<Project> {
         training: training(),
         ..ProjectSettings::default()
     };
-    Ok(projects::create(pool, actor, PROJECT, &settings, true).await?)
+    let project = projects::create(pool, actor, PROJECT, &settings, true).await?;
+    let leads: Vec<String> =
+        accounts.iter().filter(|account| account.role == Role::Lead).map(|account| account.email.clone()).collect();
+    memberships::add(pool, project.id, &leads).await?;
+    Ok(project)
 }
 
 /// Settings of the stages that suit the tiny model: it learns faster than a pretrained one, its answers are short, and PPO has

@@ -1,46 +1,77 @@
 //! Who may see a page: one extractor a role. A handler that takes none of them is open to everyone.
+//!
+//! A lead is more than an annotator only in the projects that they are a member of: wherever an address names a project
+//! (`{slug}`) or a run of one (`{job}`), the extractors look the membership up before the page runs.
 
-use axum::{extract::FromRequestParts, http::request::Parts};
+use axum::{
+    extract::{FromRef, FromRequestParts, RawPathParams},
+    http::request::Parts,
+};
+use uuid::Uuid;
 
 use super::{
-    PageError,
+    AppState, PageError,
     session::{User, Visitor},
 };
-use crate::domain::role::Role;
+use crate::{db::memberships, domain::role::Role};
 
 /// Somebody who is logged in, of any role.
 #[derive(Debug, Clone)]
 pub struct Annotator(pub User);
 
-/// A reviewer or an admin.
+/// A reviewer, the project's lead or an admin.
 #[derive(Debug, Clone)]
 pub struct Reviewer(pub User);
+
+/// The project's lead or an admin.
+#[derive(Debug, Clone)]
+pub struct Lead(pub User);
 
 /// An admin.
 #[derive(Debug, Clone)]
 pub struct Admin(pub User);
 
-fn user_with_role(parts: &Parts, needed: Role) -> Result<User, PageError> {
+async fn user_with_role(parts: &mut Parts, state: &AppState, needed: Role) -> Result<User, PageError> {
     let visitor = parts.extensions.get::<Visitor>().cloned().unwrap_or_default();
     let Some(user) = visitor.user else {
         // Only a page that was asked for can be returned to; a lost form is found again through its draft.
         let wanted = parts.uri.path_and_query().map(|path| path.as_str()).unwrap_or("/");
         return Err(PageError::LoginNeeded { return_to: wanted.to_owned() });
     };
-    if user.role.allows(needed) { Ok(user) } else { Err(PageError::Forbidden) }
+    let here = user.role != Role::Lead || needed == Role::Annotator || leads(parts, state, user.id).await?;
+    if user.role.allows(needed) && here { Ok(user) } else { Err(PageError::Forbidden) }
+}
+
+/// Whether the project that the address names has this member. An address without a project is nobody's in particular.
+async fn leads(parts: &mut Parts, state: &AppState, user: Uuid) -> Result<bool, PageError> {
+    let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| PageError::NotFound)?;
+    let named = |wanted: &str| params.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.to_owned());
+    if let Some(slug) = named("slug") {
+        return Ok(memberships::in_project(&state.pool, user, &slug).await?);
+    }
+    match named("job").map(|job| job.parse()) {
+        Some(Ok(job)) => Ok(memberships::in_project_of_job(&state.pool, user, job).await?),
+        Some(Err(_)) => Ok(false),
+        None => Ok(true),
+    }
 }
 
 macro_rules! extractor {
     ($name:ident, $role:expr) => {
-        impl<S: Send + Sync> FromRequestParts<S> for $name {
+        impl<S> FromRequestParts<S> for $name
+        where
+            S: Send + Sync,
+            AppState: FromRef<S>,
+        {
             type Rejection = PageError;
 
-            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-                user_with_role(parts, $role).map($name)
+            async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+                user_with_role(parts, &AppState::from_ref(state), $role).await.map($name)
             }
         }
     };
 }
 extractor!(Annotator, Role::Annotator);
 extractor!(Reviewer, Role::Reviewer);
+extractor!(Lead, Role::Lead);
 extractor!(Admin, Role::Admin);

@@ -1,8 +1,8 @@
 //! Forms that only our own pages can send: [`CsrfForm`] reads a form and refuses it without the visitor's token.
 
 use axum::{
-    extract::{FromRequest, Request},
-    http::HeaderMap,
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{HeaderMap, request::Parts},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -40,6 +40,19 @@ where
     }
 }
 
+/// A request of a script of ours: its header `x-csrf-token` has the visitor's token.
+pub struct TokenInHeader;
+
+impl<S: Send + Sync> FromRequestParts<S> for TokenInHeader {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let visitor = parts.extensions.get::<Visitor>().cloned().unwrap_or_default();
+        check(&visitor, &header_token(&parts.headers).unwrap_or_default())?;
+        Ok(TokenInHeader)
+    }
+}
+
 /// Refuses a token that is not the visitor's. For multipart uploads and scripts, which [`CsrfForm`] can't read.
 pub fn check(visitor: &Visitor, sent: &str) -> Result<(), PageError> {
     if !visitor.csrf.is_empty() && same(visitor.csrf.as_bytes(), sent.as_bytes()) {
@@ -50,7 +63,7 @@ pub fn check(visitor: &Visitor, sent: &str) -> Result<(), PageError> {
 }
 
 /// The token in the header, for requests by script.
-pub fn header_token(headers: &HeaderMap) -> Option<String> {
+fn header_token(headers: &HeaderMap) -> Option<String> {
     headers.get(CSRF_HEADER)?.to_str().ok().map(str::to_owned)
 }
 

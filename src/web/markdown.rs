@@ -3,39 +3,101 @@
 use std::sync::LazyLock;
 
 use ammonia::Builder;
-use pulldown_cmark::{Event, Options, Parser, Tag, html};
+use pulldown_cmark::{CodeBlockKind, CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
-/// Elements and attributes that an answer may have: text, lists, tables, code, links. No pictures: they would call out.
+use super::{highlight, mathematics};
+
+/// What code has colours by; see `reading.css`.
+const CODE_CLASSES: [&str; 5] = ["code-comment", "code-keyword", "code-text", "code-number", "code-call"];
+
+/// Elements and attributes that an answer may have: text, lists, tables, code, links, formulas. No pictures: they would call out.
 static CLEANER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     let mut builder = Builder::default();
     builder
         .rm_tags(["img", "map", "area", "bdo"])
         .add_tag_attributes("code", ["class"])
+        .add_allowed_classes("span", CODE_CLASSES)
+        .add_tags(mathematics::ELEMENTS)
         .add_tag_attributes("ol", ["start"])
         .link_rel(Some("noopener noreferrer nofollow"))
         .set_tag_attribute_value("a", "target", "_blank")
         .url_schemes(["http", "https", "mailto"].into());
+    for element in mathematics::ELEMENTS {
+        builder.add_tag_attributes(element, mathematics::ATTRIBUTES);
+    }
     builder
 });
 
-/// Renders Markdown (tables, strikethrough, task lists, footnotes off) to sanitised HTML. Raw HTML in the text is shown
+/// Renders Markdown (tables, strikethrough, task lists, mathematics, code in colours) to sanitised HTML. Raw HTML in the text is shown
 /// as text: what a model wrote is seen, not run. Pictures become their description and address.
 pub fn render(text: &str) -> String {
-    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
-    let events = Parser::new_ext(text, options).map(|event| match event {
+    let text = mathematics::with_dollars(text);
+    let options =
+        Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS | Options::ENABLE_MATH;
+    let mut code = None;
+    let events = Parser::new_ext(&text, options).filter_map(|event| shown(&mut code, event));
+    let mut rendered = String::with_capacity(text.len() * 3 / 2);
+    html::push_html(&mut rendered, events);
+    CLEANER.clean(&rendered).to_string()
+}
+
+/// Code of a language with colours, while it is read.
+struct Code {
+    language: String,
+    text: String,
+}
+
+/// What an event of the text becomes; nothing while code is gathered.
+fn shown<'a>(code: &mut Option<Code>, event: Event<'a>) -> Option<Event<'a>> {
+    if let Some(gathered) = code.as_mut() {
+        match event {
+            Event::End(TagEnd::CodeBlock) => {
+                let Code { language, text } = code.take()?;
+                let html = highlight::highlight(&language, &text)?;
+                return Some(Event::Html(
+                    format!("<pre><code class=\"language-{language}\">{html}</code></pre>\n").into(),
+                ));
+            }
+            Event::Text(text) => gathered.text.push_str(&text),
+            _ => {}
+        }
+        return None;
+    }
+    Some(match event {
+        Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => match language(&info) {
+            Some(language) => {
+                *code = Some(Code { language, text: String::new() });
+                return None;
+            }
+            None => Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))),
+        },
         Event::Html(raw) | Event::InlineHtml(raw) => Event::Text(raw),
         Event::Start(Tag::Image { link_type, dest_url, title, id }) => {
             Event::Start(Tag::Link { link_type, dest_url, title, id })
         }
-        Event::End(pulldown_cmark::TagEnd::Image) => Event::End(pulldown_cmark::TagEnd::Link),
+        Event::End(TagEnd::Image) => Event::End(TagEnd::Link),
         Event::TaskListMarker(done) => Event::Text(if done { "☑ ".into() } else { "☐ ".into() }),
+        Event::InlineMath(latex) => formula(&latex, false),
+        Event::DisplayMath(latex) => formula(&latex, true),
         // A model's line break is meant as one.
         Event::SoftBreak => Event::HardBreak,
         other => other,
-    });
-    let mut rendered = String::with_capacity(text.len() * 3 / 2);
-    html::push_html(&mut rendered, events);
-    CLEANER.clean(&rendered).to_string()
+    })
+}
+
+/// The language that a code block names, if it is one with colours.
+fn language(info: &str) -> Option<String> {
+    let name = info.split([' ', ',', '{']).next()?.trim().to_ascii_lowercase();
+    highlight::knows(&name).then_some(name)
+}
+
+/// A formula as MathML, or as it was written where it can't be read.
+fn formula<'a>(latex: &CowStr<'_>, display: bool) -> Event<'a> {
+    let dollars = if display { "$$" } else { "$" };
+    match mathematics::render(latex, display) {
+        Some(mathml) => Event::InlineHtml(mathml.into()),
+        None => Event::Text(format!("{dollars}{latex}{dollars}").into()),
+    }
 }
 
 #[cfg(test)]
@@ -59,5 +121,31 @@ mod tests {
     fn a_picture_is_a_link_and_loads_nothing() {
         let html = render("![cat](https://example.org/cat.png)");
         assert!(!html.contains("<img") && html.contains("href=\"https://example.org/cat.png\""), "{html}");
+    }
+
+    #[test]
+    fn code_has_colours_and_nothing_of_it_is_run() {
+        let html = render("```python\ndef f():\n    return '<script>'\n```");
+        assert!(html.contains("<span class=\"code-keyword\">def</span>"), "{html}");
+        assert!(html.contains("&lt;script&gt;"), "{html}");
+        // A class of the text's own is no class of the page.
+        assert!(!render("<span class=\"code-keyword\">x</span>").contains("<span"));
+    }
+
+    #[test]
+    fn formulas_are_drawn_and_money_is_not() {
+        let html = render("With $a^2$ and \\(b\\):\n\n$$\\frac{1}{2}$$");
+        assert_eq!(html.matches("<math").count(), 3, "{html}");
+        assert!(html.contains("<msup>") && html.contains("<mfrac>") && html.contains("display=\"block\""), "{html}");
+        assert!(render("It costs $5 and $10.").contains("$5 and $10."));
+        assert!(render("$\\nosuchcommand$").contains("$\\nosuchcommand$"));
+    }
+
+    #[test]
+    fn a_formula_brings_no_style_no_address_and_no_html() {
+        let html = render(r"$\color{red}{x}$ $\text{<img src=x onerror=alert(1)>}$ $\href{javascript:alert(1)}{x}$");
+        for evil in ["style=", "<img", "href=\"javascript"] {
+            assert!(!html.contains(evil), "{evil} in {html}");
+        }
     }
 }

@@ -5,10 +5,13 @@ pub mod annotate;
 pub mod assets;
 pub mod auth;
 pub mod authorise;
+pub mod chat;
 pub mod csrf;
 pub mod error;
+pub mod highlight;
 pub mod i18n;
 pub mod markdown;
+pub mod mathematics;
 pub mod page;
 pub mod preferences;
 pub mod routes;
@@ -60,6 +63,7 @@ pub fn pages() -> Routes {
         .route("/preferences", post(preferences::post))
         .merge(auth::routes())
         .merge(annotate::routes())
+        .merge(chat::routes())
         .merge(admin::routes())
 }
 
@@ -87,7 +91,7 @@ pub fn router(state: AppState) -> Router {
 /// Where a person begins: the queue, or the log-in page.
 async fn home(visitor: session::Visitor) -> Redirect {
     match visitor.user {
-        Some(user) if user.role == Role::Admin => Redirect::to("/admin"),
+        Some(user) if user.role.allows(Role::Lead) => Redirect::to("/admin"),
         Some(_) => Redirect::to("/queue"),
         None => Redirect::to("/login"),
     }

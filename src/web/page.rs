@@ -65,6 +65,11 @@ impl Page {
         self.user.as_ref().is_some_and(|user| user.role == Role::Admin)
     }
 
+    /// A lead or an admin. Of which projects, `authorise` has seen to before the page is drawn.
+    pub fn is_lead(&self) -> bool {
+        self.user.as_ref().is_some_and(|user| user.role.allows(Role::Lead))
+    }
+
     pub fn is_reviewer(&self) -> bool {
         self.user.as_ref().is_some_and(|user| user.role.allows(Role::Reviewer))
     }

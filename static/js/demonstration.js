@@ -1,18 +1,38 @@
 // Writing a demonstration: length, and a preview as the server renders it.
 
-import "./task.js";
 import { sendForm } from "./net.js";
 import { say, words } from "./page.js";
+import { otherLanguage } from "./script.js";
+import { form, onTask } from "./task.js";
 
-const form = document.getElementById("task");
-const text = form.elements.completion;
-const length = document.querySelector("[data-length]");
-const button = document.querySelector("[data-preview]");
-const preview = document.getElementById("preview");
-const body = document.querySelector("[data-preview-body]");
 const language = document.documentElement.lang;
-const segmenter = "Segmenter" in Intl ? new Intl.Segmenter(text.lang || language, { granularity: "word" }) : null;
 const LONG = 50_000;
+
+// Of the task that is shown now.
+let text;
+let button;
+let preview;
+let segmenter;
+
+function start() {
+  text = form.elements.completion;
+  button = document.querySelector("[data-preview]");
+  preview = document.getElementById("preview");
+  segmenter = "Segmenter" in Intl ? new Intl.Segmenter(text.lang || language, { granularity: "word" }) : null;
+  form.addEventListener("input", () => {
+    measure();
+    lookAtScript();
+    if (preview.hidden) return;
+    clearTimeout(timer);
+    timer = setTimeout(draw, 400);
+  });
+  form.addEventListener("laurel:restored", measure);
+  button.addEventListener("click", togglePreview);
+  measure();
+  lookAtScript();
+  button.setAttribute("aria-expanded", String(!preview.hidden));
+  if (!text.value) text.focus({ preventScroll: true });
+}
 
 /** Words, also of languages that write no spaces between them. */
 function countWords(value) {
@@ -24,30 +44,34 @@ function countWords(value) {
 
 function measure() {
   const number = (value) => value.toLocaleString(language);
-  length.textContent = say(words.length, { words: number(countWords(text.value)), characters: number([...text.value].length) });
+  document.querySelector("[data-length]").textContent = say(words.length, { words: number(countWords(text.value)), characters: number([...text.value].length) });
+}
+
+/** A word where the text is in the script of another language than the task's. */
+function lookAtScript() {
+  const place = document.querySelector("[data-other-script]");
+  const wanted = text.lang;
+  const written = wanted ? otherLanguage(text.value, wanted) : null;
+  place.hidden = !written;
+  if (!written) return;
+  const names = new Intl.DisplayNames([language], { type: "language" });
+  place.textContent = say(words.otherScript, { written: names.of(written), wanted: names.of(wanted) });
 }
 
 let timer = 0;
 async function draw() {
+  const mine = form;
   const answer = await sendForm(button.formAction, form);
-  if (answer.kind === "ok") body.innerHTML = answer.data.html; // Sanitised by the server.
+  if (answer.kind !== "ok" || form !== mine) return;
+  document.querySelector("[data-preview-body]").innerHTML = answer.data.html; // Sanitised by the server.
 }
 
-form.addEventListener("input", () => {
-  measure();
-  if (preview.hidden) return;
-  clearTimeout(timer);
-  timer = setTimeout(draw, 400);
-});
-form.addEventListener("laurel:restored", measure);
-button.addEventListener("click", async (event) => {
+async function togglePreview(event) {
   event.preventDefault();
   const open = preview.hidden;
   if (open) await draw();
   preview.hidden = !open;
   button.setAttribute("aria-expanded", String(open));
-});
+}
 
-measure();
-button.setAttribute("aria-expanded", String(!preview.hidden));
-if (!text.value) text.focus({ preventScroll: true });
+onTask("demonstration", start);

@@ -6,16 +6,42 @@ import { words } from "./page.js";
 const PAUSE = 800;
 const RETRY = 5_000;
 
-const form = document.getElementById("task");
-const address = `/tasks/${form.dataset.assignment}/draft`;
-const key = `laurel.draft.${form.dataset.assignment}`;
-const state = document.querySelector("[data-draft-state]");
+let form;
+let address;
+let key;
+let state;
+let timer;
+let running;
+let again;
+let closed;
+let saved;
+/** When the server's draft was saved that this page has before it; the server tells of one that is newer. */
+let base;
+/** What was sent and never answered: the server may have it, and it is nobody else's. */
+let unanswered;
 
-let timer = 0;
-let running = false;
-let again = false;
-let closed = false;
-let saved = JSON.stringify(fields());
+/** Turns to the task that is shown now. */
+export function follow(task) {
+  form = task;
+  address = `/tasks/${form.dataset.assignment}/draft`;
+  key = `laurel.draft.${form.dataset.assignment}`;
+  state = document.querySelector("[data-draft-state]");
+  clearTimeout(timer);
+  running = false;
+  again = false;
+  closed = false;
+  saved = JSON.stringify(fields());
+  // A correction has no draft: what was submitted stands until it is sent.
+  if ("correcting" in form.dataset) {
+    closed = true;
+    return;
+  }
+  base = form.dataset.savedAt;
+  unanswered = null;
+  form.addEventListener("input", later);
+  form.addEventListener("laurel:changed", later);
+  restore();
+}
 
 /** What people fill in, as the form has it. */
 export function fields() {
@@ -25,9 +51,11 @@ export function fields() {
 }
 
 /** Whether anything but the clock has changed since it was saved. */
-function changed() {
+const changed = () => differs(JSON.stringify(fields()), saved);
+
+function differs(one, other) {
   const plain = (text) => JSON.stringify({ ...JSON.parse(text), seconds: "" });
-  return plain(JSON.stringify(fields())) !== plain(saved);
+  return plain(one) !== plain(other);
 }
 
 function show(kind, text) {
@@ -45,6 +73,7 @@ function showLogin() {
 
 /** A copy in this browser, until the server has it. */
 export function keepHere() {
+  if ("correcting" in form.dataset) return;
   try {
     localStorage.setItem(key, JSON.stringify({ at: Date.now(), fields: fields() }));
   } catch { /* Storage is off or full: the server's copy has to do. */ }
@@ -63,7 +92,7 @@ export function close() {
 }
 
 export function reopen() {
-  closed = false;
+  closed = "correcting" in form.dataset;
 }
 
 /** Saves now. One request at a time, so that an older text never comes after a newer one. */
@@ -75,13 +104,20 @@ export async function save() {
     return;
   }
   running = true;
+  const mine = form;
   const sent = fields();
   show("saving", words.saving);
-  const answer = await sendJson("PUT", address, sent);
+  const answer = await sendJson("PUT", `${address}?base=${base}`, sent);
+  // Meanwhile the next task has been shown.
+  if (form !== mine) return;
   running = false;
   if (closed) return;
   if (answer.kind === "ok") {
     saved = JSON.stringify(sent);
+    base = answer.data.saved_at;
+    const { displaced } = answer.data;
+    if (displaced && !(unanswered && !differs(JSON.stringify(displaced), unanswered))) offer(displaced, words.other);
+    unanswered = null;
     forgetHere();
     show("saved", words.saved);
   } else if (answer.kind === "login") {
@@ -91,6 +127,7 @@ export async function save() {
     location.reload();
     return;
   } else {
+    unanswered = JSON.stringify(sent);
     show("offline", answer.kind === "offline" ? words.offline : answer.data?.message ?? words.kept);
     timer = setTimeout(save, RETRY);
   }
@@ -109,11 +146,41 @@ function later() {
   timer = setTimeout(save, PAUSE);
 }
 
-form.addEventListener("input", later);
-form.addEventListener("laurel:changed", later);
 window.addEventListener("online", () => changed() && save());
 window.addEventListener("focus", () => state.dataset.state === "login" && save());
 document.addEventListener("visibilitychange", () => document.hidden && changed() && save());
+
+/** Fills the form from a draft. */
+function fill(draft) {
+  for (const [name, value] of Object.entries(draft)) {
+    const field = form.elements[name];
+    if (!field || name === "csrf" || name === "seconds") continue;
+    if (field.type === "checkbox") field.checked = true;
+    else field.value = value;
+  }
+  for (const box of form.querySelectorAll("input[type=checkbox]")) if (!(box.name in draft)) box.checked = false;
+  form.dispatchEvent(new CustomEvent("laurel:restored"));
+}
+
+/** Says that there is another draft, and gives a button that puts it in the place of this one, and back. */
+function offer(other, text) {
+  document.querySelector("[data-other-draft]")?.remove();
+  const notice = document.createElement("p");
+  notice.className = "notice notice-warning";
+  notice.dataset.otherDraft = "";
+  notice.setAttribute("role", "status");
+  const take = document.createElement("button");
+  take.type = "button";
+  take.textContent = words.otherTake;
+  take.addEventListener("click", () => {
+    const mine = fields();
+    fill(other);
+    other = mine;
+    later();
+  });
+  notice.append(`${text} `, take);
+  document.getElementById("task-error").before(notice);
+}
 
 /** Puts a copy of this browser that is newer than the server's into the form. */
 function restore() {
@@ -123,12 +190,14 @@ function restore() {
   } catch {
     return;
   }
-  if (!copy?.fields || !(copy.at > Number(form.dataset.savedAt))) return;
-  for (const [name, value] of Object.entries(copy.fields)) {
-    const field = form.elements[name];
-    if (field && name !== "csrf") field.value = value;
+  if (!copy?.fields) return;
+  if (!(copy.at > Number(form.dataset.savedAt))) {
+    // Written here before something newer was saved from elsewhere.
+    if (differs(JSON.stringify(copy.fields), saved)) offer(copy.fields, words.otherHere);
+    return;
   }
-  form.dispatchEvent(new CustomEvent("laurel:restored"));
+  if (copy.fields.seconds) form.elements.seconds.value = copy.fields.seconds;
+  fill(copy.fields);
   if (changed()) {
     show("offline", words.restored);
     timer = setTimeout(save, PAUSE);
@@ -136,5 +205,3 @@ function restore() {
     forgetHere();
   }
 }
-
-restore();

@@ -4,7 +4,7 @@ const START = 5;
 
 /**
  * `handleOf(target)` → position or null; `labelOf(position)` → the ghost's letter;
- * `over(x, y)` → what lies there, marked (null clears the mark); `drop(position, place)`.
+ * `board()` → the element in which things are dragged; `over(x, y)` → what lies there, marked (null clears the mark); `drop(position, place)`.
  */
 export function makeDraggable({ handleOf, labelOf, over, drop, board }) {
   let held = null;
@@ -12,7 +12,7 @@ export function makeDraggable({ handleOf, labelOf, over, drop, board }) {
   const end = () => {
     held?.ghost?.remove();
     over(null);
-    board.removeAttribute("data-dragging");
+    board().removeAttribute("data-dragging");
     held = null;
   };
 
@@ -32,7 +32,7 @@ export function makeDraggable({ handleOf, labelOf, over, drop, board }) {
       held.ghost.className = "drag-ghost";
       held.ghost.textContent = labelOf(held.position);
       document.body.append(held.ghost);
-      board.setAttribute("data-dragging", "");
+      board().setAttribute("data-dragging", "");
       getSelection()?.removeAllRanges();
     }
     event.preventDefault();

@@ -23,6 +23,22 @@ async function once(method, address, body, type) {
   return { kind: "refused", status: response.status, data };
 }
 
+/** The page that a POST answers with, as a document; null where there is none. */
+export async function postForPage(address) {
+  try {
+    const response = await fetch(address, { method: "POST", redirect: "manual", headers: { "x-csrf-token": token().content } });
+    if (response.status !== 200) return null;
+    return new DOMParser().parseFromString(await response.text(), "text/html");
+  } catch {
+    return null;
+  }
+}
+
+/** Puts the token of this page into forms that have come from another. */
+export function stampForms() {
+  for (const field of document.querySelectorAll('input[name="csrf"]')) field.value = token().content;
+}
+
 /** Takes the token of the session that is logged in now. */
 async function renewToken() {
   try {
@@ -32,7 +48,7 @@ async function renewToken() {
     const fresh = page.querySelector('meta[name="csrf"]')?.content;
     if (!fresh) return "offline";
     token().content = fresh;
-    for (const field of document.querySelectorAll('input[name="csrf"]')) field.value = fresh;
+    stampForms();
     return "ok";
   } catch {
     return "offline";

@@ -32,6 +32,8 @@ export function sourceAll() {
 }
 
 document.addEventListener("click", (event) => {
+  if (event.target.closest?.("[data-fold-all]")) foldAll();
+  if (event.target.closest?.("[data-source-all]")) sourceAll();
   const button = event.target.closest?.("[data-fold]");
   if (!button) return;
   const open = button.getAttribute("aria-expanded") === "false";
@@ -45,6 +47,18 @@ for (const time of document.querySelectorAll("time[data-local]")) {
   time.title = time.textContent;
   time.textContent = at.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
 }
+
+/** The path that this document shows: a task may have been put in the place of another. */
+let shown = location.pathname;
+
+/** Gives the document another address, as if it had been loaded. */
+export function turnTo(path) {
+  history.pushState(null, "", path);
+  shown = path;
+}
+
+// Back and forward may lead to what this document no longer shows, or never did.
+window.addEventListener("popstate", () => location.pathname !== shown && location.reload());
 
 // The address of a finished task stands in the query for one view only.
 if (new URLSearchParams(location.search).has("after")) history.replaceState(null, "", location.pathname);

@@ -183,9 +183,10 @@ export class PlotBoard {
   }
 
   add(metrics) {
-    for (const { stage, step, name, value } of metrics) {
+    // `series` names a line where the metric's name does not tell it from the others.
+    for (const { stage, step, name, value, series } of metrics) {
       const plot = this.plot(stage, name.replace(/^(train|eval)\//, ""));
-      plot.add(name, step, value);
+      plot.add(series ?? name, step, value);
       this.dirty.add(plot);
     }
     if (this.waiting) return;

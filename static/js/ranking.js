@@ -3,21 +3,45 @@
 import { makeDraggable } from "./drag.js";
 import { Order } from "./order.js";
 import { announce, isForPage, keyName, say, words } from "./page.js";
-import { showError } from "./task.js";
+import { flagsOf, rate, toggleAllBad } from "./assessment.js";
+import { showBeside } from "./beside.js";
+import { form, onTask, showError } from "./task.js";
 
-const form = document.getElementById("task");
-const board = document.querySelector(".board");
-const list = document.querySelector("[data-tiers]");
-const pool = document.querySelector("[data-pool]");
-const said = document.querySelector("[data-said]");
-const articles = [...document.querySelectorAll("article[data-position]")];
-const positions = articles.map((article) => Number(article.dataset.position));
-const article = new Map(articles.map((element) => [Number(element.dataset.position), element]));
-const letter = (position) => article.get(position).dataset.letter;
-const byLetter = new Map(positions.map((position) => [letter(position).toLowerCase(), position]));
 const EXCERPT = 60;
+const letter = (position) => article.get(position).dataset.letter;
 
-const chips = new Map(positions.map((position) => {
+// Of the task that is shown now.
+let board;
+let list;
+let pool;
+let said;
+let positions;
+let article;
+let byLetter;
+let chips;
+let order;
+
+/** Whether the task that is shown now is a ranking. */
+const here = () => form.dataset.kind === "ranking";
+
+function start() {
+  board = document.querySelector(".board");
+  list = document.querySelector("[data-tiers]");
+  pool = document.querySelector("[data-pool]");
+  said = document.querySelector("[data-said]");
+  const articles = [...document.querySelectorAll("article[data-position]")];
+  positions = articles.map((element) => Number(element.dataset.position));
+  article = new Map(articles.map((element) => [Number(element.dataset.position), element]));
+  byLetter = new Map(positions.map((position) => [letter(position).toLowerCase(), position]));
+  chips = new Map(positions.map((position) => [position, chipOf(position)]));
+  order = new Order(positions, chosen());
+  list.dataset.empty = words.emptyTiers;
+  form.addEventListener("submit", refuseUnranked);
+  form.addEventListener("laurel:restored", restored);
+  draw();
+}
+
+function chipOf(position) {
   const chip = document.createElement("button");
   chip.type = "button";
   chip.className = "chip";
@@ -31,8 +55,8 @@ const chips = new Map(positions.map((position) => {
   text.dir = "auto";
   text.textContent = article.get(position).querySelector(".prose").innerText.trim().slice(0, EXCERPT);
   chip.append(name, rank, text);
-  return [position, chip];
-}));
+  return chip;
+}
 
 /** The ranks that the form has: of a draft, or of what was sent before. */
 function chosen() {
@@ -43,9 +67,6 @@ function chosen() {
   }
   return ranks;
 }
-
-const order = new Order(positions, chosen());
-list.dataset.empty = words.emptyTiers;
 
 function draw() {
   const focused = document.activeElement?.dataset?.chip;
@@ -110,6 +131,14 @@ function place(position) {
   }
 }
 
+/** The picked answer and its neighbour, by their letters; nothing where none is picked. */
+function pair() {
+  const ranked = order.tiers.flat();
+  const at = ranked.indexOf(order.current);
+  const other = ranked[at - 1] ?? ranked[at + 1];
+  return at < 0 || other === undefined ? [] : [letter(other), letter(order.current)];
+}
+
 const actions = {
   up: () => order.current !== null && order.move(order.current, -1) && changed(order.current),
   down: () => order.current !== null && order.move(order.current, 1) && changed(order.current),
@@ -134,11 +163,19 @@ const actions = {
 const keys = { ArrowUp: "up", ArrowDown: "down", "=": "tie", Delete: "remove", Backspace: "undo" };
 
 document.addEventListener("keydown", (event) => {
-  if (!isForPage(event) || !document.getElementById("single-keys").checked) return;
+  if (!here() || !isForPage(event) || !document.getElementById("single-keys").checked) return;
   const key = keyName(event);
   const own = event.target.closest?.("button, a, summary");
   if (byLetter.has(key)) {
     place(byLetter.get(key));
+  } else if (/^[1-7]$/.test(key) && order.current !== null) {
+    rate(order.current, key);
+  } else if (key === "m" && order.current !== null) {
+    flagsOf(order.current);
+  } else if (key === "v") {
+    showBeside(...pair());
+  } else if (key === "0") {
+    toggleAllBad();
   } else if (keys[key]) {
     // Arrows scroll the page until an answer is picked.
     if (key.startsWith("Arrow") && order.current === null) return;
@@ -152,6 +189,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("click", (event) => {
+  if (!here()) return;
   const action = event.target.closest("[data-action]");
   const chip = event.target.closest("[data-chip]");
   const card = event.target.closest("[data-place]")?.closest("[data-position]");
@@ -163,21 +201,21 @@ document.addEventListener("click", (event) => {
   if (button && event.detail > 0) button.blur();
 });
 
-form.addEventListener("submit", (event) => {
+function refuseUnranked(event) {
   const missing = order.unranked;
   if (missing.length === 0) return;
   event.preventDefault();
   const text = say(words.unranked, { letters: missing.map(letter).sort().join(", ") });
   showError(text);
   tell(text);
-});
+}
 
-form.addEventListener("laurel:restored", () => {
+function restored() {
   order.load(chosen());
   const note = form.elements.note;
-  if (note.value) note.closest("details").open = true;
+  if (note?.value) note.closest("details").open = true;
   draw();
-});
+}
 
 /** What lies under the pointer: `{into: index}`, `{before: index}`, `{pool: true}` or null; marks it. */
 function over(point) {
@@ -213,10 +251,11 @@ function over(point) {
 }
 
 makeDraggable({
-  board,
+  board: () => board,
   over,
   labelOf: letter,
   handleOf(target) {
+    if (!here()) return null;
     const chip = target.closest?.("[data-chip]");
     if (chip) return Number(chip.dataset.chip);
     const card = target.closest?.(".letter")?.closest("article[data-position]");
@@ -236,4 +275,4 @@ makeDraggable({
   },
 });
 
-draw();
+onTask("ranking", start);

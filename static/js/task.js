@@ -1,24 +1,48 @@
 // A task page: drafts, the lease, the clock, submitting, and the keys that both kinds of tasks share.
 
 import "./page.js";
-import { close, forgetHere, keepHere, reopen } from "./draft.js";
+import { fetchAhead, show } from "./ahead.js";
+import { close, follow, forgetHere, keepHere, reopen } from "./draft.js";
 import { send, sendForm } from "./net.js";
 import { foldAll, isForPage, keyName, sourceAll, words } from "./page.js";
 
-const form = document.getElementById("task");
-const error = document.getElementById("task-error");
 const IDLE = 120_000;
+/** What each kind of task does when it is shown. */
+const kinds = new Map();
+
+/** The form of the task that is shown now. */
+export let form;
+let error;
+let pulse = 0;
+let last = 0;
+let moved = 0;
+
+/** Turns to the task on the page; its kind begins when its script is there. */
+function begin() {
+  form = document.getElementById("task");
+  error = document.getElementById("task-error");
+  last = performance.now();
+  moved = last;
+  clearInterval(pulse);
+  pulse = setInterval(heartbeat, Number(form.dataset.heartbeat));
+  recallSingleKeys();
+  follow(form);
+  kinds.get(form.dataset.kind)?.();
+}
+
+/** A kind of task names what it does each time when a task of its kind is shown. */
+export function onTask(kind, start) {
+  kinds.set(kind, start);
+  if (form.dataset.kind === kind) start();
+}
 
 // The lease runs on while the page is open.
 async function heartbeat() {
   const answer = await send("POST", `/tasks/${form.dataset.assignment}/heartbeat`);
   if (answer.kind === "ok" && answer.data.lease === "lost") showError(words.lost);
 }
-setInterval(heartbeat, Number(form.dataset.heartbeat));
 
 // Seconds of work: the page is seen and somebody has moved within two minutes.
-let last = performance.now();
-let moved = last;
 for (const kind of ["keydown", "pointerdown", "pointermove", "wheel", "scroll"]) {
   window.addEventListener(kind, () => { moved = performance.now(); }, { passive: true, capture: true });
 }
@@ -52,7 +76,13 @@ async function submit(which, submitter) {
   const answer = await sendForm(which.action, which, submitter);
   if (answer.kind === "ok") {
     forgetHere();
-    location.assign(answer.data.next);
+    if (!show(answer.data)) {
+      location.assign(answer.data.next);
+      return;
+    }
+    sending = false;
+    begin();
+    fetchAhead(form.dataset.assignment);
     return;
   }
   sending = false;
@@ -84,13 +114,16 @@ document.addEventListener("submit", (event) => {
 });
 
 // Keys. Single keys can be switched off (WCAG 2.1.4); the choice stays in this browser.
-const single = document.getElementById("single-keys");
-try {
-  single.checked = localStorage.getItem("laurel.single-keys") !== "off";
-} catch { /* Storage is off. */ }
-single.addEventListener("change", () => {
+const single = () => document.getElementById("single-keys");
+function recallSingleKeys() {
   try {
-    localStorage.setItem("laurel.single-keys", single.checked ? "on" : "off");
+    single().checked = localStorage.getItem("laurel.single-keys") !== "off";
+  } catch { /* Storage is off. */ }
+}
+document.addEventListener("change", (event) => {
+  if (event.target !== single()) return;
+  try {
+    localStorage.setItem("laurel.single-keys", single().checked ? "on" : "off");
   } catch { /* Storage is off. */ }
 });
 
@@ -101,8 +134,10 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (event.key === "Escape" && event.target === form.elements.note) event.target.blur();
-  if (!isForPage(event) || !single.checked) return;
-  const sheet = { "?": "keys", r: "guidelines" }[keyName(event)];
+  if (!isForPage(event) || !single().checked) return;
+  // Of seven answers and more, one is called G.
+  const rankable = document.querySelector('article[data-letter="G"]');
+  const sheet = { "?": "keys", r: "guidelines", ...(rankable ? {} : { g: "guidelines" }) }[keyName(event)];
   if (sheet) {
     document.getElementById(sheet)?.showPopover();
   } else if (keyName(event) === "s") {
@@ -119,13 +154,17 @@ document.addEventListener("keydown", (event) => {
 });
 
 // The skip form closes on Escape and on a press elsewhere.
-const drop = document.querySelector(".drop");
 document.addEventListener("keydown", (event) => {
+  const drop = document.querySelector(".drop");
   if (event.key === "Escape" && drop?.open) {
     drop.open = false;
     drop.querySelector("summary").focus();
   }
 });
 document.addEventListener("pointerdown", (event) => {
+  const drop = document.querySelector(".drop");
   if (drop?.open && !drop.contains(event.target)) drop.open = false;
 });
+
+begin();
+if (!("correcting" in form.dataset)) fetchAhead(form.dataset.assignment);

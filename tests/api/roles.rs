@@ -36,6 +36,7 @@ const NEEDED: &[(&str, &str, TokenRole)] = &[
     ("get", "/projects/{slug}/jobs", TokenRole::Trainer),
     ("post", "/projects/{slug}/models", TokenRole::Admin),
     ("get", "/projects/{slug}/models", TokenRole::Trainer),
+    ("post", "/projects/{slug}/prompt-scores", TokenRole::Trainer),
     ("get", "/projects/{slug}/export/{kind}", TokenRole::Trainer),
     ("post", "/projects/{slug}/import/{kind}", TokenRole::Admin),
 ];

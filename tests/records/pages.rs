@@ -64,3 +64,70 @@ async fn the_pages_take_a_file_name_what_is_wrong_and_give_files_back() {
     bea.get("/admin/projects/p/export/rankings").await.assert(403);
     bea.get("/admin/projects/p/import").await.assert(403);
 }
+
+/// The hidden fields and the places of a preview's form to import what was seen.
+async fn previewed(ada: &support::Client, kind: &str, name: &str, content: &str) -> String {
+    let token = ada.csrf().await;
+    let request = ada.request(reqwest::Method::POST, "/admin/projects/p/import/preview");
+    let sent = ada.send(request.multipart(upload(&token, kind, name, content))).await;
+    sent.leads_to().to_owned()
+}
+
+#[tokio::test]
+async fn a_file_with_other_names_is_looked_at_mapped_and_imported_as_seen() {
+    let server = support::server().await;
+    project(server.pool(), "p").await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let table = "nr,question,good,bad,remark\n1,Why is the sky blue?,Light scatters.,It is paint.,ok\n2,\"Who, me?\",Yes.,No.,\n";
+    let place = previewed(&ada, "comparisons", "votes.csv", table).await;
+    // Unnamed, the columns say nothing; the preview shows them and changes nothing.
+    let bare = ada.get(&place).await.assert(422);
+    bare.assert_contains("votes.csv").assert_contains("Table (CSV)").assert_contains("<code>question</code>");
+    let names = [("nr", "id"), ("question", "prompt"), ("good", "chosen"), ("bad", "rejected"), ("remark", "-")];
+    let mut chosen = vec![("kind", "comparisons")];
+    chosen.extend(names.iter().flat_map(|(column, target)| [("column", *column), ("target", *target)]));
+    let query = serde_html_form::to_string(&chosen).expect("a query");
+    let seen = ada.get(&format!("{place}?{query}")).await.assert(200);
+    seen.assert_contains("Who, me?").assert_contains("Light scatters.").assert_contains("Import it like this");
+    nothing_is_here(server.pool()).await;
+    let done = ada.post(&place, &chosen).await;
+    ada.get(done.leads_to()).await.assert(200).assert_contains("Imported.");
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM comparisons").await, 2);
+    let prompts: Vec<String> = sqlx::query_scalar("SELECT conversation -> -1 ->> 'content' FROM prompts ORDER BY id")
+        .fetch_all(server.pool())
+        .await
+        .expect("prompts");
+    assert_eq!(prompts, ["Why is the sky blue?", "Who, me?"]);
+    // The file has gone with its import: a second press finds nothing to import again.
+    ada.post(&place, &chosen).await.assert(404);
+    ada.get(&place).await.assert(404);
+}
+
+#[tokio::test]
+async fn every_bad_line_is_in_the_report_and_none_is_imported() {
+    let server = support::server().await;
+    project(server.pool(), "p").await;
+    let ada = server.user("Ada", Role::Admin).await;
+    // 40 lines, each second one without a prompt: more than a page names.
+    let lines: Vec<String> = (1..=40)
+        .map(|line| match line % 2 {
+            0 => format!("{{\"prompt\": \"Question {line}\"}}"),
+            _ => "{\"prompt\": \"\"}".to_owned(),
+        })
+        .chain((0..10).map(|_| "no json".to_owned()))
+        .collect();
+    let place = previewed(&ada, "prompts", "p.jsonl", &lines.join("\n")).await;
+    let page = ada.get(&place).await.assert(422);
+    let report = support::client::link_with(&page.text, "report.csv");
+    let file = ada.get(&report).await.assert(200);
+    let named: Vec<u64> = file
+        .text
+        .lines()
+        .skip(1)
+        .map(|row| row.split(',').next().expect("a line").parse().expect("a number"))
+        .collect();
+    let wrong: Vec<u64> = (1..=40).filter(|line| line % 2 == 1).chain(41..=50).collect();
+    assert_eq!(named, wrong);
+    ada.post(&place, &[("kind", "prompts")]).await.assert(422);
+    nothing_is_here(server.pool()).await;
+}

@@ -9,6 +9,35 @@ use std::{
 use fantoccini::{ClientBuilder, Locator};
 use serde_json::json;
 
+/// Runs in the page: sends the form of the bar at the top.
+const DRESS: &str = "const [language, theme, done] = arguments;
+    const csrf = document.querySelector('meta[name=csrf]').content;
+    const body = new URLSearchParams({ csrf, language, theme, next: '/login' });
+    fetch('/preferences', { method: 'POST', body }).then(answer => done(answer.status), error => done(String(error)));";
+
+/// A driver that ends before it serves, as happens where many start at once, is started again: this many times.
+const TRIES: usize = 5;
+
+/// Starts a driver and gives its port.
+fn start_driver() -> (Child, u16) {
+    for _ in 0..TRIES {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver: install chromium-driver");
+        let output = BufReader::new(driver.stdout.take().expect("a pipe"));
+        let named = |line: String| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok();
+        if let Some(port) = output.lines().map_while(Result::ok).find_map(named) {
+            return (driver, port);
+        }
+        let _ = driver.kill();
+        let _ = driver.wait();
+    }
+    panic!("chromedriver does not start");
+}
+
 /// A browser window. Dereferences to fantoccini's client.
 pub struct Browser {
     pub client: fantoccini::Client,
@@ -33,18 +62,7 @@ impl Browser {
     }
 
     async fn open_with(width: u32, height: u32, preferences: serde_json::Value) -> Browser {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver: install chromium-driver");
-        let output = BufReader::new(driver.stdout.take().expect("a pipe"));
-        let port = output
-            .lines()
-            .map_while(Result::ok)
-            .find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok())
-            .expect("chromedriver names its port");
+        let (driver, port) = start_driver();
         let profile = tempfile::tempdir().expect("a directory");
         let arguments = [
             "--headless=new".to_owned(),
@@ -78,6 +96,17 @@ impl Browser {
         let button = self.client.find(Locator::Css("main button[type=submit]")).await.expect("a button");
         button.click().await.expect("pressed");
         self.client.wait().for_element(Locator::Css(".account-menu")).await.expect("logged in");
+    }
+
+    /// Sets language and theme through the form of the bar at the top, where the page has others.
+    pub async fn dress(&self, address: &str, language: &str, theme: &str) {
+        let worn = "return [document.documentElement.lang, document.documentElement.dataset.theme]";
+        if self.execute(worn, Vec::new()).await.expect("read") == json!([language, theme]) {
+            return;
+        }
+        self.goto(&format!("{address}/account")).await.expect("a page with the form");
+        let status = self.execute_async(DRESS, vec![json!(language), json!(theme)]).await.expect("sent");
+        assert_eq!(status, json!(200), "the preferences were not taken");
     }
 
     /// Types into a field.

@@ -129,3 +129,13 @@ fn csrf_in(page: &str) -> Option<String> {
     let rest = page.split_once("<meta name=\"csrf\" content=\"")?.1;
     Some(rest.split_once('"')?.0.to_owned())
 }
+
+/// The address of the first link whose tag has this in it.
+#[track_caller]
+pub fn link_with(page: &str, mark: &str) -> String {
+    let tags = page.split("<a ").skip(1).filter_map(|rest| rest.split('>').next());
+    let tag =
+        tags.into_iter().find(|tag| tag.contains(mark)).unwrap_or_else(|| panic!("no link has {mark} in:\n{page}"));
+    let address = tag.split("href=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("an address");
+    address.replace("&#38;", "&").replace("&amp;", "&")
+}

@@ -14,18 +14,13 @@ pub struct Seed<'a> {
     pub open_to_everyone: bool,
     pub demonstration_overlap: i32,
     pub ranking_overlap: i32,
+    /// A first version, which people have to read before their first task.
     pub guidelines: Option<&'a str>,
 }
 
 impl Default for Seed<'_> {
     fn default() -> Self {
-        Seed {
-            slug: "test",
-            open_to_everyone: true,
-            demonstration_overlap: 1,
-            ranking_overlap: 1,
-            guidelines: Some("# Be kind\n\nHelpful first."),
-        }
+        Seed { slug: "test", open_to_everyone: true, demonstration_overlap: 1, ranking_overlap: 1, guidelines: None }
     }
 }
 
@@ -55,6 +50,17 @@ pub async fn project(pool: &PgPool, seed: Seed<'_>) -> Uuid {
             .expect("guidelines");
     }
     id
+}
+
+/// Notes that everybody has read the newest guidelines of every project.
+pub async fn everyone_has_read(pool: &PgPool) {
+    sqlx::query(
+        "INSERT INTO guideline_readings (project_id, version, user_id)
+         SELECT g.project_id, g.version, u.id FROM guidelines g CROSS JOIN users u ON CONFLICT DO NOTHING",
+    )
+    .execute(pool)
+    .await
+    .expect("read");
 }
 
 /// Makes a prompt of one message by the user.

@@ -60,13 +60,13 @@ pub async fn insert(connection: &mut PgConnection, new: &New) -> sqlx::Result<()
     Ok(())
 }
 
-/// The answers that a ranking task asks about.
+/// The answers that a task asks to judge.
 pub struct KnownTask {
     pub prompt_id: Uuid,
     pub responses: Vec<Uuid>,
 }
 
-/// The ranking tasks of the prompts.
+/// The prompts' tasks to judge answers.
 pub async fn known_tasks(connection: &mut PgConnection, prompts: &[Uuid]) -> sqlx::Result<Vec<KnownTask>> {
     sqlx::query_as!(
         KnownTask,
@@ -74,7 +74,7 @@ pub async fn known_tasks(connection: &mut PgConnection, prompts: &[Uuid]) -> sql
         SELECT t.prompt_id, array_agg(answer.response_id) AS "responses!"
         FROM tasks t
         JOIN task_responses answer ON answer.task_id = t.id
-        WHERE t.prompt_id = ANY ($1) AND t.kind = 'ranking'
+        WHERE t.prompt_id = ANY ($1) AND t.kind <> 'demonstration'
         GROUP BY t.id, t.prompt_id
         "#,
         prompts
@@ -93,18 +93,20 @@ pub struct NewTasks {
     pub responses: Vec<Uuid>,
 }
 
-/// Makes the tasks for the project's `ranking_overlap` people.
+/// Makes the tasks, head to head where the project wants that of two answers, for the project's `ranking_overlap` people.
 pub async fn insert_tasks(connection: &mut PgConnection, project: Uuid, new: &NewTasks) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         INSERT INTO tasks (id, project_id, prompt_id, kind, overlap)
-        SELECT new.id, p.id, new.prompt_id, 'ranking', p.ranking_overlap
+        SELECT new.id, p.id, new.prompt_id, judgement_kind(p.judgement, placed.answers), p.ranking_overlap
         FROM projects p, unnest($2::uuid[], $3::uuid[]) AS new (id, prompt_id)
+        JOIN (SELECT id, count(*) AS answers FROM unnest($4::uuid[]) AS answer (id) GROUP BY id) placed USING (id)
         WHERE p.id = $1
         "#,
         project,
         &new.ids,
-        &new.prompts
+        &new.prompts,
+        &new.task_of_answer
     )
     .execute(&mut *connection)
     .await?;

@@ -173,18 +173,20 @@ pub async fn insert_rankings(
     connection: &mut PgConnection,
     new: &New,
     notes: &[Option<String>],
+    confidences: &[Option<i32>],
     places: &NewPlaces,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         INSERT INTO rankings
-            (id, prompt_id, external_id, annotator, seconds, extra_opinion, created_at, extra, note)
+            (id, prompt_id, external_id, annotator, seconds, extra_opinion, created_at, extra, note, confidence)
         SELECT
-            id, prompt_id, external_id, annotator, seconds, extra_opinion, coalesce(created_at, now()), extra::jsonb, note
+            id, prompt_id, external_id, annotator, seconds, extra_opinion, coalesce(created_at, now()), extra::jsonb, note,
+            confidence
         FROM unnest(
             $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::double precision[], $6::boolean[], $7::timestamptz[],
-            $8::text[], $9::text[]
-        ) AS new (id, prompt_id, external_id, annotator, seconds, extra_opinion, created_at, extra, note)
+            $8::text[], $9::text[], $10::integer[]
+        ) AS new (id, prompt_id, external_id, annotator, seconds, extra_opinion, created_at, extra, note, confidence)
         "#,
         &new.ids,
         &new.prompts,
@@ -194,7 +196,8 @@ pub async fn insert_rankings(
         &new.extra_opinions,
         &new.created_at as &[Option<OffsetDateTime>],
         &new.extras,
-        notes as &[Option<String>]
+        notes as &[Option<String>],
+        confidences as &[Option<i32>]
     )
     .execute(&mut *connection)
     .await?;

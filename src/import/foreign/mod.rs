@@ -80,6 +80,30 @@ impl Rewriter {
     }
 }
 
+/// The tool whose form a record has, by its name; `None` for our own.
+pub fn tool_of(record: &Map<String, Value>) -> Option<&'static str> {
+    let is = |name: &str, of: fn(&Value) -> bool| record.get(name).is_some_and(of);
+    if open_assistant::is_message(record) || (is("message_tree_id", |_| true) && is("prompt", Value::is_object)) {
+        return Some("Open-Assistant");
+    }
+    if record.contains_key("prompt") {
+        return None;
+    }
+    if is("fields", |fields| fields.is_object() || fields.is_array()) {
+        return Some("Argilla");
+    }
+    if is("data", Value::is_object) {
+        return Some("Label Studio");
+    }
+    if is("instruction", |_| true) {
+        return Some("Alpaca");
+    }
+    if ["conversations", "conversation", "messages"].iter().any(|name| record.contains_key(*name)) {
+        return Some("ShareGPT");
+    }
+    (is("chosen", |_| true) && is("rejected", |_| true)).then_some("Anthropic HH")
+}
+
 /// What a foreign record says, before one knows what it is wanted for.
 #[derive(Debug, Default)]
 struct Said {

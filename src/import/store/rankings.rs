@@ -15,6 +15,7 @@ use crate::{
         Names,
         labels::{self, New, NewPlaces},
     },
+    domain::comparison::Confidence,
     import::{BadRecord, fields::Wrong},
 };
 
@@ -94,7 +95,8 @@ pub async fn store(store: &mut Store<'_>, records: Vec<Placed<Ranked>>, bad: &mu
         known.remember(label.external_id, content);
     }
     let mut answers = Answers::of(store, &prompts).await?;
-    let (mut new, mut notes, mut places) = (New::default(), Vec::new(), NewPlaces::default());
+    let (mut new, mut places) = (New::default(), NewPlaces::default());
+    let (mut notes, mut confidences) = (Vec::new(), Vec::new());
     for Placed { line, prompt, what } in records {
         let ranks = what.ranks.iter().map(|rank| i32::try_from(*rank).unwrap_or(i32::MAX));
         let keys = what.answers.iter().map(AnswerKey::of);
@@ -104,7 +106,10 @@ pub async fn store(store: &mut Store<'_>, records: Vec<Placed<Ranked>>, bad: &mu
             Ok(false) => {
                 known.remember(what.opinion.external_id.clone(), content);
                 match add(&mut new, &mut places, &mut answers, prompt, what) {
-                    Ok(note) => notes.push(note),
+                    Ok(said) => {
+                        notes.push(said.note);
+                        confidences.push(said.confidence.map(|confidence| i32::from(confidence.point())));
+                    }
                     Err(wrong) => bad.push(BadRecord::of(line, wrong)),
                 }
             }
@@ -113,19 +118,25 @@ pub async fn store(store: &mut Store<'_>, records: Vec<Placed<Ranked>>, bad: &mu
     }
     answers.insert(store).await?;
     if !new.ids.is_empty() {
-        labels::insert_rankings(store.connection, &new, &notes, &places).await?;
+        labels::insert_rankings(store.connection, &new, &notes, &confidences, &places).await?;
     }
     Ok(u64::try_from(new.ids.len()).unwrap_or_default())
 }
 
-/// Adds a ranking and gives its note.
+/// What a ranking says as a whole, besides its ranks.
+struct Said {
+    confidence: Option<Confidence>,
+    note: Option<String>,
+}
+
+/// Adds a ranking.
 fn add(
     new: &mut New,
     places: &mut NewPlaces,
     answers: &mut Answers,
     prompt: Uuid,
     ranked: Ranked,
-) -> Result<Option<String>, Wrong> {
+) -> Result<Said, Wrong> {
     let responses = answers.place(prompt, ranked.answers)?;
     let id = Uuid::now_v7();
     for (index, ((response, rank), position)) in responses.into_iter().zip(ranked.ranks).zip(0..).enumerate() {
@@ -138,5 +149,5 @@ fn add(
         places.flags.push(serde_json::json!(flags).to_string());
     }
     demonstrations::add(new, id, prompt, ranked.opinion);
-    Ok(ranked.note)
+    Ok(Said { confidence: ranked.confidence, note: ranked.note })
 }

@@ -19,8 +19,8 @@ use crate::{
         overview::{self, ExportCounts},
         words,
     },
-    export::{self, Format, Kind},
-    web::{AppState, Page, PageError, authorise::Admin},
+    export::{self, Format, Kind, Selection},
+    web::{AppState, Page, PageError, authorise::Lead},
 };
 
 /// Numbers of one kind of record, by split.
@@ -42,7 +42,7 @@ struct ExportPage {
 }
 
 pub async fn get(
-    _: Admin,
+    _: Lead,
     State(state): State<AppState>,
     InProject(project): InProject,
     page: Page,
@@ -74,15 +74,21 @@ pub async fn get(
 pub struct Wanted {
     format: String,
     split: String,
+    /// Present where rejected rankings are wanted too; where weights are.
+    include_rejected: Option<String>,
+    weights: Option<String>,
+    /// Percent, 0 to 100; empty for everyone.
+    minimum_reliability: String,
 }
 
 /// `GET /admin/projects/{slug}/export/{kind}`: the file, as it comes out of the database.
 pub async fn download(
-    _: Admin,
+    _: Lead,
     State(state): State<AppState>,
     InProject(project): InProject,
     Path((_, kind)): Path<(String, String)>,
     Query(wanted): Query<Wanted>,
+    page: Page,
 ) -> Result<impl IntoResponse, PageError> {
     let kind = Kind::from_word(&kind).ok_or(PageError::NotFound)?;
     let format = match wanted.format.as_str() {
@@ -93,6 +99,21 @@ pub async fn download(
         "" => None,
         word => Some(words::parse(word).map_err(|_| PageError::NotFound)?),
     };
+    let minimum = match wanted.minimum_reliability.trim() {
+        "" => None,
+        text => Some(
+            text.parse::<f64>()
+                .ok()
+                .filter(|percent| (0.0..=100.0).contains(percent))
+                .ok_or_else(|| PageError::Invalid(page.t2("admin-error-range", "from", 0, "to", 100)))?,
+        ),
+    };
+    let selection = Selection {
+        split,
+        include_rejected: wanted.include_rejected.is_some(),
+        minimum_reliability: minimum.map(|percent| percent / 100.0),
+        weights: wanted.weights.is_some(),
+    };
     let headers = [
         (header::CONTENT_TYPE, format.media_type().to_owned()),
         (
@@ -100,5 +121,5 @@ pub async fn download(
             format!("attachment; filename=\"{}\"", export::file_name(&project, kind, format, split)),
         ),
     ];
-    Ok((headers, Body::from_stream(export::stream(state.pool.clone(), &project, kind, format, split))))
+    Ok((headers, Body::from_stream(export::stream(state.pool.clone(), &project, kind, format, selection))))
 }

@@ -46,6 +46,12 @@ impl Errors {
     }
 }
 
+/// The query of a page that a form has led back to: `?saved=1` where something was saved.
+#[derive(Debug, serde::Deserialize)]
+pub struct Saved {
+    pub saved: Option<String>,
+}
+
 /// A form that is only a button.
 #[derive(Debug, serde::Deserialize)]
 pub struct Button {}

@@ -13,10 +13,10 @@ use super::{
     show,
 };
 use crate::{
-    db::guidelines::{self, Guideline},
+    db::guidelines::{self, Guideline, Reader},
     web::{
         AppState, Page, PageError,
-        authorise::{Admin, Reviewer},
+        authorise::{Lead, Reviewer},
         csrf::CsrfForm,
         markdown,
     },
@@ -39,6 +39,14 @@ struct GuidelinesPage {
     /// The version that is shown in place of the newest.
     shown_version: Option<i32>,
     history: Vec<Guideline>,
+    readers: Vec<Reader>,
+}
+
+impl GuidelinesPage {
+    /// Whether somebody has yet to read the newest version.
+    fn is_behind(&self, reader: &Reader) -> bool {
+        reader.version < self.history.first().map(|newest| newest.version)
+    }
 }
 
 #[derive(Deserialize)]
@@ -70,6 +78,7 @@ pub async fn get(
         saved: query.saved,
         shown_version: query.version,
         history,
+        readers: guidelines::readers(&state.pool, project.id).await?,
     };
     Ok(Html(shown.render()?))
 }
@@ -84,7 +93,7 @@ pub struct GuidelinesForm {
 }
 
 pub async fn post(
-    Admin(user): Admin,
+    Lead(user): Lead,
     State(state): State<AppState>,
     InProject(project): InProject,
     page: Page,
@@ -114,6 +123,7 @@ pub async fn post(
         saved: None,
         shown_version: None,
         history: guidelines::history(&state.pool, project.id).await?,
+        readers: guidelines::readers(&state.pool, project.id).await?,
     };
     Ok((status, Html(shown.render()?)).into_response())
 }

@@ -13,7 +13,7 @@ use tokio_util::io::StreamReader;
 use super::project::{Frame, InProject, actor};
 use crate::{
     import::{self, BadRecord, ImportError, ImportReport, Kind},
-    web::{AppState, Page, PageError, authorise::Admin, csrf, session::Visitor},
+    web::{AppState, Page, PageError, authorise::Lead, csrf, session::Visitor},
 };
 
 /// Bytes that an upload may have; larger files come in by command.
@@ -60,7 +60,7 @@ impl Done {
 }
 
 pub async fn get(
-    _: Admin,
+    _: Lead,
     InProject(project): InProject,
     Query(done): Query<Done>,
     page: Page,
@@ -78,7 +78,7 @@ pub async fn get(
 
 /// The form's fields come in the order of the page: token, kind, file. The file is read as it arrives.
 pub async fn post(
-    Admin(user): Admin,
+    Lead(user): Lead,
     State(state): State<AppState>,
     InProject(project): InProject,
     visitor: Visitor,
@@ -108,7 +108,7 @@ pub async fn post(
                 let mut reader = StreamReader::new(field.map_err(std::io::Error::other));
                 let done = import::import(&state.pool, &actor(&user), &project, kind, &mut reader).await;
                 return match done {
-                    Ok(report) => Ok(Redirect::to(&address(&project.slug, kind, &report)?).into_response()),
+                    Ok(report) => Ok(Redirect::to(&done_address(&project.slug, kind, &report)?).into_response()),
                     Err(ImportError::BadRecords(bad)) => {
                         // A browser listens to the answer only when it has sent all.
                         tokio::io::copy(&mut reader, &mut tokio::io::sink()).await.ok();
@@ -129,12 +129,12 @@ pub async fn post(
     refuse(page, kind, Some(error), Vec::new())
 }
 
-async fn text_of(field: Field<'_>) -> Result<String, PageError> {
+pub async fn text_of(field: Field<'_>) -> Result<String, PageError> {
     field.text().await.map_err(|_| PageError::TooLarge)
 }
 
 /// The page with the counts of an import in its address: reloading it imports nothing again.
-fn address(slug: &str, kind: Kind, report: &ImportReport) -> Result<String, PageError> {
+pub fn done_address(slug: &str, kind: Kind, report: &ImportReport) -> Result<String, PageError> {
     let counts = serde_html_form::to_string(report).map_err(anyhow::Error::from)?;
     Ok(format!("/admin/projects/{slug}/import?kind={}&{counts}", kind.as_str()))
 }

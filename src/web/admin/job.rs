@@ -24,7 +24,7 @@ use crate::{
     },
     web::{
         AppState, Page, PageError,
-        authorise::{Admin, Reviewer},
+        authorise::{Lead, Reviewer},
         csrf::CsrfForm,
     },
 };
@@ -90,7 +90,7 @@ pub async fn get(
         findings: findings(&page, &job.summary),
         models: models::of_job(&state.pool, id).await?,
         config: serde_json::to_string_pretty(&job.config).unwrap_or_default(),
-        can_stop: page.is_admin() && job.is_under_way() && !job.stop_requested,
+        can_stop: page.is_lead() && job.is_under_way() && !job.stop_requested,
         job,
         page,
     };
@@ -99,7 +99,7 @@ pub async fn get(
 
 /// `POST /admin/jobs/{id}/stop`.
 pub async fn stop(
-    Admin(user): Admin,
+    Lead(user): Lead,
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
     CsrfForm(Button {}): CsrfForm<Button>,

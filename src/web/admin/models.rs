@@ -1,6 +1,6 @@
 //! `/admin/projects/{slug}/models`: the model registry, promotion with confirmation, and base models from the server's disk.
 
-use std::path::Path as FilePath;
+use std::{collections::HashMap, path::Path as FilePath};
 
 use askama::Template;
 use axum::{
@@ -25,7 +25,11 @@ use crate::{
         words,
     },
     jobs::base_model::{self, ImportError},
-    web::{AppState, Page, PageError, authorise::Admin, csrf::CsrfForm},
+    web::{
+        AppState, Page, PageError,
+        authorise::{Admin, Lead},
+        csrf::CsrfForm,
+    },
 };
 
 /// Why a model was promoted when a person did it.
@@ -35,7 +39,8 @@ const BY_HAND: &str = "by hand";
 struct Shown {
     model: Model,
     stage: &'static str,
-    parent: Option<String>,
+    /// The models that it comes from: its parent, that one's parent, and so on to the base model.
+    lineage: Vec<String>,
     bytes: u64,
     answers: bool,
     /// May answer: a complete policy that does not answer yet.
@@ -93,7 +98,7 @@ pub struct Done {
 }
 
 pub async fn get(
-    _: Admin,
+    _: Lead,
     State(state): State<AppState>,
     InProject(project): InProject,
     Query(query): Query<Done>,
@@ -113,15 +118,15 @@ async fn build(state: &AppState, page: Page, project: &Project) -> Result<Models
     let found = models::of_project(&state.pool, project.id).await?;
     let promotions = promotions::of_project(&state.pool, project.id).await?;
     let answering = promotions.first().map(|promotion| promotion.model_id);
-    let names: std::collections::HashMap<Uuid, String> =
-        found.iter().map(|model| (model.record.id, model.record.name.clone())).collect();
+    let family: HashMap<Uuid, (String, Option<Uuid>)> =
+        found.iter().map(|model| (model.record.id, (model.record.name.clone(), model.record.parent))).collect();
     let models = found
         .into_iter()
         .map(|model| {
             let answers = answering == Some(model.record.id);
             Shown {
                 stage: words::stage(model.record.stage),
-                parent: model.record.parent.and_then(|parent| names.get(&parent).cloned()),
+                lineage: lineage(&family, model.record.parent),
                 bytes: model.record.files.iter().map(|file| file.bytes).sum(),
                 answers,
                 can_promote: model.record.complete && model.record.stage != Stage::Reward && !answers,
@@ -141,6 +146,14 @@ async fn build(state: &AppState, page: Page, project: &Project) -> Result<Models
     })
 }
 
+/// The names from a parent on to the first model of the line.
+fn lineage(family: &HashMap<Uuid, (String, Option<Uuid>)>, parent: Option<Uuid>) -> Vec<String> {
+    let known = |id: Option<Uuid>| id.and_then(|id| family.get(&id));
+    let line = std::iter::successors(known(parent), |(_, parent)| known(*parent));
+    // A line has no rings; the bound is for a database that someone has mended by hand.
+    line.take(family.len()).map(|(name, _)| name.clone()).collect()
+}
+
 #[derive(Template)]
 #[template(path = "admin/promote.html")]
 struct PromotePage {
@@ -154,7 +167,7 @@ struct PromotePage {
 
 /// `GET /admin/projects/{slug}/models/{id}/promote`: what a promotion would do.
 pub async fn ask(
-    _: Admin,
+    _: Lead,
     State(state): State<AppState>,
     InProject(project): InProject,
     Path((_, id)): Path<(String, Uuid)>,
@@ -181,7 +194,7 @@ pub async fn ask(
 
 /// `POST /admin/projects/{slug}/models/{id}/promote`.
 pub async fn promote(
-    Admin(user): Admin,
+    Lead(user): Lead,
     State(state): State<AppState>,
     InProject(project): InProject,
     Path((_, id)): Path<(String, Uuid)>,

@@ -8,7 +8,7 @@ use axum::{
 use time::OffsetDateTime;
 
 use super::{
-    chart::{self, Bar},
+    live::{self, Live},
     project::{Frame, InProject},
     show,
 };
@@ -18,14 +18,10 @@ use crate::{
         job_list::Job,
         job_queue::{self, Readiness},
         models::{self, Model},
-        overview::{self, DayCount, PersonCount, Progress, PromptCounts},
         promotions, schedules,
     },
     web::{AppState, Page, PageError, authorise::Reviewer},
 };
-
-/// Days that the chart shows.
-const DAYS: i32 = 30;
 
 #[derive(Template)]
 #[template(path = "admin/overview.html")]
@@ -33,12 +29,9 @@ struct OverviewPage {
     page: Page,
     frame: Frame,
     description: String,
-    progress: Progress,
-    counts: Vec<PromptCounts>,
-    days: Vec<DayCount>,
-    bars: Vec<Bar>,
-    bars_top: i64,
-    people: Vec<PersonCount>,
+    prompts: i64,
+    /// What changes while people work, rendered.
+    live: String,
     has_guidelines: bool,
     readiness: Readiness,
     answering: Option<Model>,
@@ -50,14 +43,9 @@ struct OverviewPage {
 }
 
 impl OverviewPage {
-    /// Labels that people submitted in the days shown.
-    fn recent_labels(&self) -> i64 {
-        self.days.iter().map(|day| day.demonstrations + day.rankings).sum()
-    }
-
     /// Whether the first steps are still to be taken.
     fn is_beginning(&self) -> bool {
-        self.progress.prompts == 0 || !self.has_guidelines || !self.readiness.has_base
+        self.prompts == 0 || !self.has_guidelines || !self.readiness.has_base
     }
 }
 
@@ -68,8 +56,7 @@ pub async fn get(
     page: Page,
 ) -> Result<impl IntoResponse, PageError> {
     let pool = &state.pool;
-    let days = overview::labels_by_day(pool, project.id, DAYS).await?;
-    let (bars, bars_top) = chart::bars(&days);
+    let Live { progress, html } = live::render(pool, &page, &project).await?;
     let mut connection = pool.acquire().await.map_err(anyhow::Error::from)?;
     let answering = promotions::answering(&mut connection, project.id).await?;
     let promoted = promotions::current(&mut *connection, project.id).await?.is_some();
@@ -81,12 +68,8 @@ pub async fn get(
         frame: Frame::new(&page, &project, "overview"),
         page,
         description: project.settings.description.clone(),
-        progress: overview::progress(pool, project.id).await?,
-        counts: overview::prompt_counts(pool, project.id).await?,
-        days,
-        bars,
-        bars_top,
-        people: overview::labels_by_person(pool, project.id).await?,
+        prompts: progress.prompts,
+        live: html,
         has_guidelines: guidelines::current(pool, project.id).await?.is_some(),
         readiness,
         answering,

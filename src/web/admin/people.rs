@@ -19,11 +19,11 @@ use crate::{
     db::{
         invitations::{self, Invitation},
         people::{self, ChangeError, Person},
-        projects,
+        plans, projects,
         tokens::{self, Token, TokenRole},
         users,
     },
-    domain::role::Role,
+    domain::{language, role::Role},
     web::{AppState, Page, PageError, authorise::Admin, csrf::CsrfForm},
 };
 
@@ -64,7 +64,7 @@ struct PeoplePage {
 }
 
 impl PeoplePage {
-    fn roles(&self) -> [&'static str; 3] {
+    fn roles(&self) -> [&'static str; 4] {
         Role::ALL.map(Role::as_str)
     }
 
@@ -78,7 +78,7 @@ async fn build(state: &AppState, page: Page, me: Uuid) -> Result<PeoplePage, Pag
         page,
         me,
         people: people::list(&state.pool).await?,
-        invitations: invitations::open(&state.pool).await?,
+        invitations: invitations::open(&state.pool, None).await?,
         tokens: tokens::list(&state.pool).await?,
         projects: projects::names(&state.pool).await?,
         invite: InviteForm { role: Role::Annotator.as_str().to_owned(), ..InviteForm::default() },
@@ -132,12 +132,12 @@ pub async fn invite(
     };
     let secret = invitations::create(&state.pool, &actor(&user), role, email.as_deref(), project).await?;
     let link = format!("{}/invitations/{secret}", address(&state, &headers));
-    let invitations = invitations::open(&state.pool).await?;
+    let invitations = invitations::open(&state.pool, None).await?;
     Ok(Html(PeoplePage { invitations, link: Some(link), ..shown }.render()?).into_response())
 }
 
 /// The address of this server as people reach it: the setting, else as this request did.
-fn address(state: &AppState, headers: &HeaderMap) -> String {
+pub fn address(state: &AppState, headers: &HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     state.config.public_url.clone().unwrap_or_else(|| format!("http://{host}"))
 }
@@ -149,7 +149,7 @@ pub async fn revoke_invitation(
     Path(id): Path<Uuid>,
     CsrfForm(Button {}): CsrfForm<Button>,
 ) -> Result<Redirect, PageError> {
-    invitations::revoke(&state.pool, &actor(&user), id).await?;
+    invitations::revoke(&state.pool, &actor(&user), id, None).await?;
     Ok(Redirect::to("/admin/people#invitations"))
 }
 
@@ -168,6 +168,26 @@ pub async fn role(
 ) -> Result<Redirect, PageError> {
     let role: Role = form.role.parse().map_err(|_| PageError::Invalid(page.t("people-error-role")))?;
     people::set_role(&state.pool, &actor(&user), id, role).await.map_err(|error| refused(&page, error))?;
+    Ok(Redirect::to("/admin/people"))
+}
+
+#[derive(Debug, Deserialize)]
+pub struct LanguagesForm {
+    /// Tags, separated by commas.
+    languages: String,
+}
+
+/// `POST /admin/people/{id}/languages`.
+pub async fn languages(
+    Admin(user): Admin,
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+    page: Page,
+    CsrfForm(form): CsrfForm<LanguagesForm>,
+) -> Result<Redirect, PageError> {
+    let languages = language::list([form.languages.as_str()])
+        .map_err(|wrong| PageError::Invalid(page.t1("work-error-language", "tag", wrong.0)))?;
+    plans::set_languages(&state.pool, &actor(&user), id, &languages).await?;
     Ok(Redirect::to("/admin/people"))
 }
 

@@ -40,8 +40,8 @@ pub struct Frame {
     pub simulated: bool,
     /// Which tab is open.
     pub tab: &'static str,
-    /// Reviewers see less.
-    pub admin: bool,
+    /// The visitor manages the project: its lead, or an admin. Reviewers see less.
+    pub manages: bool,
 }
 
 impl Frame {
@@ -51,13 +51,22 @@ impl Frame {
             name: project.settings.name.clone(),
             simulated: project.simulated,
             tab,
-            admin: page.is_admin(),
+            manages: page.is_lead(),
         }
     }
 
     /// `page` for the open tab, for `aria-current`.
     pub fn here(&self, tab: &str) -> &'static str {
         if self.tab == tab { "page" } else { "false" }
+    }
+
+    /// `page` or `true` for the settings' tab, which stands for several pages.
+    pub fn within_settings(&self) -> &'static str {
+        match self.tab {
+            "settings" => "page",
+            "plan" | "gold" | "people" | "chat" => "true",
+            _ => "false",
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `GET /admin`: the projects, each with how far it is.
+//! `GET /admin`: the projects, each with how far it is. A lead sees their own.
 
 use askama::Template;
 use axum::{
@@ -9,6 +9,7 @@ use axum::{
 use super::show;
 use crate::{
     db::overview::{self, Listed},
+    domain::role::Role,
     web::{AppState, Page, PageError, authorise::Reviewer},
 };
 
@@ -19,7 +20,12 @@ struct ProjectsPage {
     projects: Vec<Listed>,
 }
 
-pub async fn get(_: Reviewer, State(state): State<AppState>, page: Page) -> Result<impl IntoResponse, PageError> {
-    let projects = overview::projects(&state.pool).await?;
+pub async fn get(
+    Reviewer(user): Reviewer,
+    State(state): State<AppState>,
+    page: Page,
+) -> Result<impl IntoResponse, PageError> {
+    let only_of = (user.role == Role::Lead).then_some(user.id);
+    let projects = overview::projects(&state.pool, only_of).await?;
     Ok(Html(ProjectsPage { page, projects }.render()?))
 }

@@ -1,12 +1,11 @@
-//! `/admin/projects/{slug}/prompts`: every prompt, by page, search and filter; and one prompt with all that was said to it.
+//! `/admin/projects/{slug}/prompts/{id}`: one prompt with its answers, its tasks, and every version of its labels.
 
 use askama::Template;
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, State},
     response::{Html, IntoResponse},
 };
 use laurel_records::Role;
-use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
@@ -15,88 +14,12 @@ use super::{
 };
 use crate::{
     db::{
-        prompt_list::{self, Demonstration, Filter, Listed, Prompt, Ranking},
+        prompt_list::{self, Demonstration, Prompt, Ranking},
+        task_control::{self, Assignment, PRIORITIES, Task},
         words,
     },
     web::{AppState, Page, PageError, authorise::Reviewer, markdown},
 };
-
-const PER_PAGE: i64 = 50;
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Wanted {
-    q: String,
-    split: String,
-    language: String,
-    state: String,
-    tag: String,
-    page: String,
-}
-
-#[derive(Template)]
-#[template(path = "admin/prompts.html")]
-struct PromptsPage {
-    page: Page,
-    frame: Frame,
-    wanted: Wanted,
-    prompts: Vec<Listed>,
-    total: i64,
-    languages: Vec<String>,
-    tags: Vec<String>,
-    number: i64,
-    pages: i64,
-    /// Address of the list without a page number.
-    address: String,
-}
-
-impl PromptsPage {
-    fn is_filtered(&self) -> bool {
-        let wanted = &self.wanted;
-        [&wanted.q, &wanted.split, &wanted.language, &wanted.state, &wanted.tag].iter().any(|field| !field.is_empty())
-    }
-}
-
-pub async fn get(
-    _: Reviewer,
-    State(state): State<AppState>,
-    InProject(project): InProject,
-    Query(wanted): Query<Wanted>,
-    page: Page,
-) -> Result<impl IntoResponse, PageError> {
-    let filter = Filter {
-        search: wanted.q.trim().replace('\0', ""),
-        split: wanted.split.clone(),
-        language: wanted.language.clone(),
-        state: wanted.state.clone(),
-        tag: wanted.tag.clone(),
-    };
-    let asked = wanted.page.parse::<i64>().unwrap_or(1).clamp(1, 1_000_000);
-    let (prompts, total) =
-        prompt_list::page(&state.pool, project.id, &filter, PER_PAGE, (asked - 1) * PER_PAGE).await?;
-    let (languages, tags) = prompt_list::choices(&state.pool, project.id).await?;
-    let query = serde_html_form::to_string([
-        ("q", &wanted.q),
-        ("split", &wanted.split),
-        ("language", &wanted.language),
-        ("state", &wanted.state),
-        ("tag", &wanted.tag),
-    ])
-    .map_err(anyhow::Error::from)?;
-    let shown = PromptsPage {
-        frame: Frame::new(&page, &project, "prompts"),
-        page,
-        address: format!("/admin/projects/{}/prompts?{query}", project.slug),
-        wanted,
-        prompts,
-        total,
-        languages,
-        tags,
-        number: asked,
-        pages: (total + PER_PAGE - 1) / PER_PAGE,
-    };
-    Ok(Html(shown.render()?))
-}
 
 /// A message, rendered.
 struct ShownMessage {
@@ -118,6 +41,41 @@ struct ShownRanking {
     ranking: Ranking,
 }
 
+/// A demonstration, rendered.
+struct ShownDemonstration {
+    demonstration: Demonstration,
+    html: String,
+}
+
+/// A label that stands, with the versions that it corrects, the newest of them first.
+struct Versions<T> {
+    label: T,
+    earlier: Vec<T>,
+}
+
+/// Puts the versions of labels together. `ids` gives a version's own id and that of the one it corrects.
+fn versions<T>(labels: Vec<T>, ids: impl Fn(&T) -> (Uuid, Option<Uuid>)) -> Vec<Versions<T>> {
+    let mut standing: Vec<Versions<T>> = Vec::new();
+    // Corrections come after what they correct.
+    for label in labels {
+        let corrected = ids(&label).1;
+        match standing.iter_mut().find(|versions| Some(ids(&versions.label).0) == corrected) {
+            Some(versions) => {
+                let earlier = std::mem::replace(&mut versions.label, label);
+                versions.earlier.insert(0, earlier);
+            }
+            None => standing.push(Versions { label, earlier: Vec::new() }),
+        }
+    }
+    standing
+}
+
+/// A task and who was given it.
+struct ShownTask {
+    task: Task,
+    assignments: Vec<Assignment>,
+}
+
 #[derive(Template)]
 #[template(path = "admin/prompt.html")]
 struct PromptPage {
@@ -126,8 +84,9 @@ struct PromptPage {
     prompt: Prompt,
     messages: Vec<ShownMessage>,
     responses: Vec<ShownResponse>,
-    demonstrations: Vec<(Demonstration, String)>,
-    rankings: Vec<ShownRanking>,
+    demonstrations: Vec<Versions<ShownDemonstration>>,
+    rankings: Vec<Versions<ShownRanking>>,
+    tasks: Vec<ShownTask>,
 }
 
 /// `GET /admin/projects/{slug}/prompts/{id}`.
@@ -166,13 +125,26 @@ pub async fn one(
     let demonstrations = prompt_list::demonstrations(&state.pool, id)
         .await?
         .into_iter()
-        .map(|demonstration| {
-            let html = markdown::render(&demonstration.completion);
-            (demonstration, html)
-        })
+        .map(|demonstration| ShownDemonstration { html: markdown::render(&demonstration.completion), demonstration })
         .collect();
-    let frame = Frame::new(&page, &project, "prompts");
-    Ok(Html(PromptPage { page, frame, prompt, messages, responses, demonstrations, rankings }.render()?))
+    let shown = PromptPage {
+        frame: Frame::new(&page, &project, "prompts"),
+        page,
+        prompt,
+        messages,
+        responses,
+        demonstrations: versions(demonstrations, |shown| (shown.demonstration.id, shown.demonstration.replaces_id)),
+        rankings: versions(rankings, |shown| (shown.ranking.id, shown.ranking.replaces_id)),
+        tasks: tasks(&state, id).await?,
+    };
+    Ok(Html(shown.render()?))
+}
+
+async fn tasks(state: &AppState, prompt: Uuid) -> Result<Vec<ShownTask>, PageError> {
+    let assignments = task_control::assignments(&state.pool, prompt).await?;
+    let of = |task: Uuid| assignments.iter().filter(|given| given.task_id == task).cloned().collect();
+    let tasks = task_control::of_prompt(&state.pool, prompt).await?;
+    Ok(tasks.into_iter().map(|task| ShownTask { assignments: of(task.id), task }).collect())
 }
 
 fn render(_: Role, content: &str) -> String {
@@ -199,4 +171,20 @@ fn order(ranking: &Ranking, responses: &[ShownResponse]) -> String {
         last = Some(rank);
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_correction_of_a_correction_stands_alone_before_its_versions() {
+        let id = Uuid::from_u128;
+        let labels = vec![(id(1), None), (id(2), None), (id(3), Some(id(1))), (id(4), Some(id(3)))];
+        let shown: Vec<_> = versions(labels, |label| *label)
+            .into_iter()
+            .map(|versions| (versions.label.0, versions.earlier.iter().map(|label| label.0).collect::<Vec<_>>()))
+            .collect();
+        assert_eq!(shown, [(id(4), vec![id(3), id(1)]), (id(2), vec![])]);
+    }
 }

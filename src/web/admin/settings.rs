@@ -1,4 +1,4 @@
-//! `/admin/projects/{slug}/settings`: what an admin sets of a project, and who works on it.
+//! `/admin/projects/{slug}/settings`: what a lead sets of a project.
 
 use askama::Template;
 use axum::{
@@ -6,20 +6,19 @@ use axum::{
     http::StatusCode,
     response::{Html, IntoResponse, Redirect, Response},
 };
-use serde::Deserialize;
-use uuid::Uuid;
 
 use super::{
-    forms::Errors,
+    forms::{Errors, Saved},
     project::{Frame, InProject, actor},
     settings_form::SettingsForm,
 };
 use crate::{
     db::{
-        memberships::{self, Candidate},
+        label_schemes,
         projects::{self, Project},
     },
-    web::{AppState, Page, PageError, authorise::Admin, csrf::CsrfForm},
+    domain::label_scheme::{Flag, LabelScheme, RatingRule},
+    web::{AppState, Page, PageError, authorise::Lead, csrf::CsrfForm},
 };
 
 #[derive(Template)]
@@ -29,18 +28,12 @@ struct SettingsPage {
     frame: Frame,
     form: SettingsForm,
     errors: Errors,
-    people: Vec<Candidate>,
-    open_to_everyone: bool,
+    scheme: LabelScheme,
     saved: bool,
 }
 
-#[derive(Deserialize)]
-pub struct Saved {
-    saved: Option<String>,
-}
-
 pub async fn get(
-    _: Admin,
+    _: Lead,
     State(state): State<AppState>,
     InProject(project): InProject,
     Query(query): Query<Saved>,
@@ -51,7 +44,7 @@ pub async fn get(
 }
 
 pub async fn post(
-    Admin(user): Admin,
+    Lead(user): Lead,
     State(state): State<AppState>,
     InProject(project): InProject,
     page: Page,
@@ -69,23 +62,6 @@ pub async fn post(
     }
 }
 
-#[derive(Debug, Deserialize)]
-pub struct MembersForm {
-    #[serde(default)]
-    member: Vec<Uuid>,
-}
-
-/// `POST /admin/projects/{slug}/members`.
-pub async fn members(
-    Admin(user): Admin,
-    State(state): State<AppState>,
-    InProject(project): InProject,
-    CsrfForm(form): CsrfForm<MembersForm>,
-) -> Result<Redirect, PageError> {
-    memberships::set(&state.pool, &actor(&user), (project.id, &project.slug), &form.member).await?;
-    Ok(Redirect::to(&format!("/admin/projects/{}/settings?saved=1#members", project.slug)))
-}
-
 async fn show(
     state: &AppState,
     page: Page,
@@ -94,8 +70,7 @@ async fn show(
     errors: Errors,
     saved: bool,
 ) -> Result<Response, PageError> {
+    let scheme = label_schemes::of_project(&state.pool, project.id).await?;
     let frame = Frame::new(&page, project, "settings");
-    let people = memberships::candidates(&state.pool, project.id).await?;
-    let open_to_everyone = project.settings.open_to_everyone;
-    Ok(Html(SettingsPage { page, frame, form, errors, people, open_to_everyone, saved }.render()?).into_response())
+    Ok(Html(SettingsPage { page, frame, form, errors, scheme, saved }.render()?).into_response())
 }

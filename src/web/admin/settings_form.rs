@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::forms::Errors;
 use crate::{
-    db::projects::{ProjectSettings, PromotionRule},
+    db::projects::{Judgement, ProjectSettings, PromotionRule},
     web::Page,
 };
 
@@ -21,6 +21,8 @@ pub struct SettingsForm {
     pub description: String,
     /// `everyone` or `members`.
     pub access: String,
+    /// `ranking` or `comparison`.
+    pub judgement: String,
     pub answers_per_prompt: String,
     pub demonstration_overlap: String,
     pub ranking_overlap: String,
@@ -48,6 +50,7 @@ impl From<&ProjectSettings> for SettingsForm {
             name: settings.name.clone(),
             description: settings.description.clone(),
             access: if settings.open_to_everyone { "everyone" } else { "members" }.to_owned(),
+            judgement: settings.judgement.as_str().to_owned(),
             answers_per_prompt: settings.answers_per_prompt.to_string(),
             demonstration_overlap: settings.demonstration_overlap.to_string(),
             ranking_overlap: settings.ranking_overlap.to_string(),
@@ -65,11 +68,19 @@ impl SettingsForm {
     /// The settings that were typed, or what is wrong with each field.
     pub fn read(&self, page: &Page) -> Result<ProjectSettings, Errors> {
         let mut errors = Errors::default();
+        let judgement = match self.judgement.as_str() {
+            "comparison" => Judgement::Comparison,
+            _ => Judgement::Ranking,
+        };
         let settings = ProjectSettings {
             name: errors.text(page, "name", &self.name, 200),
             description: self.description.trim().to_owned(),
             open_to_everyone: self.access != "members",
-            answers_per_prompt: errors.number(page, "answers_per_prompt", &self.answers_per_prompt, 2..=9),
+            judgement,
+            answers_per_prompt: match judgement {
+                Judgement::Ranking => errors.number(page, "answers_per_prompt", &self.answers_per_prompt, 2..=9),
+                Judgement::Comparison => 2,
+            },
             demonstration_overlap: errors.number(page, "demonstration_overlap", &self.demonstration_overlap, 0..=9),
             ranking_overlap: errors.number(page, "ranking_overlap", &self.ranking_overlap, 1..=9),
             lease_minutes: errors.number(page, "lease_minutes", &self.lease_minutes, 1..=1440),

@@ -22,7 +22,7 @@ use crate::{
         schedules,
     },
     domain::schedule::{DailyTime, timezone_names},
-    web::{AppState, Page, PageError, authorise::Admin, csrf::CsrfForm},
+    web::{AppState, Page, PageError, authorise::Lead, csrf::CsrfForm},
 };
 
 /// Runs that the page lists.
@@ -64,7 +64,7 @@ pub struct Shown {
 }
 
 pub async fn get(
-    _: Admin,
+    _: Lead,
     State(state): State<AppState>,
     InProject(project): InProject,
     Query(query): Query<Shown>,
@@ -76,7 +76,7 @@ pub async fn get(
 
 /// `POST /admin/projects/{slug}/training/run`: queues a run, or says what it lacks.
 pub async fn run(
-    Admin(user): Admin,
+    Lead(user): Lead,
     State(state): State<AppState>,
     InProject(project): InProject,
     page: Page,
@@ -94,7 +94,7 @@ pub async fn run(
 
 /// `POST /admin/projects/{slug}/training/schedule`.
 pub async fn schedule(
-    Admin(user): Admin,
+    Lead(user): Lead,
     State(state): State<AppState>,
     InProject(project): InProject,
     page: Page,

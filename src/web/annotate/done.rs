@@ -1,14 +1,22 @@
-//! What a person submitted, shown again.
+//! What a person submitted, shown again, with the versions that came before it.
 
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
+use sqlx::PgPool;
+use time::OffsetDateTime;
 
 use super::{
+    comparison,
     forms::Fields,
     view::{self, AnswerView, MessageView},
 };
 use crate::{
-    db::{labels::Label, queue::Task},
+    db::{
+        gold::Lesson,
+        label_versions::{self, Label, LabelVersion},
+        queue::Task,
+    },
+    domain::label_scheme::{Assessment, Flag},
     web::{Page, PageError, markdown},
 };
 
@@ -20,48 +28,137 @@ struct DonePage {
     project_name: String,
     simulated: bool,
     conversation: Vec<MessageView>,
+    label: LabelView,
+    extra_opinion: bool,
+    may_be_corrected: bool,
+    /// Those that were replaced, newest first.
+    earlier: Vec<EarlierView>,
+    /// What was expected, after a task of the course.
+    lesson: Option<LessonView>,
+}
+
+/// The known order of a task of the course, and why it is right.
+struct LessonView {
+    lesson: Lesson,
+    /// `B > A = C`, by the letters of this person's page.
+    order: String,
+    html: String,
+}
+
+/// A label as this page shows it.
+struct LabelView {
     /// The demonstration, rendered; empty for a ranking.
     completion: String,
     /// Groups of tied answers with their rank, best first.
     tiers: Vec<Tier>,
+    /// The point between two answers, as they stand on the page.
+    confidence: Option<String>,
+    all_bad: bool,
     note: Option<String>,
-    extra_opinion: bool,
+}
+
+struct EarlierView {
+    /// Counted from 1.
+    number: usize,
+    at: OffsetDateTime,
+    /// The demonstration, rendered.
+    completion: String,
+    /// The order by letters: `B > A = C`.
+    order: String,
+    note: Option<String>,
 }
 
 struct Tier {
     rank: u32,
-    answers: Vec<AnswerView>,
+    answers: Vec<RankedAnswer>,
 }
 
-pub fn draw(page: Page, task: Task, label: Label) -> Result<Response, PageError> {
-    let extra_opinion = label.extra_opinion();
-    let (completion, tiers, note) = match label {
-        Label::Demonstration { completion, .. } => (markdown::render(&completion), Vec::new(), None),
-        Label::Ranking { ranks, note, .. } => (String::new(), tiers(&task, &ranks), note),
-    };
+struct RankedAnswer {
+    view: AnswerView,
+    rating: Option<u32>,
+    flags: Vec<Flag>,
+}
+
+pub async fn draw(
+    pool: &PgPool,
+    page: Page,
+    task: Task,
+    mut versions: Vec<LabelVersion>,
+    lesson: Option<Lesson>,
+) -> Result<Response, PageError> {
+    let standing = versions.pop().ok_or(PageError::NotFound)?;
+    let may_be_corrected = label_versions::may_be_corrected(pool, standing.id).await?;
+    let earlier =
+        versions.iter().enumerate().rev().map(|(place, version)| earlier(&task, version, place + 1)).collect();
+    let lesson = lesson.map(|lesson| LessonView {
+        order: known_order(&task, &lesson.ranks),
+        html: markdown::render(&lesson.explanation),
+        lesson,
+    });
     let done = DonePage {
         page,
+        lesson,
         assignment: task.assignment,
         conversation: view::messages(&task.conversation),
+        extra_opinion: standing.label.extra_opinion(),
+        label: label(&task, standing.label),
         project_name: task.project_name,
         simulated: task.project_simulated,
-        completion,
-        tiers,
-        note,
-        extra_opinion,
+        may_be_corrected,
+        earlier,
     };
     Ok(Html(done.render()?).into_response())
 }
 
-fn tiers(task: &Task, ranks: &[u32]) -> Vec<Tier> {
-    let mut ranked: Vec<(u32, AnswerView)> = view::answers(&task.answers, &Fields::default())
+fn label(task: &Task, label: Label) -> LabelView {
+    match label {
+        Label::Demonstration { completion, .. } => LabelView {
+            completion: markdown::render(&completion),
+            tiers: Vec::new(),
+            confidence: None,
+            all_bad: false,
+            note: None,
+        },
+        Label::Ranking { ranks, confidence, assessment, note, .. } => LabelView {
+            completion: String::new(),
+            tiers: tiers(task, &ranks, &assessment),
+            confidence: confidence.map(|confidence| comparison::by_position(task, confidence).point().to_string()),
+            all_bad: assessment.all_bad,
+            note,
+        },
+    }
+}
+
+fn earlier(task: &Task, version: &LabelVersion, number: usize) -> EarlierView {
+    let LabelView { completion, tiers, note, .. } = label(task, version.label.clone());
+    EarlierView { number, at: version.at, completion, order: order(&tiers), note }
+}
+
+/// `B > A = C`
+fn order(tiers: &[Tier]) -> String {
+    let letters = |tier: &Tier| {
+        let letters: Vec<String> = tier.answers.iter().map(|answer| answer.view.letter.to_string()).collect();
+        letters.join(" = ")
+    };
+    tiers.iter().map(letters).collect::<Vec<String>>().join(" > ")
+}
+
+fn known_order(task: &Task, ranks: &[i32]) -> String {
+    let ranks: Vec<u32> = ranks.iter().filter_map(|rank| u32::try_from(*rank).ok()).collect();
+    order(&tiers(task, &ranks, &Assessment::default()))
+}
+
+fn tiers(task: &Task, ranks: &[u32], assessment: &Assessment) -> Vec<Tier> {
+    let mut ranked: Vec<(u32, RankedAnswer)> = view::answers(task, &Fields::default())
         .into_iter()
-        .map(|answer| {
-            let rank = usize::try_from(answer.position).ok().and_then(|position| ranks.get(position).copied());
-            (rank.unwrap_or(0), answer)
+        .map(|view| {
+            let position = usize::try_from(view.position).unwrap_or_default();
+            let rating = assessment.ratings.get(position).copied().flatten().map(u32::from);
+            let flags = assessment.flags.get(position).cloned().unwrap_or_default();
+            (ranks.get(position).copied().unwrap_or(0), RankedAnswer { view, rating, flags })
         })
         .collect();
-    ranked.sort_by_key(|(rank, answer)| (*rank, answer.letter));
+    ranked.sort_by_key(|(rank, answer)| (*rank, answer.view.letter));
     let mut tiers: Vec<Tier> = Vec::new();
     for (rank, answer) in ranked {
         match tiers.last_mut() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::{
     Json,
-    extract::{Path, State, rejection::JsonRejection},
+    extract::{Path, Query, State, rejection::JsonRejection},
     http::HeaderMap,
     response::{IntoResponse, Redirect, Response},
 };
@@ -17,52 +17,63 @@ use super::{
     task,
 };
 use crate::{
-    db::{assignments, drafts},
+    db::{
+        assignments,
+        drafts::{self, Saved},
+        reservations,
+    },
     web::{
         AppState, Page, PageError,
         authorise::Annotator,
-        csrf::{self, CsrfForm},
+        csrf::{CsrfForm, TokenInHeader},
         markdown,
-        session::Visitor,
     },
 };
 
-/// `PUT /tasks/{assignment}/draft`: the fields of the form as a JSON object.
+/// `PUT /tasks/{assignment}/draft`: the fields of the form as a JSON object. With `?base=` it answers with what was written
+/// elsewhere meanwhile, if that is something else.
 pub async fn put(
     Annotator(user): Annotator,
     State(state): State<AppState>,
     Path(assignment): Path<Uuid>,
-    visitor: Visitor,
-    headers: HeaderMap,
+    Query(base): Query<Base>,
+    _: TokenInHeader,
     page: Page,
     body: Result<Json<BTreeMap<String, String>>, JsonRejection>,
 ) -> Result<Response, PageError> {
-    csrf::check(&visitor, &csrf::header_token(&headers).unwrap_or_default())?;
     let Json(sent) = body.map_err(|error| match error {
         JsonRejection::BytesRejection(_) => PageError::TooLarge,
         _ => PageError::Invalid(page.t("annotate-error-draft")),
     })?;
     let fields: Fields = sent.into_iter().collect();
-    save(&state, user.id, assignment, &fields, &page).await?.map_or_else(
-        || Err(PageError::Conflict(page.t("annotate-error-submitted"))),
-        |saved_at| Ok(Json(json!({ "saved_at": saved_at })).into_response()),
-    )
+    let saved = save(&state, user.id, assignment, &fields, &page, base.base).await?;
+    let Some(saved) = saved else { return Err(PageError::Conflict(page.t("annotate-error-submitted"))) };
+    let milliseconds = i64::try_from(saved.at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+    Ok(Json(json!({ "saved_at": milliseconds, "displaced": saved.displaced })).into_response())
 }
 
-/// Milliseconds since 1970 at which it was saved; `None` where the task is submitted.
+/// Which draft the page had before it.
+#[derive(serde::Deserialize)]
+pub struct Base {
+    /// Milliseconds since 1970, as `saved_at` has them; 0 for none.
+    #[serde(default)]
+    base: Option<i64>,
+}
+
+/// `None` where the task is submitted.
 async fn save(
     state: &AppState,
     user: Uuid,
     assignment: Uuid,
     fields: &Fields,
     page: &Page,
-) -> Result<Option<i64>, PageError> {
+    base: Option<i64>,
+) -> Result<Option<Saved>, PageError> {
     let draft = fields.draft();
     if draft.values().any(|value| value.chars().count() > LONGEST_COMPLETION) {
         return Err(PageError::Invalid(page.t1("annotate-error-too-long", "longest", LONGEST_COMPLETION)));
     }
-    let saved_at = drafts::save(&state.pool, user, assignment, &draft).await?;
-    Ok(saved_at.and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()))
+    Ok(drafts::save(&state.pool, user, assignment, &draft, base).await?)
 }
 
 /// `POST /tasks/{assignment}/heartbeat`.
@@ -70,11 +81,10 @@ pub async fn heartbeat(
     Annotator(user): Annotator,
     State(state): State<AppState>,
     Path(assignment): Path<Uuid>,
-    visitor: Visitor,
-    headers: HeaderMap,
+    _: TokenInHeader,
 ) -> Result<Response, PageError> {
-    csrf::check(&visitor, &csrf::header_token(&headers).unwrap_or_default())?;
     let lease = assignments::renew(&state.pool, user.id, assignment).await?;
+    reservations::renew(&state.pool, user.id).await?;
     Ok(Json(json!({ "lease": lease })).into_response())
 }
 
@@ -92,6 +102,6 @@ pub async fn preview(
     if wants_json(&headers) {
         return Ok(Json(json!({ "html": markdown::render(fields.get("completion")) })).into_response());
     }
-    save(&state, user.id, task.assignment, &fields, &page).await?;
+    save(&state, user.id, task.assignment, &fields, &page, None).await?;
     Ok(Redirect::to(&format!("/tasks/{assignment}?preview=1#preview")).into_response())
 }

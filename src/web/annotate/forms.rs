@@ -2,14 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::ranking::{Ranking, RankingError};
+use crate::domain::{
+    comparison::Confidence,
+    label_scheme::{Assessment, Flag, LabelScheme},
+    ranking::{Ranking, RankingError},
+};
 
 /// Characters that a demonstration may have.
 pub const LONGEST_COMPLETION: usize = 200_000;
 /// Characters that a note or the detail of a skip may have.
 pub const LONGEST_NOTE: usize = 5_000;
 /// Why a task may be skipped.
-pub const SKIP_REASONS: [&str; 6] = ["unclear", "knowledge", "language", "offensive", "personal", "other"];
+pub const SKIP_REASONS: [&str; 8] =
+    ["unclear", "knowledge", "language", "unanswerable", "offensive", "personal", "report", "other"];
+/// Those of them that say nothing without words of one's own.
+const NEED_WORDS: [&str; 3] = ["unanswerable", "report", "other"];
 
 /// A form as it was sent: the last value of each name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +38,20 @@ pub enum FormError {
         position: usize,
     },
     Ranks(RankingError),
+    /// None of the nine points between two answers.
+    NoConfidence,
+    /// Positions whose rating is asked for and missing.
+    Unrated {
+        positions: Vec<usize>,
+    },
+    /// Not a number from 1 to 7.
+    NotARating {
+        position: usize,
+    },
+    /// “Something else” is wrong with an answer, and no note says what.
+    FlagNeedsNote {
+        position: usize,
+    },
     NoReason,
     NoDetail,
 }
@@ -49,7 +70,10 @@ impl Fields {
 
     /// What a draft keeps: the fields that people fill in.
     pub fn draft(&self) -> BTreeMap<String, String> {
-        let kept = |name: &str| matches!(name, "completion" | "note" | "seconds") || rank_position(name).is_some();
+        let kept = |name: &str| {
+            matches!(name, "completion" | "confidence" | "note" | "seconds" | "all_bad")
+                || ["rank_", "rating_", "flag_"].iter().any(|kind| is_of_answer(name, kind))
+        };
         self.0.iter().filter(|(name, _)| kept(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
@@ -99,6 +123,53 @@ impl Fields {
         })
     }
 
+    /// How sure the person is that one of two answers is better, as they stand on the page.
+    pub fn confidence(&self) -> Result<Confidence, FormError> {
+        let point = self.get("confidence").trim().parse().map_err(|_| FormError::NoConfidence)?;
+        Confidence::new(point).map_err(|_| FormError::NoConfidence)
+    }
+
+    /// The rating that was given to one answer, as it was sent.
+    pub fn rating(&self, position: usize) -> &str {
+        self.get(&format!("rating_{position}"))
+    }
+
+    /// Whether a flag of one answer is ticked.
+    pub fn flagged(&self, position: usize, flag: Flag) -> bool {
+        !self.get(&format!("flag_{position}_{}", flag.as_str())).is_empty()
+    }
+
+    /// Whether none of the answers is good.
+    pub fn all_bad(&self) -> bool {
+        !self.get("all_bad").is_empty()
+    }
+
+    /// What is said of each of `answers` answers, as far as the scheme asks for it.
+    pub fn assessment(&self, scheme: &LabelScheme, answers: usize) -> Result<Assessment, FormError> {
+        let mut said = Assessment { all_bad: self.all_bad(), ..Assessment::default() };
+        for position in 0..answers {
+            let rating = match self.rating(position).trim() {
+                "" => None,
+                _ if !scheme.rates() => None,
+                typed => match typed.parse() {
+                    Ok(rating @ 1..=7) => Some(rating),
+                    _ => return Err(FormError::NotARating { position }),
+                },
+            };
+            said.ratings.push(rating);
+            let flags: Vec<Flag> = scheme.flags.iter().copied().filter(|flag| self.flagged(position, *flag)).collect();
+            if flags.contains(&Flag::Other) && self.get("note").trim().is_empty() {
+                return Err(FormError::FlagNeedsNote { position });
+            }
+            said.flags.push(flags);
+        }
+        let unrated: Vec<usize> = (0..answers).filter(|position| said.ratings.get(*position) == Some(&None)).collect();
+        if scheme.rating_required() && !unrated.is_empty() {
+            return Err(FormError::Unrated { positions: unrated });
+        }
+        Ok(said)
+    }
+
     /// Why the task is skipped: the reason's word, with what was written about it.
     pub fn skip_reason(&self) -> Result<String, FormError> {
         let reason = self.get("reason");
@@ -107,7 +178,7 @@ impl Fields {
             Err(FormError::NoReason)
         } else if detail.chars().count() > LONGEST_NOTE {
             Err(FormError::TooLong { longest: LONGEST_NOTE })
-        } else if detail.is_empty() && reason == "other" {
+        } else if detail.is_empty() && NEED_WORDS.contains(&reason) {
             Err(FormError::NoDetail)
         } else if detail.is_empty() {
             Ok(reason.to_owned())
@@ -117,14 +188,18 @@ impl Fields {
     }
 }
 
-/// The position in `rank_{position}`.
-fn rank_position(name: &str) -> Option<usize> {
-    name.strip_prefix("rank_")?.parse().ok().filter(|position| *position < 9)
+/// Whether a field's name is the kind and the position of an answer, perhaps with a word behind it: `rank_0`, `flag_0_sexual`.
+fn is_of_answer(name: &str, kind: &str) -> bool {
+    let Some(rest) = name.strip_prefix(kind) else { return false };
+    let (position, word) = rest.split_once('_').map_or((rest, None), |(position, word)| (position, Some(word)));
+    let known = if kind == "flag_" { word.and_then(Flag::of).is_some() } else { word.is_none() };
+    known && position.len() == 1 && position.parse().is_ok_and(|position: u8| position < 9)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::label_scheme::RatingRule;
 
     fn fields(pairs: &[(&str, &str)]) -> Fields {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -148,8 +223,31 @@ mod tests {
 
     #[test]
     fn a_draft_keeps_only_what_people_fill_in() {
-        let form = fields(&[("csrf", "x"), ("rank_0", "1"), ("rank_77", "1"), ("note", "n"), ("then", "queue")]);
-        assert_eq!(form.draft().into_keys().collect::<Vec<_>>(), ["note", "rank_0"]);
+        let form = fields(&[
+            ("csrf", "x"),
+            ("rank_0", "1"),
+            ("rank_77", "1"),
+            ("rank_0_x", "1"),
+            ("flag_1_sexual", "1"),
+            ("flag_1_x", "1"),
+            ("note", "n"),
+            ("then", "queue"),
+        ]);
+        assert_eq!(form.draft().into_keys().collect::<Vec<_>>(), ["flag_1_sexual", "note", "rank_0"]);
+    }
+
+    #[test]
+    fn a_prompt_that_cannot_be_answered_is_skipped_with_a_stated_reason() {
+        let skip = |reason, detail| fields(&[("reason", reason), ("detail", detail)]).skip_reason();
+        for reason in NEED_WORDS {
+            assert_eq!(skip(reason, " "), Err(FormError::NoDetail));
+        }
+        assert_eq!(
+            skip("unanswerable", " It ends in the middle. "),
+            Ok("unanswerable: It ends in the middle.".to_owned())
+        );
+        assert_eq!(skip("unclear", ""), Ok("unclear".to_owned()));
+        assert_eq!(skip("boring", ""), Err(FormError::NoReason));
     }
 
     #[test]
@@ -158,5 +256,29 @@ mod tests {
         for nonsense in ["", "-1", "NaN", "1e9", "inf"] {
             assert_eq!(fields(&[("seconds", nonsense)]).seconds(), None, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn what_is_said_of_answers_is_what_the_scheme_asks_for() {
+        let form = fields(&[("rating_0", "7"), ("flag_1_sexual", "1"), ("flag_1_opinion", "1"), ("all_bad", "1")]);
+        let offered = LabelScheme { flags: vec![Flag::Opinion], ..LabelScheme::default() };
+        let said = form.assessment(&offered, 2).expect("said");
+        assert_eq!(said.ratings, [Some(7), None]);
+        assert_eq!(said.flags, [vec![], vec![Flag::Opinion]]);
+        assert!(said.all_bad);
+        let demanded = LabelScheme { rating: RatingRule::Required, ..offered.clone() };
+        assert_eq!(form.assessment(&demanded, 2), Err(FormError::Unrated { positions: vec![1] }));
+        let off = LabelScheme { rating: RatingRule::Off, ..offered };
+        assert_eq!(form.assessment(&off, 2).expect("said").ratings, [None, None]);
+        let eight = fields(&[("rating_1", "8")]);
+        assert_eq!(eight.assessment(&LabelScheme::default(), 2), Err(FormError::NotARating { position: 1 }));
+    }
+
+    #[test]
+    fn something_else_needs_a_note() {
+        let bare = fields(&[("flag_1_other", "1"), ("note", " ")]);
+        assert_eq!(bare.assessment(&LabelScheme::default(), 2), Err(FormError::FlagNeedsNote { position: 1 }));
+        let said = fields(&[("flag_1_other", "1"), ("note", "It stops in the middle.")]);
+        assert_eq!(said.assessment(&LabelScheme::default(), 2).expect("said").flags[1], [Flag::Other]);
     }
 }

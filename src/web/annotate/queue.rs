@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{task, view};
 use crate::{
     db::{
-        assignments,
+        assignments, chats,
         queue::{self, ProjectQueue, Work},
     },
     web::{AppState, Page, PageError, authorise::Annotator, csrf::CsrfForm},
@@ -25,6 +25,8 @@ struct QueuePage {
     recent: Vec<Work>,
     waiting: i64,
     after: Option<view::After>,
+    /// There is a model to talk with.
+    chats: bool,
     /// The next task was asked for and there was none.
     empty: bool,
 }
@@ -45,11 +47,12 @@ pub async fn get(
 ) -> Result<Html<String>, PageError> {
     let projects = queue::projects(&state.pool, user.id).await?;
     let queue = QueuePage {
-        waiting: projects.iter().map(|project| project.demonstrations + project.rankings).sum(),
+        waiting: projects.iter().map(ProjectQueue::waiting).sum(),
         projects,
         begun: queue::begun(&state.pool, user.id).await?,
         recent: queue::recent(&state.pool, user.id).await?,
         after: task::after(&state.pool, user.id, arrival.after).await?,
+        chats: !chats::projects(&state.pool, user.id).await?.is_empty(),
         empty: arrival.empty.is_some(),
         page,
     };

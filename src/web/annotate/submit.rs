@@ -1,5 +1,6 @@
 //! `POST /tasks/{assignment}/submit` and `/skip`: the end of a task, and the way to the next one.
 
+use askama::Template;
 use axum::{
     Json,
     extract::{Path, State},
@@ -7,20 +8,24 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use serde_json::json;
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{
+    comparison,
     forms::{Fields, FormError},
     task::{self, Shown},
-    view::SkipView,
+    view::{After, SkipView},
 };
 use crate::{
     db::{
-        assignments,
+        assignments, gold, guidelines,
+        label_versions::{self, Correction},
         labels::{self, NewDemonstration, NewRanking, SubmitError},
         queue::Task,
+        reservations,
     },
-    domain::assignment::TaskKind,
+    domain::{assignment::TaskKind, comparison::Confidence, ranking::Ranking},
     web::{AppState, Page, PageError, authorise::Annotator, csrf::CsrfForm, session::User},
 };
 
@@ -37,19 +42,17 @@ pub async fn post(
     let fields: Fields = sent.into_iter().collect();
     let task = task::find(&state.pool, user.id, assignment).await?;
     if task.state != "submitted" {
-        match store(&state, &user, &task, &fields).await {
+        let target = Target::First { user: user.id, assignment };
+        match store(&state, target, &task, &fields).await {
             Ok(()) => {}
             Err(Refused::Form(error)) => {
-                let error = task::explain(&page, &task, &error);
-                if wants_json(&headers) {
-                    return Err(PageError::Invalid(error));
-                }
-                return task::draw(page, task, Shown { fields, error: Some(error), ..Shown::default() });
+                return explained(page, task, &headers, &error, Shown { fields, ..Shown::default() });
             }
+            Err(Refused::Closed) => {}
             Err(Refused::Page(error)) => return Err(error),
         }
     }
-    onward(&state, &user, assignment, &fields, &headers).await
+    onward(&state, &user, assignment, &fields, &headers, page).await
 }
 
 /// Gives the task back with a reason.
@@ -81,12 +84,29 @@ pub async fn skip(
         }
     };
     assignments::skip(&state.pool, user.id, assignment, &reason).await?;
-    onward(&state, &user, assignment, &fields, &headers).await
+    onward(&state, &user, assignment, &fields, &headers, page).await
+}
+
+/// The page with what was sent and what is wrong with it; for a script, the words alone.
+pub(super) fn explained(
+    page: Page,
+    task: Task,
+    headers: &HeaderMap,
+    error: &FormError,
+    shown: Shown,
+) -> Result<Response, PageError> {
+    let error = task::explain(&page, &task, error);
+    if wants_json(headers) {
+        return Err(PageError::Invalid(error));
+    }
+    task::draw(page, task, Shown { error: Some(error), ..shown })
 }
 
 /// Why a label is not stored.
-enum Refused {
+pub(super) enum Refused {
     Form(FormError),
+    /// A label that can't be corrected any more.
+    Closed,
     Page(PageError),
 }
 
@@ -99,6 +119,7 @@ impl From<FormError> for Refused {
 impl From<SubmitError> for Refused {
     fn from(error: SubmitError) -> Self {
         Refused::Page(match error {
+            SubmitError::Closed => return Refused::Closed,
             SubmitError::NotYours => PageError::NotFound,
             SubmitError::Database(error) => error.into(),
             inconsistent => PageError::Internal(inconsistent.into()),
@@ -106,7 +127,15 @@ impl From<SubmitError> for Refused {
     }
 }
 
-async fn store(state: &AppState, user: &User, task: &Task, fields: &Fields) -> Result<(), Refused> {
+/// What a form becomes: the first label of an assignment, or a new version of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Target {
+    First { user: Uuid, assignment: Uuid },
+    Correction(Correction),
+}
+
+/// Reads the form and stores it.
+pub(super) async fn store(state: &AppState, target: Target, task: &Task, fields: &Fields) -> Result<(), Refused> {
     match task.kind {
         TaskKind::Demonstration => {
             let demonstration = NewDemonstration {
@@ -114,15 +143,54 @@ async fn store(state: &AppState, user: &User, task: &Task, fields: &Fields) -> R
                 language: task.language.as_deref(),
                 seconds: fields.seconds(),
             };
-            labels::submit_demonstration(&state.pool, user.id, task.assignment, demonstration).await?;
+            match target {
+                Target::First { user, assignment } => {
+                    labels::submit_demonstration(&state.pool, user, assignment, demonstration).await?;
+                }
+                Target::Correction(correction) => {
+                    label_versions::correct_demonstration(&state.pool, correction, demonstration).await?;
+                }
+            }
         }
         TaskKind::Ranking => {
             let ranking = fields.ranking(task.answers.len())?;
-            let new = NewRanking { ranking: &ranking, note: fields.note()?, seconds: fields.seconds() };
-            labels::submit_ranking(&state.pool, user.id, task.assignment, new).await?;
+            put_ranking(&state.pool, target, task, fields, &ranking, None).await?;
+        }
+        TaskKind::Comparison => {
+            let confidence = comparison::by_position(task, fields.confidence()?);
+            put_ranking(&state.pool, target, task, fields, &confidence.into(), Some(confidence)).await?;
         }
     }
     Ok(())
+}
+
+/// Stores the ranking with what is said of each answer.
+async fn put_ranking(
+    pool: &PgPool,
+    target: Target,
+    task: &Task,
+    fields: &Fields,
+    ranking: &Ranking,
+    confidence: Option<Confidence>,
+) -> Result<(), Refused> {
+    let assessment = fields.assessment(&task.label_scheme, task.answers.len())?;
+    let new =
+        NewRanking { ranking, confidence, assessment: &assessment, note: fields.note()?, seconds: fields.seconds() };
+    match target {
+        Target::First { user, assignment } => {
+            labels::submit_ranking(pool, user, assignment, new).await?;
+        }
+        Target::Correction(correction) => label_versions::correct_ranking(pool, correction, new).await?,
+    }
+    Ok(())
+}
+
+/// What became of the task before, for a page that goes on without loading.
+#[derive(Template)]
+#[template(path = "annotate/fragments/after.html")]
+struct Notice {
+    page: Page,
+    after: Option<After>,
 }
 
 /// The next task, or the queue where nothing waits or the person wants to stop.
@@ -132,17 +200,34 @@ async fn onward(
     finished: Uuid,
     fields: &Fields,
     headers: &HeaderMap,
+    page: Page,
 ) -> Result<Response, PageError> {
+    // After a task of the course comes its lesson.
+    if gold::lesson(&state.pool, user.id, finished).await?.is_some() {
+        let lesson = format!("/tasks/{finished}");
+        if wants_json(headers) {
+            return Ok(Json(json!({ "next": lesson })).into_response());
+        }
+        return Ok(Redirect::to(&lesson).into_response());
+    }
     let next = match fields.get("then") {
-        "queue" => None,
+        "queue" => {
+            reservations::release_all(&state.pool, user.id).await?;
+            None
+        }
         _ => assignments::lease_next(&state.pool, user.id).await?,
     };
     let address = match next {
-        Some(assignment) => format!("/tasks/{assignment}?after={finished}"),
+        Some(assignment) => match guidelines::unread(&state.pool, user.id, assignment).await? {
+            Some(slug) => format!("/projects/{slug}/guidelines?then={assignment}"),
+            None => format!("/tasks/{assignment}?after={finished}"),
+        },
         None => format!("/queue?after={finished}"),
     };
     if wants_json(headers) {
-        return Ok(Json(json!({ "next": address })).into_response());
+        let after = task::after(&state.pool, user.id, Some(finished)).await?;
+        let notice = Notice { page, after }.render()?;
+        return Ok(Json(json!({ "next": address, "notice": notice })).into_response());
     }
     Ok(Redirect::to(&address).into_response())
 }

@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{
-    demonstration, done,
+    comparison, demonstration, done,
     forms::{Fields, FormError},
     ranking,
     view::{self, After, SkipView, TaskFrame},
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     db::{
         assignments::{self, Lease},
-        drafts, labels,
+        drafts, gold, guidelines, label_versions,
         queue::{self, Task},
     },
     domain::{assignment::TaskKind, ranking::RankingError},
@@ -44,6 +44,8 @@ pub struct Shown {
     pub preview: bool,
     pub lost: bool,
     pub skip: SkipView,
+    /// The version that is corrected here.
+    pub corrects: Option<Uuid>,
 }
 
 pub async fn get(
@@ -55,8 +57,12 @@ pub async fn get(
 ) -> Result<Response, PageError> {
     let task = find(&state.pool, user.id, assignment).await?;
     if task.state == "submitted" {
-        let label = labels::find(&state.pool, user.id, assignment).await?.ok_or(PageError::NotFound)?;
-        return done::draw(page, task, label);
+        let versions = label_versions::all(&state.pool, user.id, assignment).await?;
+        let lesson = gold::lesson(&state.pool, user.id, assignment).await?;
+        return done::draw(&state.pool, page, task, versions, lesson).await;
+    }
+    if let Some(slug) = guidelines::unread(&state.pool, user.id, assignment).await? {
+        return Ok(Redirect::to(&format!("/projects/{slug}/guidelines?then={assignment}")).into_response());
     }
     let lease = assignments::renew(&state.pool, user.id, assignment).await?;
     let draft = drafts::find(&state.pool, assignment).await?;
@@ -76,17 +82,18 @@ pub async fn back(Path(assignment): Path<Uuid>) -> Redirect {
     Redirect::to(&format!("/tasks/{assignment}"))
 }
 
-/// The person's task, or 404.
+/// The person's task, or 404. One that is only reserved is nobody's yet.
 pub async fn find(pool: &PgPool, user: Uuid, assignment: Uuid) -> Result<Task, PageError> {
-    queue::task(pool, user, assignment).await?.ok_or(PageError::NotFound)
+    queue::task(pool, user, assignment).await?.filter(|task| task.state != "reserved").ok_or(PageError::NotFound)
 }
 
-/// Draws the page of either kind; 422 where it explains an error.
+/// Draws the page of the task's kind; 422 where it explains an error.
 pub fn draw(page: Page, task: Task, shown: Shown) -> Result<Response, PageError> {
     let wrong = shown.error.is_some() || shown.skip.error.is_some();
     let html = match task.kind {
         TaskKind::Demonstration => demonstration::draw(page, task, shown)?,
         TaskKind::Ranking => ranking::draw(page, task, shown)?,
+        TaskKind::Comparison => comparison::draw(page, task, shown)?,
     };
     let status = if wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     Ok((status, html).into_response())
@@ -109,6 +116,10 @@ pub fn frame(task: &Task, shown: Shown) -> TaskFrame {
         error: shown.error,
         lost: shown.lost,
         skip: shown.skip,
+        scheme: task.label_scheme.clone(),
+        all_bad: shown.fields.all_bad(),
+        enter_submits: task.kind != TaskKind::Demonstration,
+        corrects: shown.corrects,
     }
 }
 
@@ -116,10 +127,10 @@ pub fn frame(task: &Task, shown: Shown) -> TaskFrame {
 pub async fn after(pool: &PgPool, user: Uuid, assignment: Option<Uuid>) -> Result<Option<After>, PageError> {
     let Some(assignment) = assignment else { return Ok(None) };
     let Some(task) = queue::task(pool, user, assignment).await? else { return Ok(None) };
-    if task.state == "leased" {
+    if matches!(task.state.as_str(), "leased" | "reserved") {
         return Ok(None);
     }
-    let label = labels::find(pool, user, assignment).await?;
+    let label = label_versions::find(pool, user, assignment).await?;
     Ok(Some(After {
         assignment,
         skipped: task.state == "skipped",
@@ -144,6 +155,14 @@ pub fn explain(page: &Page, task: &Task, error: &FormError) -> String {
             &[("letter", letter(position).into()), ("rank", (*rank).into()), ("expected", (*expected).into())],
         ),
         FormError::Ranks(RankingError::TooFew { .. } | RankingError::Zero { .. }) => page.t("annotate-error-too-few"),
+        FormError::Unrated { positions } => {
+            let mut letters: Vec<String> = positions.iter().map(letter).collect();
+            letters.sort();
+            page.t1("scheme-error-unrated", "letters", letters.join(", "))
+        }
+        FormError::NotARating { position } => page.t1("scheme-error-not-a-rating", "letter", letter(position)),
+        FormError::FlagNeedsNote { position } => page.t1("scheme-error-needs-note", "letter", letter(position)),
+        FormError::NoConfidence => page.t("compare-error-none"),
         FormError::NoReason => page.t("annotate-error-no-reason"),
         FormError::NoDetail => page.t("annotate-error-no-detail"),
     }

@@ -6,8 +6,11 @@ use uuid::Uuid;
 
 use super::forms::Fields;
 use crate::{
-    db::queue::{Answer, Task},
-    domain::assignment,
+    db::queue::Task,
+    domain::{
+        assignment,
+        label_scheme::{Flag, LabelScheme},
+    },
     web::{Page, markdown},
 };
 
@@ -35,6 +38,16 @@ pub struct AnswerView {
     pub characters: usize,
     /// The rank chosen so far, as text; empty where none is.
     pub rank: String,
+    /// The rating chosen so far, as text; empty where none is.
+    pub rating: String,
+    /// Each flag that is offered, and whether it is ticked.
+    pub flags: Vec<(Flag, bool)>,
+}
+
+impl AnswerView {
+    pub fn flagged(&self) -> usize {
+        self.flags.iter().filter(|(_, ticked)| *ticked).count()
+    }
 }
 
 /// What both kinds of task pages show around their own part.
@@ -57,6 +70,21 @@ pub struct TaskFrame {
     /// The lease has ended and others have the task.
     pub lost: bool,
     pub skip: SkipView,
+    /// What the project asks people to say of each answer.
+    pub scheme: LabelScheme,
+    pub all_bad: bool,
+    /// Whether Enter alone submits: not where one writes.
+    pub enter_submits: bool,
+    /// The version of a submitted label that is corrected here.
+    pub corrects: Option<Uuid>,
+}
+
+impl TaskFrame {
+    /// Where the form is sent to.
+    pub fn action(&self) -> String {
+        let what = if self.corrects.is_some() { "correct" } else { "submit" };
+        format!("/tasks/{}/{what}", self.assignment)
+    }
 }
 
 /// The skip form as it was sent.
@@ -100,11 +128,13 @@ fn role(role: Role) -> &'static str {
     }
 }
 
-pub fn answers(answers: &[Answer], fields: &Fields) -> Vec<AnswerView> {
-    answers
+pub fn answers(task: &Task, fields: &Fields) -> Vec<AnswerView> {
+    task.answers
         .iter()
         .enumerate()
         .map(|(place, answer)| {
+            let position = usize::try_from(answer.position).unwrap_or_default();
+            let offered = task.label_scheme.flags.iter();
             let characters = answer.content.chars().count();
             AnswerView {
                 letter: assignment::letter(place),
@@ -114,7 +144,9 @@ pub fn answers(answers: &[Answer], fields: &Fields) -> Vec<AnswerView> {
                 source: answer.content.clone(),
                 long: characters > LONG || answer.content.lines().count() > 40,
                 characters,
-                rank: usize::try_from(answer.position).map(|position| fields.rank(position)).unwrap_or("").to_owned(),
+                rank: fields.rank(position).to_owned(),
+                rating: fields.rating(position).to_owned(),
+                flags: offered.map(|flag| (*flag, fields.flagged(position, *flag))).collect(),
             }
         })
         .collect()

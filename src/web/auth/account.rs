@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::{address::ClientAddress, fields::Errors};
 use crate::{
     db::{
-        sessions,
+        plans, sessions,
         users::{self, AccountError},
     },
     domain::password::SHORTEST,
@@ -53,6 +53,8 @@ struct AccountPage {
     page: Page,
     user: User,
     typed_name: String,
+    /// Every language that can be ticked, with whether it is.
+    languages: Vec<(String, bool)>,
     other_sessions: i64,
     shortest: usize,
     /// Key of the message that says what was done.
@@ -63,9 +65,15 @@ struct AccountPage {
 impl AccountPage {
     async fn build(state: &AppState, page: Page, user: User) -> Result<Self, PageError> {
         let other_sessions = (sessions::count(&state.pool, user.id).await? - 1).max(0);
+        let spoken = plans::languages(&state.pool, user.id).await?;
+        let mut known = plans::known_languages(&state.pool, user.id).await?;
+        known.extend(Language::ALL.map(|language| language.tag().to_owned()));
+        known.sort();
+        known.dedup();
+        let languages = known.into_iter().map(|tag| (tag.clone(), spoken.contains(&tag))).collect();
         let typed_name = user.name.clone();
         let (shortest, errors) = (SHORTEST, Errors::default());
-        Ok(AccountPage { page, user, typed_name, other_sessions, shortest, done: None, errors })
+        Ok(AccountPage { page, user, typed_name, languages, other_sessions, shortest, done: None, errors })
     }
 
     fn refused(self, status: StatusCode, errors: Errors) -> Result<Response, PageError> {
@@ -84,6 +92,7 @@ pub async fn get(
     let done = match query.done.as_deref() {
         Some("profile") => Some("auth-done-profile"),
         Some("password") => Some("auth-done-password"),
+        Some("languages") => Some("work-languages-done"),
         Some("sessions") => Some("auth-done-sessions"),
         _ => None,
     };

@@ -4,6 +4,7 @@ mod account;
 mod address;
 mod fields;
 mod invitation;
+mod languages;
 mod login;
 mod logout;
 
@@ -26,6 +27,7 @@ pub fn routes() -> Routes {
         .route("/logout", post(logout::post))
         .route("/invitations/{secret}", get(invitation::get).post(invitation::post))
         .route("/account", get(account::get).post(account::post))
+        .route("/account/languages", post(languages::post))
         .route("/account/password", post(account::password))
         .route("/account/sessions", post(account::end_other_sessions))
 }

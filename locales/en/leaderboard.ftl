@@ -1,0 +1,33 @@
+board-tab = Leaderboard
+board-what = Which models write the answers that people prefer. Every ranking that stands counts; who wrote what was hidden from those who ranked.
+board-nothing = Nothing to compare yet
+board-nothing-why = Once people have ranked answers of two models or more to the same prompt, the models stand here.
+board-scores = Strength of the models, with 95 % intervals
+board-score = Score
+board-win-rate = Win rate
+board-won = Won
+board-tied = Tied
+board-lost = Lost
+board-basis = { $comparisons } comparisons on { $prompts } prompts.
+board-ties = Two equal models would tie in { $share } of the comparisons.
+board-triads = { $circular } of { $complete } triads of models are circular (A beats B, B beats C, C beats A).
+board-triads-many = One order does not fit these preferences well: look at the table of pairs.
+board-matrix = Who beats whom
+board-matrix-what = How often the model of the row was preferred to the model of the column; a tie counts as half.
+board-tests = Blind tests
+board-tests-what = Two models answer the same prompts; people judge the two answers without knowing which is whose. Answers that are here are used, so ask the models for answers first.
+board-test = Test
+board-test-labels = Labels
+board-test-share = First preferred
+board-test-first = First model (prompts answered)
+board-test-second = Second model (prompts answered)
+board-test-prompts = Prompts, at most
+board-test-make = Make the tasks
+board-test-made = { $count ->
+    [one] One task was made; it is handed out before the others.
+   *[other] { $count } tasks were made; they are handed out before the others.
+ }
+board-test-two = Choose two different models that have answers here.
+board-test-none = The two models have answered no prompt in common that was not tested already.
+board-test-few = A blind test needs answers of two models.
+board-how = Scores are those of Bradley and Terry (1952) with ties after Davidson (1970), in natural-logarithm units: a lead of 1.1 wins three decided comparisons of four. They sum to zero; half a win and half a defeat against an average model are added for each, so that few comparisons make no extreme. Intervals come from a bootstrap over prompts (Efron 1979). Rankings that a reviewer corrected or rejected are left out. The share of circular triads is 0 where one order explains everything and about 1/4 where preferences are by chance (Kendall & Babington Smith 1940).

@@ -1,0 +1,12 @@
+beside-title = Two answers side by side
+beside-open = Side by side
+beside-back = Back to the task
+beside-show = Show
+beside-only-left = only on the left
+beside-only-right = only on the right
+beside-same = Both answers are the same text.
+beside-key = two answers side by side, differences marked
+reading-fold-all = Unfold or fold all
+annotate-skip-unanswerable = This prompt can't be answered: say why
+annotate-skip-report = Report this prompt to the leads: say why
+writing-other-script = This looks like { $written }; the task is in { $wanted }.

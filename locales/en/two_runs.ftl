@@ -1,0 +1,10 @@
+two-runs-title = Compare two runs
+two-runs-with = Compare with another run
+two-runs-first = One run
+two-runs-second = The other
+two-runs-show = Compare
+two-runs-run = Round { $round }, { $when }
+two-runs-last = Last values
+two-runs-difference = Difference
+two-runs-too-few = There are not two runs to compare yet.
+models-lineage = Comes from

@@ -1,0 +1,12 @@
+beside-title = 两个回答并排对照
+beside-open = 并排对照
+beside-back = 返回任务
+beside-show = 显示
+beside-only-left = 仅在左侧
+beside-only-right = 仅在右侧
+beside-same = 两个回答的文本相同。
+beside-key = 并排显示两个回答并标出差异
+reading-fold-all = 全部展开或收起
+annotate-skip-unanswerable = 此提示无法回答（请说明原因）
+annotate-skip-report = 向负责人举报此提示（请说明原因）
+writing-other-script = 这看起来是{ $written }，而任务的语言是{ $wanted }。

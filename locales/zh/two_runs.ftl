@@ -1,0 +1,10 @@
+two-runs-title = 比较两次运行
+two-runs-with = 与另一次运行比较
+two-runs-first = 第一次运行
+two-runs-second = 第二次运行
+two-runs-show = 比较
+two-runs-run = 第 { $round } 轮，{ $when }
+two-runs-last = 最后的值
+two-runs-difference = 差值
+two-runs-too-few = 还没有两次运行可供比较。
+models-lineage = 来源

@@ -1,0 +1,144 @@
+//! One completion of a conversation, as it is written. Blocking: the caller gives it a thread.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    time::Duration,
+};
+
+use laurel_records::Message;
+use serde_json::{Value, json};
+use ureq::{Agent, http::header::CONTENT_TYPE};
+
+use super::events::{self, Said};
+
+/// Time in which a connection must stand.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Silence after which an endpoint counts as gone; a model may take this long before its first word.
+const SILENCE: Duration = Duration::from_secs(120);
+/// Longest answer that is kept, bytes.
+const LONGEST: usize = 200_000;
+
+/// A conversation and how it is to be answered.
+#[derive(Clone)]
+pub struct Ask {
+    /// Up to and without `/chat/completions`.
+    pub base_url: String,
+    pub model: String,
+    pub api_key: Option<String>,
+    pub messages: Vec<Message>,
+    pub temperature: f64,
+    pub max_tokens: i32,
+    pub seed: u32,
+}
+
+impl Ask {
+    /// What is kept beside an answer: how it was sampled.
+    pub fn sampling(&self) -> Value {
+        json!({ "temperature": self.temperature, "max_tokens": self.max_tokens, "seed": self.seed })
+    }
+}
+
+/// Why there is no answer. The words of the endpoint are for people who set it up.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ChatFailure {
+    #[error("nothing answers at {address}")]
+    Unreachable { address: String },
+    #[error("the endpoint refuses the key")]
+    KeyRefused,
+    #[error("the endpoint answers {status}")]
+    Refused { status: u16, words: Option<String> },
+    #[error("the endpoint gave up: {words}")]
+    GaveUp { words: String },
+    #[error("the connection broke off")]
+    BrokenOff,
+    #[error("the answer was empty")]
+    Empty,
+}
+
+/// Asks for one answer; `more` is told each piece as it comes, and ends the answer by returning false.
+///
+/// # Errors
+/// An endpoint that is not there, refuses, breaks off, or says nothing.
+pub fn complete(ask: &Ask, mut more: impl FnMut(&str) -> bool) -> Result<String, ChatFailure> {
+    let address = format!("{}/chat/completions", ask.base_url.trim_end_matches('/'));
+    let agent: Agent = Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_connect(Some(CONNECT))
+        .timeout_recv_response(Some(SILENCE))
+        .user_agent(concat!("laurel/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .into();
+    let mut request = agent.post(&address).header("accept", "text/event-stream");
+    if let Some(key) = &ask.api_key {
+        request = request.header("authorization", format!("Bearer {key}"));
+    }
+    let body = json!({
+        "model": ask.model,
+        "messages": ask.messages,
+        "temperature": ask.temperature,
+        "max_tokens": ask.max_tokens,
+        "seed": ask.seed,
+        "stream": true,
+    });
+    let response = request.send_json(&body).map_err(|error| {
+        tracing::info!(%error, %address, "a chat endpoint can't be reached");
+        ChatFailure::Unreachable { address: address.clone() }
+    })?;
+    let status = response.status().as_u16();
+    let streamed = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|form| form.to_str().ok())
+        .is_some_and(|form| form.starts_with("text/event-stream"));
+    let body = response.into_body().into_reader();
+    match status {
+        200 if streamed => read_stream(BufReader::new(body), &mut more),
+        200 => read_whole(body, &mut more),
+        401 | 403 => Err(ChatFailure::KeyRefused),
+        _ => {
+            let mut words = String::new();
+            // An error without readable words is still an error.
+            let _ = body.take(10_000).read_to_string(&mut words);
+            Err(ChatFailure::Refused { status, words: events::explanation(&words) })
+        }
+    }
+}
+
+fn read_stream(mut body: impl BufRead, more: &mut impl FnMut(&str) -> bool) -> Result<String, ChatFailure> {
+    let mut answer = String::new();
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let read = body.read_line(&mut line).map_err(|_| ChatFailure::BrokenOff)?;
+        match events::read(&line) {
+            Said::More(text) => {
+                answer.push_str(&text);
+                if !more(&text) || answer.len() > LONGEST {
+                    break;
+                }
+            }
+            Said::Failed(words) => return Err(ChatFailure::GaveUp { words }),
+            Said::End => break,
+            // Some servers close the connection in place of a last word.
+            Said::Nothing if read == 0 => break,
+            Said::Nothing => {}
+        }
+    }
+    whole(answer)
+}
+
+/// An endpoint that does not stream.
+fn read_whole(body: impl Read, more: &mut impl FnMut(&str) -> bool) -> Result<String, ChatFailure> {
+    let mut text = String::new();
+    body.take(4 * LONGEST as u64).read_to_string(&mut text).map_err(|_| ChatFailure::BrokenOff)?;
+    let value: Value = serde_json::from_str(&text).map_err(|_| ChatFailure::Refused { status: 200, words: None })?;
+    let answer = value["choices"][0]["message"]["content"].as_str().unwrap_or_default();
+    more(answer);
+    whole(answer.to_owned())
+}
+
+/// Without white space around it; Postgres keeps no NUL.
+fn whole(answer: String) -> Result<String, ChatFailure> {
+    let answer = answer.replace('\0', "").trim().to_owned();
+    if answer.is_empty() { Err(ChatFailure::Empty) } else { Ok(answer) }
+}

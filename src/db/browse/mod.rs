@@ -1,0 +1,155 @@
+//! Browsing everything that a project holds: prompts, answers, labels; by search and filter, page after page by key, so that the
+//! last page of a hundred thousand is as quick as the first.
+
+pub mod answers;
+pub mod labels;
+pub mod prompts;
+
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// Entries of one page.
+pub const PER_PAGE: usize = 50;
+/// Up to here entries are counted; beyond it the page says "more than".
+pub const COUNTED: i64 = 10_000;
+
+/// What a person looks for; empty means all.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// A text that it contains, in capitals or not.
+    pub search: String,
+    pub split: String,
+    pub language: String,
+    pub tag: String,
+    /// `idle`, `waiting`, `under_way`, `done`.
+    pub state: String,
+    /// Name of a model that answered.
+    pub model: String,
+    /// Who labelled, as labels name them.
+    pub annotator: String,
+    /// `demonstration`, `ranking`, `comparison`.
+    pub kind: String,
+    pub from: Option<OffsetDateTime>,
+    pub until: Option<OffsetDateTime>,
+    /// Labels that were corrected as well.
+    pub replaced: bool,
+}
+
+impl Filter {
+    /// The search as a pattern of `ILIKE`.
+    fn pattern(&self) -> String {
+        if self.search.is_empty() {
+            return String::new();
+        }
+        let literal = self.search.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        format!("%{literal}%")
+    }
+}
+
+/// One page of a list.
+#[derive(Debug, Clone)]
+pub struct Listed<T> {
+    pub entries: Vec<T>,
+    /// The key after which the next page begins; none on the last page.
+    pub next: Option<Uuid>,
+}
+
+/// Cuts what was read, one more than a page, to a page.
+fn page<T>(mut entries: Vec<T>, key: impl Fn(&T) -> Uuid) -> Listed<T> {
+    let more = entries.len() > PER_PAGE;
+    entries.truncate(PER_PAGE);
+    let next = more.then(|| entries.last().map(key)).flatten();
+    Listed { entries, next }
+}
+
+/// One more than a page, so that it shows whether there is a next one.
+const READ: i64 = PER_PAGE as i64 + 1;
+
+/// What can be chosen in the filters of a project.
+#[derive(Debug, Clone, Default)]
+pub struct Choices {
+    pub languages: Vec<String>,
+    pub tags: Vec<String>,
+    pub models: Vec<String>,
+    /// As labels name them, and as people know them.
+    pub annotators: Vec<(String, String)>,
+}
+
+/// The languages, tags, models and annotators of a project, the most frequent 50 of each.
+pub async fn choices(pool: &PgPool, project: Uuid) -> Result<Choices, sqlx::Error> {
+    let languages = sqlx::query_scalar!(
+        r#"
+        SELECT language AS "language!"
+        FROM prompts
+        WHERE project_id = $1 AND language IS NOT NULL
+        GROUP BY language
+        ORDER BY count(*) DESC, language
+        LIMIT 50
+        "#,
+        project
+    );
+    let tags = sqlx::query_scalar!(
+        r#"
+        SELECT tag AS "tag!"
+        FROM prompts, unnest(tags) AS tag
+        WHERE project_id = $1
+        GROUP BY tag
+        ORDER BY count(*) DESC, tag
+        LIMIT 50
+        "#,
+        project
+    );
+    let models = sqlx::query_scalar!(
+        r#"
+        SELECT r.model AS "model!"
+        FROM responses r
+        JOIN prompts p ON p.id = r.prompt_id
+        WHERE p.project_id = $1 AND r.model IS NOT NULL
+        GROUP BY r.model
+        ORDER BY count(*) DESC, r.model
+        LIMIT 50
+        "#,
+        project
+    );
+    let annotators = sqlx::query!(
+        r#"
+        WITH labels AS (
+            SELECT prompt_id, annotator, user_id FROM demonstrations WHERE annotator IS NOT NULL
+            UNION ALL
+            SELECT prompt_id, annotator, user_id FROM rankings WHERE annotator IS NOT NULL
+        )
+        SELECT
+            l.annotator AS "annotator!",
+            coalesce(max(u.name), l.annotator) AS "name!"
+        FROM labels l
+        JOIN prompts p ON p.id = l.prompt_id
+        LEFT JOIN users u ON u.id = l.user_id
+        WHERE p.project_id = $1
+        GROUP BY l.annotator
+        ORDER BY count(*) DESC, l.annotator
+        LIMIT 50
+        "#,
+        project
+    );
+    let (languages, tags, models, annotators) = tokio::try_join!(
+        languages.fetch_all(pool),
+        tags.fetch_all(pool),
+        models.fetch_all(pool),
+        annotators.fetch_all(pool)
+    )?;
+    let annotators = annotators.into_iter().map(|row| (row.annotator, row.name)).collect();
+    Ok(Choices { languages, tags, models, annotators })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_of_patterns_are_looked_for_as_they_are() {
+        let filter = Filter { search: r"100%_\".to_owned(), ..Filter::default() };
+        assert_eq!(filter.pattern(), r"%100\%\_\\%");
+        assert_eq!(Filter::default().pattern(), "");
+    }
+}

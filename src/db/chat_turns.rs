@@ -1,0 +1,307 @@
+//! What happens in a conversation: it begins, the person speaks, answers come, one is chosen, it ends. One transaction each.
+
+use laurel_records::{Message, Role};
+use serde_json::{Value, json};
+use sqlx::{PgPool, Postgres, Transaction};
+use uuid::Uuid;
+
+use super::{chats, words};
+use crate::domain::{
+    conversation::{self, PromptError},
+    split,
+};
+
+/// Why a step can't be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ChatError {
+    #[error("there is no such conversation of this person")]
+    NotYours,
+    #[error("the conversation has ended")]
+    Finished,
+    #[error("a choice between the answers comes first")]
+    ChoiceFirst,
+    #[error("there are no answers to choose from yet")]
+    NoAnswers,
+    #[error("there is no answer at this place")]
+    NoSuchAnswer,
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// An answer as it came from the endpoint.
+#[derive(Debug, Clone)]
+pub struct NewAnswer {
+    pub content: String,
+    /// The model's name there.
+    pub model: String,
+    /// How it was sampled.
+    pub sampling: Value,
+}
+
+/// Begins a conversation in a project where the person may chat; `None` where they may not.
+pub async fn begin(pool: &PgPool, user: Uuid, slug: &str) -> sqlx::Result<Option<Uuid>> {
+    if !chats::projects(pool, user).await?.iter().any(|project| project.slug == slug) {
+        return Ok(None);
+    }
+    sqlx::query_scalar!(
+        r#"
+        INSERT INTO chats (id, project_id, user_id)
+        SELECT $1, p.id, $2
+        FROM projects p
+        WHERE p.slug = $3
+        RETURNING id
+        "#,
+        Uuid::now_v7(),
+        user,
+        slug
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// A conversation, locked until the transaction ends.
+struct Held {
+    project: Uuid,
+    finished: bool,
+    split: Option<String>,
+    validation_percent: i32,
+    test_percent: i32,
+    annotator: String,
+}
+
+async fn hold(tx: &mut Transaction<'_, Postgres>, user: Uuid, chat: Uuid) -> Result<Held, ChatError> {
+    sqlx::query_as!(
+        Held,
+        r#"
+        SELECT
+            c.project_id AS project,
+            c.finished_at IS NOT NULL AS "finished!",
+            c.split,
+            p.validation_percent,
+            p.test_percent,
+            u.email AS annotator
+        FROM chats c
+        JOIN projects p ON p.id = c.project_id
+        JOIN users u ON u.id = c.user_id
+        WHERE c.id = $1 AND c.user_id = $2
+        FOR UPDATE OF c
+        "#,
+        chat,
+        user
+    )
+    .fetch_optional(&mut **tx)
+    .await?
+    .ok_or(ChatError::NotYours)
+}
+
+/// The person says something: a new turn, whose answers are still to come. While the last turn has no answers yet, what was
+/// said there stands: sending the form twice says it once.
+///
+/// `system` opens a new conversation where it is not empty.
+///
+/// # Errors
+/// The conversation has ended, a choice comes first, or nothing was said.
+pub async fn say(pool: &PgPool, user: Uuid, chat: Uuid, system: &str, said: &str) -> Result<(), ChatError> {
+    let before = chats::find(pool, user, chat).await?.ok_or(ChatError::NotYours)?;
+    let mut tx = pool.begin().await?;
+    let held = hold(&mut tx, user, chat).await?;
+    if held.finished {
+        return Err(ChatError::Finished);
+    }
+    if before.unanswered().is_some() {
+        return Ok(());
+    }
+    let mut messages = match before.turns.last() {
+        Some(turn) => turn.with_choice().ok_or(ChatError::ChoiceFirst)?,
+        None if system.trim().is_empty() => Vec::new(),
+        None => vec![Message { role: Role::System, content: system.trim().to_owned() }],
+    };
+    messages.push(Message { role: Role::User, content: said.to_owned() });
+    conversation::check_prompt(&messages)?;
+    let number = i32::try_from(before.turns.len()).unwrap_or(i32::MAX);
+    let prompt = prompt(&mut tx, &held, chat, &messages).await?;
+    // A second tab may have said something meanwhile; the first one counts.
+    sqlx::query!(
+        "INSERT INTO chat_turns (chat_id, number, prompt_id) VALUES ($1, $2, $3) ON CONFLICT (chat_id, number) DO NOTHING",
+        chat,
+        number,
+        prompt
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The conversation as a prompt of the project, in the split of the whole chat.
+async fn prompt(
+    tx: &mut Transaction<'_, Postgres>,
+    held: &Held,
+    chat: Uuid,
+    messages: &[Message],
+) -> Result<Uuid, ChatError> {
+    let hash = conversation::content_hash(messages);
+    let by_hash = split::of(&hash, held.validation_percent, held.test_percent);
+    let split = held.split.as_deref().unwrap_or(words::split(by_hash));
+    sqlx::query!(
+        r#"
+        INSERT INTO prompts (id, project_id, conversation, tags, split, content_hash)
+        VALUES ($1, $2, $3, '{chat}', $4, $5)
+        ON CONFLICT (project_id, content_hash) DO NOTHING
+        "#,
+        Uuid::now_v7(),
+        held.project,
+        json!(messages),
+        split,
+        hash.as_slice()
+    )
+    .execute(&mut **tx)
+    .await?;
+    let prompt = sqlx::query!(
+        "SELECT id, split FROM prompts WHERE project_id = $1 AND content_hash = $2",
+        held.project,
+        hash.as_slice()
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    sqlx::query!("UPDATE chats SET split = coalesce(split, $2) WHERE id = $1", chat, prompt.split)
+        .execute(&mut **tx)
+        .await?;
+    Ok(prompt.id)
+}
+
+/// Keeps the answers of the last turn, all at once. Where answers are there already, these are dropped: a turn that was
+/// asked for twice has the answers that were first.
+pub async fn keep_answers(pool: &PgPool, user: Uuid, chat: Uuid, answers: &[NewAnswer]) -> Result<(), ChatError> {
+    let mut tx = pool.begin().await?;
+    hold(&mut tx, user, chat).await?;
+    let turn = sqlx::query!(
+        r#"
+        SELECT
+            t.number,
+            t.prompt_id,
+            EXISTS (SELECT 1 FROM chat_answers a WHERE a.chat_id = t.chat_id AND a.number = t.number) AS "answered!"
+        FROM chat_turns t
+        WHERE t.chat_id = $1
+        ORDER BY t.number DESC
+        LIMIT 1
+        "#,
+        chat
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(ChatError::NoAnswers)?;
+    if turn.answered {
+        return Ok(());
+    }
+    for (position, answer) in (0_i32..).zip(answers) {
+        let response = Uuid::now_v7();
+        sqlx::query!(
+            "INSERT INTO responses (id, prompt_id, content, model, sampling) VALUES ($1, $2, $3, $4, $5)",
+            response,
+            turn.prompt_id,
+            answer.content,
+            answer.model,
+            answer.sampling
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "INSERT INTO chat_answers (chat_id, number, position, response_id) VALUES ($1, $2, $3, $4)",
+            chat,
+            turn.number,
+            position,
+            response
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The person chooses the answer of a turn that goes on: a ranking with it before the others, which tie. Choosing again
+/// changes nothing: the conversation has gone on with the first choice.
+pub async fn choose(
+    pool: &PgPool,
+    user: Uuid,
+    chat: Uuid,
+    number: i32,
+    position: i32,
+    seconds: Option<f64>,
+) -> Result<(), ChatError> {
+    let mut tx = pool.begin().await?;
+    let held = hold(&mut tx, user, chat).await?;
+    let turn = sqlx::query!(
+        r#"
+        SELECT
+            t.prompt_id,
+            t.ranking_id,
+            count(a.position) AS "answers!",
+            coalesce(bool_or(a.position = $3), false) AS "there!"
+        FROM chat_turns t
+        LEFT JOIN chat_answers a ON a.chat_id = t.chat_id AND a.number = t.number
+        WHERE t.chat_id = $1 AND t.number = $2
+        GROUP BY t.prompt_id, t.ranking_id
+        "#,
+        chat,
+        number,
+        position
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(ChatError::NoAnswers)?;
+    if turn.ranking_id.is_some() {
+        return Ok(());
+    }
+    if turn.answers == 0 {
+        return Err(ChatError::NoAnswers);
+    }
+    if !turn.there {
+        return Err(ChatError::NoSuchAnswer);
+    }
+    let ranking = Uuid::now_v7();
+    sqlx::query!(
+        "INSERT INTO rankings (id, prompt_id, user_id, annotator, seconds) VALUES ($1, $2, $3, $4, $5)",
+        ranking,
+        turn.prompt_id,
+        user,
+        held.annotator,
+        seconds
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        r#"
+        INSERT INTO ranking_responses (ranking_id, position, response_id, rank)
+        SELECT $1, position, response_id, CASE WHEN position = $4 THEN 1 ELSE 2 END
+        FROM chat_answers
+        WHERE chat_id = $2 AND number = $3
+        "#,
+        ranking,
+        chat,
+        number,
+        position
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!("UPDATE chat_turns SET ranking_id = $3 WHERE chat_id = $1 AND number = $2", chat, number, ranking)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Ends a conversation. What was chosen stays; an open turn stays open.
+pub async fn finish(pool: &PgPool, user: Uuid, chat: Uuid) -> Result<(), ChatError> {
+    let done = sqlx::query!(
+        "UPDATE chats SET finished_at = coalesce(finished_at, now()) WHERE id = $1 AND user_id = $2",
+        chat,
+        user
+    )
+    .execute(pool)
+    .await?;
+    if done.rows_affected() == 0 { Err(ChatError::NotYours) } else { Ok(()) }
+}

@@ -1,0 +1,218 @@
+//! Conversations with a model, as their person sees them: which there are, and one with its turns.
+
+use laurel_records::Message;
+use sqlx::{PgPool, types::Json};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A project in which the person may chat.
+#[derive(Debug, Clone)]
+pub struct ChatProject {
+    pub slug: String,
+    pub name: String,
+    pub description: String,
+    pub simulated: bool,
+}
+
+/// The projects that have an endpoint and that the person may work on.
+pub async fn projects(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<ChatProject>> {
+    sqlx::query_as!(
+        ChatProject,
+        r#"
+        SELECT p.slug, p.name, p.description, p.simulated
+        FROM projects p
+        JOIN chat_endpoints e ON e.project_id = p.id
+        WHERE p.archived_at IS NULL
+            AND (p.open_to_everyone OR EXISTS (
+                SELECT 1 FROM memberships m WHERE m.project_id = p.id AND m.user_id = $1))
+        ORDER BY p.name, p.id
+        "#,
+        user
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// A conversation on the list.
+#[derive(Debug, Clone)]
+pub struct ChatLine {
+    pub id: Uuid,
+    pub project: String,
+    /// The beginning of what the person said first.
+    pub opening: Option<String>,
+    pub turns: i64,
+    pub finished: bool,
+    pub created_at: OffsetDateTime,
+}
+
+/// The person's last conversations, newest first.
+pub async fn recent(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<ChatLine>> {
+    sqlx::query_as!(
+        ChatLine,
+        r#"
+        SELECT
+            c.id,
+            p.name AS project,
+            (
+                SELECT left(pr.conversation -> -1 ->> 'content', 200)
+                FROM chat_turns t
+                JOIN prompts pr ON pr.id = t.prompt_id
+                WHERE t.chat_id = c.id AND t.number = 0
+            ) AS opening,
+            (SELECT count(*) FROM chat_turns t WHERE t.chat_id = c.id AND t.ranking_id IS NOT NULL) AS "turns!",
+            c.finished_at IS NOT NULL AS "finished!",
+            c.created_at
+        FROM chats c
+        JOIN projects p ON p.id = c.project_id
+        WHERE c.user_id = $1
+        ORDER BY c.id DESC
+        LIMIT 30
+        "#,
+        user
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// A conversation.
+#[derive(Debug, Clone)]
+pub struct Chat {
+    pub id: Uuid,
+    pub project: Uuid,
+    pub project_slug: String,
+    pub project_name: String,
+    pub project_simulated: bool,
+    pub has_guidelines: bool,
+    pub finished: bool,
+    /// In their order.
+    pub turns: Vec<Turn>,
+}
+
+impl Chat {
+    /// The turn whose answers are not there yet.
+    pub fn unanswered(&self) -> Option<&Turn> {
+        self.turns.last().filter(|turn| turn.answers.is_empty())
+    }
+
+    /// The turn whose answers wait for a choice.
+    pub fn unchosen(&self) -> Option<&Turn> {
+        self.turns.last().filter(|turn| !turn.answers.is_empty() && turn.chosen.is_none())
+    }
+}
+
+/// What the person said, the answers to it, and the choice.
+#[derive(Debug, Clone)]
+pub struct Turn {
+    pub number: i32,
+    /// Up to and with what the person said.
+    pub conversation: Vec<Message>,
+    /// In the order shown; empty until all are written.
+    pub answers: Vec<TurnAnswer>,
+    /// Position of the answer that the conversation went on with.
+    pub chosen: Option<i32>,
+}
+
+impl Turn {
+    /// The conversation with the chosen answer: what the next turn begins with.
+    pub fn with_choice(&self) -> Option<Vec<Message>> {
+        let chosen = self.answers.iter().find(|answer| Some(answer.position) == self.chosen)?;
+        let mut messages = self.conversation.clone();
+        messages.push(Message { role: laurel_records::Role::Assistant, content: chosen.content.clone() });
+        Some(messages)
+    }
+}
+
+/// One of the answers of a turn.
+#[derive(Debug, Clone)]
+pub struct TurnAnswer {
+    pub position: i32,
+    pub response: Uuid,
+    pub content: String,
+}
+
+/// The person's conversation; `None` where it is not theirs.
+pub async fn find(pool: &PgPool, user: Uuid, chat: Uuid) -> sqlx::Result<Option<Chat>> {
+    let row = sqlx::query!(
+        r#"
+        SELECT
+            c.project_id,
+            p.slug,
+            p.name,
+            p.simulated,
+            EXISTS (SELECT 1 FROM guidelines g WHERE g.project_id = p.id) AS "has_guidelines!",
+            c.finished_at IS NOT NULL AS "finished!"
+        FROM chats c
+        JOIN projects p ON p.id = c.project_id
+        WHERE c.id = $1 AND c.user_id = $2
+        "#,
+        chat,
+        user
+    )
+    .fetch_optional(pool)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Chat {
+        id: chat,
+        project: row.project_id,
+        project_slug: row.slug,
+        project_name: row.name,
+        project_simulated: row.simulated,
+        has_guidelines: row.has_guidelines,
+        finished: row.finished,
+        turns: turns(pool, chat).await?,
+    }))
+}
+
+async fn turns(pool: &PgPool, chat: Uuid) -> sqlx::Result<Vec<Turn>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT
+            t.number,
+            p.conversation AS "conversation: Json<Vec<Message>>",
+            (
+                SELECT a.position
+                FROM chat_answers a
+                JOIN ranking_responses r ON r.response_id = a.response_id AND r.ranking_id = t.ranking_id
+                WHERE a.chat_id = t.chat_id AND a.number = t.number AND r.rank = 1
+            ) AS chosen
+        FROM chat_turns t
+        JOIN prompts p ON p.id = t.prompt_id
+        WHERE t.chat_id = $1
+        ORDER BY t.number
+        "#,
+        chat
+    )
+    .fetch_all(pool)
+    .await?;
+    let answers = sqlx::query!(
+        r#"
+        SELECT a.number, a.position, a.response_id, r.content
+        FROM chat_answers a
+        JOIN responses r ON r.id = a.response_id
+        WHERE a.chat_id = $1
+        ORDER BY a.number, a.position
+        "#,
+        chat
+    )
+    .fetch_all(pool)
+    .await?;
+    let of_turn = |number: i32| {
+        let answers = answers.iter().filter(|answer| answer.number == number);
+        answers
+            .map(|answer| TurnAnswer {
+                position: answer.position,
+                response: answer.response_id,
+                content: answer.content.clone(),
+            })
+            .collect()
+    };
+    Ok(rows
+        .into_iter()
+        .map(|row| Turn {
+            number: row.number,
+            conversation: row.conversation.0,
+            answers: of_turn(row.number),
+            chosen: row.chosen,
+        })
+        .collect())
+}

@@ -1,0 +1,193 @@
+//! What an assignment led to, version by version, and its correction: a new version that names the one it replaces.
+
+use sqlx::{PgPool, Postgres, Transaction};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    gold,
+    labels::{self, NewDemonstration, NewRanking, SubmitError, Version},
+};
+use crate::domain::{
+    assignment::TaskKind,
+    comparison::Confidence,
+    label_scheme::{Assessment, Flag},
+};
+
+/// A label as its maker sees it again.
+#[derive(Debug, Clone)]
+pub enum Label {
+    Demonstration {
+        completion: String,
+        extra_opinion: bool,
+    },
+    Ranking {
+        /// By the answers' positions in the task.
+        ranks: Vec<u32>,
+        /// By the answers' positions too, where they were judged head to head.
+        confidence: Option<Confidence>,
+        assessment: Assessment,
+        note: Option<String>,
+        extra_opinion: bool,
+    },
+}
+
+impl Label {
+    pub fn extra_opinion(&self) -> bool {
+        match self {
+            Label::Demonstration { extra_opinion, .. } | Label::Ranking { extra_opinion, .. } => *extra_opinion,
+        }
+    }
+}
+
+/// One version of an assignment's label.
+#[derive(Debug, Clone)]
+pub struct LabelVersion {
+    pub id: Uuid,
+    pub at: OffsetDateTime,
+    pub label: Label,
+}
+
+/// The label that stands for an assignment, corrections taken into account. Only its maker finds it.
+pub async fn find(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<Option<Label>> {
+    Ok(all(pool, user, assignment).await?.pop().map(|version| version.label))
+}
+
+/// Every version of an assignment's label, the one that stands last. Only its maker finds them.
+pub async fn all(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<Vec<LabelVersion>> {
+    let demonstrations = sqlx::query!(
+        "SELECT id, created_at, completion, extra_opinion FROM demonstrations WHERE assignment_id = $1 AND user_id = $2 ORDER BY id",
+        assignment,
+        user
+    )
+    .fetch_all(pool)
+    .await?;
+    if !demonstrations.is_empty() {
+        let versions = demonstrations.into_iter().map(|row| LabelVersion {
+            id: row.id,
+            at: row.created_at,
+            label: Label::Demonstration { completion: row.completion, extra_opinion: row.extra_opinion },
+        });
+        return Ok(versions.collect());
+    }
+    let rankings = sqlx::query!(
+        r#"
+        SELECT
+            r.id AS "id!",
+            r.created_at AS "created_at!",
+            r.note,
+            r.confidence,
+            r.all_bad AS "all_bad!",
+            r.extra_opinion AS "extra_opinion!",
+            array_agg(answer.rank ORDER BY answer.position) AS "ranks!",
+            array_agg(answer.rating ORDER BY answer.position) AS "ratings!: Vec<Option<i32>>",
+            array_agg(array_to_string(answer.flags, ',') ORDER BY answer.position) AS "flags!"
+        FROM rankings r
+        JOIN ranking_responses answer ON answer.ranking_id = r.id
+        WHERE r.assignment_id = $1 AND r.user_id = $2
+        GROUP BY r.id
+        UNION ALL
+        SELECT a.id, a.created_at, a.note, a.confidence, a.all_bad, false, a.ranks, a.ratings, a.flags
+        FROM gold_answers a
+        WHERE a.assignment_id = $1 AND a.user_id = $2
+        UNION ALL
+        SELECT c.id, c.created_at, c.note, c.confidence, c.all_bad, false, c.ranks, c.ratings, c.flags
+        FROM gold_corrections c
+        JOIN gold_answers a ON a.assignment_id = c.assignment_id
+        WHERE a.assignment_id = $1 AND a.user_id = $2
+        ORDER BY 1
+        "#,
+        assignment,
+        user
+    )
+    .fetch_all(pool)
+    .await?;
+    let versions = rankings.into_iter().map(|row| LabelVersion {
+        id: row.id,
+        at: row.created_at,
+        label: Label::Ranking {
+            ranks: row.ranks.into_iter().filter_map(|rank| u32::try_from(rank).ok()).collect(),
+            confidence: row.confidence.and_then(|point| Confidence::new(point.into()).ok()),
+            assessment: Assessment {
+                ratings: row.ratings.into_iter().map(|rating| rating.and_then(|it| u8::try_from(it).ok())).collect(),
+                flags: row.flags.iter().map(|words| words.split(',').filter_map(Flag::of).collect()).collect(),
+                all_bad: row.all_bad,
+            },
+            note: row.note,
+            extra_opinion: row.extra_opinion,
+        },
+    });
+    Ok(versions.collect())
+}
+
+/// Whether a label may be replaced by its maker; the database's function of this name is the one place that decides.
+pub async fn may_be_corrected(pool: &PgPool, label: Uuid) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(r#"SELECT may_be_corrected($1) AS "may!""#, label).fetch_one(pool).await
+}
+
+/// What a correction has in its hands: the label that it wants to replace, by whom, of which assignment.
+#[derive(Debug, Clone, Copy)]
+pub struct Correction {
+    pub user: Uuid,
+    pub assignment: Uuid,
+    /// The version that the person saw. Where another has replaced it already, as when a form is sent twice, nothing is stored.
+    pub replaces: Uuid,
+}
+
+/// What the new version is to take over from the one that stands; `None` where another version has taken its place already.
+async fn next_version(
+    tx: &mut Transaction<'_, Postgres>,
+    correction: Correction,
+) -> Result<Option<Version>, SubmitError> {
+    // An assignment has labels of one kind.
+    let standing = sqlx::query!(
+        r#"
+        SELECT id AS "id!", extra_opinion AS "extra_opinion!", may_be_corrected(id) AS "may!"
+        FROM current_demonstrations
+        WHERE assignment_id = $1
+        UNION ALL
+        SELECT id, extra_opinion, may_be_corrected(id)
+        FROM current_rankings
+        WHERE assignment_id = $1
+        "#,
+        correction.assignment
+    )
+    .fetch_optional(&mut **tx)
+    .await?
+    .ok_or(SubmitError::NotYours)?;
+    if standing.id != correction.replaces {
+        return Ok(None);
+    }
+    if !standing.may {
+        return Err(SubmitError::Closed);
+    }
+    Ok(Some(Version { extra_opinion: standing.extra_opinion, replaces: Some(correction.replaces) }))
+}
+
+/// Stores a new version of a demonstration. Counts and overlap stay as they are.
+pub async fn correct_demonstration(
+    pool: &PgPool,
+    correction: Correction,
+    new: NewDemonstration<'_>,
+) -> Result<(), SubmitError> {
+    let Correction { user, assignment, .. } = correction;
+    let mut tx = pool.begin().await?;
+    let held = labels::hold(&mut tx, user, assignment, TaskKind::Demonstration).await?;
+    let Some(version) = next_version(&mut tx, correction).await? else { return Ok(()) };
+    labels::insert_demonstration(&mut tx, &held, (user, assignment), new, version).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Stores a new version of a ranking or of a comparison, as [`correct_demonstration`] does.
+pub async fn correct_ranking(pool: &PgPool, correction: Correction, new: NewRanking<'_>) -> Result<(), SubmitError> {
+    let Correction { user, assignment, .. } = correction;
+    let mut tx = pool.begin().await?;
+    let kind = if new.confidence.is_some() { TaskKind::Comparison } else { TaskKind::Ranking };
+    let held = labels::hold(&mut tx, user, assignment, kind).await?;
+    if gold::correct(&mut tx, &held, correction, new).await? {
+        return Ok(tx.commit().await?);
+    }
+    let Some(version) = next_version(&mut tx, correction).await? else { return Ok(()) };
+    labels::insert_ranking(&mut tx, &held, (user, assignment), new, version).await?;
+    Ok(tx.commit().await?)
+}

@@ -1,0 +1,76 @@
+//! Which model's answers were ranked where, for the leaderboard.
+
+use std::collections::HashMap;
+
+use futures_util::TryStreamExt;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::domain::leaderboard::Judged;
+
+/// Rankings with the models behind them, by index into their names.
+#[derive(Debug, Clone, Default)]
+pub struct Judgements {
+    pub judged: Vec<Judged>,
+    pub models: Vec<String>,
+}
+
+/// Every ranking of a project that stands and was not set aside by a reviewer; of prompts with the tag and in the language, where
+/// those are named. Answers of no known model are left out.
+pub async fn judgements(pool: &PgPool, project: Uuid, tag: &str, language: &str) -> sqlx::Result<Judgements> {
+    let mut found = Judgements::default();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut rows = sqlx::query!(
+        r#"
+        SELECT
+            r.prompt_id AS "prompt_id!",
+            array_agg(answer.model ORDER BY place.position) AS "models!",
+            array_agg(place.rank ORDER BY place.position) AS "ranks!"
+        FROM current_rankings r
+        JOIN prompts p ON p.id = r.prompt_id
+        JOIN ranking_responses place ON place.ranking_id = r.id
+        JOIN responses answer ON answer.id = place.response_id
+        WHERE p.project_id = $1
+            AND ($2 = '' OR $2 = ANY (p.tags))
+            AND ($3 = '' OR p.language = $3)
+            AND answer.model IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM rankings_set_aside aside WHERE aside.ranking_id = r.id)
+        GROUP BY r.id, r.prompt_id
+        HAVING count(DISTINCT answer.model) > 1
+        "#,
+        project,
+        tag,
+        language
+    )
+    .fetch(pool);
+    while let Some(row) = rows.try_next().await? {
+        let mut index = |model: String| {
+            *places.entry(model.clone()).or_insert_with(|| {
+                found.models.push(model);
+                found.models.len() - 1
+            })
+        };
+        let entries = row.models.into_iter().zip(row.ranks);
+        let entries = entries.filter_map(|(model, rank)| Some((index(model), u32::try_from(rank).ok()?))).collect();
+        found.judged.push(Judged { prompt: row.prompt_id, entries });
+    }
+    Ok(found)
+}
+
+/// Names of the models that answered prompts of a project, with how many prompts.
+pub async fn models(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<(String, i64)>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT answer.model AS "model!", count(DISTINCT p.id) AS "prompts!"
+        FROM responses answer
+        JOIN prompts p ON p.id = answer.prompt_id
+        WHERE p.project_id = $1 AND answer.model IS NOT NULL
+        GROUP BY answer.model
+        ORDER BY answer.model
+        "#,
+        project
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.model, row.prompts)).collect())
+}

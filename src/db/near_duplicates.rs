@@ -1,0 +1,204 @@
+//! Prompts that are nearly the same as an earlier one: found, held back from people, listed, let go.
+
+use serde_json::json;
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::audit::{self, Actor};
+use crate::domain::minhash::NearDuplicates;
+
+/// Prompts that the list shows.
+pub const LISTED: i64 = 200;
+
+/// What a search found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    pub prompts: usize,
+    /// Held back by this search.
+    pub held_back: usize,
+}
+
+/// A prompt as the search reads it.
+struct Read {
+    id: Uuid,
+    /// What user and assistant say; system messages are often the same.
+    text: String,
+    /// It stays whatever it is like: people have begun with it.
+    stays: bool,
+}
+
+/// Looks at every prompt of a project but those that were let go, and holds back those that are nearly the same as an earlier one: their tasks that nobody
+/// has begun are withdrawn, and new ones are not asked.
+pub async fn hold_back(pool: &PgPool, actor: &Actor, project: (Uuid, &str)) -> anyhow::Result<Found> {
+    let mut transaction = pool.begin().await?;
+    let found = search(&mut transaction, project.0).await?;
+    let detail = json!({ "prompts": found.prompts, "held_back": found.held_back });
+    audit::record(&mut *transaction, actor, "prompts.hold_back", &format!("project/{}", project.1), detail).await?;
+    transaction.commit().await?;
+    Ok(found)
+}
+
+/// The search after an import, where the project wants it.
+pub async fn after_import(connection: &mut PgConnection, project: Uuid) -> Result<(), sqlx::Error> {
+    let wanted = sqlx::query_scalar!("SELECT hold_back_duplicates FROM projects WHERE id = $1", project)
+        .fetch_one(&mut *connection)
+        .await?;
+    if wanted {
+        search(connection, project).await?;
+    }
+    Ok(())
+}
+
+async fn search(connection: &mut PgConnection, project: Uuid) -> Result<Found, sqlx::Error> {
+    let percent = sqlx::query_scalar!("SELECT duplicate_percent FROM projects WHERE id = $1", project)
+        .fetch_one(&mut *connection)
+        .await?;
+    let prompts = sqlx::query_as!(
+        Read,
+        r#"
+        SELECT
+            p.id,
+            coalesce((
+                SELECT string_agg(said.message ->> 'content', E'\n' ORDER BY said.place)
+                FROM jsonb_array_elements(p.conversation) WITH ORDINALITY AS said (message, place)
+                WHERE said.message ->> 'role' <> 'system'
+            ), '') AS "text!",
+            (
+                EXISTS (SELECT 1 FROM demonstrations d WHERE d.prompt_id = p.id)
+                OR EXISTS (SELECT 1 FROM rankings r WHERE r.prompt_id = p.id)
+                OR EXISTS (SELECT 1 FROM tasks t JOIN assignments a ON a.task_id = t.id WHERE t.prompt_id = p.id)
+            ) AS "stays!"
+        FROM prompts p
+        WHERE p.project_id = $1 AND p.held_back_at IS NULL AND NOT p.never_held_back
+        ORDER BY 3 DESC, p.id
+        "#,
+        project
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let number = prompts.len();
+    // A hundred thousand prompts take seconds of arithmetic: other requests are not to wait for it.
+    let compared = tokio::task::spawn_blocking(move || compare(prompts, f64::from(percent) / 100.0)).await;
+    let duplicates = compared.map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
+    let (mut ids, mut originals, mut similarities) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, original, similarity) in duplicates {
+        ids.push(id);
+        originals.push(original);
+        similarities.push(similarity);
+    }
+    sqlx::query!(
+        r#"
+        UPDATE prompts p
+        SET held_back_at = now(), duplicate_of = found.original, similarity = found.similarity
+        FROM unnest($1::uuid[], $2::uuid[], $3::double precision[]) AS found (id, original, similarity)
+        WHERE p.id = found.id
+        "#,
+        &ids,
+        &originals,
+        &similarities
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "UPDATE tasks SET withdrawn_at = now() WHERE prompt_id = ANY ($1) AND labels = 0 AND withdrawn_at IS NULL",
+        &ids
+    )
+    .execute(&mut *connection)
+    .await?;
+    Ok(Found { prompts: number, held_back: ids.len() })
+}
+
+/// The near-duplicates among prompts, each with the one that it is like.
+fn compare(prompts: Vec<Read>, least_similarity: f64) -> Vec<(Uuid, Uuid, f64)> {
+    let mut seen = NearDuplicates::new(least_similarity);
+    let mut duplicates = Vec::new();
+    for prompt in prompts {
+        if prompt.stays {
+            seen.keep(prompt.id, &prompt.text);
+        } else if let Some((original, similarity)) = seen.add(prompt.id, &prompt.text) {
+            duplicates.push((prompt.id, original, similarity));
+        }
+    }
+    duplicates
+}
+
+/// A prompt that is held back, beside the one that it is like.
+#[derive(Debug, Clone)]
+pub struct HeldBack {
+    pub id: Uuid,
+    pub excerpt: String,
+    pub original: Uuid,
+    pub original_excerpt: String,
+    pub similarity: f64,
+    pub held_back_at: OffsetDateTime,
+}
+
+/// The prompts that are held back, the newest first, and how many there are in all.
+pub async fn held_back(pool: &PgPool, project: Uuid) -> Result<(Vec<HeldBack>, i64), sqlx::Error> {
+    let total = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM prompts WHERE project_id = $1 AND held_back_at IS NOT NULL"#,
+        project
+    )
+    .fetch_one(pool)
+    .await?;
+    let rows = sqlx::query_as!(
+        HeldBack,
+        r#"
+        SELECT
+            p.id,
+            left(p.conversation -> -1 ->> 'content', 240) AS "excerpt!",
+            o.id AS original,
+            left(o.conversation -> -1 ->> 'content', 240) AS "original_excerpt!",
+            coalesce(p.similarity, 0) AS "similarity!",
+            p.held_back_at AS "held_back_at!"
+        FROM prompts p
+        JOIN prompts o ON o.id = p.duplicate_of
+        WHERE p.project_id = $1 AND p.held_back_at IS NOT NULL
+        ORDER BY p.id DESC
+        LIMIT $2
+        "#,
+        project,
+        LISTED
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok((rows, total))
+}
+
+/// Lets a prompt go for good: what was withdrawn with it is asked again. `RowNotFound` where the project holds back no such
+/// prompt.
+pub async fn release(pool: &PgPool, actor: &Actor, project: Uuid, prompt: Uuid) -> Result<(), sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    let held_back_at = sqlx::query_scalar!(
+        r#"
+        SELECT held_back_at AS "held_back_at!"
+        FROM prompts
+        WHERE id = $1 AND project_id = $2 AND held_back_at IS NOT NULL
+        FOR UPDATE
+        "#,
+        prompt,
+        project
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    sqlx::query!(
+        r#"
+        UPDATE prompts
+        SET held_back_at = NULL, duplicate_of = NULL, similarity = NULL, never_held_back = true
+        WHERE id = $1
+        "#,
+        prompt
+    )
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query!(
+        "UPDATE tasks SET withdrawn_at = NULL WHERE prompt_id = $1 AND withdrawn_at = $2",
+        prompt,
+        held_back_at
+    )
+    .execute(&mut *transaction)
+    .await?;
+    audit::record(&mut *transaction, actor, "prompt.release", &format!("prompt/{prompt}"), json!({})).await?;
+    transaction.commit().await
+}

@@ -1,0 +1,89 @@
+//! The plan of a project: weights of its kinds of task. And the languages that people work in.
+
+use serde_json::json;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::audit::{self, Actor};
+
+/// Relative weights, each 0 to 100, not all 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Plan {
+    pub demonstrations: i32,
+    pub rankings: i32,
+    pub comparisons: i32,
+}
+
+/// The plan of a project.
+pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Plan> {
+    sqlx::query_as!(
+        Plan,
+        r#"
+        SELECT plan_demonstrations AS demonstrations, plan_rankings AS rankings, plan_comparisons AS comparisons
+        FROM projects
+        WHERE id = $1
+        "#,
+        project
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// Changes a project's plan and notes who did. It counts from the next task that is handed out.
+pub async fn change(pool: &PgPool, actor: &Actor, project: (Uuid, &str), plan: Plan) -> sqlx::Result<()> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query!(
+        r#"
+        UPDATE projects
+        SET plan_demonstrations = $2, plan_rankings = $3, plan_comparisons = $4
+        WHERE id = $1
+        "#,
+        project.0,
+        plan.demonstrations,
+        plan.rankings,
+        plan.comparisons
+    )
+    .execute(&mut *transaction)
+    .await?;
+    let subject = format!("project/{}", project.1);
+    audit::record(&mut *transaction, actor, "project.plan", &subject, json!(plan)).await?;
+    transaction.commit().await
+}
+
+/// Languages that tasks of a person's projects have, and those that the person has named: what they can choose from.
+pub async fn known_languages(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT DISTINCT language AS "language!"
+        FROM (
+            SELECT lower(split_part(replace(language, '_', '-'), '-', 1)) AS language
+            FROM (SELECT DISTINCT p.language FROM prompts p WHERE p.language IS NOT NULL) AS distinct_tags
+            UNION ALL
+            SELECT unnest(languages) FROM users WHERE id = $1
+        ) AS known
+        WHERE language <> ''
+        ORDER BY 1
+        "#,
+        user
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// The languages that a person works in; none means every language.
+pub async fn languages(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!("SELECT languages FROM users WHERE id = $1", user).fetch_one(pool).await
+}
+
+/// Sets the languages that a person works in, and notes who did.
+pub async fn set_languages(pool: &PgPool, actor: &Actor, person: Uuid, languages: &[String]) -> sqlx::Result<()> {
+    let mut transaction = pool.begin().await?;
+    let email = sqlx::query_scalar!("UPDATE users SET languages = $2 WHERE id = $1 RETURNING email", person, languages)
+        .fetch_one(&mut *transaction)
+        .await?;
+    // What was fetched ahead may be in a language that they have just taken off.
+    sqlx::query!("DELETE FROM reservations WHERE user_id = $1", person).execute(&mut *transaction).await?;
+    let detail = json!({ "languages": languages });
+    audit::record(&mut *transaction, actor, "person.languages", &format!("person/{email}"), detail).await?;
+    transaction.commit().await
+}

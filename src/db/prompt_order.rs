@@ -1,0 +1,217 @@
+//! In which order the tasks of a project are handed out, and the scores that the order may follow.
+
+use serde_json::json;
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    audit::{self, Actor},
+    words,
+};
+
+/// What comes next where no priority was given by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskOrder {
+    /// The oldest first.
+    AsMade,
+    Random,
+    /// What the reward model is least sure of; what has no score comes last.
+    Uncertain,
+}
+
+impl TaskOrder {
+    pub const ALL: [TaskOrder; 3] = [TaskOrder::AsMade, TaskOrder::Random, TaskOrder::Uncertain];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TaskOrder::AsMade => "as_made",
+            TaskOrder::Random => "random",
+            TaskOrder::Uncertain => "uncertain",
+        }
+    }
+
+    /// The order that a word names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        TaskOrder::ALL.into_iter().find(|order| order.as_str() == word)
+    }
+}
+
+/// What a lead decides of the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderSettings {
+    pub order: TaskOrder,
+    /// Look for near-duplicates after every import of prompts.
+    pub hold_back: bool,
+    /// Similarity from which on prompts are near-duplicates, 60 to 100.
+    pub percent: i32,
+}
+
+/// The settings of a project.
+pub async fn settings(pool: &PgPool, project: Uuid) -> Result<OrderSettings, sqlx::Error> {
+    let row =
+        sqlx::query!("SELECT task_order, hold_back_duplicates, duplicate_percent FROM projects WHERE id = $1", project)
+            .fetch_one(pool)
+            .await?;
+    Ok(OrderSettings {
+        order: words::parse(&row.task_order)?,
+        hold_back: row.hold_back_duplicates,
+        percent: row.duplicate_percent,
+    })
+}
+
+/// Changes the settings and puts the open tasks into the new order; those with a priority by hand keep it.
+pub async fn set(
+    pool: &PgPool,
+    actor: &Actor,
+    project: (Uuid, &str),
+    settings: &OrderSettings,
+) -> Result<(), sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query!(
+        "UPDATE projects SET task_order = $2, hold_back_duplicates = $3, duplicate_percent = $4 WHERE id = $1",
+        project.0,
+        settings.order.as_str(),
+        settings.hold_back,
+        settings.percent
+    )
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query!(
+        r#"
+        UPDATE tasks t
+        SET priority = ordered_priority($2, s.uncertainty)
+        FROM tasks open
+        LEFT JOIN prompt_scores s ON s.prompt_id = open.prompt_id
+        WHERE open.id = t.id AND t.project_id = $1 AND t.labels < t.overlap AND t.priority <= 0
+        "#,
+        project.0,
+        settings.order.as_str()
+    )
+    .execute(&mut *transaction)
+    .await?;
+    let detail = json!({
+        "order": settings.order,
+        "hold_back": settings.hold_back,
+        "percent": settings.percent,
+    });
+    audit::record(&mut *transaction, actor, "project.order", &format!("project/{}", project.1), detail).await?;
+    transaction.commit().await
+}
+
+/// Stores how unsure a model is of prompts, in the place of earlier scores; where the order follows the scores, tasks move at
+/// once. Gives the ids that are no prompts of the project.
+pub async fn store_scores(
+    pool: &PgPool,
+    project: Uuid,
+    model: Option<&str>,
+    scores: &[(Uuid, f64)],
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let (ids, values): (Vec<Uuid>, Vec<f64>) = scores.iter().copied().unzip();
+    let mut transaction = pool.begin().await?;
+    let stored = sqlx::query_scalar!(
+        r#"
+        INSERT INTO prompt_scores (prompt_id, uncertainty, model)
+        SELECT DISTINCT ON (p.id) p.id, score.uncertainty, $4
+        FROM unnest($2::uuid[], $3::double precision[]) WITH ORDINALITY AS score (prompt_id, uncertainty, place)
+        JOIN prompts p ON p.id = score.prompt_id AND p.project_id = $1
+        ORDER BY p.id, score.place DESC
+        ON CONFLICT (prompt_id) DO UPDATE
+        SET uncertainty = excluded.uncertainty, model = excluded.model, scored_at = now()
+        RETURNING prompt_id
+        "#,
+        project,
+        &ids,
+        &values,
+        model
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    sqlx::query!(
+        r#"
+        UPDATE tasks t
+        SET priority = ordered_priority(p.task_order, s.uncertainty)
+        FROM projects p, prompt_scores s
+        WHERE p.id = $1
+            AND p.task_order = 'uncertain'
+            AND t.project_id = p.id
+            AND t.prompt_id = ANY ($2)
+            AND s.prompt_id = t.prompt_id
+            AND t.labels < t.overlap
+            AND t.priority <= 0
+        "#,
+        project,
+        &stored
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    let stored: std::collections::HashSet<Uuid> = stored.into_iter().collect();
+    Ok(ids.into_iter().filter(|id| !stored.contains(id)).collect())
+}
+
+/// How far the scores of a project go.
+#[derive(Debug, Clone)]
+pub struct Scored {
+    pub prompts: i64,
+    pub scored: i64,
+    pub newest: Option<OffsetDateTime>,
+    pub model: Option<String>,
+}
+
+/// How many prompts have a score, and from which model the newest is.
+pub async fn scored(pool: &PgPool, project: Uuid) -> Result<Scored, sqlx::Error> {
+    sqlx::query_as!(
+        Scored,
+        r#"
+        SELECT
+            count(*) AS "prompts!",
+            count(s.prompt_id) AS "scored!",
+            max(s.scored_at) AS newest,
+            (array_agg(s.model ORDER BY s.scored_at DESC) FILTER (WHERE s.model IS NOT NULL))[1] AS model
+        FROM prompts p
+        LEFT JOIN prompt_scores s ON s.prompt_id = p.id
+        WHERE p.project_id = $1
+        "#,
+        project
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// A task that waits.
+#[derive(Debug, Clone)]
+pub struct Next {
+    pub prompt_id: Uuid,
+    pub kind: String,
+    pub excerpt: String,
+    /// Given by hand.
+    pub priority: Option<i32>,
+    pub uncertainty: Option<f64>,
+}
+
+/// The tasks that are handed out first.
+pub async fn next(pool: &PgPool, project: Uuid, limit: i64) -> Result<Vec<Next>, sqlx::Error> {
+    sqlx::query_as!(
+        Next,
+        r#"
+        SELECT
+            t.prompt_id,
+            t.kind,
+            left(p.conversation -> -1 ->> 'content', 160) AS "excerpt!",
+            CASE WHEN t.priority > 0 THEN t.priority END AS priority,
+            s.uncertainty AS "uncertainty?"
+        FROM tasks t
+        JOIN prompts p ON p.id = t.prompt_id
+        LEFT JOIN prompt_scores s ON s.prompt_id = t.prompt_id
+        WHERE t.project_id = $1 AND t.labels < t.overlap AND t.withdrawn_at IS NULL
+        ORDER BY t.priority DESC, t.id
+        LIMIT $2
+        "#,
+        project,
+        limit
+    )
+    .fetch_all(pool)
+    .await
+}

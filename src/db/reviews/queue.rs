@@ -1,0 +1,184 @@
+//! The queue: tasks whose rankings disagree, and a share of the others.
+
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::db::audit::{self, Actor};
+
+/// Share of differing pairs from which a task is looked at although its best answer is undisputed: where two of three pairs
+/// agree, as is usual, nobody needs to look.
+const MANY_PAIRS: f64 = 0.4;
+
+/// Compares the rankings of every task that has new ones since it was looked at, and puts those that a reviewer should see into the
+/// queue. Tasks that were looked at cost nothing again.
+pub async fn compare_new(pool: &PgPool, project: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        WITH standing AS (
+            SELECT r.id, r.task_id
+            FROM current_rankings r
+            JOIN tasks t ON t.id = r.task_id
+            WHERE t.project_id = $1 AND NOT r.adjudicated
+        ), looked AS (
+            SELECT counted.task_id, counted.rankings
+            FROM (SELECT task_id, count(*)::integer AS rankings FROM standing GROUP BY task_id) counted
+            LEFT JOIN review_tasks known ON known.task_id = counted.task_id
+            WHERE known.task_id IS NULL OR (known.rankings <> counted.rankings AND known.decided_at IS NULL)
+        ), pairs AS (
+            SELECT
+                one.task_id,
+                count(*) FILTER (WHERE sign(a.rank - b.rank) <> sign(c.rank - d.rank))::double precision / count(*) AS differing
+            FROM looked
+            JOIN standing one ON one.task_id = looked.task_id
+            JOIN standing other ON other.task_id = one.task_id AND other.id > one.id
+            JOIN ranking_responses a ON a.ranking_id = one.id
+            JOIN ranking_responses b ON b.ranking_id = one.id AND b.position > a.position
+            JOIN ranking_responses c ON c.ranking_id = other.id AND c.position = a.position
+            JOIN ranking_responses d ON d.ranking_id = other.id AND d.position = b.position
+            WHERE a.rank <> b.rank AND c.rank <> d.rank
+            GROUP BY one.task_id
+        ), best AS (
+            SELECT task_id, bool_or(undisputed) AS undisputed
+            FROM (
+                SELECT looked.task_id, place.position, bool_and(place.rank = 1) AS undisputed
+                FROM looked
+                JOIN standing ON standing.task_id = looked.task_id
+                JOIN ranking_responses place ON place.ranking_id = standing.id
+                GROUP BY looked.task_id, place.position
+            ) places
+            GROUP BY task_id
+        )
+        INSERT INTO review_tasks (task_id, rankings, disagreement, reason)
+        SELECT
+            looked.task_id,
+            looked.rankings,
+            pairs.differing,
+            CASE
+                WHEN looked.rankings > 1 AND NOT best.undisputed THEN 'best'
+                WHEN pairs.differing >= $2 THEN 'pairs'
+                WHEN t.labels >= t.overlap
+                    AND ('x' || substr(md5(t.id::text), 1, 7))::bit(28)::integer % 100 < project.audit_percent THEN 'audit'
+            END
+        FROM looked
+        JOIN tasks t ON t.id = looked.task_id
+        JOIN projects project ON project.id = t.project_id
+        JOIN best ON best.task_id = looked.task_id
+        LEFT JOIN pairs ON pairs.task_id = looked.task_id
+        ON CONFLICT (task_id) DO UPDATE SET
+            rankings = excluded.rankings,
+            disagreement = excluded.disagreement,
+            reason = excluded.reason
+        "#,
+        project,
+        MANY_PAIRS
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// A task in the queue, or one that was decided.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    pub task: Uuid,
+    /// The last message of the prompt, its beginning.
+    pub excerpt: String,
+    pub rankings: i32,
+    pub disagreement: Option<f64>,
+    pub reason: String,
+    pub decided_at: Option<OffsetDateTime>,
+    pub decided_by: Option<String>,
+}
+
+/// Tasks that wait, those that disagree most first; or those that are decided, newest first.
+pub async fn page(pool: &PgPool, project: Uuid, decided: bool, limit: i64, offset: i64) -> sqlx::Result<Vec<Waiting>> {
+    sqlx::query_as!(
+        Waiting,
+        r#"
+        SELECT
+            k.task_id AS task,
+            left(p.conversation -> -1 ->> 'content', 200) AS "excerpt!",
+            k.rankings,
+            k.disagreement,
+            k.reason AS "reason!",
+            k.decided_at,
+            u.name AS "decided_by?"
+        FROM review_tasks k
+        JOIN tasks t ON t.id = k.task_id
+        JOIN prompts p ON p.id = t.prompt_id
+        LEFT JOIN users u ON u.id = k.decided_by
+        WHERE t.project_id = $1 AND k.reason IS NOT NULL AND (k.decided_at IS NOT NULL) = $2
+        ORDER BY k.decided_at DESC NULLS LAST, k.reason = 'best' DESC, k.disagreement DESC NULLS LAST, k.task_id
+        LIMIT $3 OFFSET $4
+        "#,
+        project,
+        decided,
+        limit,
+        offset
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// How many wait and how many are decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    pub waiting: i64,
+    pub decided: i64,
+}
+
+pub async fn counts(pool: &PgPool, project: Uuid) -> sqlx::Result<Counts> {
+    sqlx::query_as!(
+        Counts,
+        r#"
+        SELECT
+            count(*) FILTER (WHERE k.decided_at IS NULL) AS "waiting!",
+            count(*) FILTER (WHERE k.decided_at IS NOT NULL) AS "decided!"
+        FROM review_tasks k
+        JOIN tasks t ON t.id = k.task_id
+        WHERE t.project_id = $1 AND k.reason IS NOT NULL
+        "#,
+        project
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// The first task that waits and that this reviewer did not rank.
+pub async fn next_waiting(pool: &PgPool, project: Uuid, reviewer: Uuid) -> sqlx::Result<Option<Uuid>> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT k.task_id
+        FROM review_tasks k
+        JOIN tasks t ON t.id = k.task_id
+        WHERE t.project_id = $1 AND k.reason IS NOT NULL AND k.decided_at IS NULL
+            AND NOT EXISTS (SELECT 1 FROM rankings r WHERE r.task_id = t.id AND r.user_id = $2)
+        ORDER BY k.reason = 'best' DESC, k.disagreement DESC NULLS LAST, k.task_id
+        LIMIT 1
+        "#,
+        project,
+        reviewer
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Share of undisputed tasks, in percent, that come into the queue by chance.
+pub async fn audit_percent(pool: &PgPool, project: Uuid) -> sqlx::Result<i32> {
+    sqlx::query_scalar!("SELECT audit_percent FROM projects WHERE id = $1", project).fetch_one(pool).await
+}
+
+/// Sets that share, for tasks that are finished from now on.
+pub async fn set_audit_percent(
+    pool: &PgPool,
+    actor: &Actor,
+    (project, slug): (Uuid, &str),
+    percent: i32,
+) -> sqlx::Result<()> {
+    let mut tx = pool.begin().await?;
+    sqlx::query!("UPDATE projects SET audit_percent = $2 WHERE id = $1", project, percent).execute(&mut *tx).await?;
+    let detail = serde_json::json!({ "audit_percent": percent });
+    audit::record(&mut *tx, actor, "project.audit", &format!("project/{slug}"), detail).await?;
+    tx.commit().await
+}

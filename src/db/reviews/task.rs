@@ -1,0 +1,115 @@
+//! A task as its reviewer sees it: the rankings without their makers' names.
+
+use laurel_records::Message;
+use sqlx::{PgPool, types::Json};
+use uuid::Uuid;
+
+/// A ranking that stands, with what was said of it last.
+#[derive(Debug, Clone)]
+pub struct Given {
+    pub ranking: Uuid,
+    pub user: Option<Uuid>,
+    pub simulated: bool,
+    /// By the answers' positions in the task.
+    pub ranks: Vec<i32>,
+    pub note: Option<String>,
+    pub seconds: Option<f64>,
+    pub verdict: Option<String>,
+    pub feedback: Option<String>,
+}
+
+/// Everything of a task that a decision needs.
+#[derive(Debug, Clone)]
+pub struct ReviewTask {
+    pub id: Uuid,
+    pub prompt: Uuid,
+    pub conversation: Vec<Message>,
+    /// Texts by position; which model wrote which stays hidden.
+    pub answers: Vec<String>,
+    pub reason: Option<String>,
+    pub disagreement: Option<f64>,
+    pub decided: bool,
+    pub given: Vec<Given>,
+    /// The decision that stands.
+    pub decision: Option<Given>,
+}
+
+/// A task of the project with its rankings, in an order by chance that stays the same.
+pub async fn find(pool: &PgPool, project: Uuid, task: Uuid) -> sqlx::Result<ReviewTask> {
+    let row = sqlx::query!(
+        r#"
+        SELECT
+            t.prompt_id,
+            p.conversation AS "conversation: Json<Vec<Message>>",
+            ARRAY(
+                SELECT answer.content
+                FROM task_responses place
+                JOIN responses answer ON answer.id = place.response_id
+                WHERE place.task_id = t.id
+                ORDER BY place.position
+            ) AS "answers!",
+            k.reason AS "reason?",
+            k.disagreement AS "disagreement?",
+            k.decided_at IS NOT NULL AS "decided!"
+        FROM tasks t
+        JOIN prompts p ON p.id = t.prompt_id
+        LEFT JOIN review_tasks k ON k.task_id = t.id
+        WHERE t.id = $1 AND t.project_id = $2
+        "#,
+        task,
+        project
+    )
+    .fetch_one(pool)
+    .await?;
+    let given = sqlx::query!(
+        r#"
+        SELECT
+            r.id AS "ranking!",
+            r.user_id,
+            r.adjudicated AS "adjudicated!",
+            coalesce(u.simulated, false) AS "simulated!",
+            ARRAY(
+                SELECT place.rank FROM ranking_responses place WHERE place.ranking_id = r.id ORDER BY place.position
+            ) AS "ranks!",
+            r.note,
+            r.seconds,
+            v.verdict AS "verdict?",
+            v.feedback AS "feedback?"
+        FROM current_rankings r
+        LEFT JOIN users u ON u.id = r.user_id
+        LEFT JOIN LATERAL (
+            SELECT verdict, feedback FROM reviews WHERE ranking_id = r.id ORDER BY id DESC LIMIT 1
+        ) v ON true
+        WHERE r.task_id = $1
+        ORDER BY md5(r.id::text)
+        "#,
+        task
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut found = ReviewTask {
+        id: task,
+        prompt: row.prompt_id,
+        conversation: row.conversation.0,
+        answers: row.answers,
+        reason: row.reason,
+        disagreement: row.disagreement,
+        decided: row.decided,
+        given: Vec::new(),
+        decision: None,
+    };
+    for row in given {
+        let given = Given {
+            ranking: row.ranking,
+            user: row.user_id,
+            simulated: row.simulated,
+            ranks: row.ranks,
+            note: row.note,
+            seconds: row.seconds,
+            verdict: row.verdict,
+            feedback: row.feedback,
+        };
+        if row.adjudicated { found.decision = Some(given) } else { found.given.push(given) }
+    }
+    Ok(found)
+}

@@ -1,0 +1,207 @@
+//! `/admin/projects/{slug}/prompts`, `…/answers`, `…/labels`: everything that a project holds, by search, filter and page.
+
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    response::{Html, IntoResponse},
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    days,
+    project::{Frame, InProject},
+    show,
+};
+use crate::{
+    db::browse::{
+        self, COUNTED, Choices, Filter, Listed,
+        answers::{self, Answer},
+        labels::{self, Label},
+        prompts::{self, Prompt},
+    },
+    web::{AppState, Page, PageError, authorise::Reviewer},
+};
+
+/// The filters as they stand in the address; a list passes over those that are not its own.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Wanted {
+    q: String,
+    split: String,
+    language: String,
+    state: String,
+    tag: String,
+    model: String,
+    annotator: String,
+    kind: String,
+    /// Days, both included.
+    from: String,
+    until: String,
+    /// Not empty: labels that were corrected as well.
+    replaced: String,
+    /// Key of the last entry of the page before.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    after: String,
+}
+
+impl Wanted {
+    fn filter(&self) -> Filter {
+        Filter {
+            search: self.q.trim().replace('\0', ""),
+            split: self.split.clone(),
+            language: self.language.clone(),
+            tag: self.tag.clone(),
+            state: self.state.clone(),
+            model: self.model.clone(),
+            annotator: self.annotator.clone(),
+            kind: self.kind.clone(),
+            from: days::begin(&self.from),
+            until: days::end(&self.until),
+            replaced: !self.replaced.is_empty(),
+        }
+    }
+
+    fn key(&self) -> Option<Uuid> {
+        self.after.parse().ok()
+    }
+
+    fn is_filtered(&self) -> bool {
+        let fields = [
+            &self.q,
+            &self.split,
+            &self.language,
+            &self.state,
+            &self.tag,
+            &self.model,
+            &self.annotator,
+            &self.kind,
+            &self.from,
+            &self.until,
+        ];
+        fields.iter().any(|field| !field.is_empty())
+    }
+
+    /// The address of a list with these filters, from a key on.
+    fn address(&self, frame: &Frame, list: &str, after: Option<Uuid>) -> Result<String, PageError> {
+        let here = Wanted { after: after.map(|key| key.to_string()).unwrap_or_default(), ..self.clone() };
+        let query = serde_html_form::to_string(here).map_err(anyhow::Error::from)?;
+        Ok(format!("/admin/projects/{}/{list}?{query}", frame.slug))
+    }
+}
+
+/// What the three lists share: the form of the filters, and the way on.
+struct Browsing {
+    /// `prompts`, `answers` or `labels`.
+    list: &'static str,
+    wanted: Wanted,
+    choices: Choices,
+    /// Address of the next page.
+    next: Option<String>,
+    /// Address of the first page, on every other one.
+    first: Option<String>,
+}
+
+impl Browsing {
+    async fn new<T>(
+        state: &AppState,
+        frame: &Frame,
+        project: Uuid,
+        list: &'static str,
+        wanted: Wanted,
+        found: &Listed<T>,
+    ) -> Result<Self, PageError> {
+        let next = found.next.map(|key| wanted.address(frame, list, Some(key))).transpose()?;
+        let first = wanted.key().map(|_| wanted.address(frame, list, None)).transpose()?;
+        Ok(Browsing { list, choices: browse::choices(&state.pool, project).await?, next, first, wanted })
+    }
+
+    fn here(&self, list: &str) -> &'static str {
+        if self.list == list { "page" } else { "false" }
+    }
+
+    fn is_filtered(&self) -> bool {
+        self.wanted.is_filtered()
+    }
+}
+
+#[derive(Template)]
+#[template(path = "admin/prompts.html")]
+struct PromptsPage {
+    page: Page,
+    frame: Frame,
+    browsing: Browsing,
+    prompts: Vec<Prompt>,
+    total: i64,
+}
+
+impl PromptsPage {
+    /// `1,234 prompts`, or that there are more than one counts.
+    fn counted(&self) -> String {
+        if self.total > COUNTED {
+            return self.page.t1("browse-more-than", "count", show::count(COUNTED));
+        }
+        self.page.t1("admin-prompts-count", "count", self.total)
+    }
+}
+
+pub async fn prompts(
+    _: Reviewer,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Query(wanted): Query<Wanted>,
+    page: Page,
+) -> Result<impl IntoResponse, PageError> {
+    let filter = wanted.filter();
+    let (found, total) = tokio::try_join!(
+        prompts::after(&state.pool, project.id, &filter, wanted.key()),
+        prompts::count(&state.pool, project.id, &filter)
+    )?;
+    let frame = Frame::new(&page, &project, "prompts");
+    let browsing = Browsing::new(&state, &frame, project.id, "prompts", wanted, &found).await?;
+    Ok(Html(PromptsPage { page, frame, browsing, prompts: found.entries, total }.render()?))
+}
+
+#[derive(Template)]
+#[template(path = "admin/answers.html")]
+struct AnswersPage {
+    page: Page,
+    frame: Frame,
+    browsing: Browsing,
+    answers: Vec<Answer>,
+}
+
+pub async fn answers(
+    _: Reviewer,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Query(wanted): Query<Wanted>,
+    page: Page,
+) -> Result<impl IntoResponse, PageError> {
+    let found = answers::before(&state.pool, project.id, &wanted.filter(), wanted.key()).await?;
+    let frame = Frame::new(&page, &project, "prompts");
+    let browsing = Browsing::new(&state, &frame, project.id, "answers", wanted, &found).await?;
+    Ok(Html(AnswersPage { page, frame, browsing, answers: found.entries }.render()?))
+}
+
+#[derive(Template)]
+#[template(path = "admin/labels.html")]
+struct LabelsPage {
+    page: Page,
+    frame: Frame,
+    browsing: Browsing,
+    labels: Vec<Label>,
+}
+
+pub async fn labels(
+    _: Reviewer,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Query(wanted): Query<Wanted>,
+    page: Page,
+) -> Result<impl IntoResponse, PageError> {
+    let found = labels::before(&state.pool, project.id, &wanted.filter(), wanted.key()).await?;
+    let frame = Frame::new(&page, &project, "prompts");
+    let browsing = Browsing::new(&state, &frame, project.id, "labels", wanted, &found).await?;
+    Ok(Html(LabelsPage { page, frame, browsing, labels: found.entries }.render()?))
+}

@@ -1,0 +1,146 @@
+//! `/admin/projects/{slug}/gold`: how people are checked, the tasks whose answers are known, and how everybody does on them.
+
+use askama::Template;
+use axum::{
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::{Html, IntoResponse, Redirect, Response},
+};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{
+    forms::{Button, Errors, Saved},
+    project::{Frame, InProject, actor},
+};
+use crate::{
+    db::{
+        gold_tasks::{self, Checks, GoldTask, Score},
+        projects::Project,
+    },
+    domain::assignment,
+    web::{
+        AppState, Page, PageError,
+        authorise::{Lead, Reviewer},
+        csrf::CsrfForm,
+    },
+};
+
+#[derive(Template)]
+#[template(path = "admin/gold.html")]
+struct GoldPage {
+    page: Page,
+    frame: Frame,
+    form: ChecksForm,
+    errors: Errors,
+    saved: bool,
+    tasks: Vec<GoldTask>,
+    scores: Vec<Score>,
+    /// The project demands its course.
+    demands_course: bool,
+}
+
+impl GoldPage {
+    /// `B > A = C`: the known order, by the letters of the positions.
+    fn order(&self, task: &GoldTask) -> String {
+        let mut places: Vec<usize> = (0..task.ranks.len()).collect();
+        places.sort_by_key(|place| task.ranks[*place]);
+        let mut order = String::new();
+        for (at, place) in places.iter().enumerate() {
+            if at > 0 {
+                order.push_str(if task.ranks[*place] == task.ranks[places[at - 1]] { " = " } else { " > " });
+            }
+            order.push(assignment::letter(*place));
+        }
+        order
+    }
+
+    /// `87 %`; a dash where nothing has been answered.
+    fn share(&self, agreed: &i64, pairs: &i64) -> String {
+        if *pairs == 0 { "–".to_owned() } else { format!("{:.0} %", 100.0 * *agreed as f64 / *pairs as f64) }
+    }
+}
+
+/// How people are checked, as typed.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ChecksForm {
+    gold_percent: String,
+    course_tasks: String,
+    course_pass_percent: String,
+}
+
+impl From<Checks> for ChecksForm {
+    fn from(checks: Checks) -> Self {
+        ChecksForm {
+            gold_percent: checks.gold_percent.to_string(),
+            course_tasks: checks.course_tasks.to_string(),
+            course_pass_percent: checks.course_pass_percent.to_string(),
+        }
+    }
+}
+
+pub async fn get(
+    _: Reviewer,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Query(query): Query<Saved>,
+    page: Page,
+) -> Result<Response, PageError> {
+    let form = gold_tasks::checks(&state.pool, project.id).await?.into();
+    show(&state, page, &project, form, Errors::default(), query.saved.is_some()).await
+}
+
+pub async fn post(
+    Lead(user): Lead,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    page: Page,
+    CsrfForm(form): CsrfForm<ChecksForm>,
+) -> Result<Response, PageError> {
+    let mut errors = Errors::default();
+    let checks = Checks {
+        gold_percent: errors.number(&page, "gold_percent", &form.gold_percent, 0..=100),
+        course_tasks: errors.number(&page, "course_tasks", &form.course_tasks, 0..=100),
+        course_pass_percent: errors.number(&page, "course_pass_percent", &form.course_pass_percent, 0..=100),
+    };
+    if !errors.is_empty() {
+        let shown = show(&state, page, &project, form, errors, false).await?;
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, shown).into_response());
+    }
+    gold_tasks::change_checks(&state.pool, &actor(&user), (project.id, &project.slug), checks).await?;
+    Ok(Redirect::to(&format!("/admin/projects/{}/gold?saved=1", project.slug)).into_response())
+}
+
+async fn show(
+    state: &AppState,
+    page: Page,
+    project: &Project,
+    form: ChecksForm,
+    errors: Errors,
+    saved: bool,
+) -> Result<Response, PageError> {
+    let shown = GoldPage {
+        frame: Frame::new(&page, project, "gold"),
+        page,
+        demands_course: gold_tasks::checks(&state.pool, project.id).await?.course_tasks > 0,
+        form,
+        errors,
+        saved,
+        tasks: gold_tasks::list(&state.pool, project.id).await?,
+        scores: gold_tasks::scores(&state.pool, project.id).await?,
+    };
+    Ok(Html(shown.render()?).into_response())
+}
+
+/// `POST /admin/projects/{slug}/gold/people/{person}/pass`: real work without the mark of the course.
+pub async fn let_pass(
+    Lead(user): Lead,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Path((_, person)): Path<(String, Uuid)>,
+    CsrfForm(Button {}): CsrfForm<Button>,
+) -> Result<Redirect, PageError> {
+    gold_tasks::let_pass(&state.pool, &actor(&user), (project.id, &project.slug), person).await?;
+    Ok(Redirect::to(&format!("/admin/projects/{}/gold#people", project.slug)))
+}

@@ -1,0 +1,291 @@
+//! `/admin/projects/{slug}/import/{upload}`: a file as it was understood, with names for its columns, before it goes in.
+
+use std::path::{Path as FilePath, PathBuf};
+
+use askama::Template;
+use axum::{
+    extract::{Multipart, Path, RawQuery, State},
+    http::StatusCode,
+    response::{Html, IntoResponse, Redirect, Response},
+};
+use futures_util::TryStreamExt;
+use serde::{Deserialize, Serialize};
+use tokio::fs::File;
+use tokio_util::io::StreamReader;
+use uuid::Uuid;
+
+use super::{
+    import::{done_address, text_of},
+    project::{Frame, InProject, actor},
+    show, table_file,
+};
+use crate::{
+    db::{
+        projects::Project,
+        uploads::{self, Upload},
+    },
+    import::{
+        self, BadRecord, ImportError, ImportReport, Kind, Written,
+        mapping::{self, LEFT_OUT, Mapping},
+        preview::{self, Column, Look, Understood},
+    },
+    web::{
+        AppState, Page, PageError,
+        authorise::Lead,
+        csrf::{self, CsrfForm},
+        session::Visitor,
+    },
+};
+
+/// Larger files are not rehearsed for the preview: their records are counted when they go in.
+const REHEARSED: i64 = 32 * 1024 * 1024;
+/// Bad records that a preview shows, and that its report has.
+const SHOWN: usize = 20;
+const REPORTED: usize = 100_000;
+
+/// What the columns are, as typed: `target` of the first `column`, and so on.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Chosen {
+    kind: String,
+    column: Vec<String>,
+    target: Vec<String>,
+}
+
+impl Chosen {
+    fn mapping(&self) -> Mapping {
+        Mapping::new(self.column.iter().cloned().zip(self.target.iter().cloned()))
+    }
+
+    fn kind(&self, upload: &Upload) -> Kind {
+        Kind::from_word(&self.kind).or_else(|| Kind::from_word(&upload.kind)).unwrap_or(Kind::Prompts)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "admin/import_preview.html")]
+struct PreviewPage {
+    page: Page,
+    frame: Frame,
+    upload: Upload,
+    kind: Kind,
+    look: Look,
+    mapping: Mapping,
+    first: Vec<Understood>,
+    /// What the import would do; none for large files.
+    report: Option<ImportReport>,
+    bad: Vec<BadRecord>,
+    /// Address of the report of bad records.
+    all_bad: String,
+}
+
+impl PreviewPage {
+    fn kinds(&self) -> [Kind; 5] {
+        Kind::ALL
+    }
+
+    fn fields(&self) -> &'static [&'static str] {
+        mapping::fields(self.kind)
+    }
+
+    /// The field that a column was given.
+    fn target(&self, column: &Column) -> &str {
+        self.mapping.given(&column.name).unwrap_or_default()
+    }
+
+    fn written(&self) -> &'static str {
+        match self.look.written {
+            Written::Lines => "import-written-lines",
+            Written::List => "import-written-list",
+            Written::Table => "import-written-table",
+        }
+    }
+}
+
+fn place(state: &AppState, id: Uuid) -> PathBuf {
+    state.config.data_dir.join("uploads").join(id.to_string())
+}
+
+async fn remove(state: &AppState, id: Uuid) {
+    if let Err(error) = tokio::fs::remove_file(place(state, id)).await {
+        tracing::warn!(%id, %error, "an upload could not be removed");
+    }
+}
+
+/// `POST /admin/projects/{slug}/import/preview`: keeps the file and leads to its preview. The fields come in the order of the
+/// page: token, kind, file.
+pub async fn upload(
+    Lead(user): Lead,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    visitor: Visitor,
+    page: Page,
+    mut form: Multipart,
+) -> Result<Redirect, PageError> {
+    let (mut token, mut kind) = (String::new(), None);
+    while let Some(field) = form.next_field().await.map_err(|_| PageError::TooLarge)? {
+        match field.name() {
+            Some("csrf") => token = text_of(field).await?,
+            Some("kind") => kind = Kind::from_word(&text_of(field).await?),
+            Some("file") => {
+                csrf::check(&visitor, &token)?;
+                let kind = kind.ok_or_else(|| PageError::Invalid(page.t("import-error-kind")))?;
+                let name: String = field.file_name().unwrap_or_default().chars().take(255).collect();
+                if name.is_empty() {
+                    return Err(PageError::Invalid(page.t("import-error-file")));
+                }
+                for id in uploads::remove_old(&state.pool).await? {
+                    remove(&state, id).await;
+                }
+                let id = Uuid::now_v7();
+                let mut reader = StreamReader::new(field.map_err(std::io::Error::other));
+                let bytes = keep(&place(&state, id), &mut reader).await.map_err(|error| {
+                    tracing::info!(%error, "an upload broke off");
+                    PageError::TooLarge
+                })?;
+                let kept = Upload { id, kind: kind.as_str().to_owned(), name, bytes };
+                uploads::create(&state.pool, project.id, user.id, &kept).await?;
+                return Ok(Redirect::to(&format!("/admin/projects/{}/import/{id}", project.slug)));
+            }
+            _ => {}
+        }
+    }
+    csrf::check(&visitor, &token)?;
+    Err(PageError::Invalid(page.t("import-error-file")))
+}
+
+/// Writes a file; what breaks off leaves nothing.
+async fn keep(path: &FilePath, reader: &mut (impl tokio::io::AsyncRead + Unpin)) -> std::io::Result<i64> {
+    if let Some(folder) = path.parent() {
+        tokio::fs::create_dir_all(folder).await?;
+    }
+    let mut file = File::create(path).await?;
+    let written = async {
+        let bytes = tokio::io::copy(reader, &mut file).await?;
+        file.sync_all().await?;
+        Ok(i64::try_from(bytes).unwrap_or(i64::MAX))
+    }
+    .await;
+    if written.is_err() {
+        tokio::fs::remove_file(path).await.ok();
+    }
+    written
+}
+
+/// `GET /admin/projects/{slug}/import/{upload}`.
+pub async fn get(
+    _: Lead,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Path((_, id)): Path<(String, Uuid)>,
+    RawQuery(query): RawQuery,
+    page: Page,
+) -> Result<Response, PageError> {
+    show_preview(&state, page, &project, id, chosen(query)).await
+}
+
+/// The query as it was sent; what can't be read chooses nothing.
+fn chosen(query: Option<String>) -> Chosen {
+    serde_html_form::from_str(&query.unwrap_or_default()).unwrap_or_default()
+}
+
+async fn show_preview(
+    state: &AppState,
+    page: Page,
+    project: &Project,
+    id: Uuid,
+    chosen: Chosen,
+) -> Result<Response, PageError> {
+    let upload = uploads::find(&state.pool, project.id, id).await?;
+    let (kind, mapping) = (chosen.kind(&upload), chosen.mapping());
+    let open = async || File::open(place(state, id)).await.map_err(|error| gone(&error));
+    let unreadable = |error: std::io::Error| PageError::from(anyhow::Error::from(error));
+    let look = preview::look(&mut open().await?).await.map_err(unreadable)?;
+    let first = preview::first(kind, &mapping, &mut open().await?).await.map_err(unreadable)?;
+    let (mut report, mut bad) = (None, Vec::new());
+    if upload.bytes <= REHEARSED {
+        let (would, wrong) = rehearse(state, project, kind, &mapping, &mut open().await?, SHOWN).await?;
+        report = Some(would);
+        bad = wrong;
+    }
+    let query =
+        serde_html_form::to_string(Chosen { kind: kind.as_str().to_owned(), ..chosen }).map_err(anyhow::Error::from)?;
+    let shown = PreviewPage {
+        frame: Frame::new(&page, project, "import"),
+        page,
+        all_bad: format!("/admin/projects/{}/import/{id}/report.csv?{query}", project.slug),
+        upload,
+        kind,
+        look,
+        mapping,
+        first,
+        report,
+        bad,
+    };
+    let status = if shown.bad.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    Ok((status, Html(shown.render()?)).into_response())
+}
+
+/// The row is there and the file is not: it was imported or removed meanwhile.
+fn gone(error: &std::io::Error) -> PageError {
+    tracing::info!(%error, "an upload is gone");
+    PageError::NotFound
+}
+
+async fn rehearse(
+    state: &AppState,
+    project: &Project,
+    kind: Kind,
+    mapping: &Mapping,
+    file: &mut File,
+    most: usize,
+) -> Result<(ImportReport, Vec<BadRecord>), PageError> {
+    import::rehearse(&state.pool, project, kind, mapping, file, most).await.map_err(failed)
+}
+
+fn failed(error: ImportError) -> PageError {
+    match error {
+        ImportError::Database(error) => error.into(),
+        other => anyhow::Error::from(other).into(),
+    }
+}
+
+/// `POST /admin/projects/{slug}/import/{upload}`: what was seen goes in.
+pub async fn post(
+    Lead(user): Lead,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Path((_, id)): Path<(String, Uuid)>,
+    page: Page,
+    CsrfForm(chosen): CsrfForm<Chosen>,
+) -> Result<Response, PageError> {
+    let upload = uploads::find(&state.pool, project.id, id).await?;
+    let mut file = File::open(place(&state, id)).await.map_err(|error| gone(&error))?;
+    let (kind, mapping) = (chosen.kind(&upload), chosen.mapping());
+    match import::import_mapped(&state.pool, &actor(&user), &project, kind, &mapping, &mut file).await {
+        Ok(report) => {
+            uploads::remove(&state.pool, id).await?;
+            remove(&state, id).await;
+            Ok(Redirect::to(&done_address(&project.slug, kind, &report)?).into_response())
+        }
+        Err(ImportError::BadRecords(_)) => show_preview(&state, page, &project, id, chosen).await,
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// `GET /admin/projects/{slug}/import/{upload}/report.csv`: every record that is in the way.
+pub async fn report(
+    _: Lead,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Path((_, id)): Path<(String, Uuid)>,
+    RawQuery(query): RawQuery,
+) -> Result<impl IntoResponse, PageError> {
+    let chosen = chosen(query);
+    let upload = uploads::find(&state.pool, project.id, id).await?;
+    let mut file = File::open(place(&state, id)).await.map_err(|error| gone(&error))?;
+    let (kind, mapping) = (chosen.kind(&upload), chosen.mapping());
+    let (_, bad) = rehearse(&state, &project, kind, &mapping, &mut file, REPORTED).await?;
+    let rows = bad.into_iter().map(|record| vec![record.line.to_string(), record.field, record.reason]);
+    table_file::csv(&format!("{}-import-report.csv", project.slug), &["line", "field", "reason"], rows)
+}

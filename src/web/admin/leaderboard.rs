@@ -1,0 +1,246 @@
+//! `/admin/projects/{slug}/leaderboard`: the models by the strength that rankings give them, who beats whom, and blind tests of two.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{
+    extract::{Path, Query, State},
+    response::{Html, IntoResponse, Redirect, Response},
+};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{
+    dots::{self, Dots, Estimate},
+    figures,
+    kept::Kept,
+    project::{Frame, InProject, actor},
+    show, table_file,
+};
+use crate::{
+    db::{
+        blind_tests::{self, BlindTest, NewTest},
+        browse,
+        leaderboard::{self, Judgements},
+        quality,
+        tasks::CreateTaskError,
+    },
+    domain::{
+        leaderboard::{Board, board},
+        statistics::proportion::{self, Proportion},
+    },
+    web::{
+        AppState, Page, PageError,
+        authorise::{Lead, Reviewer},
+        csrf::CsrfForm,
+    },
+};
+
+/// Prompts that a blind test may have.
+const MOST_PROMPTS: i64 = 10_000;
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Wanted {
+    tag: String,
+    language: String,
+    /// Tasks that a blind test has just made.
+    made: Option<String>,
+}
+
+/// A blind test with what it says of the first model.
+struct ShownTest {
+    test: BlindTest,
+    wins: i64,
+    losses: i64,
+    ties: i64,
+    /// Share of the decided comparisons that the first model won; by prompt.
+    share: Option<Proportion>,
+}
+
+#[derive(Template)]
+#[template(path = "admin/leaderboard.html")]
+struct LeaderboardPage {
+    page: Page,
+    frame: Frame,
+    wanted: Wanted,
+    board: Board,
+    names: Vec<String>,
+    dots: Option<Dots>,
+    languages: Vec<String>,
+    tags: Vec<String>,
+    /// Models with answers, and to how many prompts.
+    models: Vec<(String, i64)>,
+    tests: Vec<ShownTest>,
+}
+
+impl LeaderboardPage {
+    fn name(&self, model: &usize) -> &str {
+        &self.names[*model]
+    }
+}
+
+/// A board with the names of its models.
+struct Reckoned {
+    board: Board,
+    names: Vec<String>,
+}
+
+/// By project, tag and language.
+static RECKONED: Kept<(Uuid, String, String), Reckoned> = Kept::new();
+
+/// The board of the prompts that are wanted, reckoned away from the threads that serve.
+async fn reckoned(state: &AppState, project: Uuid, wanted: &Wanted) -> Result<Arc<Reckoned>, PageError> {
+    let key = (project, wanted.tag.clone(), wanted.language.clone());
+    let stamp = quality::stamp(&state.pool, project).await?;
+    if let Some(known) = RECKONED.find(&key, stamp) {
+        return Ok(known);
+    }
+    let Judgements { judged, models } =
+        leaderboard::judgements(&state.pool, project, &wanted.tag, &wanted.language).await?;
+    let reckon = move || Reckoned { board: board(&judged, models.len()), names: models };
+    let reckoned = tokio::task::spawn_blocking(reckon).await.map_err(anyhow::Error::from)?;
+    Ok(RECKONED.keep(key, stamp, reckoned))
+}
+
+pub async fn get(
+    _: Reviewer,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Query(wanted): Query<Wanted>,
+    page: Page,
+) -> Result<impl IntoResponse, PageError> {
+    let pool = &state.pool;
+    let reckoned = reckoned(&state, project.id, &wanted).await?;
+    let (board, names) = (reckoned.board.clone(), reckoned.names.clone());
+    let browse::Choices { languages, tags, .. } = browse::choices(pool, project.id).await?;
+    let tests = blind_tests::of_project(pool, project.id).await?.into_iter().map(shown_test).collect();
+    let shown = LeaderboardPage {
+        frame: Frame::new(&page, &project, "leaderboard"),
+        page,
+        wanted,
+        dots: plot(&board, &names),
+        board,
+        names,
+        languages,
+        tags,
+        models: leaderboard::models(pool, project.id).await?,
+        tests,
+    };
+    Ok(Html(shown.render()?))
+}
+
+fn shown_test(test: BlindTest) -> ShownTest {
+    let sum = |part: fn(&(i64, i64, i64)) -> i64| test.outcomes.iter().map(part).sum();
+    let (wins, losses, ties) = (sum(|one| one.0), sum(|one| one.1), sum(|one| one.2));
+    let clusters = test.outcomes.iter().map(|(first, second, _)| (*first as f64, (first + second) as f64));
+    ShownTest { wins, losses, ties, share: proportion::clustered(clusters), test }
+}
+
+fn plot(board: &Board, names: &[String]) -> Option<Dots> {
+    let estimates: Vec<Estimate> = board
+        .standings
+        .iter()
+        .map(|standing| {
+            let name = names[standing.model].clone();
+            let (score, interval) = (figures::number(standing.score), figures::numbers(standing.low, standing.high));
+            let title = format!("{name}: {score} ({interval})");
+            Estimate { name, value: standing.score, low: standing.low, high: standing.high, title }
+        })
+        .collect();
+    let ends = estimates.iter().fold(0.5_f64, |most, one| most.max(-one.low).max(one.high));
+    let step = if ends > 4.0 {
+        2.0
+    } else if ends > 1.5 {
+        1.0
+    } else {
+        0.5
+    };
+    let end = (ends / step).ceil() * step;
+    (!estimates.is_empty()).then(|| dots::dots(&estimates, -end, end, step, figures::number))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct TestForm {
+    first: String,
+    second: String,
+    prompts: String,
+    tag: String,
+    language: String,
+    split: String,
+}
+
+/// `POST /admin/projects/{slug}/leaderboard`: makes a blind test.
+pub async fn post(
+    Lead(user): Lead,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    page: Page,
+    CsrfForm(form): CsrfForm<TestForm>,
+) -> Result<Redirect, PageError> {
+    let models = leaderboard::models(&state.pool, project.id).await?;
+    let known = |name: &str| models.iter().any(|(model, _)| model == name);
+    if form.first == form.second || !known(&form.first) || !known(&form.second) {
+        return Err(PageError::Invalid(page.t("board-test-two")));
+    }
+    let prompts = form.prompts.trim().parse::<i64>().ok().filter(|prompts| (1..=MOST_PROMPTS).contains(prompts));
+    let prompts =
+        prompts.ok_or_else(|| PageError::Invalid(page.t2("admin-error-range", "from", 1, "to", MOST_PROMPTS)))?;
+    let new = NewTest {
+        project: project.id,
+        slug: &project.slug,
+        first: &form.first,
+        second: &form.second,
+        prompts,
+        tag: &form.tag,
+        language: &form.language,
+        split: &form.split,
+    };
+    let made = match blind_tests::create(&state.pool, &actor(&user), new).await {
+        Ok(0) => return Err(PageError::Invalid(page.t("board-test-none"))),
+        Ok(made) => made,
+        Err(CreateTaskError::Database(error)) => return Err(error.into()),
+        Err(other) => return Err(PageError::Invalid(other.to_string())),
+    };
+    Ok(Redirect::to(&format!("/admin/projects/{}/leaderboard?made={made}#blind-tests", project.slug)))
+}
+
+/// `GET /admin/projects/{slug}/leaderboard/{board}`: `models.csv` or `win-rates.csv`.
+pub async fn table(
+    _: Reviewer,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Path((_, table)): Path<(String, String)>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, PageError> {
+    let reckoned = reckoned(&state, project.id, &wanted).await?;
+    let Reckoned { board, names } = &*reckoned;
+    let file = format!("{}-leaderboard-{table}", project.slug);
+    match table.as_str() {
+        "models.csv" => {
+            let rows = board.standings.iter().map(|standing| {
+                let numbers = [standing.score, standing.low, standing.high, standing.win_rate()];
+                let counts = [standing.wins, standing.ties, standing.losses];
+                let name = std::iter::once(names[standing.model].clone());
+                let numbers = numbers.map(|number| table_file::cell(Some(number)));
+                name.chain(numbers).chain(counts.map(|count| count.to_string())).collect()
+            });
+            table_file::csv(
+                &file,
+                &["model", "score", "score_low", "score_high", "win_rate", "wins", "ties", "losses"],
+                rows,
+            )
+        }
+        "win-rates.csv" => {
+            let order = &board.standings;
+            let pairs = order.iter().flat_map(|one| order.iter().map(move |other| (one.model, other.model)));
+            let rows = pairs.filter_map(|(one, other)| {
+                let (rate, all) = board.win_rate(one, other)?;
+                Some(vec![names[one].clone(), names[other].clone(), table_file::cell(Some(rate)), all.to_string()])
+            });
+            table_file::csv(&file, &["model", "against", "win_rate", "comparisons"], rows)
+        }
+        _ => Err(PageError::NotFound),
+    }
+}

@@ -1,0 +1,174 @@
+//! The part of a project's overview that changes while people work: drawn into the page, sent anew as server-sent events, and
+//! its chart as a CSV file.
+
+use std::{convert::Infallible, time::Duration};
+
+use askama::Template;
+use axum::{
+    extract::State,
+    response::{
+        IntoResponse,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures_util::Stream;
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use super::{
+    chart::{self, Chart, Who},
+    project::{Frame, InProject},
+    show, table_file,
+};
+use crate::{
+    db::{
+        daily::{self, Pulse},
+        overview::{self, PersonCount, Progress, PromptCounts},
+        projects::Project,
+    },
+    domain::pace::{self, Forecast},
+    web::{AppState, Page, PageError, authorise::Reviewer},
+};
+
+/// Days that the chart shows.
+const DAYS: i32 = 30;
+/// Days that the file has.
+const DAYS_IN_FILE: i32 = 366;
+/// Time between two looks at the database.
+const LOOK: Duration = Duration::from_secs(2);
+/// After this time the part is drawn again though no label came: leases end, days begin.
+const ANYWAY: Duration = Duration::from_secs(30);
+/// A connection ends after this time and the browser comes again: a server that stops does not wait for readers for long.
+const LONGEST: Duration = Duration::from_secs(20);
+
+#[derive(Template)]
+#[template(path = "admin/overview_live.html")]
+struct LivePart<'a> {
+    page: &'a Page,
+    frame: Frame,
+    progress: Progress,
+    pulse: Pulse,
+    counts: Vec<PromptCounts>,
+    forecast: Forecast,
+    chart: Chart,
+    days: i32,
+    people: Vec<PersonCount>,
+}
+
+impl LivePart<'_> {
+    /// Prompts of every split and language together.
+    fn totals(&self) -> PromptCounts {
+        let sum = |of: fn(&PromptCounts) -> i64| self.counts.iter().map(of).sum();
+        PromptCounts {
+            split: String::new(),
+            language: None,
+            waiting: sum(|row| row.waiting),
+            under_way: sum(|row| row.under_way),
+            done: sum(|row| row.done),
+            idle: sum(|row| row.idle),
+        }
+    }
+
+    fn name(&self, who: &Who) -> String {
+        match who {
+            Who::Person(name) => name.clone(),
+            Who::Imported => self.page.t("overview-imported"),
+            Who::Others => self.page.t("overview-others"),
+        }
+    }
+
+    /// The rule of the forecast with its numbers.
+    fn rule(&self) -> String {
+        let remaining = show::count(self.pulse.remaining());
+        match self.forecast {
+            Forecast::At(pace) => self.page.translator.with(
+                "overview-finish-rule",
+                &[
+                    ("remaining", remaining.into()),
+                    ("rate", show::decimal(pace.labels_a_day).into()),
+                    ("days", pace.days.into()),
+                    ("needed", pace.days_needed.into()),
+                ],
+            ),
+            Forecast::NoPace => self.page.t1("overview-finish-unknown-why", "remaining", remaining),
+            Forecast::Finished => String::new(),
+        }
+    }
+}
+
+/// The part, and the totals that the page around it wants too.
+pub struct Live {
+    pub progress: Progress,
+    pub html: String,
+}
+
+/// Draws the part as it is now.
+pub async fn render(pool: &PgPool, page: &Page, project: &Project) -> Result<Live, PageError> {
+    let today = OffsetDateTime::now_utc().date();
+    let pulse = daily::pulse(pool, project.id).await?;
+    let progress = overview::progress(pool, project.id).await?;
+    let part = LivePart {
+        frame: Frame::new(page, project, "overview"),
+        page,
+        progress,
+        pulse,
+        counts: overview::prompt_counts(pool, project.id).await?,
+        forecast: pace::forecast(&daily::counted(pool, project.id).await?, today, pulse.remaining()),
+        chart: chart::stacked(&daily::by_person(pool, project.id, DAYS).await?, today, DAYS),
+        days: DAYS,
+        people: overview::labels_by_person(pool, project.id).await?,
+    };
+    Ok(Live { progress, html: part.render()? })
+}
+
+/// `GET /admin/projects/{slug}/events`: the part at once, and again whenever it has changed.
+pub async fn events(
+    _: Reviewer,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    page: Page,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    Sse::new(follow(state.pool.clone(), page, project)).keep_alive(KeepAlive::default())
+}
+
+fn follow(pool: PgPool, page: Page, project: Project) -> impl Stream<Item = Result<Event, Infallible>> {
+    async_stream::stream! {
+        let until = Instant::now() + LONGEST;
+        let mut seen: Option<(Pulse, Instant)> = None;
+        let mut told = String::new();
+        while Instant::now() < until {
+            // A database that is away for a moment ends the connection; the browser comes again.
+            let Ok(pulse) = daily::pulse(&pool, project.id).await else { break };
+            if seen.is_none_or(|(last, at)| last != pulse || at.elapsed() > ANYWAY) {
+                let Ok(live) = render(&pool, &page, &project).await else { break };
+                seen = Some((pulse, Instant::now()));
+                if live.html != told {
+                    // The protocol knows no carriage returns.
+                    yield Ok(Event::default().event("part").retry(LOOK).data(live.html.replace('\r', " ")));
+                    told = live.html;
+                }
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// `GET /admin/projects/{slug}/labels.csv`: labels a day by person, of everybody.
+pub async fn labels(
+    _: Reviewer,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+) -> Result<impl IntoResponse, PageError> {
+    let labels = daily::by_person(&state.pool, project.id, DAYS_IN_FILE).await?;
+    let rows = labels.into_iter().map(|label| {
+        vec![
+            show::day(label.day),
+            label.name.unwrap_or_default(),
+            label.demonstrations.to_string(),
+            label.rankings.to_string(),
+        ]
+    });
+    let name = format!("{}-labels.csv", project.slug);
+    table_file::csv(&name, &["day", "annotator", "demonstrations", "rankings"], rows)
+}

@@ -1,0 +1,223 @@
+//! `/admin/projects/{slug}/quality`: how far people agree, how reliable each is, whose work looks hasty; each table as CSV.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{
+    extract::{Path, Query, State},
+    response::{Html, IntoResponse, Response},
+};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{
+    dots::{self, Dots, Estimate},
+    figures,
+    kept::Kept,
+    project::{Frame, InProject},
+    show, table_file,
+    week_plot::{self, WeekPlot, YARDSTICK},
+};
+use crate::{
+    db::quality::{self, Annotator, Labels},
+    domain::quality::{ENOUGH_PROMPTS, ENOUGH_VOTES, Person, Report, report},
+    web::{AppState, Page, PageError, authorise::Reviewer},
+};
+
+/// Pairs of people that the page lists; the file has all.
+const PAIRS_SHOWN: usize = 40;
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Wanted {
+    /// `people` leaves out the labels of programs.
+    whose: String,
+}
+
+#[derive(Template)]
+#[template(path = "admin/quality.html")]
+struct QualityPage {
+    page: Page,
+    frame: Frame,
+    wanted: Wanted,
+    has_simulated: bool,
+    report: Report,
+    annotators: Vec<Annotator>,
+    weeks: Option<WeekPlot>,
+    dots: Option<Dots>,
+    /// Where the yardstick stands in the plot of people.
+    yardstick_x: String,
+}
+
+impl QualityPage {
+    fn annotator(&self, index: &usize) -> &Annotator {
+        &self.annotators[*index]
+    }
+
+    /// People who ranked, those with the most rankings first.
+    fn people(&self) -> Vec<&Person> {
+        let mut people: Vec<&Person> = self.report.people.iter().filter(|person| person.rankings > 0).collect();
+        people.sort_by_key(|person| std::cmp::Reverse(person.rankings));
+        people
+    }
+
+    fn is_little(&self) -> bool {
+        self.report.shared_prompts < ENOUGH_PROMPTS
+    }
+
+    fn suspicious(&self) -> usize {
+        self.report.people.iter().filter(|person| person.is_suspicious()).count()
+    }
+
+    fn yardstick(&self) -> String {
+        format!("{:.1} ± {:.1} %", YARDSTICK.0 * 100.0, YARDSTICK.1 * 100.0)
+    }
+}
+
+/// A report with the people in it.
+struct Measured {
+    annotators: Vec<Annotator>,
+    has_simulated: bool,
+    report: Report,
+}
+
+/// By project, and whether labels of programs are left out.
+static MEASURED: Kept<(Uuid, bool), Measured> = Kept::new();
+
+/// The report of the labels that stand now, reckoned away from the threads that serve.
+async fn measured(state: &AppState, project: Uuid, wanted: &Wanted) -> Result<Arc<Measured>, PageError> {
+    let people_only = wanted.whose == "people";
+    let stamp = quality::stamp(&state.pool, project).await?;
+    if let Some(known) = MEASURED.find(&(project, people_only), stamp) {
+        return Ok(known);
+    }
+    let labels = quality::labels(&state.pool, project).await?;
+    let measure = move || {
+        let has_simulated = labels.annotators.iter().any(|annotator| annotator.simulated);
+        let Labels { labels, annotators } = if people_only { labels.of_people() } else { labels };
+        Measured { report: report(&labels, annotators.len()), annotators, has_simulated }
+    };
+    let measured = tokio::task::spawn_blocking(measure).await.map_err(anyhow::Error::from)?;
+    Ok(MEASURED.keep((project, people_only), stamp, measured))
+}
+
+pub async fn get(
+    _: Reviewer,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Query(wanted): Query<Wanted>,
+    page: Page,
+) -> Result<impl IntoResponse, PageError> {
+    let measured = measured(&state, project.id, &wanted).await?;
+    let report = measured.report.clone();
+    let shown = QualityPage {
+        frame: Frame::new(&page, &project, "quality"),
+        page,
+        wanted,
+        has_simulated: measured.has_simulated,
+        weeks: week_plot::plot(&report.weeks),
+        dots: people_plot(&report, &measured.annotators),
+        yardstick_x: format!("{:.1}", YARDSTICK.0 * dots::WIDTH),
+        report,
+        annotators: measured.annotators.clone(),
+    };
+    Ok(Html(shown.render()?))
+}
+
+fn people_plot(report: &Report, annotators: &[Annotator]) -> Option<Dots> {
+    let estimates: Vec<Estimate> = report
+        .people
+        .iter()
+        .filter_map(|person| {
+            let agreement = person.agreement?;
+            let name = annotators[person.annotator].name.clone();
+            let title = format!("{name}: {} ({})", figures::percent(agreement.share), figures::interval(&agreement));
+            Some(Estimate { name, value: agreement.share, low: agreement.low, high: agreement.high, title })
+        })
+        .collect();
+    let label = |at: f64| format!("{:.0} %", at * 100.0);
+    (!estimates.is_empty()).then(|| dots::dots(&estimates, 0.0, 1.0, 0.25, label))
+}
+
+/// `GET /admin/projects/{slug}/quality/{table}`: `annotators.csv`, `pairs.csv` or `weeks.csv`.
+pub async fn table(
+    _: Reviewer,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Path((_, table)): Path<(String, String)>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, PageError> {
+    let measured = measured(&state, project.id, &wanted).await?;
+    let Measured { annotators, report, .. } = &*measured;
+    let annotator = |index: usize| annotators[index].key.clone();
+    let name = format!("{}-quality-{table}", project.slug);
+    match table.as_str() {
+        "annotators.csv" => {
+            let rows = report.people.iter().filter(|person| person.rankings > 0).map(|person| {
+                let agreement = person.agreement;
+                vec![
+                    annotator(person.annotator),
+                    annotators[person.annotator].simulated.to_string(),
+                    person.rankings.to_string(),
+                    person.shared_prompts.to_string(),
+                    table_file::cell(agreement.map(|agreement| agreement.share)),
+                    table_file::cell(agreement.map(|agreement| agreement.low)),
+                    table_file::cell(agreement.map(|agreement| agreement.high)),
+                    table_file::cell(person.tau),
+                    table_file::cell(person.reliability.is_known().then_some(person.reliability.right)),
+                    person.reliability.votes.to_string(),
+                    table_file::cell(person.median_seconds),
+                    person.too_fast.to_string(),
+                    table_file::cell(person.places.first().map(|(share, _)| share)),
+                    table_file::cell(person.places.test().map(|test| test.p)),
+                ]
+            });
+            let columns = [
+                "annotator",
+                "simulated",
+                "rankings",
+                "shared_prompts",
+                "agreement",
+                "agreement_low",
+                "agreement_high",
+                "tau_b",
+                "reliability",
+                "reliability_pairs",
+                "median_seconds",
+                "too_fast",
+                "first_place_best",
+                "position_p",
+            ];
+            table_file::csv(&name, &columns, rows)
+        }
+        "pairs.csv" => {
+            let rows = report.pairs.iter().map(|pair| {
+                let agreement = pair.agreement;
+                vec![
+                    annotator(pair.first),
+                    annotator(pair.second),
+                    pair.prompts.to_string(),
+                    table_file::cell(agreement.map(|agreement| agreement.share)),
+                    table_file::cell(agreement.map(|agreement| agreement.low)),
+                    table_file::cell(agreement.map(|agreement| agreement.high)),
+                    table_file::cell(pair.tau),
+                ]
+            });
+            let columns = ["first", "second", "prompts", "agreement", "agreement_low", "agreement_high", "tau_b"];
+            table_file::csv(&name, &columns, rows)
+        }
+        "weeks.csv" => {
+            let rows = report.weeks.iter().map(|week| {
+                vec![
+                    week.monday.to_string(),
+                    week.prompts.to_string(),
+                    table_file::cell(Some(week.agreement.share)),
+                    table_file::cell(Some(week.agreement.low)),
+                    table_file::cell(Some(week.agreement.high)),
+                ]
+            });
+            table_file::csv(&name, &["week", "prompts", "agreement", "agreement_low", "agreement_high"], rows)
+        }
+        _ => Err(PageError::NotFound),
+    }
+}

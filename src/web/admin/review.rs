@@ -1,0 +1,200 @@
+//! `/admin/projects/{slug}/reviews/{task}`: the rankings of a task side by side, without names; a verdict and a word on each, and
+//! the reviewer's own order, which is a label of its own.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+    response::{Html, IntoResponse, Redirect, Response},
+};
+use uuid::Uuid;
+
+use super::{
+    figures,
+    project::{Frame, InProject, actor},
+};
+use crate::{
+    db::{
+        reviews::{self, Decision, DecisionError, Given, Judgement, ReviewTask, Verdict},
+        words,
+    },
+    domain::{assignment, ranking::Ranking},
+    web::{AppState, Page, PageError, authorise::Reviewer, csrf::CsrfForm, markdown},
+};
+
+/// Most characters of a word to an annotator.
+const FEEDBACK_LIMIT: usize = 4000;
+
+/// A message, rendered.
+struct Said {
+    role: &'static str,
+    html: String,
+}
+
+/// An answer with the ranks that it got, in the order of the rankings.
+struct ShownAnswer {
+    letter: char,
+    position: usize,
+    html: String,
+    ranks: Vec<i32>,
+    /// What is chosen for it in the form.
+    chosen: String,
+}
+
+/// A ranking under its number, with what is chosen for it in the form.
+struct ShownGiven {
+    number: usize,
+    given: Given,
+    verdict: String,
+    feedback: String,
+}
+
+#[derive(Template)]
+#[template(path = "admin/review.html")]
+struct ReviewPage {
+    page: Page,
+    frame: Frame,
+    task: ReviewTask,
+    messages: Vec<Said>,
+    answers: Vec<ShownAnswer>,
+    given: Vec<ShownGiven>,
+    note: String,
+    /// The reviewer ranked this task.
+    own_work: bool,
+    error: Option<String>,
+}
+
+impl ReviewPage {
+    fn verdicts(&self) -> [&'static str; 3] {
+        Verdict::ALL.map(Verdict::as_str)
+    }
+}
+
+type Fields = HashMap<String, String>;
+
+pub async fn get(
+    Reviewer(user): Reviewer,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Path((_, task)): Path<(String, Uuid)>,
+    page: Page,
+) -> Result<Response, PageError> {
+    let task = reviews::find(&state.pool, project.id, task).await?;
+    let frame = Frame::new(&page, &project, "reviews");
+    shown(page, frame, task, user.id, &Fields::new(), None)
+}
+
+pub async fn post(
+    Reviewer(user): Reviewer,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Path((_, task)): Path<(String, Uuid)>,
+    page: Page,
+    CsrfForm(fields): CsrfForm<Fields>,
+) -> Result<Response, PageError> {
+    let pool = &state.pool;
+    let task = reviews::find(pool, project.id, task).await?;
+    let error = match read(&fields, &task, &page) {
+        Ok((judgements, ranking)) => {
+            let note = fields.get("note").map(|note| note.trim()).filter(|note| !note.is_empty());
+            let decision = Decision { judgements: &judgements, ranking: ranking.as_ref(), note };
+            match reviews::decide(pool, &actor(&user), user.id, task.id, decision).await {
+                Ok(()) => {
+                    let next = reviews::next_waiting(pool, project.id, user.id).await?;
+                    let queue = format!("/admin/projects/{}/reviews", project.slug);
+                    let place = next.map_or(format!("{queue}?done=1"), |next| format!("{queue}/{next}"));
+                    return Ok(Redirect::to(&place).into_response());
+                }
+                Err(DecisionError::Database(error)) => return Err(error.into()),
+                Err(DecisionError::Changed) => page.t("review-changed"),
+                Err(DecisionError::OwnWork) => page.t("review-own-work"),
+                Err(DecisionError::NoRanking) => page.t("review-no-ranking"),
+                Err(DecisionError::AnswerCount { .. }) => page.t("review-order-wrong"),
+            }
+        }
+        Err(error) => error,
+    };
+    let frame = Frame::new(&page, &project, "reviews");
+    let again = shown(page, frame, task, user.id, &fields, Some(error))?;
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, again).into_response())
+}
+
+/// The verdicts and the order of a form; otherwise the sentence that says what is missing.
+fn read(fields: &Fields, task: &ReviewTask, page: &Page) -> Result<(Vec<Judgement>, Option<Ranking>), String> {
+    let field = |name: String| fields.get(&name).map(|text| text.trim()).unwrap_or_default();
+    let mut judgements = Vec::new();
+    for given in &task.given {
+        let verdict = Verdict::from_word(field(format!("verdict_{}", given.ranking)));
+        let feedback = field(format!("feedback_{}", given.ranking)).to_owned();
+        if feedback.chars().count() > FEEDBACK_LIMIT {
+            return Err(page.t1("admin-error-long", "most", FEEDBACK_LIMIT));
+        }
+        let verdict = verdict.ok_or_else(|| page.t("review-verdict-missing"))?;
+        judgements.push(Judgement { ranking: given.ranking, verdict, feedback });
+    }
+    let ranks: Vec<&str> = (0..task.answers.len()).map(|position| field(format!("rank_{position}"))).collect();
+    if ranks.iter().all(|rank| rank.is_empty()) {
+        return Ok((judgements, None));
+    }
+    let ranks: Option<Vec<u32>> = ranks.iter().map(|rank| rank.parse().ok()).collect();
+    let ranks = ranks.ok_or_else(|| page.t("review-order-missing"))?;
+    let ranking = Ranking::from_ranks(&ranks).map_err(|_| page.t("review-order-wrong"))?;
+    Ok((judgements, Some(ranking)))
+}
+
+fn shown(
+    page: Page,
+    frame: Frame,
+    task: ReviewTask,
+    reviewer: Uuid,
+    fields: &Fields,
+    error: Option<String>,
+) -> Result<Response, PageError> {
+    let typed = |name: String, stored: Option<String>| fields.get(&name).cloned().or(stored).unwrap_or_default();
+    let messages = task
+        .conversation
+        .iter()
+        .map(|message| Said { role: words::message_role(message.role), html: markdown::render(&message.content) })
+        .collect();
+    let decided = task.decision.as_ref();
+    let answers = task
+        .answers
+        .iter()
+        .enumerate()
+        .map(|(position, content)| ShownAnswer {
+            letter: assignment::letter(position),
+            position,
+            html: markdown::render(content),
+            ranks: task.given.iter().filter_map(|given| given.ranks.get(position).copied()).collect(),
+            chosen: typed(
+                format!("rank_{position}"),
+                decided.and_then(|decision| decision.ranks.get(position)).map(i32::to_string),
+            ),
+        })
+        .collect();
+    let given = task
+        .given
+        .iter()
+        .zip(1..)
+        .map(|(given, number)| ShownGiven {
+            number,
+            verdict: typed(format!("verdict_{}", given.ranking), given.verdict.clone()),
+            feedback: typed(format!("feedback_{}", given.ranking), given.feedback.clone()),
+            given: given.clone(),
+        })
+        .collect();
+    let shown = ReviewPage {
+        page,
+        frame,
+        messages,
+        answers,
+        given,
+        note: typed("note".to_owned(), decided.and_then(|decision| decision.note.clone())),
+        own_work: task.given.iter().any(|given| given.user == Some(reviewer)),
+        task,
+        error,
+    };
+    Ok(Html(shown.render()?).into_response())
+}

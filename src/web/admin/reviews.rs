@@ -1,0 +1,94 @@
+//! `/admin/projects/{slug}/reviews`: tasks whose rankings disagree and a random share of the others, for a reviewer to decide.
+
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    response::{Html, IntoResponse, Redirect},
+};
+use serde::Deserialize;
+
+use super::{
+    figures,
+    project::{Frame, InProject, actor},
+    show,
+};
+use crate::{
+    db::reviews::{self, Counts, Waiting},
+    web::{
+        AppState, Page, PageError,
+        authorise::{Lead, Reviewer},
+        csrf::CsrfForm,
+    },
+};
+
+const PER_PAGE: i64 = 50;
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Wanted {
+    /// `decided` shows those; otherwise those that wait.
+    state: String,
+    page: String,
+    done: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "admin/reviews.html")]
+struct ReviewsPage {
+    page: Page,
+    frame: Frame,
+    counts: Counts,
+    tasks: Vec<Waiting>,
+    decided: bool,
+    done: bool,
+    audit_percent: i32,
+    number: i64,
+    pages: i64,
+}
+
+pub async fn get(
+    _: Reviewer,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Query(wanted): Query<Wanted>,
+    page: Page,
+) -> Result<impl IntoResponse, PageError> {
+    let pool = &state.pool;
+    reviews::compare_new(pool, project.id).await?;
+    let counts = reviews::counts(pool, project.id).await?;
+    let decided = wanted.state == "decided";
+    let number = wanted.page.parse::<i64>().unwrap_or(1).clamp(1, 1_000_000);
+    let total = if decided { counts.decided } else { counts.waiting };
+    let shown = ReviewsPage {
+        frame: Frame::new(&page, &project, "reviews"),
+        page,
+        counts,
+        tasks: reviews::page(pool, project.id, decided, PER_PAGE, (number - 1) * PER_PAGE).await?,
+        decided,
+        done: wanted.done.is_some(),
+        audit_percent: reviews::audit_percent(pool, project.id).await?,
+        number,
+        pages: (total + PER_PAGE - 1) / PER_PAGE,
+    };
+    Ok(Html(shown.render()?))
+}
+
+#[derive(Debug, Deserialize)]
+pub struct AuditForm {
+    #[serde(default)]
+    audit_percent: String,
+}
+
+/// `POST /admin/projects/{slug}/reviews`: the share of undisputed tasks that are looked at.
+pub async fn post(
+    Lead(user): Lead,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    page: Page,
+    CsrfForm(form): CsrfForm<AuditForm>,
+) -> Result<Redirect, PageError> {
+    let percent = form.audit_percent.trim().parse::<i32>().ok().filter(|percent| (0..=100).contains(percent));
+    let percent = percent.ok_or_else(|| PageError::Invalid(page.t2("admin-error-range", "from", 0, "to", 100)))?;
+    reviews::set_audit_percent(&state.pool, &actor(&user), (project.id, &project.slug), percent).await?;
+    Ok(Redirect::to(&format!("/admin/projects/{}/reviews", project.slug)))
+}

@@ -1,0 +1,33 @@
+//! A table as a CSV file.
+
+use axum::{
+    http::header,
+    response::{IntoResponse, Response},
+};
+
+use crate::web::PageError;
+
+/// The file `name`: a row of column names, then the rows.
+pub fn csv(name: &str, columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<Response, PageError> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(columns).map_err(anyhow::Error::from)?;
+    for row in rows {
+        writer.write_record(row.iter().map(|cell| plain(cell))).map_err(anyhow::Error::from)?;
+    }
+    let bytes = writer.into_inner().map_err(|error| anyhow::anyhow!("{error}"))?;
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+    ];
+    Ok((headers, bytes).into_response())
+}
+
+/// A number that may be missing.
+pub fn cell(value: Option<f64>) -> String {
+    value.map(|value| format!("{value:.6}")).unwrap_or_default()
+}
+
+/// A spreadsheet takes what begins with = + @ for a formula: a quote before it makes it text again.
+fn plain(cell: &str) -> String {
+    if cell.starts_with(['=', '+', '@', '\t', '\r']) { format!("'{cell}") } else { cell.to_owned() }
+}

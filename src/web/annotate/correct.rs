@@ -1,0 +1,100 @@
+//! `/tasks/{assignment}/correct`: a submitted label in its form again; what is sent is a new version of it.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::HeaderMap,
+    response::{IntoResponse, Redirect, Response},
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    comparison,
+    forms::Fields,
+    submit::{self, Refused, Target, wants_json},
+    task::{self, Shown},
+};
+use crate::{
+    db::{
+        label_versions::{self, Correction, Label},
+        queue::Task,
+    },
+    web::{AppState, Page, PageError, authorise::Annotator, csrf::CsrfForm},
+};
+
+pub async fn get(
+    Annotator(user): Annotator,
+    State(state): State<AppState>,
+    Path(assignment): Path<Uuid>,
+    page: Page,
+) -> Result<Response, PageError> {
+    let task = task::find(&state.pool, user.id, assignment).await?;
+    let standing = label_versions::all(&state.pool, user.id, assignment).await?.pop();
+    match standing {
+        Some(version) if label_versions::may_be_corrected(&state.pool, version.id).await? => {
+            let shown = Shown { fields: fields(&task, &version.label), corrects: Some(version.id), ..Shown::default() };
+            task::draw(page, task, shown)
+        }
+        // Closed, or nothing was submitted: the task's own page says which.
+        _ => Ok(Redirect::to(&format!("/tasks/{assignment}")).into_response()),
+    }
+}
+
+/// Stores the new version. Sent twice, it is stored once: the second names a version that does not stand any more.
+pub async fn post(
+    Annotator(user): Annotator,
+    State(state): State<AppState>,
+    Path(assignment): Path<Uuid>,
+    headers: HeaderMap,
+    page: Page,
+    CsrfForm(sent): CsrfForm<Vec<(String, String)>>,
+) -> Result<Response, PageError> {
+    let fields: Fields = sent.into_iter().collect();
+    let task = task::find(&state.pool, user.id, assignment).await?;
+    let replaces = fields.get("version").parse().map_err(|_| PageError::NotFound)?;
+    let target = Target::Correction(Correction { user: user.id, assignment, replaces });
+    match submit::store(&state, target, &task, &fields).await {
+        Ok(()) => {}
+        Err(Refused::Form(error)) => {
+            let shown = Shown { fields, corrects: Some(replaces), ..Shown::default() };
+            return submit::explained(page, task, &headers, &error, shown);
+        }
+        Err(Refused::Closed) => return Err(PageError::Conflict(page.t("correct-closed"))),
+        Err(Refused::Page(error)) => return Err(error),
+    }
+    let address = format!("/tasks/{assignment}");
+    if wants_json(&headers) {
+        return Ok(Json(json!({ "next": address })).into_response());
+    }
+    Ok(Redirect::to(&address).into_response())
+}
+
+/// The form's fields as they were when the label was sent.
+fn fields(task: &Task, label: &Label) -> Fields {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    match label {
+        Label::Demonstration { completion, .. } => fields.push(("completion".to_owned(), completion.clone())),
+        Label::Ranking { ranks, confidence, assessment, note, .. } => {
+            fields.push(("note".to_owned(), note.clone().unwrap_or_default()));
+            for (position, rank) in ranks.iter().enumerate() {
+                fields.push((format!("rank_{position}"), rank.to_string()));
+            }
+            if let Some(confidence) = confidence {
+                let point = comparison::by_position(task, *confidence).point();
+                fields.push(("confidence".to_owned(), point.to_string()));
+            }
+            for (position, rating) in assessment.ratings.iter().enumerate() {
+                fields.extend(rating.map(|rating| (format!("rating_{position}"), rating.to_string())));
+            }
+            for (position, flags) in assessment.flags.iter().enumerate() {
+                let ticked = |word: &str| (format!("flag_{position}_{word}"), "1".to_owned());
+                fields.extend(flags.iter().map(|flag| ticked(flag.as_str())));
+            }
+            if assessment.all_bad {
+                fields.push(("all_bad".to_owned(), "1".to_owned()));
+            }
+        }
+    }
+    fields.into_iter().collect()
+}

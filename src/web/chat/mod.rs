@@ -1,0 +1,46 @@
+//! Talking with a model: each turn shows two or more answers, and the choice between them goes on (the form of Bai et al.
+//! 2022, “Training a Helpful and Harmless Assistant”, section 2.2).
+//!
+//! | route | what it does |
+//! |---|---|
+//! | `GET /chats` | where one can chat, and one's conversations |
+//! | `POST /chats` | begins a conversation in the project `slug` → 303 to it |
+//! | `GET /chats/{chat}` | the conversation and what comes next in it |
+//! | `POST /chats/{chat}/say` | field `message`: the person's turn → 303 back |
+//! | `POST /chats/{chat}/answers` | asks the model; streamed to scripts (`text/event-stream`), else 303 back when all are there |
+//! | `POST /chats/{chat}/choose` | fields `turn`, `best` (position), `seconds` → 303 back |
+//! | `POST /chats/{chat}/finish` | ends it → 303 to `/chats` |
+
+mod answers;
+mod list;
+mod show;
+mod steps;
+
+use axum::routing::get;
+
+use super::{PageError, routes::Routes};
+pub use answers::explain;
+
+use crate::db::chat_turns::ChatError;
+
+/// The routes of this room.
+pub fn routes() -> Routes {
+    Routes::new()
+        .route("/chats", get(list::get).post(list::post))
+        .route("/chats/{chat}", get(show::get))
+        .route("/chats/{chat}/say", get(steps::back).post(steps::say))
+        .route("/chats/{chat}/answers", get(steps::back).post(answers::post))
+        .route("/chats/{chat}/choose", get(steps::back).post(steps::choose))
+        .route("/chats/{chat}/finish", get(steps::back).post(steps::finish))
+}
+
+/// Steps that the page itself explains are caught before; what is left here is another person's conversation, or trouble.
+impl From<ChatError> for PageError {
+    fn from(error: ChatError) -> Self {
+        match error {
+            ChatError::NotYours => PageError::NotFound,
+            ChatError::Database(error) => error.into(),
+            out_of_turn => PageError::Conflict(out_of_turn.to_string()),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! One conversation: what was said, and what comes next: a message, the model's answers, or a choice between them.
+
+use askama::Template;
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+    response::{Html, IntoResponse, Response},
+};
+use uuid::Uuid;
+
+use crate::{
+    db::{
+        chat_endpoints,
+        chats::{self, Chat},
+    },
+    domain::assignment,
+    web::{
+        AppState, Page, PageError,
+        annotate::view::{self, MessageView},
+        authorise::Annotator,
+        markdown,
+    },
+};
+
+/// Characters that a message may have.
+pub const LONGEST_MESSAGE: usize = 20_000;
+
+/// An answer to choose.
+struct AnswerView {
+    letter: char,
+    position: i32,
+    html: String,
+    source: String,
+}
+
+/// What the page waits for.
+#[derive(PartialEq)]
+enum Next {
+    Message,
+    Answers,
+    Choice,
+    Nothing,
+}
+
+#[derive(Template)]
+#[template(path = "chat/show.html")]
+struct ChatPage {
+    page: Page,
+    chat: Chat,
+    messages: Vec<MessageView>,
+    next: Next,
+    /// The number of the turn that is under way.
+    turn: i32,
+    answers: Vec<AnswerView>,
+    /// Letters of the answers that are still to come.
+    coming: Vec<char>,
+    /// What was typed, where it could not be sent.
+    message: String,
+    error: Option<String>,
+    longest: usize,
+}
+
+pub async fn get(
+    Annotator(user): Annotator,
+    State(state): State<AppState>,
+    Path(chat): Path<Uuid>,
+    page: Page,
+) -> Result<Response, PageError> {
+    let chat = chats::find(&state.pool, user.id, chat).await?.ok_or(PageError::NotFound)?;
+    draw(&state, page, chat, String::new(), None).await
+}
+
+/// Draws the conversation; 422 where it explains an error.
+pub async fn draw(
+    state: &AppState,
+    page: Page,
+    chat: Chat,
+    message: String,
+    error: Option<String>,
+) -> Result<Response, PageError> {
+    let answers_a_turn = match chat.unanswered() {
+        Some(_) => chat_endpoints::find(&state.pool, chat.project).await?.map_or(2, |endpoint| endpoint.answers),
+        None => 0,
+    };
+    let next = match (&chat, chat.unanswered(), chat.unchosen()) {
+        (chat, _, _) if chat.finished => Next::Nothing,
+        (_, Some(_), _) => Next::Answers,
+        (_, _, Some(_)) => Next::Choice,
+        _ => Next::Message,
+    };
+    let last = chat.turns.last();
+    let said = last.map(|turn| turn.with_choice().unwrap_or_else(|| turn.conversation.clone())).unwrap_or_default();
+    let answers = match chat.unchosen() {
+        Some(turn) if next == Next::Choice => turn
+            .answers
+            .iter()
+            .enumerate()
+            .map(|(place, answer)| AnswerView {
+                letter: assignment::letter(place),
+                position: answer.position,
+                html: markdown::render(&answer.content),
+                source: answer.content.clone(),
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let shown = ChatPage {
+        messages: view::messages(&said),
+        turn: last.map_or(0, |turn| turn.number),
+        coming: (0..usize::try_from(answers_a_turn).unwrap_or_default()).map(assignment::letter).collect(),
+        longest: LONGEST_MESSAGE,
+        page,
+        chat,
+        next,
+        answers,
+        message,
+        error,
+    };
+    Ok((status, Html(shown.render()?)).into_response())
+}

@@ -1,0 +1,105 @@
+//! The person's steps in a conversation: saying something, choosing an answer, ending it.
+
+use axum::{
+    extract::{Path, State},
+    response::{IntoResponse, Redirect, Response},
+};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::show::{self, LONGEST_MESSAGE};
+use crate::{
+    db::{
+        chat_endpoints,
+        chat_turns::{self, ChatError},
+        chats,
+    },
+    domain::conversation::PromptError,
+    web::{AppState, Page, PageError, authorise::Annotator, csrf::CsrfForm},
+};
+
+/// Logging in again after a form was sent with an ended session leads here.
+pub async fn back(Path(chat): Path<Uuid>) -> Redirect {
+    to(chat)
+}
+
+fn to(chat: Uuid) -> Redirect {
+    Redirect::to(&format!("/chats/{chat}"))
+}
+
+#[derive(Deserialize)]
+pub struct Message {
+    #[serde(default)]
+    message: String,
+}
+
+/// `POST /chats/{chat}/say`.
+pub async fn say(
+    Annotator(user): Annotator,
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+    page: Page,
+    CsrfForm(form): CsrfForm<Message>,
+) -> Result<Response, PageError> {
+    let chat = chats::find(&state.pool, user.id, id).await?.ok_or(PageError::NotFound)?;
+    let message = form.message.replace("\r\n", "\n").replace('\0', "");
+    if message.chars().count() > LONGEST_MESSAGE {
+        let error = page.t1("chat-too-long", "most", LONGEST_MESSAGE);
+        return show::draw(&state, page, chat, message, Some(error)).await;
+    }
+    let endpoint = chat_endpoints::find(&state.pool, chat.project).await?;
+    let Some(endpoint) = endpoint else {
+        let error = page.t("chat-off");
+        return show::draw(&state, page, chat, message, Some(error)).await;
+    };
+    match chat_turns::say(&state.pool, user.id, id, &endpoint.system_prompt, message.trim()).await {
+        Ok(()) => Ok(to(id).into_response()),
+        Err(ChatError::Prompt(PromptError::Silent { .. })) => {
+            let error = page.t("chat-empty");
+            show::draw(&state, page, chat, message, Some(error)).await
+        }
+        // An old tab: the page shows how far the conversation is.
+        Err(ChatError::ChoiceFirst | ChatError::Finished) => Ok(to(id).into_response()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Choice {
+    turn: i32,
+    best: Option<i32>,
+    #[serde(default)]
+    seconds: String,
+}
+
+/// `POST /chats/{chat}/choose`.
+pub async fn choose(
+    Annotator(user): Annotator,
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+    page: Page,
+    CsrfForm(form): CsrfForm<Choice>,
+) -> Result<Response, PageError> {
+    let seconds = form.seconds.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0);
+    let Some(best) = form.best else {
+        let chat = chats::find(&state.pool, user.id, id).await?.ok_or(PageError::NotFound)?;
+        let error = page.t("chat-choose-one");
+        return show::draw(&state, page, chat, String::new(), Some(error)).await;
+    };
+    chat_turns::choose(&state.pool, user.id, id, form.turn, best, seconds).await?;
+    Ok(to(id).into_response())
+}
+
+#[derive(Deserialize)]
+pub struct Nothing {}
+
+/// `POST /chats/{chat}/finish`.
+pub async fn finish(
+    Annotator(user): Annotator,
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+    CsrfForm(Nothing {}): CsrfForm<Nothing>,
+) -> Result<Redirect, PageError> {
+    chat_turns::finish(&state.pool, user.id, id).await?;
+    Ok(Redirect::to("/chats"))
+}

@@ -1,0 +1,166 @@
+//! Mathematics: LaTeX between `$`, `$$`, `\(…\)` and `\[…\]` as MathML, which browsers draw without a script.
+
+use std::borrow::Cow;
+
+use pulldown_latex::{Parser, RenderConfig, Storage, config::DisplayMode, mathml::push_mathml};
+
+/// Characters that a formula may have; a longer one is shown as it was written.
+const LONGEST: usize = 4_000;
+
+/// The elements of MathML Core that formulas are made of. None of them can hold HTML or an address.
+pub const ELEMENTS: [&str; 26] = [
+    "math",
+    "mrow",
+    "mi",
+    "mn",
+    "mo",
+    "ms",
+    "mtext",
+    "mspace",
+    "mfrac",
+    "msqrt",
+    "mroot",
+    "msub",
+    "msup",
+    "msubsup",
+    "munder",
+    "mover",
+    "munderover",
+    "mmultiscripts",
+    "mprescripts",
+    "mtable",
+    "mtr",
+    "mtd",
+    "mstyle",
+    "mpadded",
+    "mphantom",
+    "merror",
+];
+/// Their attributes: sizes, spaces and forms of signs.
+pub const ATTRIBUTES: [&str; 24] = [
+    "display",
+    "displaystyle",
+    "scriptlevel",
+    "mathvariant",
+    "stretchy",
+    "fence",
+    "separator",
+    "symmetric",
+    "largeop",
+    "movablelimits",
+    "form",
+    "lspace",
+    "rspace",
+    "minsize",
+    "maxsize",
+    "accent",
+    "accentunder",
+    "linethickness",
+    "width",
+    "height",
+    "depth",
+    "voffset",
+    "columnspan",
+    "rowspan",
+];
+
+/// The formula as MathML; `None` where it can't be read.
+pub fn render(latex: &str, display: bool) -> Option<String> {
+    if latex.len() > LONGEST {
+        return None;
+    }
+    let storage = Storage::new();
+    let events: Vec<_> = Parser::new(latex, &storage).collect();
+    if events.iter().any(Result::is_err) {
+        return None;
+    }
+    let display_mode = if display { DisplayMode::Block } else { DisplayMode::Inline };
+    let mut mathml = String::with_capacity(latex.len() * 8);
+    push_mathml(&mut mathml, events.into_iter(), RenderConfig { display_mode, ..RenderConfig::default() }).ok()?;
+    Some(mathml)
+}
+
+/// Writes `\(…\)` and `\[…\]` as `$…$` and `$$…$$`, which Markdown knows. Code is left alone, and so is what has no end.
+pub fn with_dollars(text: &str) -> Cow<'_, str> {
+    if !text.contains("\\(") && !text.contains("\\[") {
+        return Cow::Borrowed(text);
+    }
+    let mut written = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut line_start = true;
+    while let Some(at) = rest.find(['\\', '`', '\n', '~']) {
+        let (before, found) = rest.split_at(at);
+        line_start = line_start && before.trim().is_empty();
+        written.push_str(before);
+        let taken = match found.as_bytes() {
+            [b'`', ..] | [b'~', ..] => code_end(found, line_start),
+            [b'\\', open @ (b'(' | b'['), ..] => match formula(found, *open == b'[') {
+                Some((formula, length)) => {
+                    written.push_str(&formula);
+                    rest = &found[length..];
+                    line_start = false;
+                    continue;
+                }
+                None => 2,
+            },
+            // An escaped sign goes along, whatever it is.
+            [b'\\', ..] => 1 + found[1..].chars().next().map_or(0, char::len_utf8),
+            _ => 1,
+        };
+        written.push_str(&found[..taken]);
+        line_start = found[..taken].ends_with('\n');
+        rest = &found[taken..];
+    }
+    written.push_str(rest);
+    Cow::Owned(written)
+}
+
+/// The formula that begins here, in dollars, and the bytes that it took.
+fn formula(found: &str, display: bool) -> Option<(String, usize)> {
+    let close = if display { "\\]" } else { "\\)" };
+    let end = found.find(close)?;
+    let inside = found.get(2..end)?.trim();
+    let fits = !inside.is_empty() && !inside.contains('$') && !inside.contains("\n\n");
+    let dollars = if display { "$$" } else { "$" };
+    (fits && (display || !inside.contains('\n'))).then(|| (format!("{dollars}{inside}{dollars}"), end + 2))
+}
+
+/// Bytes of the code that begins here: up to the closing fence, or up to as many backticks as it began with.
+fn code_end(found: &str, line_start: bool) -> usize {
+    let sign = found.chars().next().unwrap_or('`');
+    let ticks = found.len() - found.trim_start_matches(sign).len();
+    let mark = &found[..ticks];
+    let after = &found[ticks..];
+    if ticks >= 3 && line_start {
+        return after.find(&format!("\n{mark}")).map_or(found.len(), |end| ticks + end + 1 + ticks);
+    }
+    if sign == '~' {
+        return ticks;
+    }
+    // No end within the paragraph: they are plain signs.
+    let paragraph = after.find("\n\n").unwrap_or(after.len());
+    after[..paragraph].find(mark).map_or(ticks, |end| ticks + end + ticks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_become_dollars_outside_code() {
+        assert_eq!(with_dollars("so \\(a+b\\) and \\[\nc\n\\]"), "so $a+b$ and $$c$$");
+        for kept in ["`\\(a\\)`", "```\n\\(a\\)\n```", "\\(no end", "\\\\(x\\)", "\\( \\)", "a ` b"] {
+            assert_eq!(with_dollars(kept), kept);
+        }
+        assert_eq!(with_dollars("```\n\\(a\\)\n```\n\\(b\\)"), "```\n\\(a\\)\n```\n$b$");
+    }
+
+    #[test]
+    fn a_formula_is_mathml_and_nonsense_is_none() {
+        let html = render("\\frac{a}{\\sqrt{b}}", true).expect("a formula");
+        assert!(html.contains("<mfrac>") && html.contains("<msqrt>"), "{html}");
+        assert!(html.contains("display=\"block\""), "{html}");
+        assert_eq!(render("\\frac{a", false), None);
+        assert_eq!(render("\\nosuchcommand", false), None);
+    }
+}

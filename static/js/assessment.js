@@ -1,0 +1,55 @@
+// What is said of each answer besides its rank: ratings, flags, "all bad". The form's fields hold it; keys only reach them.
+
+import { announce } from "./page.js";
+import { form } from "./task.js";
+
+const told = (field) => field.dispatchEvent(new Event("input", { bubbles: true }));
+
+/** Rates an answer; the same rating again takes it back where there may be none. */
+export function rate(position, rating) {
+  const points = [...form.querySelectorAll(`input[name="rating_${position}"]`)];
+  const wanted = points.find((point) => point.value === rating);
+  if (!wanted) return;
+  const point = wanted.checked ? points.find((none) => none.value === "") ?? wanted : wanted;
+  point.checked = true;
+  told(point);
+  announce(`${point.closest("fieldset").querySelector("legend").textContent}: ${point.value || "–"}`);
+}
+
+/** Opens an answer's flags and goes to the first. */
+export function flagsOf(position) {
+  const box = form.querySelector(`[data-flags="${position}"]`);
+  if (!box) return;
+  box.open = true;
+  box.querySelector("input").focus();
+}
+
+export function toggleAllBad() {
+  const box = form.elements.all_bad;
+  box.checked = !box.checked;
+  told(box);
+  if (box.checked) announce(box.closest("label").querySelector("span").textContent);
+}
+
+/** How many flags of an answer are ticked, beside the word that opens them. */
+function count(box) {
+  const ticked = box.querySelectorAll("input:checked").length;
+  const badge = box.querySelector("[data-flag-count]");
+  badge.textContent = ticked;
+  badge.hidden = ticked === 0;
+}
+
+document.addEventListener("input", (event) => {
+  const box = event.target.closest?.("[data-flags]");
+  if (box) count(box);
+  // "Something else" is said in the note.
+  if (event.target.name?.endsWith("_other") && event.target.checked) form.elements.note?.closest("details").setAttribute("open", "");
+});
+document.addEventListener("laurel:restored", () => form.querySelectorAll("[data-flags]").forEach(count), true);
+// Escape goes back from the flags to the page.
+document.addEventListener("keydown", (event) => {
+  const box = event.key === "Escape" && event.target.closest?.("[data-flags]");
+  if (!box) return;
+  box.open = false;
+  event.target.blur();
+});

@@ -1,0 +1,104 @@
+//! axe-core (Deque Systems) finds nothing to mend on any page: every route that shows a page, both themes, both languages, wide
+//! and on a phone. Leaves a picture of each under `screenshots/pages/`.
+
+#[path = "../support/mod.rs"]
+mod support;
+mod world;
+
+use std::path::{Path, PathBuf};
+
+use fantoccini::Locator;
+use laurel::web;
+use support::Browser;
+use world::World;
+
+/// How a page is looked at.
+struct Look {
+    name: &'static str,
+    language: &'static str,
+    theme: &'static str,
+    width: u32,
+    height: u32,
+}
+
+const LOOKS: [Look; 3] = [
+    Look { name: "wide-en-light", language: "en", theme: "light", width: 1280, height: 900 },
+    Look { name: "wide-zh-dark", language: "zh", theme: "dark", width: 1280, height: 900 },
+    Look { name: "phone-en-dark", language: "en", theme: "dark", width: 390, height: 844 },
+];
+
+/// Runs in the page: what axe says, one line a finding.
+const FINDINGS: &str = "const done = arguments[arguments.length - 1];
+    axe.run(document, { resultTypes: ['violations'] }).then(
+        found => done(found.violations.flatMap(rule => rule.nodes.map(node => `${rule.id}: ${node.target} (${rule.help})`))),
+        error => done([String(error)]));";
+
+#[tokio::test]
+async fn axe_finds_nothing_on_any_page() {
+    let axe =
+        std::fs::read_to_string(sample_data("axe.min.js")).expect("`scripts/sample_data.py --only axe` fetches it");
+    let world = World::make().await;
+    let mut wrong = Vec::new();
+    let mut looked = 0;
+    for look in &LOOKS {
+        let stranger = Browser::open_sized(look.width.max(500), look.height).await;
+        stranger.set_window_size(look.width, look.height).await.expect("a window");
+        for (name, path) in world.for_strangers() {
+            looked += examine(&stranger, &world, look, &name, &path, &axe, &mut wrong).await;
+        }
+        stranger.close().await;
+        let browser = Browser::open_sized(look.width.max(500), look.height).await;
+        let (email, password) = world.admin();
+        browser.log_in(&world.server.address, email, password).await;
+        browser.set_window_size(look.width, look.height).await.expect("a window");
+        for path in web::pages().paths() {
+            for (name, path) in world.addresses(path).await {
+                looked += examine(&browser, &world, look, &name, &path, &axe, &mut wrong).await;
+            }
+        }
+        browser.close().await;
+    }
+    assert!(looked > 60, "only {looked} pages were there to look at");
+    assert!(wrong.is_empty(), "{} findings on {looked} pages:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Opens a page, takes its picture and notes what is wrong with it; 1 where it is a page, 0 where it is something else.
+async fn examine(
+    browser: &Browser,
+    world: &World,
+    look: &Look,
+    name: &str,
+    path: &str,
+    axe: &str,
+    wrong: &mut Vec<String>,
+) -> usize {
+    browser.dress(&world.server.address, look.language, look.theme).await;
+    browser.goto(&format!("{}{path}", world.server.address)).await.expect("an answer");
+    browser.wait().for_element(Locator::Css("main")).await.expect(path);
+    let image = browser.screenshot().await.expect("a picture");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots/pages").join(look.name);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join(format!("{name}.png")), image).expect("written");
+
+    let tongue = browser.execute("return document.documentElement.lang", Vec::new()).await.expect("read");
+    if tongue != look.language {
+        wrong.push(format!("{} {path}: the page says that it is {tongue}", look.name));
+    }
+    // Without the scroll bar at its side.
+    let script = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]";
+    let widths = browser.execute(script, Vec::new()).await.expect("read");
+    if widths[0].as_i64() > widths[1].as_i64() {
+        wrong.push(format!("{} {path}: wider than its window: {widths}", look.name));
+    }
+    browser.execute(axe, Vec::new()).await.expect("axe is there");
+    let found = browser.execute_async(FINDINGS, Vec::new()).await.expect("axe answers");
+    let found: Vec<String> = serde_json::from_value(found).expect("lines");
+    wrong.extend(found.iter().map(|finding| format!("{} {path}: {finding}", look.name)));
+    1
+}
+
+/// A file of `make sample-data`.
+fn sample_data(name: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/sample-data");
+    std::env::var_os("LAUREL_SAMPLE_DATA").map_or(root, PathBuf::from).join(name)
+}

@@ -1,0 +1,245 @@
+//! The next task, fetched while one works: who has it, who gets it back, and how soon it is on the screen.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use fantoccini::Locator;
+use laurel::domain::role::Role;
+use reqwest::Method;
+use serde_json::json;
+use support::{
+    Browser, Client, PASSWORD, Reply, Server,
+    seed::{self, Seed, assignment_in, count},
+    server,
+};
+use uuid::Uuid;
+
+/// Time from the key that submits to the next task on the screen, in the middle of several. The page is swapped within a tenth
+/// of a second; the limit leaves room for a machine that does other things.
+const ON_SCREEN: Duration = Duration::from_millis(400);
+/// Longest wait for what happens behind a page.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server with this many demonstration tasks.
+async fn writing(tasks: usize) -> Server {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed::default()).await;
+    for number in 0..tasks {
+        seed::demonstration_task(&server.state, project, &format!("Write number {number}.")).await;
+    }
+    server
+}
+
+async fn next(client: &Client) -> String {
+    client.post("/queue/next", &[]).await.leads_to().to_owned()
+}
+
+/// What the page's script asks for while one works.
+async fn ahead(client: &Client, address: &str) -> Reply {
+    client.json(Method::POST, &format!("/tasks/{}/ahead", assignment_in(address)), &json!({})).await
+}
+
+/// The assignment of the page that came ahead.
+fn assignment_of(page: &Reply) -> Uuid {
+    let rest = page.text.split_once(r#"data-assignment=""#).expect("a task page").1;
+    rest[..36].parse().expect("an assignment")
+}
+
+#[tokio::test]
+async fn the_page_that_came_ahead_is_the_task_that_comes_and_its_lease_starts_when_it_is_shown() {
+    let server = writing(2).await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let first = next(&ada).await;
+    let page = ahead(&ada, &first).await.assert(200);
+    page.assert_contains("Write number 1.");
+    let second = assignment_of(&page);
+    assert_eq!(assignment_of(&ahead(&ada, &first).await), second, "asked twice, two tasks");
+    // Nobody holds it yet, and nothing can be done with it.
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM assignments").await, 1);
+    ada.get(&format!("/tasks/{second}")).await.assert(404);
+    ada.post(&format!("/tasks/{second}/submit"), &[("completion", "early")]).await.assert(404);
+    ada.json(Method::PUT, &format!("/tasks/{second}/draft"), &json!({ "completion": "early" })).await.assert(404);
+    let then = ada.post(&format!("/tasks/{}/submit", assignment_in(&first)), &[("completion", "One.")]).await;
+    assert_eq!(assignment_in(then.leads_to()), second);
+    let whole =
+        "SELECT count(*) FROM assignments WHERE state = 'leased' AND lease_until > now() + interval '59 minutes'";
+    assert_eq!(count(server.pool(), whole).await, 1);
+    assert_eq!(ahead(&ada, then.leads_to()).await.status, 204, "there is no third task");
+}
+
+#[tokio::test]
+async fn a_ranking_stands_in_the_order_in_which_it_came_ahead() {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed::default()).await;
+    for number in 0..2 {
+        seed::ranking_task(&server.state, project, &format!("Rank {number}."), &["a", "b", "c", "d", "e", "f"]).await;
+    }
+    let ada = server.user("Ada", Role::Annotator).await;
+    let first = next(&ada).await;
+    let order = |page: &Reply| -> Vec<String> {
+        page.text.split(r#"<article class="answer" data-position=""#).skip(1).map(|card| card[..1].to_owned()).collect()
+    };
+    let came = order(&ahead(&ada, &first).await.assert(200));
+    assert_eq!(came.len(), 6);
+    let ranks = [("rank_0", "1"), ("rank_1", "2"), ("rank_2", "3"), ("rank_3", "4"), ("rank_4", "5"), ("rank_5", "6")];
+    let then = ada.post(&format!("/tasks/{}/submit", assignment_in(&first)), &ranks).await;
+    assert_eq!(order(&ada.get(then.leads_to()).await.assert(200)), came);
+}
+
+#[tokio::test]
+async fn two_people_and_one_place_whoever_asks_for_it_first_gets_it() {
+    let server = writing(2).await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let bob = server.user("Bob", Role::Annotator).await;
+    let cy = server.user("Cy", Role::Annotator).await;
+    let hers = next(&ada).await;
+    ahead(&ada, &hers).await.assert(200);
+    // Bob is there now, and she is not: nothing that she has not seen is kept from him.
+    let his = next(&bob).await;
+    assert!(his.starts_with("/tasks/"), "{his}");
+    assert!(!next(&cy).await.starts_with("/tasks/"), "one place was given twice");
+    let then = ada.post(&format!("/tasks/{}/submit", assignment_in(&hers)), &[("completion", "One.")]).await;
+    assert!(then.leads_to().starts_with("/queue"), "{then:?}");
+    bob.post(&format!("/tasks/{}/submit", assignment_in(&his)), &[("completion", "Two.")]).await.assert(303);
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM demonstrations WHERE NOT extra_opinion").await, 2);
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM reservations").await, 0);
+}
+
+#[tokio::test]
+async fn others_are_given_something_else_while_there_is_something_else() {
+    let server = writing(4).await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let bob = server.user("Bob", Role::Annotator).await;
+    let hers = next(&ada).await;
+    let reserved = assignment_of(&ahead(&ada, &hers).await.assert(200));
+    let his = next(&bob).await;
+    ahead(&bob, &his).await.assert(200).assert_contains("Write number 3.");
+    let then = ada.post(&format!("/tasks/{}/submit", assignment_in(&hers)), &[("completion", "One.")]).await;
+    assert_eq!(assignment_in(then.leads_to()), reserved);
+}
+
+#[tokio::test]
+async fn leaving_or_stopping_gives_it_back_at_once() {
+    let server = writing(3).await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let bob = server.user("Bob", Role::Annotator).await;
+    let hers = next(&ada).await;
+    let reserved = assignment_of(&ahead(&ada, &hers).await.assert(200));
+    let leave = format!("/tasks/{reserved}/leave");
+    // Only by its holder.
+    bob.json(Method::POST, &leave, &json!({})).await.assert(204);
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM reservations").await, 1);
+    ada.json(Method::POST, &leave, &json!({})).await.assert(204);
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM reservations").await, 0);
+    bob.get(&next(&bob).await).await.assert(200).assert_contains("Write number 1.");
+    // “Submit and stop” keeps nothing either.
+    ahead(&ada, &hers).await.assert(200).assert_contains("Write number 2.");
+    let form = [("completion", "One."), ("then", "queue")];
+    ada.post(&format!("/tasks/{}/submit", assignment_in(&hers)), &form).await.assert(303);
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM reservations").await, 0);
+}
+
+/// Notes when Enter is pressed and when another task's heading has been drawn.
+const STOPWATCH: &str = r#"
+    const task = document.getElementById("task").dataset.assignment;
+    window.watch = { from: 0, taken: 0 };
+    window.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && !window.watch.from) window.watch.from = performance.now();
+    }, { capture: true });
+    new MutationObserver((changes, observer) => {
+      if (document.getElementById("task")?.dataset.assignment === task) return;
+      observer.disconnect();
+      requestAnimationFrame(() => setTimeout(() => { window.watch.taken = performance.now() - window.watch.from; }));
+    }).observe(document.getElementById("content"), { childList: true });
+"#;
+
+/// Waits until something is true in the page, and returns it.
+async fn until(browser: &Browser, script: &str) -> serde_json::Value {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        let value = browser.execute(&format!("return {script}"), Vec::new()).await.expect("run");
+        if !matches!(value, serde_json::Value::Null | serde_json::Value::Bool(false)) && value != json!(0) {
+            return value;
+        }
+    }
+    panic!("never: {script}");
+}
+
+#[tokio::test]
+async fn the_next_task_is_on_the_screen_at_once_and_works() {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed::default()).await;
+    for number in 0..4 {
+        seed::ranking_task(&server.state, project, &format!("Rank {number}."), &["one", "two", "three"]).await;
+        seed::demonstration_task(&server.state, project, &format!("Write {number}.")).await;
+    }
+    server.account("Ada", Role::Annotator).await;
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    browser.press("n").await;
+    let mut times = Vec::new();
+    // Ranking and writing take turns; every page after the first has been swapped in.
+    for round in 0..6 {
+        let kind = if round % 2 == 0 { "ranking" } else { "demonstration" };
+        browser.wait().for_element(Locator::Css(&format!("form#task[data-kind={kind}]"))).await.expect(kind);
+        if kind == "ranking" {
+            browser.wait().for_element(Locator::Css(".chip")).await.expect("the order is drawn");
+        }
+        until_reserved(&server, round + 2).await;
+        browser.execute(STOPWATCH, Vec::new()).await.expect("a stopwatch");
+        if kind == "ranking" {
+            browser.press("BCA").await;
+            browser.press("\u{E007}").await;
+        } else {
+            browser.fill("#completion", "An answer.\u{E009}\u{E007}").await;
+        }
+        let taken = until(&browser, "window.watch.taken").await.as_f64().expect("milliseconds");
+        times.push(taken);
+        let address = browser.current_url().await.expect("an address");
+        let shown = until(&browser, "document.getElementById('task').dataset.assignment").await;
+        assert_eq!(address.path(), format!("/tasks/{}", shown.as_str().expect("an id")));
+        let focused = until(&browser, "document.activeElement.id").await;
+        assert_eq!(focused, if kind == "ranking" { "completion" } else { "content" });
+        let said = until(&browser, "document.querySelector('[data-announce]').textContent").await;
+        assert!(said.as_str().expect("words").contains("Stored."), "{said}");
+    }
+    eprintln!("submit → next task on the screen, milliseconds: {times:.1?}");
+    times.sort_by(f64::total_cmp);
+    assert!(times[times.len() / 2] < ON_SCREEN.as_secs_f64() * 1000.0, "{times:?}");
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM rankings").await, 3);
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM demonstrations WHERE completion = 'An answer.'").await, 3);
+    // Back shows what was submitted before, forward the task again.
+    browser.back().await.expect("back");
+    until(&browser, "document.body.textContent.includes('What you submitted')").await;
+    browser.forward().await.expect("forward");
+    browser.wait().for_element(Locator::Css("form#task[data-kind=ranking]")).await.expect("the task");
+    // Leaving gives back what was fetched.
+    until_reserved(&server, 8).await;
+    browser.find(Locator::Css(".brand")).await.expect("a link").click().await.expect("left");
+    browser.wait().for_element(Locator::Css(".queue-head")).await.expect("the queue");
+    until_none_reserved(&server).await;
+    browser.close().await;
+}
+
+/// Waits for the page to have fetched the next task: one more than those that were given out.
+async fn until_reserved(server: &Server, tasks: i64) {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        let known = "SELECT (SELECT count(*) FROM assignments) + (SELECT count(*) FROM reservations)";
+        if count(server.pool(), known).await == tasks {
+            return;
+        }
+    }
+    panic!("nothing was fetched ahead");
+}
+
+async fn until_none_reserved(server: &Server) {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if count(server.pool(), "SELECT count(*) FROM reservations").await == 0 {
+            return;
+        }
+    }
+    panic!("the task was not given back");
+}

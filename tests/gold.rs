@@ -1,0 +1,152 @@
+//! Tasks with known answers: the course before real work, and checks that nobody can tell from it.
+
+mod support;
+
+use laurel::domain::role::Role;
+use support::{
+    Client, Server,
+    seed::{self, Seed, assignment_in, count},
+    server,
+};
+use uuid::Uuid;
+
+/// A server with one project and an admin who leads it.
+async fn led() -> (Server, Uuid, Client) {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed { ranking_overlap: 2, ..Seed::default() }).await;
+    let admin = server.user("Cy", Role::Admin).await;
+    (server, project, admin)
+}
+
+/// Makes a task with a known answer as a lead does: good is better than poor.
+async fn known(server: &Server, project: Uuid, admin: &Client, text: &str, purpose: &str) {
+    let (task, _) = seed::ranking_task(&server.state, project, text, &["poor", "good"]).await;
+    let prompt: Uuid = sqlx::query_scalar("SELECT prompt_id FROM tasks WHERE id = $1")
+        .bind(task)
+        .fetch_one(server.pool())
+        .await
+        .expect("a prompt");
+    let form = admin.get(&format!("/admin/projects/test/gold/new?prompt={prompt}")).await.leads_to().to_owned();
+    assert_eq!(form, format!("/admin/projects/test/gold/{task}"));
+    admin.get(&form).await.assert(200).assert_contains(text);
+    admin.post(&form, &[("rank_0", "1"), ("rank_1", "1"), ("purpose", purpose)]).await.assert(422);
+    admin.post(&form, &[("rank_0", "1"), ("purpose", purpose)]).await.assert(422);
+    let fields = [("rank_0", "2"), ("rank_1", "1"), ("purpose", purpose), ("explanation", "It is **kinder**.")];
+    admin.post(&form, &fields).await.assert(303);
+}
+
+async fn checks(admin: &Client, percent: &str, course: &str) {
+    let form = [("gold_percent", percent), ("course_tasks", course), ("course_pass_percent", "80")];
+    admin.post("/admin/projects/test/gold", &form).await.assert(303);
+}
+
+async fn next(client: &Client) -> String {
+    client.post("/queue/next", &[]).await.leads_to().to_owned()
+}
+
+/// Ranks “good” first, or last, and returns where that leads.
+async fn answer(client: &Client, task: &str, right: bool) -> String {
+    let ranks = if right { ["2", "1"] } else { ["1", "2"] };
+    let form = [("rank_0", ranks[0]), ("rank_1", ranks[1]), ("seconds", "5")];
+    client.post(&format!("/tasks/{}/submit", assignment_in(task)), &form).await.leads_to().to_owned()
+}
+
+#[tokio::test]
+async fn checks_come_unannounced_are_scored_and_are_no_data() {
+    let (server, project, admin) = led().await;
+    known(&server, project, &admin, "A check.", "check").await;
+    for number in 0..3 {
+        seed::ranking_task(&server.state, project, &format!("Rank {number}."), &["poor", "good"]).await;
+    }
+    checks(&admin, "100", "0").await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let bob = server.user("Bob", Role::Annotator).await;
+    for (person, right) in [(&ada, true), (&bob, false)] {
+        // The task that it was made from is handed out no more, and the queue does not count the check.
+        person.get("/queue").await.assert_contains("3 tasks wait for you");
+        let mut place = next(person).await;
+        let mut pages = Vec::new();
+        while place.starts_with("/tasks/") {
+            let task = place.clone();
+            let page = person.get(&task).await.assert(200).text;
+            place = answer(person, &task, right).await;
+            // Twice is once, and it leads on as every label does.
+            answer(person, &task, !right).await;
+            let done = person.get(&format!("/tasks/{}", assignment_in(&task))).await.assert(200).text;
+            assert!(done.contains("What you submitted") && !done.contains("kinder"), "it tells that it was a check");
+            pages.push(page);
+        }
+        assert_eq!(pages.len(), 4);
+        assert_eq!(pages.iter().filter(|page| page.contains("A check.")).count(), 1);
+        for page in &pages {
+            assert!(!page.contains("kinder") && !page.contains("gold"), "the page gives the check away");
+        }
+    }
+    let pool = server.pool();
+    assert_eq!(count(pool, "SELECT count(*) FROM rankings").await, 6);
+    assert_eq!(count(pool, "SELECT count(*) FROM gold_answers").await, 2);
+    assert_eq!(count(pool, "SELECT count(*) FROM rankings r JOIN gold_tasks g ON g.task_id = r.task_id").await, 0);
+    let page = admin.get("/admin/projects/test/gold").await.assert(200);
+    page.assert_contains("B &#62; A")
+        .assert_contains("50 %")
+        .assert_contains("100 %")
+        .assert_contains("ada@example.org");
+}
+
+#[tokio::test]
+async fn the_course_comes_before_real_work_and_explains_each_answer() {
+    let (server, project, admin) = led().await;
+    for number in 0..3 {
+        known(&server, project, &admin, &format!("Lesson {number}."), "course").await;
+    }
+    seed::ranking_task(&server.state, project, "Real work.", &["poor", "good"]).await;
+    checks(&admin, "0", "2").await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    ada.get("/queue").await.assert_contains("2 tasks wait for you").assert_contains("2 tasks before real work");
+    // Wrong, then right: half of the pairs, which is not enough; the third makes the last two right.
+    for (number, right) in [false, true, true].into_iter().enumerate() {
+        let task = next(&ada).await;
+        ada.get(&task).await.assert(200).assert_contains(&format!("Lesson {number}."));
+        let lesson = answer(&ada, &task, right).await;
+        assert_eq!(lesson, format!("/tasks/{}", assignment_in(&task)));
+        let page = ada.get(&lesson).await.assert(200);
+        page.assert_contains("What was expected").assert_contains("<strong>kinder</strong>");
+        page.assert_contains(if right { "1 of 1 pairs right" } else { "0 of 1 pairs right" });
+        page.assert_contains(if number == 2 { "You have passed the course." } else { "One task of the course to go." });
+    }
+    ada.get(&next(&ada).await).await.assert(200).assert_contains("Real work.");
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM rankings").await, 0);
+    // Bob gets everything wrong: nothing more is handed out until somebody lets him pass.
+    let bob = server.user("Bob", Role::Annotator).await;
+    for _ in 0..3 {
+        let task = next(&bob).await;
+        answer(&bob, &task, false).await;
+    }
+    assert!(!next(&bob).await.starts_with("/tasks/"));
+    bob.get("/queue").await.assert_contains("The course is not passed.");
+    let id: Uuid =
+        sqlx::query_scalar("SELECT id FROM users WHERE name = 'Bob'").fetch_one(server.pool()).await.expect("Bob");
+    admin.get("/admin/projects/test/gold").await.assert_contains("Not passed");
+    admin.post(&format!("/admin/projects/test/gold/people/{id}/pass"), &[]).await.assert(303);
+    bob.get(&next(&bob).await).await.assert(200).assert_contains("Real work.");
+}
+
+#[tokio::test]
+async fn a_check_that_came_ahead_is_the_task_that_comes() {
+    let (server, project, admin) = led().await;
+    known(&server, project, &admin, "A check.", "check").await;
+    for number in 0..2 {
+        seed::ranking_task(&server.state, project, &format!("Rank {number}."), &["poor", "good"]).await;
+    }
+    let ada = server.user("Ada", Role::Annotator).await;
+    let first = next(&ada).await;
+    checks(&admin, "100", "0").await;
+    let ahead = format!("/tasks/{}/ahead", assignment_in(&first));
+    let page = ada.json(reqwest::Method::POST, &ahead, &serde_json::json!({})).await.assert(200);
+    page.assert_contains("A check.");
+    let then = answer(&ada, &first, true).await;
+    ada.get(&then).await.assert(200).assert_contains("A check.");
+    // Its lease ended and she comes back: it is still hers.
+    seed::end_lease(server.pool(), assignment_in(&then)).await;
+    assert_eq!(assignment_in(&next(&ada).await), assignment_in(&then));
+}

@@ -1,0 +1,108 @@
+//! Which prompts come next: by hand, by chance, by the reward model's uncertainty; near-duplicates are held back.
+
+mod support;
+
+use laurel::{
+    db::{projects, tokens::TokenRole},
+    domain::role::Role,
+    import::{self, Kind},
+};
+use serde_json::json;
+use support::{
+    Client, Server,
+    seed::{self, Seed, assignment_in, count},
+    server,
+};
+use uuid::Uuid;
+
+async fn send_scores(server: &Server, token: &str, scores: &serde_json::Value) -> reqwest::Response {
+    let address = format!("{}/api/v1/projects/test/prompt-scores", server.address);
+    reqwest::Client::new().post(address).bearer_auth(token).json(scores).send().await.expect("an answer")
+}
+
+/// What the next task asks.
+async fn next_question(who: &Client) -> String {
+    let task = assignment_in(who.post("/queue/next", &[]).await.leads_to());
+    let page = who.get(&format!("/tasks/{task}")).await.assert(200).text;
+    who.post(&format!("/tasks/{task}/submit"), &[("completion", "Done.")]).await.assert(303);
+    let number = page.split("Write number ").nth(1).expect("a prompt").chars().next();
+    number.expect("a number").to_string()
+}
+
+#[tokio::test]
+async fn what_the_reward_model_is_least_sure_of_comes_first() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed::default()).await;
+    let mut prompts = Vec::new();
+    for number in 1..=4 {
+        prompts.push(seed::demonstration_task(&server.state, project, &format!("Write number {number}.")).await);
+    }
+    let ada = server.user("Ada", Role::Admin).await;
+    let bob = server.user("Bob", Role::Annotator).await;
+    let token = server.token(TokenRole::Trainer).await;
+    let order = [("order", "uncertain"), ("percent", "80")];
+    ada.post("/admin/projects/test/next", &order).await.leads_to();
+    let stranger = Uuid::now_v7();
+    let scores = json!({ "model": "reward-3", "scores": [
+        { "prompt_id": prompts[1], "uncertainty": 0.2 },
+        { "prompt_id": prompts[2], "uncertainty": 1.7 },
+        { "prompt_id": stranger, "uncertainty": 9.0 },
+    ]});
+    let answer = send_scores(&server, &token, &scores).await;
+    let answer: serde_json::Value = answer.json().await.expect("JSON");
+    assert_eq!(answer, json!({ "stored": 2, "unknown": [stranger] }));
+    let page = ada.get("/admin/projects/test/next").await.assert(200);
+    page.assert_contains("2 of 4 prompts have a score").assert_contains("reward-3");
+    // By hand goes before all; then the least sure; what has no score comes last, the oldest of it first.
+    let task: Uuid = sqlx::query_scalar("SELECT id FROM tasks WHERE prompt_id = $1")
+        .bind(prompts[3])
+        .fetch_one(pool)
+        .await
+        .expect("a task");
+    ada.post(&format!("/admin/projects/test/tasks/{task}/priority"), &[("priority", "1")]).await.leads_to();
+    let mut asked = Vec::new();
+    for _ in 0..4 {
+        asked.push(next_question(&bob).await);
+    }
+    assert_eq!(asked, ["4", "3", "2", "1"]);
+
+    let wrong = json!({ "scores": [{ "prompt_id": prompts[0], "uncertainty": -1.0 }] });
+    assert_eq!(send_scores(&server, &token, &wrong).await.status(), 422);
+    let annotator = server.token(TokenRole::Annotator).await;
+    assert_eq!(send_scores(&server, &annotator, &scores).await.status(), 403);
+    ada.post("/admin/projects/test/next", &[("order", "sideways"), ("percent", "80")]).await.assert(422);
+}
+
+#[tokio::test]
+async fn near_duplicates_are_held_back_until_somebody_lets_them_go() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed::default()).await;
+    let bee = "Write a short poem about a bee that is afraid of flowers in the spring.";
+    seed::demonstration_task(&server.state, project, bee).await;
+    seed::demonstration_task(&server.state, project, "How do bees make honey? Explain it to a child of ten.").await;
+    let again = seed::demonstration_task(&server.state, project, &bee.replace("flowers", "flowers,")).await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let waiting = "SELECT count(*) FROM tasks WHERE withdrawn_at IS NULL";
+    let done = ada.post("/admin/projects/test/next/duplicates", &[]).await;
+    assert_eq!(done.leads_to(), "/admin/projects/test/next?found=1#duplicates");
+    ada.get("/admin/projects/test/next").await.assert(200).assert_contains("One prompt is held back");
+    assert_eq!(count(pool, waiting).await, 2);
+    // Let go, it is asked again, and another search leaves it alone.
+    ada.post(&format!("/admin/projects/test/next/{again}/release"), &[]).await.leads_to();
+    assert_eq!(count(pool, waiting).await, 3);
+    let done = ada.post("/admin/projects/test/next/duplicates", &[]).await;
+    assert_eq!(done.leads_to(), "/admin/projects/test/next?found=0#duplicates");
+    ada.post(&format!("/admin/projects/test/next/{again}/release"), &[]).await.assert(404);
+
+    // With every import, where the project wants it: the task that comes with the prompt is not asked.
+    let form = [("order", "as_made"), ("hold_back", "on"), ("percent", "80")];
+    ada.post("/admin/projects/test/next", &form).await.leads_to();
+    let project = projects::by_slug(pool, "test").await.expect("the project");
+    let lines = json!({ "prompt": format!("{bee}!!") }).to_string();
+    let actor = laurel::db::audit::Actor::program("test");
+    import::import(pool, &actor, &project, Kind::Prompts, &mut lines.as_bytes()).await.expect("imported");
+    assert_eq!(count(pool, "SELECT count(*) FROM prompts WHERE held_back_at IS NOT NULL").await, 1);
+    assert_eq!(count(pool, waiting).await, 3);
+}

@@ -1,0 +1,108 @@
+//! Ratings, flags and “all bad”: as far as the project asks for them, stored by the answers' positions and exported.
+
+use laurel::{domain::role::Role, export::Kind};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{ENTER, exported, left_the_task, take_next};
+use crate::support::{
+    Browser, Client, PASSWORD, Server,
+    seed::{self, Seed, assignment_in, count},
+    server,
+};
+
+async fn ranking() -> (Server, Client, Uuid) {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed::default()).await;
+    seed::ranking_task(&server.state, project, "Which?", &["first", "second", "third"]).await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let assignment = assignment_in(ada.post("/queue/next", &[]).await.leads_to());
+    (server, ada, assignment)
+}
+
+const RANKS: [(&str, &str); 3] = [("rank_0", "2"), ("rank_1", "1"), ("rank_2", "3")];
+
+#[tokio::test]
+async fn ratings_flags_and_all_bad_are_stored_by_position_and_exported() {
+    let (server, ada, assignment) = ranking().await;
+    let submit = format!("/tasks/{assignment}/submit");
+    let said = [("rating_0", "3"), ("rating_2", "7"), ("flag_1_hallucination", "1"), ("flag_1_other", "1")];
+    let form = [&RANKS[..], &said, &[("all_bad", "1")]].concat();
+    ada.post(&submit, &form).await.assert(422).assert_contains("say in the note what it is");
+    let eight = [&RANKS[..], &[("rating_1", "8")]].concat();
+    ada.post(&submit, &eight).await.assert(422).assert_contains("is not a number from 1 to 7");
+    let noted = [&form[..], &[("note", "It stops in the middle.")]].concat();
+    ada.post(&submit, &noted).await.assert(303);
+    let rankings = exported(&server, Kind::Rankings).await;
+    assert_eq!(rankings[0]["ranks"], json!([2, 1, 3]));
+    assert_eq!(rankings[0]["ratings"], json!([3, null, 7]));
+    assert_eq!(rankings[0]["flags"], json!([[], ["hallucination", "other"], []]));
+    assert_eq!(rankings[0]["all_bad"], json!(true));
+    let comparisons = exported(&server, Kind::Comparisons).await;
+    assert_eq!(comparisons.iter().filter(|pair| pair["all_bad"] == json!(true)).count(), 3, "it ranks all the same");
+    let page = ada.get(&format!("/tasks/{assignment}")).await.assert(200);
+    page.assert_contains("Rating 7 of 7").assert_contains("Hallucination on a closed task");
+}
+
+#[tokio::test]
+async fn a_project_asks_for_what_its_lead_has_chosen() {
+    let (server, ada, assignment) = ranking().await;
+    let scheme = "/admin/projects/test/label-scheme";
+    ada.post(scheme, &[("rating", "required"), ("flag", "sexual"), ("flag", "nonsense")]).await.assert(303);
+    let settings = ada.get("/admin/projects/test/settings").await.assert(200);
+    settings.assert_contains(r#"name="rating" value="required" checked"#);
+    let page = ada.get(&format!("/tasks/{assignment}")).await.assert(200);
+    page.assert_contains("flag_0_sexual");
+    for absent in ["flag_0_opinion", r#"name="note""#, "No rating"] {
+        assert!(!page.text.contains(absent), "{absent}");
+    }
+    let submit = format!("/tasks/{assignment}/submit");
+    let half = [&RANKS[..], &[("rating_0", "3"), ("rating_1", "3")]].concat();
+    ada.post(&submit, &half).await.assert(422).assert_contains("Not rated yet:");
+    let whole = [&half[..], &[("rating_2", "1"), ("flag_0_opinion", "1")]].concat();
+    ada.post(&submit, &whole).await.assert(303);
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM ranking_responses WHERE flags <> '{}'").await, 0);
+    assert_eq!(count(server.pool(), "SELECT sum(rating) FROM ranking_responses").await, 7);
+    let noted = "SELECT count(*) FROM audit_log WHERE action = 'project.label_scheme'";
+    assert_eq!(count(server.pool(), noted).await, 1);
+}
+
+#[tokio::test]
+async fn answers_are_rated_and_flagged_by_keyboard() {
+    let (server, _, assignment) = ranking().await;
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    take_next(&server, &browser).await;
+    browser.wait().for_element(fantoccini::Locator::Css(".chip")).await.expect("drawn");
+    let position = async |letter: &str| {
+        let card = format!("article[data-letter='{letter}']");
+        let card = browser.find(fantoccini::Locator::Css(&card)).await.expect("a card");
+        card.attr("data-position").await.expect("read").expect("a position").parse::<i32>().expect("a number")
+    };
+    let (a, b) = (position("A").await, position("B").await);
+    // A is best and gets a 6, B is next, gets a 2 and its first flag; none is good.
+    browser.press("a6b2m").await;
+    browser.press(" \u{E00C}").await;
+    browser.press("0c").await;
+    // A draft keeps it: after a reload all of it is there.
+    browser.wait().for_element(fantoccini::Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
+    browser.refresh().await.expect("reloaded");
+    browser.wait().for_element(fantoccini::Locator::Css(".tier:nth-child(3)")).await.expect("the order is there again");
+    browser.press(ENTER).await;
+    left_the_task(&browser).await;
+    let stored: Vec<(i32, Option<i32>, Vec<String>)> =
+        sqlx::query_as("SELECT position, rating, flags FROM ranking_responses ORDER BY rank")
+            .fetch_all(server.pool())
+            .await
+            .expect("what is stored");
+    assert_eq!(stored[0], (a, Some(6), vec![]));
+    assert_eq!(stored[1], (b, Some(2), vec!["not_following".to_owned()]));
+    assert_eq!((stored[2].1, &stored[2].2), (None, &vec![]));
+    let all_bad: bool = sqlx::query_scalar("SELECT all_bad FROM rankings WHERE assignment_id = $1")
+        .bind(assignment)
+        .fetch_one(server.pool())
+        .await
+        .expect("a ranking");
+    assert!(all_bad);
+    browser.close().await;
+}

@@ -1,0 +1,85 @@
+//! Pictures of these pages under `screenshots/`, and that none is wider than its window.
+
+use fantoccini::Locator;
+use laurel::domain::role::Role;
+
+use super::compared;
+use crate::support::{
+    Browser, PASSWORD, Server,
+    seed::{self, Seed, assignment_in},
+    server,
+};
+
+/// Window, language and theme of each picture.
+const FORMS: [(&str, u32, &str, &str); 4] = [
+    ("laptop", 1280, "en", "light"),
+    ("laptop", 1280, "zh", "dark"),
+    ("phone", 390, "en", "dark"),
+    ("phone", 390, "zh", "light"),
+];
+
+/// Opens the page in every form, does `first` there, and writes a picture of the whole page.
+pub async fn pictures(server: &Server, email: &str, path: &str, name: &str, first: impl AsyncFn(&Browser)) {
+    let folder = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("screenshots");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    for (size, width, language, theme) in FORMS {
+        let browser = Browser::open_sized(width.max(500), 900).await;
+        browser.log_in(&server.address, email, PASSWORD).await;
+        browser.set_window_size(width, 900).await.expect("a window");
+        browser.dress(&server.address, language, theme).await;
+        browser.goto(&format!("{}{path}", server.address)).await.expect("the page");
+        first(&browser).await;
+        let height = browser.execute("return document.documentElement.scrollHeight", Vec::new()).await.expect("read");
+        let height = u32::try_from(height.as_u64().unwrap_or(900).clamp(900, 4000)).unwrap_or(900);
+        browser.set_window_size(width, height + 140).await.expect("a window");
+        let image = browser.screenshot().await.expect("a picture");
+        std::fs::write(folder.join(format!("{name}-{size}-{language}-{theme}.png")), image).expect("written");
+        let script = "return [document.documentElement.scrollWidth, innerWidth]";
+        let widths = browser.execute(script, Vec::new()).await.expect("read");
+        assert!(widths[0].as_i64() <= widths[1].as_i64(), "{name} {size} is wider than its window: {widths}");
+        browser.close().await;
+    }
+}
+
+#[tokio::test]
+async fn the_head_to_head_pages_fit() {
+    let server = server().await;
+    let project = compared(server.pool()).await;
+    let answers = [
+        "Bees make honey from **nectar**, which they collect from flowers.\n\n1. Foragers drink the nectar.\n2. In the hive they pass it on.\n3. It dries in the comb.",
+        "Honey is made by bees. They are insects.\n\n```python\ndef honey(nectar):\n    return [drop.dry() for drop in nectar]\n```",
+    ];
+    seed::ranking_task(&server.state, project, "How do bees make honey?", &answers).await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let assignment = assignment_in(ada.post("/queue/next", &[]).await.leads_to());
+    let path = format!("/tasks/{assignment}");
+    pictures(&server, "ada@example.org", &path, "compare", async |browser| browser.press("7").await).await;
+    pictures(&server, "ada@example.org", "/admin/projects/test/settings", "compare-settings", async |_| {}).await;
+    ada.post(&format!("{path}/submit"), &[("confidence", "7")]).await.assert(303);
+    pictures(&server, "ada@example.org", &path, "compare-done", async |_| {}).await;
+}
+
+#[tokio::test]
+async fn the_pages_with_ratings_flags_and_versions_fit() {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed::default()).await;
+    let answers = ["Bees make honey from **nectar**.", "Honey is made by bees. They are insects.", "I'm not sure!"];
+    seed::ranking_task(&server.state, project, "How do bees make honey?", &answers).await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let path = format!("/tasks/{}", assignment_in(ada.post("/queue/next", &[]).await.leads_to()));
+    pictures(&server, "ada@example.org", &path, "assessment", async |browser| {
+        browser.wait().for_element(Locator::Css(".chip, .tier")).await.expect("drawn");
+        browser.press("\u{E003}\u{E003}\u{E003}b5m").await;
+        browser.press(" ").await;
+    })
+    .await;
+    let said = [("rank_0", "1"), ("rank_1", "2"), ("rank_2", "3"), ("rating_1", "5"), ("flag_2_not_following", "1")];
+    ada.post(&format!("{path}/submit"), &said).await.assert(303);
+    let page = ada.get(&format!("{path}/correct")).await.assert(200);
+    let version = page.text.split(r#"name="version" value=""#).nth(1).expect("a version");
+    let version = version.split('"').next().expect("an id");
+    pictures(&server, "ada@example.org", &format!("{path}/correct"), "correct", async |_| {}).await;
+    let said = [&said[..], &[("version", version), ("all_bad", "1")]].concat();
+    ada.post(&format!("{path}/correct"), &said).await.assert(303);
+    pictures(&server, "ada@example.org", &path, "versions", async |_| {}).await;
+}

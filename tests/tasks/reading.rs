@@ -1,0 +1,118 @@
+//! Reading: two answers side by side, code and formulas on the page, and how fast long answers are there.
+
+use std::time::Instant;
+
+use fantoccini::Locator;
+use laurel::domain::role::Role;
+
+use super::{pictures::pictures, take_next};
+use crate::support::{
+    Browser, PASSWORD,
+    seed::{self, Seed, assignment_in},
+    server,
+};
+
+#[tokio::test]
+async fn two_answers_stand_side_by_side_with_their_differences() {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed { demonstration_overlap: 0, ..Seed::default() }).await;
+    let answers = ["Bees make <b>sweet</b> honey.", "Bees make <b>good</b> honey.", "蜜蜂采集花蜜。"];
+    seed::ranking_task(&server.state, project, "Which?", &answers).await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let assignment = assignment_in(ada.post("/queue/next", &[]).await.leads_to());
+    let letters = ["A", "B", "C"];
+    let mut marked = 0;
+    for left in letters {
+        for right in letters {
+            let page = ada.get(&format!("/tasks/{assignment}/beside?left={left}&right={right}")).await.assert(200);
+            assert!(!page.text.contains("<b>sweet"), "markup of an answer is in the page");
+            let only = page.text.contains("<del>sweet</del>") && page.text.contains("<ins>good</ins>");
+            marked += usize::from(only);
+            assert_eq!(page.text.contains("the same text"), left == right);
+        }
+    }
+    assert_eq!(marked, 1, "one pair, in one order");
+    ada.get(&format!("/tasks/{assignment}/beside?left=Z")).await.assert(404);
+    let bob = server.user("Bob", Role::Admin).await;
+    bob.get(&format!("/tasks/{assignment}/beside")).await.assert(404);
+
+    // On one key, over the task.
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    take_next(&server, &browser).await;
+    browser.wait().for_element(Locator::Css(".chip")).await.expect("drawn");
+    browser.press("cav").await;
+    let shown = browser.wait().for_element(Locator::Css("#beside:popover-open .beside-text")).await.expect("shown");
+    assert!(!shown.text().await.expect("read").is_empty());
+    let sides = "return [...document.querySelectorAll('#beside select')].map((side) => side.value).join('')";
+    assert_eq!(browser.execute(sides, Vec::new()).await.expect("read").as_str(), Some("CA"));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn long_answers_code_formulas_and_other_scripts_are_drawn() {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed { demonstration_overlap: 0, ..Seed::default() }).await;
+    let paragraph = "Some **bold** text with `code`, $a^2 + b^2$ and a [link](https://example.org). 你好 🌿\n\n";
+    let long = paragraph.repeat(50_000 / paragraph.chars().count() + 1);
+    let answers: Vec<&str> = (0..9).map(|_| long.as_str()).collect();
+    seed::ranking_task(&server.state, project, "Nine long answers", &answers).await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let path = ada.post("/queue/next", &[]).await.leads_to().to_owned();
+    let begun = Instant::now();
+    let page = ada.get(&path).await.assert(200);
+    println!("nine answers of 50,000 characters: {:?}, {} bytes", begun.elapsed(), page.text.len());
+    let begun = Instant::now();
+    ada.get(&format!("{path}/beside")).await.assert(200);
+    println!("two of them side by side: {:?}", begun.elapsed());
+    let ranks: Vec<(String, String)> = (0..9).map(|position| (format!("rank_{position}"), "1".to_owned())).collect();
+    let form: Vec<(&str, &str)> = ranks.iter().map(|(name, rank)| (name.as_str(), rank.as_str())).collect();
+    ada.post(&format!("{path}/submit"), &form).await.assert(303);
+
+    let answers = [
+        "The formula is \\[ x = \\frac{-b \\pm \\sqrt{b^2-4ac}}{2a} \\] and inline \\(e^{i\\pi} = -1\\).\n\n```python\ndef root(a, b, c):  # the larger one\n    return (-b + sqrt(b**2 - 4*a*c)) / (2*a)\n```",
+        "النحل يصنع العسل من رحيق الأزهار. ويقول: honey is عسل.\n\n| خطوة | من |\n|---|---|\n| جمع | النحل |",
+        "蜜蜂从花朵中采集花蜜，带回蜂巢。🐝🍯\n\n```sql\nSELECT name, 12 FROM bees WHERE hive = 'north'; -- 全部\n```",
+    ];
+    seed::ranking_task(&server.state, project, "Show *everything* that there is: $\\int_0^1 x\\,dx$", &answers).await;
+    let path = ada.post("/queue/next", &[]).await.leads_to().to_owned();
+    pictures(&server, "ada@example.org", &path, "reading", async |browser| {
+        browser.wait().for_element(Locator::Css(".chip")).await.expect("drawn");
+        let math = browser.execute("return document.querySelector('math').getBoundingClientRect().width", vec![]).await;
+        assert!(math.expect("read").as_f64() > Some(0.0), "no formula is drawn");
+    })
+    .await;
+    pictures(&server, "ada@example.org", &format!("{path}/beside"), "beside", async |_| {}).await;
+}
+
+#[tokio::test]
+async fn an_answer_in_another_language_is_noticed_while_it_is_written() {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed::default()).await;
+    seed::demonstration_task(&server.state, project, "Say how bees make honey.").await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    take_next(&server, &browser).await;
+    let said = async || {
+        let script = "const place = document.querySelector('[data-other-script]');
+                      return place.hidden ? '' : place.textContent";
+        browser.execute(script, Vec::new()).await.expect("read").as_str().unwrap_or_default().to_owned()
+    };
+    browser.fill("#completion", "Bees collect nectar and dry it in the comb.").await;
+    assert_eq!(said().await, "");
+    browser.find(Locator::Id("completion")).await.expect("a field").clear().await.expect("empty");
+    browser.fill("#completion", "蜜蜂从花朵中采集花蜜，带回蜂巢。").await;
+    assert_eq!(said().await, "This looks like Chinese; the task is in English.");
+    // It is a word, not a wall; and a prompt that can't be answered is given back with a reason that leads see.
+    let url = browser.current_url().await.expect("an address");
+    browser.close().await;
+    let task = url.path().to_owned();
+    ada.post(&format!("{task}/skip"), &[("reason", "unanswerable")]).await.assert(422);
+    let words = [("reason", "unanswerable"), ("detail", "It asks for a picture."), ("then", "queue")];
+    ada.post(&format!("{task}/skip"), &words).await.assert(303);
+    let prompt: uuid::Uuid = sqlx::query_scalar("SELECT id FROM prompts").fetch_one(server.pool()).await.expect("it");
+    let cy = server.user("Cy", Role::Admin).await;
+    let page = cy.get(&format!("/admin/projects/test/prompts/{prompt}")).await.assert(200);
+    page.assert_contains("unanswerable: It asks for a picture.");
+}
