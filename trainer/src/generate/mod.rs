@@ -4,9 +4,13 @@
 //! rows beside it.
 
 mod decoding;
+mod engine;
 mod sampling;
 #[cfg(test)]
 mod tests;
 
 pub use decoding::{Generated, generate, generate_in_batches, row_seed};
+pub use engine::{
+    End, Engine, EngineLimits, LogitChanges, Request, RequestId, Sampled, TokenLogprobs, Verdict, answer_all,
+};
 pub use sampling::SamplingSettings;

@@ -4,6 +4,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::config::DecoderConfig;
 
+mod join;
+
 /// Room is added in blocks of this many tokens.
 const BLOCK: usize = 256;
 

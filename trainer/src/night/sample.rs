@@ -9,35 +9,43 @@ use uuid::Uuid;
 use super::{work::Work, worker::Found};
 use crate::{
     data::ModelTokenizer,
-    generate::{Generated, SamplingSettings, generate},
-    model::{Decoder, ModelDirectory},
+    generate::{Engine, EngineLimits, Generated, Request, SamplingSettings, answer_all},
+    model::ModelDirectory,
 };
 
-/// Answers that are sampled together.
+/// Answers that are sampled together, and about as many that go to the server together.
 const BATCH: usize = 32;
 
 /// Samples what the server still lacks. Taken up again after a break, it goes on with the prompts that have no answers yet,
 /// and gives each the answers that it would have had.
 pub fn run(work: &Work) -> anyhow::Result<Found> {
-    let record = work.job.policy.as_ref().context("the job names no model to sample from")?;
-    let local = work.fetch(record)?;
+    let policy = work.job.policy.as_ref().context("the job names no model to sample from")?;
+    let local = work.fetch(policy)?;
     let directory = ModelDirectory::open(&local.path)?;
     let tokenizer = ModelTokenizer::open(&directory)?;
     let decoder = directory.load_decoder(&work.device)?;
     let prompts = work.client.prompts_to_answer(work.job.id)?;
     let per_prompt = work.job.answers_per_prompt.max(1) as usize;
-    work.log(format!("{per_prompt} answers of {} to each of {} prompts.", record.name, prompts.len()));
+    work.log(format!("{per_prompt} answers of {} to each of {} prompts.", policy.name, prompts.len()));
     let total = prompts.len() as u64;
     work.reports.progress(Stage::Sample, 0, total);
     let mut counts = Counts::default();
-    for chunk in prompts.chunks((BATCH / per_prompt).max(1)) {
-        work.check()?;
-        let records = answers(work, &decoder, &tokenizer, chunk, per_prompt, &mut counts)?;
-        work.client.responses(work.job.id, work.job.lease, &records)?;
-        counts.prompts += chunk.len();
-        work.reports.progress(Stage::Sample, counts.prompts as u64, total);
-        work.reports.metric(Stage::Sample, counts.prompts as u64, "sample/length", counts.mean_length());
-    }
+    let mut engine = Engine::new(&decoder, tokenizer.stop_ids(), tokenizer.pad_id(), limits(per_prompt));
+    let requests = requests(work, &tokenizer, &prompts, per_prompt)?;
+    let seeds: Vec<Vec<u64>> = requests.iter().map(|request| request.seeds.clone()).collect();
+    let mut ready: Vec<ResponsesRecord> = vec![];
+    let done = |place: usize, answers: Vec<Generated>| {
+        counts.add(&answers);
+        ready.push(record(work, &tokenizer, &prompts[place], &answers, &seeds[place]));
+        if ready.len() * per_prompt >= BATCH || counts.prompts == prompts.len() {
+            work.client.responses(work.job.id, work.job.lease, &ready)?;
+            ready.clear();
+            work.reports.progress(Stage::Sample, counts.prompts as u64, total);
+            work.reports.metric(Stage::Sample, counts.prompts as u64, "sample/length", counts.mean_length());
+        }
+        Ok(())
+    };
+    answer_all(&mut engine, requests, || work.check(), done)?;
     counts.tell(work, &tokenizer);
     let mut found = Found::default();
     found.summary.insert("prompts".to_owned(), json!(counts.prompts));
@@ -55,6 +63,14 @@ struct Counts {
 }
 
 impl Counts {
+    /// Counts the answers to one prompt.
+    fn add(&mut self, answers: &[Generated]) {
+        self.prompts += 1;
+        self.answers += answers.len();
+        self.tokens += answers.iter().map(|answer| answer.tokens.len()).sum::<usize>();
+        self.unfinished += answers.iter().filter(|answer| !answer.finished).count();
+    }
+
     fn mean_length(&self) -> f64 {
         self.tokens as f64 / self.answers.max(1) as f64
     }
@@ -74,41 +90,45 @@ impl Counts {
     }
 }
 
-/// The answers to some prompts.
-fn answers(
+/// All answers to one prompt are written together, however many they are.
+fn limits(per_prompt: usize) -> EngineLimits {
+    EngineLimits { rows: BATCH.max(per_prompt), ..EngineLimits::default() }
+}
+
+/// What is asked of the model: each prompt, cut so that the context has room for the answer.
+fn requests(
     work: &Work,
-    decoder: &Decoder,
     tokenizer: &ModelTokenizer,
     prompts: &[PromptRecord],
     per_prompt: usize,
-    counts: &mut Counts,
-) -> anyhow::Result<Vec<ResponsesRecord>> {
-    let settings = &work.settings.sampling;
+) -> anyhow::Result<Vec<Request>> {
+    let settings = work.settings.sampling;
     let room = tokenizer.context_length().saturating_sub(settings.max_new_tokens).max(1);
-    let (mut ids, mut seeds) = (vec![], vec![]);
-    for prompt in prompts {
+    let request = |prompt: &PromptRecord| {
+        let seed = |number| seed_of(work.job.id, &prompt.id, number, work.settings.seed);
         let tokens = tokenizer.prompt_within(&prompt.prompt, room)?;
-        for number in 0..per_prompt {
-            seeds.push(seed_of(work.job.id, &prompt.id, number, work.settings.seed));
-            ids.push(tokens.clone());
-        }
-    }
-    let generated = generate(decoder, &ids, settings, tokenizer.stop_ids(), tokenizer.pad_id(), &seeds, &mut |_| {});
-    counts.answers += generated.len();
-    counts.tokens += generated.iter().map(|answer| answer.tokens.len()).sum::<usize>();
-    counts.unfinished += generated.iter().filter(|answer| !answer.finished).count();
+        Ok(Request::new(tokens, settings, (0..per_prompt).map(seed).collect()))
+    };
+    prompts.iter().map(request).collect()
+}
+
+/// The answers to one prompt as the server takes them.
+fn record(
+    work: &Work,
+    tokenizer: &ModelTokenizer,
+    prompt: &PromptRecord,
+    answers: &[Generated],
+    seeds: &[u64],
+) -> ResponsesRecord {
+    let settings = &work.settings.sampling;
     let model = work.job.policy.as_ref().map(|record| record.name.as_str()).unwrap_or_default();
-    let mut answers =
-        generated.iter().zip(&seeds).map(|(answer, seed)| response(tokenizer, model, settings, answer, *seed));
-    Ok(prompts
-        .iter()
-        .map(|prompt| ResponsesRecord {
-            prompt_id: Some(prompt.id.clone()),
-            prompt: prompt.prompt.clone(),
-            responses: answers.by_ref().take(per_prompt).collect(),
-            extra: Map::new(),
-        })
-        .collect())
+    let responses = answers.iter().zip(seeds);
+    ResponsesRecord {
+        prompt_id: Some(prompt.id.clone()),
+        prompt: prompt.prompt.clone(),
+        responses: responses.map(|(answer, seed)| response(tokenizer, model, settings, answer, *seed)).collect(),
+        extra: Map::new(),
+    }
 }
 
 fn response(
