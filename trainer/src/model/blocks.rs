@@ -355,6 +355,15 @@ impl Block {
         tensors
     }
 
+    /// Every linear of the block.
+    pub fn linears(&self) -> Vec<&Linear> {
+        let (attention, feed_forward) = (&self.attention, &self.feed_forward);
+        let mut linears = vec![&attention.q_proj, &attention.k_proj, &attention.v_proj, &attention.o_proj];
+        linears.extend(&feed_forward.gate_proj);
+        linears.extend([&feed_forward.up_proj, &feed_forward.down_proj]);
+        linears
+    }
+
     /// Calls `change` for every linear of the block with its short name.
     pub fn for_each_linear(&mut self, change: &mut dyn FnMut(&str, &mut Linear)) {
         change("q_proj", &mut self.attention.q_proj);

@@ -12,6 +12,7 @@ use super::{
     error::ModelError,
     layout::Layout,
     linear::Linear,
+    recompute,
     rope::Rotation,
     weights::{NamedTensor, RandomWeights, WeightSource},
 };
@@ -100,6 +101,9 @@ impl Decoder {
     ) -> Tensor<3> {
         let sequence = input_ids.dims()[1];
         let mut x = self.embed(input_ids, layout);
+        if cache.is_none() && recompute::is_wanted(&x) {
+            return self.final_norm.forward(recompute::through_blocks(self, x, layout));
+        }
         let rotation = self.rotation(layout, &x.device());
         let pass = Pass { rotation: rotation.as_ref(), bias: layout.bias(), observer: None };
         if let Some(cache) = cache.as_deref_mut() {

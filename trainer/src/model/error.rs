@@ -30,6 +30,9 @@ pub enum ModelError {
     /// A tensor is stored in a number format that this program does not read.
     #[error("tensor {tensor} is stored as {format}, which is not supported")]
     Format { tensor: String, format: String },
+    /// A tensor has values that the number format asked for cannot hold.
+    #[error("tensor {tensor} has values beyond the range of {format}; write float32 or bfloat16")]
+    Overflow { tensor: String, format: String },
 }
 
 impl ModelError {

@@ -3,13 +3,13 @@
 use burn::{
     module::{Module, Param},
     nn::{Dropout, DropoutConfig},
-    tensor::{Device, Tensor, TensorData},
+    tensor::{Device, Distribution, Tensor, TensorData},
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{decoder::Decoder, error::ModelError, linear::Linear};
+use super::{decoder::Decoder, error::ModelError, linear::Linear, recompute};
 
 /// The linears of a block that can carry an adapter, by the names of Llama; GPT-2's are called the same here.
 pub const TARGETS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
@@ -26,11 +26,13 @@ pub struct LoraSettings {
     pub targets: Vec<String>,
     /// Dropout on the adapter's input while training.
     pub dropout: f64,
+    /// The first layer that gets adapters; those before it stay as they are.
+    pub first_layer: usize,
 }
 
 impl Default for LoraSettings {
     fn default() -> Self {
-        Self { rank: 16, alpha: 32.0, targets: TARGETS.map(String::from).to_vec(), dropout: 0.0 }
+        Self { rank: 16, alpha: 32.0, targets: TARGETS.map(String::from).to_vec(), dropout: 0.0, first_layer: 0 }
     }
 }
 
@@ -41,7 +43,7 @@ pub struct Adapter {
     pub a: Param<Tensor<2>>,
     /// `[rank, out]`
     pub b: Param<Tensor<2>>,
-    scale: f64,
+    pub(super) scale: f64,
     dropout: Dropout,
 }
 
@@ -60,9 +62,24 @@ impl Adapter {
 
     /// `[tokens, in]` → `[tokens, out]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let x = self.dropout.forward(x);
+        let x = if recompute::is_plain_pass() { self.dropped(x) } else { self.dropout.forward(x) };
         // Scaling the thin product is cheaper than scaling the wide one.
         (x.matmul(self.a.val()) * self.scale).matmul(self.b.val())
+    }
+
+    /// Dropout where there is no graph, as [`Dropout`] does it where there is one.
+    fn dropped(&self, x: Tensor<2>) -> Tensor<2> {
+        let keep = 1.0 - self.dropout.prob;
+        if keep == 1.0 {
+            return x;
+        }
+        let random = x.random_like(Distribution::Bernoulli(keep));
+        (x * random) * (1.0 / keep)
+    }
+
+    /// Whether some of the input is dropped while training.
+    pub(super) fn drops(&self) -> bool {
+        self.dropout.prob > 0.0
     }
 
     /// What the adapter adds to the weight: `[in, out]`.
@@ -79,8 +96,8 @@ impl Decoder {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut decoder = self.merged().freeze();
         decoder.for_each_linear(&mut |name, linear: &mut Linear| {
-            let short = name.rsplit('.').next().unwrap_or(name);
-            if settings.targets.iter().any(|target| target == short) {
+            let (layer, short) = place_of(name);
+            if layer >= settings.first_layer && settings.targets.iter().any(|target| target == short) {
                 let device = linear.weight.device();
                 let shape = linear.weight.dims();
                 linear.adapter = Some(Adapter::new(shape, settings, &mut rng, &device));
@@ -103,6 +120,13 @@ impl Decoder {
         decoder.for_each_linear(&mut |_, linear| found |= linear.adapter.is_some());
         found
     }
+}
+
+/// Layer and short name of a linear that is called `layers.3.q_proj`.
+pub(super) fn place_of(name: &str) -> (usize, &str) {
+    let (before, short) = name.rsplit_once('.').unwrap_or(("", name));
+    let layer = before.rsplit('.').next().and_then(|number| number.parse().ok());
+    (layer.unwrap_or(0), short)
 }
 
 fn check(settings: &LoraSettings) -> Result<(), ModelError> {

@@ -14,6 +14,7 @@ mod layout;
 mod linear;
 pub mod lora;
 mod presets;
+pub mod recompute;
 mod rope;
 #[cfg(test)]
 mod tests;

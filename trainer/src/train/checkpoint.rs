@@ -8,6 +8,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use burn::{
@@ -155,6 +156,31 @@ pub struct Checkpoints {
     keep: usize,
 }
 
+/// When the next checkpoint is due: after so many steps, or when the last one is so many minutes old.
+#[derive(Debug, Clone)]
+pub struct Cadence {
+    steps: usize,
+    minutes: f64,
+    last: Instant,
+}
+
+impl Cadence {
+    /// 0 steps or 0 minutes: not by them.
+    pub fn new(steps: usize, minutes: f64) -> Self {
+        Self { steps, minutes, last: Instant::now() }
+    }
+
+    /// Whether a checkpoint is due after `step` steps; the minutes are then counted anew.
+    pub fn is_due(&mut self, step: usize) -> bool {
+        let by_steps = self.steps > 0 && step.is_multiple_of(self.steps);
+        let by_time = self.minutes > 0.0 && self.last.elapsed().as_secs_f64() >= 60.0 * self.minutes;
+        if by_steps || by_time {
+            self.last = Instant::now();
+        }
+        by_steps || by_time
+    }
+}
+
 /// What to do with checkpoints of an earlier run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Earlier {
@@ -176,8 +202,19 @@ pub struct Loaded {
 }
 
 /// Settings that decide weights' shapes or the order of the data: a run cannot go on with others.
-const FIXED: [&str; 8] =
-    ["lora", "lora_rank", "lora_targets", "lora_alpha", "batch_size", "max_length", "max_new_tokens", "packing"];
+const FIXED: [&str; 11] = [
+    "lora",
+    "lora_rank",
+    "lora_targets",
+    "lora_alpha",
+    "freeze_embeddings",
+    "freeze_layers",
+    "ema_decay",
+    "batch_size",
+    "max_length",
+    "max_new_tokens",
+    "packing",
+];
 
 impl Checkpoints {
     /// `<OUT>.checkpoints`

@@ -5,13 +5,15 @@ use laurel_records::LogLevel;
 use super::{
     Run, StageOutcome, StageSettings, TrainError,
     completion::Completions,
+    learning::to_learn,
     metrics::Reporter,
     provenance::{identity_of, lineage_of},
     supervised::{Learned, Plan, learn},
+    written::write_policy,
 };
 use crate::{
     data::ModelTokenizer,
-    model::{Decoder, ModelDirectory, hf::write_decoder},
+    model::{Decoder, ModelDirectory},
 };
 
 /// A stage with all that it needs to begin.
@@ -34,16 +36,13 @@ impl<S: StageSettings> LanguageModelStage<'_, S> {
         run: &Run,
         reporter: &mut dyn Reporter,
     ) -> Result<StageOutcome, TrainError> {
-        let decoder = match &self.plan.shared.lora {
-            Some(lora) => decoder.with_lora(lora, run.seed)?,
-            None => decoder,
-        };
+        let decoder = to_learn(decoder, &self.plan.shared, run.seed)?;
         let (parent, (called, data)) = (self.directory.digest()?, self.data);
         let inputs = [("model", parent.clone()), (called, data.clone())];
         let identity = identity_of(self.name, inputs, self.settings, run.seed);
         let Learned { model, metrics, checkpoints } = learn(objective, decoder, self.plan, run, identity, reporter)?;
         let lineage = lineage_of(self.name, parent, data, self.settings, run.seed, &metrics);
-        write_decoder(&run.out, &model, &self.directory.companions()?, &lineage)?;
+        write_policy(run, &model, self.directory, &lineage, &self.plan.shared)?;
         checkpoints.remove()?;
         Ok(StageOutcome { metrics, out: run.out.clone() })
     }

@@ -7,8 +7,10 @@
 mod checkpoint;
 mod completion;
 pub mod console;
+mod ema;
 mod error;
 mod language_model;
+mod learning;
 mod metrics;
 mod optimiser;
 pub mod ppo;
@@ -20,6 +22,7 @@ pub mod settings;
 pub mod sft;
 mod split;
 mod supervised;
+mod written;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -28,7 +31,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{data::ModelTokenizer, model::ModelDirectory};
 
-pub use checkpoint::{Checkpoints, Earlier};
+pub use checkpoint::{Cadence, Checkpoints, Earlier};
+pub use ema::Ema;
 pub use error::TrainError;
 pub use metrics::{Reporter, Silent};
 pub use optimiser::{Accumulator, Optimiser};

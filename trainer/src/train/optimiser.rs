@@ -13,6 +13,7 @@ use super::{
     error::TrainError,
     settings::AdamSettings,
 };
+use crate::model::recompute;
 
 /// Sums the gradients of micro-batches together with what they are to be divided by.
 ///
@@ -32,7 +33,7 @@ impl<M: Module> Accumulator<M> {
     pub fn add(&mut self, module: &M, sum: Tensor<1>, weight: f64) {
         self.loss += f64::from(sum.clone().inner().into_scalar::<f32>());
         self.weight += weight;
-        self.gradients.accumulate(module, GradientsParams::from_grads(sum.backward(), module));
+        recompute::backward(sum, module, |gradients| self.gradients.accumulate(module, gradients));
     }
 
     /// The mean loss so far.

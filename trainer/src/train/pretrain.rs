@@ -42,6 +42,8 @@ stage_settings! {
         block_length: usize = 256,
         #[doc = "The held-out blocks are judged after every so many steps; 0: after each epoch"]
         eval_steps: usize = 100,
+        #[doc = "The run ends after so many evaluations in a row without a better one; 0: never before its last step"]
+        patience: usize = 0,
     }
 }
 

@@ -11,18 +11,20 @@ use laurel_records::{LogLevel, RankingRecord, Stage};
 use super::{
     Run, Schedule, SettingsError, StageOutcome, StageSettings, TrainError,
     completion::chunks_by_tokens,
+    learning::to_learn,
     metrics::Reporter,
     provenance::{digest_of_data, identity_of, lineage_of},
     settings::{at_least_one, stage_settings},
     split::divide,
     supervised::{Learned, Objective, Plan, learn, plan_of},
     tokenizer_of,
+    written::write_reward,
 };
 use crate::{
     data::{Example, ModelTokenizer, RewardBatch, padded_right, records},
     model::{
         Layout, ModelDirectory, RewardModel,
-        hf::{ModelKind, ensure_free, write_reward_model},
+        hf::{ModelKind, ensure_free},
     },
     rlhf::reward::{Pairs, kwise_loss_sum, pair_accuracy},
 };
@@ -39,6 +41,8 @@ stage_settings! {
         batch_size: usize = 8,
         #[doc = "The held-out rankings are judged after every so many steps; 0: after each epoch"]
         eval_steps: usize = 0,
+        #[doc = "The run ends after so many evaluations in a row without a better one; 0: never before its last step"]
+        patience: usize = 0,
     }
 }
 
@@ -103,7 +107,7 @@ pub fn run(
         reporter.log(LogLevel::Info, &format!("demonstrations score {mean:.3} on average: the zero of the scale"));
     }
     let lineage = lineage_of("reward", parent, data, &settings, run.seed, &metrics);
-    write_reward_model(&run.out, &model, &directory.companions()?, &lineage)?;
+    write_reward(run, &model, &directory, &lineage, &plan.shared)?;
     checkpoints.remove()?;
     Ok(StageOutcome { metrics, out: run.out.clone() })
 }
@@ -118,9 +122,8 @@ fn start(directory: &ModelDirectory, run: &Run) -> Result<RewardModel, TrainErro
 
 /// With adapters, they and the head learn and nothing else.
 fn with_adapters(model: RewardModel, plan: &Plan, run: &Run) -> Result<RewardModel, TrainError> {
-    let Some(lora) = &plan.shared.lora else { return Ok(model) };
     let RewardModel { decoder, score } = model;
-    Ok(RewardModel { decoder: decoder.with_lora(lora, run.seed)?, score })
+    Ok(RewardModel { decoder: to_learn(decoder, &plan.shared, run.seed)?, score })
 }
 
 /// One ranking as tokens.

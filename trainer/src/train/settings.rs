@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::schedule::Schedule;
-use crate::model::lora::LoraSettings;
+use crate::model::{hf::WriteOptions, lora::LoraSettings};
 
 /// Models with more weights than this learn through adapters when nobody says otherwise.
 const ADAPTERS_ABOVE: usize = 20_000_000;
@@ -32,6 +32,9 @@ impl SettingsError {
 
 /// What all settings structs have in common; implemented by [`stage_settings`].
 pub trait StageSettings: Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static {
+    /// What the struct is called.
+    const NAME: &'static str;
+
     /// The fields in order, each with its documentation: what `--help` says.
     const FIELDS: &'static [(&'static str, &'static str)];
 
@@ -77,8 +80,26 @@ pub struct Shared {
     pub lora: Option<LoraSettings>,
     pub max_length: usize,
     pub micro_batch_tokens: usize,
+    pub frozen: Frozen,
+    /// Activations of a block are computed again on the way back instead of being kept.
+    pub gradient_checkpointing: bool,
+    /// Decay of the moving average of the weights; 0: none is kept.
+    pub ema_decay: f64,
     pub save_steps: usize,
+    /// Minutes between checkpoints; 0 leaves it to the steps.
+    pub save_minutes: f64,
     pub save_limit: usize,
+    pub written: WriteOptions,
+    /// The adapter is written as PEFT writes one, instead of a model with the adapter in its weights.
+    pub save_adapter: bool,
+}
+
+/// What of a model is left as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Frozen {
+    pub embeddings: bool,
+    /// The first so many layers.
+    pub layers: usize,
 }
 
 /// AdamW (Loshchilov and Hutter 2019) and the clipping before it.
@@ -114,6 +135,15 @@ impl Shared {
             return wrong("weight_decay and max_grad_norm", "must not be negative");
         }
         at_least_one("micro_batch_tokens", self.micro_batch_tokens)?;
+        if !(0.0..1.0).contains(&self.ema_decay) {
+            return wrong("ema_decay", "must be at least 0 and below 1");
+        }
+        if !(self.save_minutes >= 0.0 && self.save_minutes.is_finite()) {
+            return wrong("save_minutes", "must be at least 0");
+        }
+        if self.written.max_shard_bytes == 0 {
+            return wrong("max_shard_gb", "must be above 0");
+        }
         if self.save_limit == 0 {
             return wrong("save_limit", "must be at least 1: the last checkpoint is what a run resumes from");
         }
@@ -168,10 +198,26 @@ macro_rules! stage_settings {
             max_length: usize = 0,
             #[doc = "Tokens that go through the model at once while it learns: bounds memory, changes no result"]
             micro_batch_tokens: usize = 1024,
-            #[doc = "A checkpoint is written after every so many steps; 0 writes none"]
+            #[doc = "The embeddings stay as they are (and with them an output matrix that is tied to them)"]
+            freeze_embeddings: bool = false,
+            #[doc = "The first so many layers stay as they are; with adapters, they get none"]
+            freeze_layers: usize = 0,
+            #[doc = "Activations are computed again on the way back instead of kept: less memory, a third more time, the same numbers"]
+            gradient_checkpointing: bool = false,
+            #[doc = "Decay of a moving average of the weights, which is then what is judged and written; 0: none"]
+            ema_decay: f64 = 0.0,
+            #[doc = "A checkpoint is written after every so many steps; 0 leaves it to the minutes"]
             save_steps: usize = 25,
-            #[doc = "Checkpoints kept, the newest ones"]
+            #[doc = "A checkpoint is written when the last one is so many minutes old; 0 leaves it to the steps"]
+            save_minutes: f64 = 0.0,
+            #[doc = "Checkpoints kept, the newest ones; the best is kept besides"]
             save_limit: usize = 2,
+            #[doc = "Number format of the weights that are written: float32, bfloat16 or float16"]
+            dtype: $crate::model::hf::WeightFormat = $crate::model::hf::WeightFormat::Float32,
+            #[doc = "Weights of more gigabytes are written in shards of at most so many"]
+            max_shard_gb: f64 = 5.0,
+            #[doc = "The adapter is written as PEFT's files instead of a model with the adapter in its weights"]
+            save_adapter: bool = false,
         } }
     };
     (
@@ -193,6 +239,8 @@ macro_rules! stage_settings {
         }
 
         impl $crate::train::StageSettings for $name {
+            const NAME: &'static str = stringify!($name);
+
             const FIELDS: &'static [(&'static str, &'static str)] = &[$( (stringify!($field), $doc), )*];
 
             fn shared(&self) -> $crate::train::settings::Shared {
@@ -214,11 +262,24 @@ macro_rules! stage_settings {
                         alpha: self.lora_alpha,
                         targets: self.lora_targets.clone(),
                         dropout: self.lora_dropout,
+                        first_layer: self.freeze_layers,
                     }),
                     max_length: self.max_length,
                     micro_batch_tokens: self.micro_batch_tokens,
+                    frozen: $crate::train::settings::Frozen {
+                        embeddings: self.freeze_embeddings,
+                        layers: self.freeze_layers,
+                    },
+                    gradient_checkpointing: self.gradient_checkpointing,
+                    ema_decay: self.ema_decay,
                     save_steps: self.save_steps,
+                    save_minutes: self.save_minutes,
                     save_limit: self.save_limit,
+                    written: $crate::model::hf::WriteOptions {
+                        format: self.dtype,
+                        max_shard_bytes: (self.max_shard_gb * 1e9) as u64,
+                    },
+                    save_adapter: self.save_adapter,
                 }
             }
 
@@ -230,6 +291,10 @@ macro_rules! stage_settings {
 
             fn check(&self) -> Result<(), $crate::train::SettingsError> {
                 $crate::train::StageSettings::shared(self).check()?;
+                if self.save_adapter && self.lora == $crate::train::LoraChoice::Off {
+                    let reason = "needs lora = \"on\": without adapters there is none to write";
+                    return Err($crate::train::SettingsError::value("save_adapter", reason));
+                }
                 self.check_own()
             }
         }

@@ -35,6 +35,8 @@ stage_settings! {
         packing: bool = false,
         #[doc = "The held-out demonstrations are judged after every so many steps; 0: after each epoch"]
         eval_steps: usize = 0,
+        #[doc = "The run ends after so many evaluations in a row without a better one; 0: never before its last step"]
+        patience: usize = 0,
     }
 }
 

@@ -9,15 +9,16 @@ use serde_json::Value;
 
 use super::{
     Run,
-    checkpoint::{Checkpoints, Identity, Position, Tensors, restore_learned, store_learned},
+    checkpoint::{Cadence, Checkpoints, Identity, Position, Tensors, restore_learned, store_learned},
     completion::chunks_by_tokens,
     derived_seed,
+    ema::Ema,
     error::TrainError,
     metrics::Reporter,
     optimiser::{Accumulator, Optimiser},
     settings::Shared,
 };
-use crate::data::Order;
+use crate::{data::Order, model::recompute::Recomputing};
 
 /// What is learned from which items, and how it is judged.
 pub(super) trait Objective {
@@ -39,8 +40,13 @@ pub(super) trait Objective {
     /// Measures on what is held out; empty when nothing is.
     fn evaluate(&self, model: &Self::Model) -> BTreeMap<String, f64>;
 
-    /// The measure, lower is better, by which the best weights are told.
+    /// The measure by which the best weights are told.
     fn criterion(&self) -> &'static str;
+
+    /// Whether more of it is better.
+    fn higher_is_better(&self) -> bool {
+        false
+    }
 }
 
 /// How long to learn, and how often to look.
@@ -52,6 +58,8 @@ pub(super) struct Plan {
     pub batch_size: usize,
     /// Judge after every so many steps; 0 judges after each epoch.
     pub eval_steps: usize,
+    /// The run ends after so many evaluations in a row that were no better than the best; 0 never does.
+    pub patience: usize,
     pub shared: Shared,
 }
 
@@ -63,6 +71,7 @@ macro_rules! plan_of {
             steps: $settings.steps,
             batch_size: $settings.batch_size,
             eval_steps: $settings.eval_steps,
+            patience: $settings.patience,
             shared: $settings.shared(),
         }
     };
@@ -86,6 +95,9 @@ struct Course {
     before: BTreeMap<String, f64>,
     best: BTreeMap<String, f64>,
     best_step: Option<usize>,
+    /// Evaluations since the best one.
+    #[serde(default)]
+    since_best: usize,
     tokens: f64,
 }
 
@@ -115,14 +127,21 @@ pub(super) fn learn<O: Objective>(
         order: Order::new(objective.items(), run.seed),
         course: Course::default(),
         total: plan.total(objective.items()),
+        ema: None,
+        cadence: Cadence::new(plan.shared.save_steps, plan.shared.save_minutes),
     };
+    let _recomputing = Recomputing::new(plan.shared.gradient_checkpointing);
     let mut model = model.train();
+    learner.ema = Ema::of(&model, plan.shared.ema_decay);
     let mut step = 0;
     match earlier {
         Some(mut loaded) => {
             step = loaded.position.step;
             model = restore_learned("model.", model, &mut loaded.tensors)?;
             learner.optimiser.restore("adam.", &model, &mut loaded.tensors);
+            if let Some(ema) = &mut learner.ema {
+                ema.restore("ema.", &mut loaded.tensors);
+            }
             learner.course = serde_json::from_value(loaded.position.state).unwrap_or_default();
             reporter.log(LogLevel::Info, &format!("going on from the checkpoint at step {step}"));
             for change in loaded.changed {
@@ -137,12 +156,18 @@ pub(super) fn learn<O: Objective>(
         step += 1;
         learner.after_step(&model, step, reporter)?;
         reporter.progress(objective.stage(), step as u64, learner.total as u64);
+        if learner.is_patience_over() && step < learner.total {
+            let text =
+                format!("no better for {} evaluations: the run ends after step {step}", learner.course.since_best);
+            reporter.log(LogLevel::Info, &text);
+            break;
+        }
         if reporter.stop_requested() && step < learner.total {
             learner.save(&model, step)?;
             return Err(TrainError::Stopped { step });
         }
     }
-    learner.finish(model)
+    learner.finish(model, step)
 }
 
 struct Learner<'a, O: Objective> {
@@ -154,6 +179,8 @@ struct Learner<'a, O: Objective> {
     order: Order,
     course: Course,
     total: usize,
+    ema: Option<Ema>,
+    cadence: Cadence,
 }
 
 impl<O: Objective> Learner<'_, O> {
@@ -183,6 +210,9 @@ impl<O: Objective> Learner<'_, O> {
         let (model, norm) =
             self.optimiser.step(model, accumulated, rate).map_err(|error| self.diverged(step + 1, step, error))?;
 
+        if let Some(ema) = &mut self.ema {
+            ema.update(&model);
+        }
         self.course.tokens += tokens as f64;
         let (stage, now) = (self.objective.stage(), step as u64 + 1);
         reporter.metric(stage, now, "train/loss", loss);
@@ -203,8 +233,7 @@ impl<O: Objective> Learner<'_, O> {
             let measured = self.judge(model, step, reporter)?;
             self.keep_if_best(model, step, measured)?;
         }
-        let save = self.plan.shared.save_steps;
-        if save > 0 && step.is_multiple_of(save) && step < self.total {
+        if self.cadence.is_due(step) && step < self.total {
             self.save(model, step)?;
         }
         Ok(())
@@ -216,7 +245,7 @@ impl<O: Objective> Learner<'_, O> {
         step: usize,
         reporter: &mut dyn Reporter,
     ) -> Result<BTreeMap<String, f64>, TrainError> {
-        let measured = self.objective.evaluate(&model.valid());
+        let measured = self.objective.evaluate(&self.judged(model).valid());
         for (name, value) in &measured {
             reporter.metric(self.objective.stage(), step as u64, name, *value);
         }
@@ -235,21 +264,38 @@ impl<O: Objective> Learner<'_, O> {
         measured: BTreeMap<String, f64>,
     ) -> Result<(), TrainError> {
         let criterion = self.objective.criterion();
-        let best = self.course.best.get(criterion).copied().unwrap_or(f64::INFINITY);
-        if measured.get(criterion).is_some_and(|&found| found < best) {
+        let sign = if self.objective.higher_is_better() { -1.0 } else { 1.0 };
+        let best = self.course.best.get(criterion).map_or(f64::INFINITY, |best| sign * best);
+        let Some(&found) = measured.get(criterion) else { return Ok(()) };
+        if sign * found < best {
             let mut tensors = Tensors::new();
-            store_learned("model.", model, &mut tensors);
+            store_learned("model.", &self.judged(model), &mut tensors);
             self.checkpoints.save_best(step, &tensors)?;
             self.course.best = measured;
             self.course.best_step = Some(step);
+            self.course.since_best = 0;
+        } else {
+            self.course.since_best += 1;
         }
         Ok(())
+    }
+
+    fn is_patience_over(&self) -> bool {
+        self.plan.patience > 0 && self.course.since_best >= self.plan.patience
+    }
+
+    /// The weights that are judged and written: the averages where there are some.
+    fn judged(&self, model: &O::Model) -> O::Model {
+        self.ema.as_ref().map_or_else(|| model.clone(), |ema| ema.averaged(model))
     }
 
     fn save(&self, model: &O::Model, step: usize) -> Result<(), TrainError> {
         let mut tensors = Tensors::new();
         store_learned("model.", model, &mut tensors);
         self.optimiser.store("adam.", &mut tensors);
+        if let Some(ema) = &self.ema {
+            ema.store("ema.", &mut tensors);
+        }
         let state = serde_json::to_value(&self.course).unwrap_or(Value::Null);
         self.checkpoints.save(Position { step, state, best_step: self.course.best_step }, &tensors)
     }
@@ -268,13 +314,14 @@ impl<O: Objective> Learner<'_, O> {
     }
 
     /// The best weights in the model, and what was measured with them.
-    fn finish(self, mut model: O::Model) -> Result<Learned<O::Model>, TrainError> {
+    fn finish(self, model: O::Model, steps: usize) -> Result<Learned<O::Model>, TrainError> {
+        let mut model = self.judged(&model);
         if let Some(step) = self.course.best_step {
             model = restore_learned("model.", model, &mut self.checkpoints.load_best(step)?)?;
         }
         let mut metrics = self.course.best;
         metrics.extend(self.course.before.into_iter().map(|(name, value)| (format!("{name}_before"), value)));
-        metrics.insert("train/steps".into(), self.total as f64);
+        metrics.insert("train/steps".into(), steps as f64);
         metrics.insert("train/tokens".into(), self.course.tokens);
         if let Some(step) = self.course.best_step {
             metrics.insert("train/best_step".into(), step as f64);

@@ -63,6 +63,17 @@ fn sft() {
 }
 
 #[test]
+fn sft_with_averaged_weights_and_patience() {
+    let world = World::new();
+    let (base, data) = (world.path("base"), world.records("data.jsonl", &demonstrations()));
+    // The minutes give a checkpoint after every step here. The rate is so high that the run ends by its patience.
+    let stage = ["sft", "--model", text(&base), "--data", text(&data), "--epochs", "9", "--save-steps", "0"];
+    let settings = ["--batch-size", "8", "--learning-rate", "3e-2", "--eval-steps", "3", "--ema-decay", "0.6"];
+    let more = ["--patience", "3", "--save-minutes", "1e-9", "--gradient-checkpointing", "--freeze-layers", "1"];
+    killed_and_resumed(&world, &[&stage[..], &settings, &more].concat(), 7);
+}
+
+#[test]
 fn sft_with_adapters_and_dropout() {
     let world = World::new();
     let (base, data) = (world.path("base"), world.records("data.jsonl", &demonstrations()));

@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use burn::tensor::Tensor;
 use laurel_trainer::{
-    model::ModelDirectory,
+    model::{Decoder, ModelDirectory, hf::WeightFormat},
     train::{
         LoraChoice, TrainError,
         pretrain::{self, PretrainInputs, PretrainSettings},
@@ -123,6 +124,53 @@ fn a_run_that_is_asked_to_stop_goes_on_from_there() {
     sft::run(&settings, &inputs, &run, &mut told).unwrap();
     let total = told.metrics["lr"].len();
     assert_eq!(total, 22 - 5, "86 demonstrations are learned from, eleven batches an epoch");
+}
+
+#[test]
+fn what_is_frozen_stays_and_the_averaged_weights_are_what_is_judged_and_written() {
+    let world = World::new();
+    let inputs = SftInputs { model: world.path("base"), data: world.records("data.jsonl", &demonstrations()) };
+    let settings = SftSettings {
+        freeze_embeddings: true,
+        freeze_layers: 1,
+        ema_decay: 0.8,
+        dtype: WeightFormat::Bfloat16,
+        ..sft_settings()
+    };
+    let outcome = sft::run(&settings, &inputs, &world.run("out"), &mut Told::default()).unwrap();
+    assert!(outcome.metrics["eval/nll"] < outcome.metrics["eval/nll_before"] - 0.5, "{:?}", outcome.metrics);
+    let device = world.run("").device;
+    let load = |path| ModelDirectory::open(path).unwrap().load_decoder(&device).unwrap();
+    let (before, after) = (load(inputs.model), load(outcome.out.clone()));
+    let rounded = |tensor: Tensor<2>| -> Vec<f32> {
+        let values: Vec<f32> = tensor.into_data().try_to_vec().unwrap();
+        values.into_iter().map(|value| half::bf16::from_f32(value).to_f32()).collect()
+    };
+    assert_eq!(rounded(after.token_embedding.val()), rounded(before.token_embedding.val()));
+    let query = |decoder: &Decoder, layer: usize| rounded(decoder.blocks[layer].attention.q_proj.weight.val());
+    assert_eq!(query(&after, 0), query(&before, 0));
+    assert_ne!(query(&after, 1), query(&before, 1));
+
+    // The same run without the average ends elsewhere, so the average is what was written.
+    let plain = SftSettings { ema_decay: 0.0, ..settings };
+    let plain = sft::run(&plain, &inputs_of(&world), &world.run("plain"), &mut Told::default()).unwrap();
+    assert_ne!(query(&load(plain.out), 1), query(&after, 1));
+}
+
+fn inputs_of(world: &World) -> SftInputs {
+    SftInputs { model: world.path("base"), data: world.path("data.jsonl") }
+}
+
+#[test]
+fn a_run_that_gets_no_better_ends_early() {
+    let world = World::new();
+    let inputs = SftInputs { model: world.path("base"), data: world.records("data.jsonl", &demonstrations()) };
+    let settings = SftSettings { epochs: 40, learning_rate: Some(1e-2), eval_steps: 5, patience: 2, ..sft_settings() };
+    let mut told = Told::default();
+    let outcome = sft::run(&settings, &inputs, &world.run("out"), &mut told).unwrap();
+    let (steps, best) = (outcome.metrics["train/steps"], outcome.metrics["train/best_step"]);
+    assert!(steps < 440.0 && steps == best + 10.0, "{steps} steps, the best after {best}");
+    assert!(told.log.iter().any(|line| line.contains("no better for 2 evaluations")), "{:?}", told.log);
 }
 
 #[test]

@@ -34,16 +34,17 @@ fn assert_same_way(ways: &[Vec<f64>]) {
 fn of_sft() {
     let world = World::new();
     let inputs = SftInputs { model: world.path("base"), data: world.records("data.jsonl", &uneven()) };
-    let ways: Vec<Vec<f64>> = [(4096, false), (64, false), (1, false), (64, true)]
+    let ways: Vec<Vec<f64>> = [(4096, false, false), (64, false, true), (1, false, false), (64, true, true)]
         .iter()
         .enumerate()
-        .map(|(number, &(micro_batch_tokens, packing))| {
+        .map(|(number, &(micro_batch_tokens, packing, gradient_checkpointing))| {
             let settings = SftSettings {
                 epochs: 2,
                 batch_size: 12,
                 learning_rate: Some(1e-3),
                 micro_batch_tokens,
                 packing,
+                gradient_checkpointing,
                 ..SftSettings::default()
             };
             let mut told = Told::default();

@@ -2,7 +2,9 @@
 
 mod digest;
 mod lineage;
+mod partial;
 mod safetensors;
+mod weights;
 mod write;
 
 use std::{
@@ -25,7 +27,8 @@ use safetensors::Checkpoint;
 
 pub use digest::sha256_of_file;
 pub use lineage::Lineage;
-pub use write::{Companions, ensure_free, write_decoder, write_reward_model};
+pub use weights::{WeightFormat, WriteOptions};
+pub use write::{Companions, ensure_free, write_decoder, write_decoder_as, write_reward_model, write_reward_model_as};
 
 /// What a model gives: a distribution over tokens, or a score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,6 @@
 //! Writes a whole model directory: weights, configuration, tokenizer, lineage; it appears by rename or not at all.
 
-use std::{
-    fs, io,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, path::Path};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -15,6 +11,8 @@ use super::{
         weights::NamedTensor,
     },
     lineage::{self, Lineage},
+    partial::{Partial, remove_stale},
+    weights::{WriteOptions, write_weights},
 };
 
 /// Files that go with a model unchanged, whatever is learned.
@@ -33,7 +31,7 @@ const COPIED: [&str; 9] = [
 /// Tokenizer, chat template and generation settings: what is written beside new weights.
 #[derive(Debug, Clone, Default)]
 pub struct Companions {
-    files: Vec<(String, Vec<u8>)>,
+    pub(super) files: Vec<(String, Vec<u8>)>,
 }
 
 impl Companions {
@@ -77,8 +75,10 @@ impl Companions {
     }
 }
 
-/// Fails when something other than an empty directory stands at `out`: models are never overwritten.
+/// Fails when something other than an empty directory stands at `out`: models are never overwritten. What a writer that was
+/// killed left half written beside it is removed.
 pub fn ensure_free(out: &Path) -> Result<(), ModelError> {
+    remove_stale(out);
     let Ok(metadata) = fs::symlink_metadata(out) else { return Ok(()) };
     let is_empty = metadata.is_dir() && fs::read_dir(out).map_err(ModelError::file(out))?.next().is_none();
     if is_empty {
@@ -88,83 +88,92 @@ pub fn ensure_free(out: &Path) -> Result<(), ModelError> {
     Err(ModelError::file(out)(taken))
 }
 
-/// Writes a language model to `out`, adapters merged into the weights.
+/// Writes a language model to `out` in float32, adapters merged into the weights.
 pub fn write_decoder(
     out: &Path,
     decoder: &Decoder,
     companions: &Companions,
     lineage: &Lineage,
 ) -> Result<(), ModelError> {
-    write(out, decoder.config().to_json(), decoder.named_tensors(), companions, lineage)
+    write_decoder_as(out, decoder, companions, lineage, &WriteOptions::default())
 }
 
-/// Writes a reward model (or value model) to `out`, adapters merged into the weights.
+/// As [`write_decoder`], in the number format and the shards that `options` say.
+pub fn write_decoder_as(
+    out: &Path,
+    decoder: &Decoder,
+    companions: &Companions,
+    lineage: &Lineage,
+    options: &WriteOptions,
+) -> Result<(), ModelError> {
+    let config = in_format(decoder.config().to_json(), options);
+    write(out, &config, &decoder.named_tensors(), companions, lineage, options)
+}
+
+/// Writes a reward model (or value model) to `out` in float32, adapters merged into the weights.
 pub fn write_reward_model(
     out: &Path,
     model: &RewardModel,
     companions: &Companions,
     lineage: &Lineage,
 ) -> Result<(), ModelError> {
-    let config = model.decoder.config().to_reward_json();
-    write(out, config, model.named_tensors(), companions, lineage)
+    write_reward_model_as(out, model, companions, lineage, &WriteOptions::default())
+}
+
+/// As [`write_reward_model`], in the number format and the shards that `options` say.
+pub fn write_reward_model_as(
+    out: &Path,
+    model: &RewardModel,
+    companions: &Companions,
+    lineage: &Lineage,
+    options: &WriteOptions,
+) -> Result<(), ModelError> {
+    let config = in_format(model.decoder.config().to_reward_json(), options);
+    write(out, &config, &model.named_tensors(), companions, lineage, options)
+}
+
+fn in_format(mut config: Map<String, Value>, options: &WriteOptions) -> Map<String, Value> {
+    config.insert("dtype".into(), json!(options.format.name()));
+    config
 }
 
 fn write(
     out: &Path,
-    config: Map<String, Value>,
-    tensors: Vec<NamedTensor>,
+    config: &Map<String, Value>,
+    tensors: &[NamedTensor],
     companions: &Companions,
     lineage: &Lineage,
+    options: &WriteOptions,
+) -> Result<(), ModelError> {
+    write_directory(out, companions, lineage, |directory| {
+        write_file(&directory.join("config.json"), pretty(config).as_bytes())?;
+        write_weights(directory, tensors, options)
+    })
+}
+
+/// A directory with companions, `laurel.json` and what `rest` puts into it, which appears at `out` by rename.
+pub(super) fn write_directory(
+    out: &Path,
+    companions: &Companions,
+    lineage: &Lineage,
+    rest: impl FnOnce(&Path) -> Result<(), ModelError>,
 ) -> Result<(), ModelError> {
     ensure_free(out)?;
-    let parent = parent_of(out);
-    fs::create_dir_all(&parent).map_err(ModelError::file(&parent))?;
-    let partial =
-        tempfile::Builder::new().prefix(".partial-").tempdir_in(&parent).map_err(ModelError::file(&parent))?;
-
+    let partial = Partial::beside(out)?;
     for (name, content) in &companions.files {
         write_file(&partial.path().join(name), content)?;
     }
-    write_file(&partial.path().join("config.json"), pretty(&config).as_bytes())?;
     write_file(&partial.path().join(lineage::FILE), pretty(lineage).as_bytes())?;
-    write_weights(&partial.path().join("model.safetensors"), tensors)?;
-
-    let permissions = fs::Permissions::from_mode(0o755);
-    fs::set_permissions(partial.path(), permissions).map_err(ModelError::file(partial.path()))?;
-    if out.exists() {
-        fs::remove_dir(out).map_err(ModelError::file(out))?;
-    }
-    fs::rename(partial.path(), out).map_err(ModelError::file(out))?;
-    // Renamed: there is nothing left at the old path for the guard to remove.
-    let _ = partial.keep();
-    fs::File::open(&parent).and_then(|directory| directory.sync_all()).map_err(ModelError::file(&parent))
+    rest(partial.path())?;
+    partial.appear()
 }
 
-fn write_weights(path: &Path, tensors: Vec<NamedTensor>) -> Result<(), ModelError> {
-    let named = tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor));
-    // transformers refuses a safetensors file whose metadata does not say which framework wrote it.
-    let metadata = [("format".to_string(), "pt".to_string())].into();
-    safetensors::serialize_to_file(named, Some(metadata), path)
-        .map_err(|error| ModelError::malformed(path, error.to_string()))?;
-    // The library writes by way of a private temporary file; others may read the model.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).map_err(ModelError::file(path))?;
-    let file = fs::File::open(path).map_err(ModelError::file(path))?;
-    file.sync_all().map_err(ModelError::file(path))
-}
-
-fn write_file(path: &Path, content: &[u8]) -> Result<(), ModelError> {
+pub(super) fn write_file(path: &Path, content: &[u8]) -> Result<(), ModelError> {
     fs::write(path, content).map_err(ModelError::file(path))
 }
 
-fn pretty(value: &impl Serialize) -> String {
+pub(super) fn pretty(value: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(value).expect("plain data is always JSON");
     text.push('\n');
     text
-}
-
-fn parent_of(out: &Path) -> PathBuf {
-    match out.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-        _ => PathBuf::from("."),
-    }
 }

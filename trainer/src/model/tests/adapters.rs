@@ -10,7 +10,7 @@ use crate::model::lora::LoraSettings;
 
 fn settings(targets: &[&str]) -> LoraSettings {
     let targets = targets.iter().map(|target| target.to_string()).collect();
-    LoraSettings { rank: 4, alpha: 8.0, targets, dropout: 0.0 }
+    LoraSettings { rank: 4, alpha: 8.0, targets, ..LoraSettings::default() }
 }
 
 /// As after training: B is not zero any more.

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::model::{
     ModelDirectory, RewardModel,
-    hf::{Companions, Lineage, ModelKind, write_decoder, write_reward_model},
+    hf::{
+        Companions, Lineage, ModelKind, WeightFormat, WriteOptions, write_decoder, write_decoder_as, write_reward_model,
+    },
 };
 
 fn save(decoder: &Decoder, path: &Path) -> ModelDirectory {
@@ -149,6 +151,51 @@ fn weights_in_half_precision_and_in_shards_are_read() {
     let found = values(logits(&read, &[row(9, 1)], &Layout::causal(1, 9, &device), &device));
     let difference = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(difference > 0.0 && difference < 0.05, "{difference}");
+}
+
+#[test]
+fn half_precision_and_shards_are_written_as_transformers_names_them() {
+    let device = Device::flex();
+    let scratch = tempfile::tempdir().unwrap();
+    let decoder = decoder("qwen2-tiny", &device);
+    let of = |decoder: &Decoder| values(logits(decoder, &[row(9, 1)], &Layout::causal(1, 9, &device), &device));
+    let formats = [(WeightFormat::Float32, 0.0), (WeightFormat::Bfloat16, 0.05), (WeightFormat::Float16, 0.005)];
+    for (format, tolerance) in formats {
+        let path = scratch.path().join(format.name());
+        let options = WriteOptions { format, max_shard_bytes: 40_000 };
+        write_decoder_as(&path, &decoder, &Companions::none(), &Lineage::of("sft"), &options).unwrap();
+        let index: Value =
+            serde_json::from_str(&fs::read_to_string(path.join("model.safetensors.index.json")).unwrap()).unwrap();
+        let files: std::collections::BTreeSet<_> =
+            index["weight_map"].as_object().unwrap().values().map(|file| file.as_str().unwrap()).collect();
+        assert!(
+            files.len() > 2 && files.iter().all(|file| file.ends_with(&format!("-of-{:05}.safetensors", files.len())))
+        );
+        assert!(!path.join("model.safetensors").exists());
+        let bytes = decoder.config().parameters() * format.size();
+        assert_eq!(index["metadata"]["total_size"], bytes);
+        assert_eq!(config(&path)["dtype"], format.name());
+
+        let read = ModelDirectory::open(&path).unwrap().load_decoder(&device).unwrap();
+        let difference = of(&read).iter().zip(of(&decoder)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(difference <= tolerance, "{}: {difference}", format.name());
+    }
+}
+
+#[test]
+fn a_value_that_the_format_cannot_hold_is_refused_with_its_tensor() {
+    let device = Device::flex();
+    let scratch = tempfile::tempdir().unwrap();
+    let mut decoder = decoder("llama-tiny", &device);
+    decoder.final_norm.weight = decoder.final_norm.weight.clone().map(|weight| weight * 1e6);
+    let write = |name: &str, format| {
+        let options = WriteOptions { format, ..WriteOptions::default() };
+        write_decoder_as(&scratch.path().join(name), &decoder, &Companions::none(), &Lineage::of("sft"), &options)
+    };
+    let error = write("half", WeightFormat::Float16).unwrap_err().to_string();
+    assert!(error.contains("model.norm.weight") && error.contains("float16"), "{error}");
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "nothing is left behind");
+    write("brain", WeightFormat::Bfloat16).unwrap();
 }
 
 #[test]

@@ -18,8 +18,10 @@ pub use settings::PpoSettings;
 
 use super::{
     Run, StageOutcome, StageSettings, TrainError,
-    checkpoint::{Checkpoints, Identity, Loaded, Position, Tensors, restore_learned, store_learned},
+    checkpoint::{Cadence, Checkpoints, Identity, Loaded, Position, Tensors, restore_learned, store_learned},
     derived_seed,
+    ema::Ema,
+    learning::to_learn,
     metrics::Reporter,
     optimiser::Optimiser,
     pretrain::{blocks, documents_of},
@@ -27,14 +29,12 @@ use super::{
     reward::scores_of,
     settings::Shared,
     tokenizer_of,
+    written::write_policy,
 };
 use crate::{
     data::{Example, ModelTokenizer, Order, corpus, records},
     generate::{Generated, generate, row_seed},
-    model::{
-        Decoder, ModelDirectory, RewardModel,
-        hf::{ensure_free, write_decoder},
-    },
+    model::{Decoder, ModelDirectory, RewardModel, hf::ensure_free, recompute::Recomputing},
     rlhf::kl::KlController,
 };
 use learning::{Learners, Lesson};
@@ -104,7 +104,7 @@ pub fn run(
     if let Value::Object(settings) = &mut lineage.settings {
         settings.insert("reward_model".into(), judge.into());
     }
-    write_decoder(&run.out, &policy, &directory.companions()?, &lineage)?;
+    write_policy(run, &policy, &directory, &lineage, &settings.shared())?;
     checkpoints.remove()?;
     Ok(StageOutcome { metrics, out: run.out.clone() })
 }
@@ -139,8 +139,14 @@ impl World<'_> {
         let mut learners = self.learners(&shared)?;
         let mut course =
             Course { kl: self.settings.kl_controller(), scale: None, before: BTreeMap::new(), last: BTreeMap::new() };
+        let mut ema = Ema::of(&learners.policy, shared.ema_decay);
+        let mut cadence = Cadence::new(shared.save_steps, shared.save_minutes);
+        let _recomputing = Recomputing::new(shared.gradient_checkpointing);
         let mut step = 0;
-        if let Some(loaded) = earlier {
+        if let Some(mut loaded) = earlier {
+            if let Some(ema) = &mut ema {
+                ema.restore("policy_ema.", &mut loaded.tensors);
+            }
             (learners, course, step) = self.restore(learners, course, loaded, reporter)?;
         }
         let total = self.settings.steps;
@@ -153,14 +159,17 @@ impl World<'_> {
             let failed = |error| diverged(step, error, &checkpoints);
             learners = self.step(learners, step, &order, &mut course, reporter).map_err(failed)?;
             step += 1;
+            if let Some(ema) = &mut ema {
+                ema.update(&learners.policy);
+            }
             let every = self.settings.sample_steps;
             if every > 0 && (step.is_multiple_of(every) || step == total) {
                 self.show_answers(&learners.policy, step, reporter);
             }
             reporter.progress(Stage::Ppo, step as u64, total as u64);
             let stop = reporter.stop_requested() && step < total;
-            if stop || (shared.save_steps > 0 && step.is_multiple_of(shared.save_steps) && step < total) {
-                save(&checkpoints, &learners, &course, step)?;
+            if cadence.is_due(step) && step < total || stop {
+                save(&checkpoints, &learners, ema.as_ref(), &course, step)?;
             }
             if stop {
                 return Err(TrainError::Stopped { step });
@@ -169,16 +178,15 @@ impl World<'_> {
         let mut metrics = course.last;
         metrics.extend(course.before);
         metrics.insert("train/steps".into(), total as f64);
-        Ok((learners.policy.valid(), metrics, checkpoints))
+        let policy = ema.map_or_else(|| learners.policy.clone(), |ema| ema.averaged(&learners.policy));
+        Ok((policy.valid(), metrics, checkpoints))
     }
 
     /// Policy and value model with what learns in them.
     fn learners(&self, shared: &Shared) -> Result<Learners, TrainError> {
         let (mut policy, mut value) = (self.reference.clone(), self.reward.clone());
-        if let Some(lora) = &shared.lora {
-            policy = policy.with_lora(lora, self.run.seed)?;
-            value.decoder = value.decoder.with_lora(lora, derived_seed(self.run.seed, "value adapters", 0))?;
-        }
+        policy = to_learn(policy, shared, self.run.seed)?;
+        value.decoder = to_learn(value.decoder, shared, derived_seed(self.run.seed, "value adapters", 0))?;
         Ok(Learners {
             policy: policy.train(),
             policy_optimiser: Optimiser::new(shared.adam),
@@ -364,12 +372,21 @@ impl World<'_> {
     }
 }
 
-fn save(checkpoints: &Checkpoints, learners: &Learners, course: &Course, step: usize) -> Result<(), TrainError> {
+fn save(
+    checkpoints: &Checkpoints,
+    learners: &Learners,
+    ema: Option<&Ema>,
+    course: &Course,
+    step: usize,
+) -> Result<(), TrainError> {
     let mut tensors = Tensors::new();
     store_learned("policy.", &learners.policy, &mut tensors);
     store_learned("value.", &learners.value, &mut tensors);
     learners.policy_optimiser.store("policy_adam.", &mut tensors);
     learners.value_optimiser.store("value_adam.", &mut tensors);
+    if let Some(ema) = ema {
+        ema.store("policy_ema.", &mut tensors);
+    }
     let state = serde_json::to_value(course).unwrap_or(Value::Null);
     checkpoints.save(Position { step, state, best_step: None }, &tensors)
 }
