@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo trainer test lint test-server test-trainer sample-data pictures sqlx-cache tiny-model clean
+.PHONY: help run demo trainer test lint test-server test-trainer sample-data learn pictures sqlx-cache tiny-model clean
 
 # Where the pretrained model and the data for tests lie; fetched once, outside git.
 export LAUREL_SAMPLE_DATA ?= $(CURDIR)/data/sample-data
@@ -53,6 +53,11 @@ sample-data: ## Fetch the pretrained model and the data of the sample task (abou
 
 tiny-model: ## Train the tiny model of the sample project again
 	scripts/tiny_model.sh
+
+learn: ## Show that the loop learns, from a real pretrained model in two rounds (about 40 minutes)
+	scripts/sample_data.py
+	cargo build --release --locked -p laurel -p laurel-trainer
+	scripts/learn.py
 
 pictures: ## Take the pictures of docs/ again
 	scripts/pictures.sh

@@ -29,6 +29,11 @@ enum Command {
         /// Records of responses (JSONL)
         file: PathBuf,
     },
+    /// Print the gold reward of every answer, one line of JSON a record: its prompt and the rewards in the answers' order
+    Rewards {
+        /// Records of responses (JSONL)
+        file: PathBuf,
+    },
     /// Rank the answers of every record, as simulated annotators with errors do; prints records of rankings (JSONL)
     Rank {
         /// Records of responses (JSONL)
@@ -49,6 +54,7 @@ impl Gold {
     pub fn run(&self) -> anyhow::Result<()> {
         match &self.command {
             Command::Score { file } => score(&read(file)?),
+            Command::Rewards { file } => rewards(&read(file)?),
             Command::Rank { file, noise, seed, annotators } => rank(read(file)?, *noise, *seed, *annotators),
         }
     }
@@ -82,6 +88,15 @@ fn score(records: &[ResponsesRecord]) -> anyhow::Result<()> {
         "repetition": mean(|judgement| judgement.repetition),
     });
     writeln!(std::io::stdout(), "{result}")?;
+    Ok(())
+}
+
+fn rewards(records: &[ResponsesRecord]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for record in records {
+        let rewards: Vec<f64> = judgements(record).map(|judgement| judgement.reward).collect();
+        writeln!(out, "{}", json!({ "prompt_id": record.prompt_id, "prompt": record.prompt, "rewards": rewards }))?;
+    }
     Ok(())
 }
 

@@ -1,0 +1,48 @@
+"""The data that `make learn` learns from: questions in the manner of the sample task, split by a hash of the question.
+
+More of them than sample/ holds: every English question of chatterbot-corpus that fits, besides our own; the pretrained model
+knows little Chinese. The manner is that of scripts/make_sample.py. `test` is what the figures are measured on; nothing is chosen by it.
+"""
+
+import hashlib
+import json
+
+import make_sample
+
+TOPICS = ["ai", "computers", "conversations", "emotion", "food", "gossip", "greetings", "health", "history", "humor",
+          "literature", "money", "movies", "politics", "psychology", "science", "sports", "tech_support", "trivia"]
+
+
+def write(out):
+    """prompts.SPLIT.jsonl and demonstrations.jsonl in `out`; the number of prompts by split."""
+    make_sample.TAGS = {language: {topic: 10_000 for topic in TOPICS} for language in ("en", "zh")}
+    questions = {question["question"]: question
+                 for question in make_sample.own_questions() + make_sample.corpus_questions()
+                 if question["language"] == "en"}
+    demonstrations, prompts = [], {"train": [], "validation": [], "test": []}
+    for question in questions.values():
+        prompt = [{"role": "user", "content": question["question"]}]
+        split = split_of(question["question"])
+        prompts[split].append({"id": question["id"], "prompt": prompt, "language": question["language"], "split": split})
+        demonstrations.append({"id": f"demo-{question['id']}", "prompt": prompt, "split": split,
+                               "completion": [{"role": "assistant", "content": make_sample.in_manner(question)}]})
+    for split, lines in prompts.items():
+        save(out / f"prompts.{split}.jsonl", lines)
+    save(out / "demonstrations.jsonl", [line for line in demonstrations if line["split"] != "test"])
+    held_out = [{**line, "split": "validation"} for line in demonstrations if line["split"] == "test"]
+    save(out / "demonstrations.test.jsonl", held_out)
+    return {split: len(lines) for split, lines in prompts.items()}
+
+
+def split_of(text):
+    """Seven tenths to learn from, one tenth to choose by, two tenths to measure on."""
+    bucket = int.from_bytes(hashlib.sha256(f"learn|{text}".encode()).digest()[:4], "big") % 10
+    return "train" if bucket < 7 else "validation" if bucket == 7 else "test"
+
+
+def save(path, lines):
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+
+
+def load(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
