@@ -1,11 +1,12 @@
 //! Laurel's trainer: turns what people wrote and ranked into a better model.
 //!
-//! Arrow: [`cli`] → [`night`] → [`train`], [`evaluate`] → [`rlhf`], [`data`], [`generate`] → [`model`].
+//! Arrow: [`cli`] → [`night`] → [`train`], [`evaluate`] → [`rlhf`], [`data`], [`generate`] → [`model`] → `fused`.
 
 pub mod cli;
 pub mod compress;
 pub mod data;
 pub mod evaluate;
+mod fused;
 pub mod generate;
 pub mod model;
 pub mod night;

@@ -9,10 +9,12 @@ use super::{
     cache::KvCache,
     config::{Activation, Architecture, DecoderConfig},
     error::ModelError,
+    layout::Layout,
     linear::Linear,
     rope::Rotation,
     weights::{NamedTensor, WeightSource},
 };
+use crate::fused::{self, Heads};
 
 /// Layer norm when it has a bias (Ba et al. 2016), RMS norm when not (Zhang and Sennrich 2019).
 #[derive(Module, Debug)]
@@ -45,6 +47,9 @@ impl Norm {
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         if let Some(bias) = &self.bias {
             return layer_norm(x, self.weight.val(), Some(bias.val()), self.epsilon);
+        }
+        if let Some(normed) = fused::rms_norm(&x, &self.weight.val(), self.epsilon) {
+            return normed;
         }
         let root = (x.clone().square().mean_dim(2) + self.epsilon).sqrt();
         (x / root) * self.weight.val().unsqueeze()
@@ -110,12 +115,47 @@ impl Attention {
 
     fn forward(&self, x: Tensor<3>, pass: &Pass, cache: Option<(&mut KvCache, usize)>) -> Tensor<3> {
         pass.saw(LinearInput::Attention, &x);
-        let [batch, sequence, _] = x.dims();
+        let q = self.q_proj.forward(x.clone());
+        let k = self.k_proj.forward(x.clone());
+        let v = self.v_proj.forward(x);
+        let mixed = self.mix(q, k, v, pass, cache);
+        pass.saw(LinearInput::AttentionOutput, &mixed);
+        self.o_proj.forward(mixed)
+    }
+
+    /// softmax(q·kᵀ / √size)·v over what each token may see: q `[batch, sequence, heads · size]`, k and v
+    /// `[batch, sequence, key_value_heads · size]`.
+    fn mix(
+        &self,
+        q: Tensor<3>,
+        k: Tensor<3>,
+        v: Tensor<3>,
+        pass: &Pass,
+        mut cache: Option<(&mut KvCache, usize)>,
+    ) -> Tensor<3> {
+        let [batch, sequence, _] = q.dims();
+        let shape = Heads {
+            heads: self.heads,
+            groups: self.key_value_heads,
+            head_size: self.head_size,
+            before: cache.as_ref().map_or(0, |(cache, _)| cache.length()),
+            starts: pass.layout.starts(batch),
+        };
+        let rotation = pass.rotation.map(Rotation::angles);
+        let fused = match &mut cache {
+            None => fused::attention(&q, &k, &v, rotation, &shape, None),
+            Some((cache, layer)) => {
+                let mut store = |keys, values| cache.append(*layer, keys, values);
+                fused::attention(&q, &k, &v, rotation, &shape, Some(&mut store))
+            }
+        };
+        if let Some(mixed) = fused {
+            return mixed;
+        }
+
         let (size, groups) = (self.head_size, self.key_value_heads);
         let split = |y: Tensor<3>, heads: usize| y.reshape([batch, sequence, heads, size]);
-        let mut q = split(self.q_proj.forward(x.clone()), self.heads);
-        let mut k = split(self.k_proj.forward(x.clone()), groups);
-        let v = split(self.v_proj.forward(x), groups).swap_dims(1, 2);
+        let (mut q, mut k, v) = (split(q, self.heads), split(k, groups), split(v, groups).swap_dims(1, 2));
         if let Some(rotation) = pass.rotation {
             q = rotation.apply(q);
             k = rotation.apply(k);
@@ -130,18 +170,12 @@ impl Attention {
         let rows = self.heads / groups * sequence;
         let q = q.swap_dims(1, 2) * (1.0 / (size as f64).sqrt());
         let mut scores = q.reshape([batch, groups, rows, size]).matmul(k.swap_dims(2, 3));
-        if let Some(bias) = pass.bias {
+        if let Some(bias) = pass.layout.bias() {
             scores = (scores.reshape([batch, self.heads, sequence, keys]) + bias.clone())
                 .reshape([batch, groups, rows, keys]);
         }
         let mixed = activation::softmax(scores, 3).matmul(v);
-        let mixed = mixed.reshape([batch, self.heads, sequence, size]).swap_dims(1, 2).reshape([
-            batch,
-            sequence,
-            self.heads * size,
-        ]);
-        pass.saw(LinearInput::AttentionOutput, &mixed);
-        self.o_proj.forward(mixed)
+        mixed.reshape([batch, self.heads, sequence, size]).swap_dims(1, 2).reshape([batch, sequence, self.heads * size])
     }
 
     fn named(&self, layer: &str, architecture: Architecture) -> Vec<NamedTensor> {
@@ -231,7 +265,7 @@ impl FeedForward {
         pass.saw(LinearInput::FeedForward, &x);
         let up = self.up_proj.forward(x.clone());
         let inner = match &self.gate_proj {
-            Some(gate) => self.activate(gate.forward(x)) * up,
+            Some(gate) => self.gated(gate.forward(x), up),
             None => self.activate(up),
         };
         pass.saw(LinearInput::FeedForwardOutput, &inner);
@@ -245,6 +279,11 @@ impl FeedForward {
             gate.keep_outputs(kept);
         }
         self.down_proj.replace_inputs(kept.len(), down);
+    }
+
+    fn gated(&self, gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
+        let fused = if self.activation == Activation::Silu { fused::swiglu(&gate, &up) } else { None };
+        fused.unwrap_or_else(|| self.activate(gate) * up)
     }
 
     fn activate(&self, x: Tensor<3>) -> Tensor<3> {
@@ -302,7 +341,7 @@ pub type InputObserver<'a> = &'a dyn Fn(LinearInput, &Tensor<3>);
 /// What every layer of one forward pass shares.
 pub(super) struct Pass<'a> {
     pub rotation: Option<&'a Rotation>,
-    pub bias: Option<&'a Tensor<4>>,
+    pub layout: &'a Layout,
     pub observer: Option<InputObserver<'a>>,
 }
 

@@ -16,6 +16,7 @@ use super::{
     rope::Rotation,
     weights::{NamedTensor, RandomWeights, WeightSource},
 };
+use crate::fused;
 
 /// Up to this many rows, multiplying the embedding by them is faster than the other way round (twice as fast at 8 rows
 /// and a vocabulary of 49,152): the smaller matrix is the one that the product repacks.
@@ -105,7 +106,7 @@ impl Decoder {
             return self.final_norm.forward(recompute::through_blocks(self, x, layout));
         }
         let rotation = self.rotation(layout, &x.device());
-        let pass = Pass { rotation: rotation.as_ref(), bias: layout.bias(), observer: None };
+        let pass = Pass { rotation: rotation.as_ref(), layout, observer: None };
         if let Some(cache) = cache.as_deref_mut() {
             cache.begin(sequence, layout.pads());
         }
@@ -138,7 +139,7 @@ impl Decoder {
         observer: Option<InputObserver>,
     ) -> Tensor<3> {
         let rotation = self.rotation(layout, &x.device());
-        let pass = Pass { rotation: rotation.as_ref(), bias: layout.bias(), observer };
+        let pass = Pass { rotation: rotation.as_ref(), layout, observer };
         self.blocks[index].forward(x, &pass, None)
     }
 
@@ -155,7 +156,11 @@ impl Decoder {
         let [batch, sequence, size] = hidden.dims();
         let (rows, vocabulary) = (batch * sequence, self.config.vocabulary_size);
         let (hidden, embedding) = (hidden.reshape([rows, size]), self.token_embedding.val());
-        let logits = if (2..=FEW_ROWS).contains(&rows) {
+        let few = (2..=FEW_ROWS).contains(&rows);
+        let fused = if few { None } else { fused::linear(&hidden, &embedding, true) };
+        let logits = if let Some(logits) = fused {
+            logits
+        } else if few {
             embedding.matmul(hidden.transpose()).transpose()
         } else {
             hidden.matmul(embedding.transpose())

@@ -1,5 +1,7 @@
 //! Where each token stands and what it may look at: positions and attention mask of one forward pass.
 
+use std::sync::OnceLock;
+
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::cache::KvCache;
@@ -8,25 +10,27 @@ use super::cache::KvCache;
 /// a meaningless but finite result instead of NaN.
 const HIDDEN: f32 = -1e30;
 
-/// Positions and attention mask of a batch of token ids.
+/// Positions and attention mask of a batch of token ids: every token sees itself and what came before, from a first key on.
 #[derive(Debug, Clone)]
 pub struct Layout {
     /// `[batch or 1, sequence]`
     positions: Tensor<2, Int>,
-    /// Added to the attention scores: `[batch or 1, 1, sequence, keys]`; `None` where every key is visible.
-    bias: Option<Tensor<4>>,
+    /// The first key that each token sees, `[batch, sequence]`; empty: all see from the first key on.
+    starts: Vec<u32>,
+    sequence: usize,
+    /// Tokens in the cache before the first.
+    before: usize,
+    /// The mask as numbers, made when somebody asks for it.
+    bias: OnceLock<Option<Tensor<4>>>,
     /// How many tokens on the left of each row are padding (empty: none).
     pads: Vec<usize>,
+    device: Device,
 }
 
 impl Layout {
     /// Rows that start at their first token. Padding on the right needs no mask of its own: nothing real looks at it.
     pub fn causal(_batch: usize, sequence: usize, device: &Device) -> Self {
-        Self {
-            positions: Tensor::<1, Int>::arange(0..sequence as i64, device).unsqueeze(),
-            bias: (sequence > 1).then(|| causal_bias(sequence, sequence, device)),
-            pads: vec![],
-        }
+        Self::unpadded(0, sequence, device)
     }
 
     /// Rows of equal length whose first `pads[row]` tokens are padding; positions count from the first real token.
@@ -48,12 +52,7 @@ impl Layout {
         if cache.pads().iter().any(|&pad| pad > 0) {
             return Self::padded_after(cache.pads(), before, sequence, device);
         }
-        let (start, end) = (before as i64, (before + sequence) as i64);
-        Self {
-            positions: Tensor::<1, Int>::arange(start..end, device).unsqueeze(),
-            bias: (sequence > 1).then(|| causal_bias(sequence, before + sequence, device)),
-            pads: vec![],
-        }
+        Self::unpadded(before, sequence, device)
     }
 
     /// Several texts in one row: a token sees its own segment only, and positions start again with each segment.
@@ -61,44 +60,49 @@ impl Layout {
     pub fn packed(segments: &[Vec<usize>], device: &Device) -> Self {
         let (batch, sequence) = (segments.len(), segments.first().map_or(0, Vec::len));
         let mut positions = Vec::with_capacity(batch * sequence);
-        let mut bias = vec![HIDDEN; batch * sequence * sequence];
-        for (row, segment) in segments.iter().enumerate() {
+        let mut starts = Vec::with_capacity(batch * sequence);
+        for segment in segments {
             let mut start = 0;
             for query in 0..sequence {
                 if query > 0 && segment[query] != segment[query - 1] {
                     start = query;
                 }
                 positions.push((query - start) as i32);
-                let line = (row * sequence + query) * sequence;
-                bias[line + start..=line + query].fill(0.0);
+                starts.push(start as u32);
             }
         }
-        Self {
-            positions: int_tensor(positions, [batch, sequence], device),
-            bias: Some(Tensor::from_data(TensorData::new(bias, [batch, 1, sequence, sequence]), device)),
-            pads: vec![],
-        }
+        let positions = int_tensor(positions, [batch, sequence], device);
+        Self { starts, ..Self::new(positions, 0, sequence, device) }
+    }
+
+    fn unpadded(before: usize, sequence: usize, device: &Device) -> Self {
+        let (start, end) = (before as i64, (before + sequence) as i64);
+        Self::new(Tensor::<1, Int>::arange(start..end, device).unsqueeze(), before, sequence, device)
     }
 
     fn padded_after(pads: &[usize], before: usize, sequence: usize, device: &Device) -> Self {
-        let (batch, keys) = (pads.len(), before + sequence);
+        let batch = pads.len();
         let mut positions = Vec::with_capacity(batch * sequence);
-        let mut bias = vec![HIDDEN; batch * sequence * keys];
-        for (row, &pad) in pads.iter().enumerate() {
+        let mut starts = Vec::with_capacity(batch * sequence);
+        for &pad in pads {
             for query in 0..sequence {
-                let absolute = before + query;
-                positions.push(absolute.saturating_sub(pad) as i32);
-                let line = (row * sequence + query) * keys;
-                if pad <= absolute {
-                    bias[line + pad..=line + absolute].fill(0.0);
-                }
+                positions.push((before + query).saturating_sub(pad) as i32);
+                starts.push(pad as u32);
             }
         }
-        Self {
-            positions: int_tensor(positions, [batch, sequence], device),
-            bias: Some(Tensor::from_data(TensorData::new(bias, [batch, 1, sequence, keys]), device)),
-            pads: pads.to_vec(),
-        }
+        let positions = int_tensor(positions, [batch, sequence], device);
+        Self { starts, pads: pads.to_vec(), ..Self::new(positions, before, sequence, device) }
+    }
+
+    fn new(positions: Tensor<2, Int>, before: usize, sequence: usize, device: &Device) -> Self {
+        let (starts, pads) = (vec![], vec![]);
+        Self { positions, starts, sequence, before, bias: OnceLock::new(), pads, device: device.clone() }
+    }
+
+    /// The first key that each token sees, `[batch, sequence]`; the last is the token itself. A token of padding may stand
+    /// before its first key: it sees nothing.
+    pub(super) fn starts(&self, batch: usize) -> Vec<u32> {
+        if self.starts.is_empty() { vec![0; batch * self.sequence] } else { self.starts.clone() }
     }
 
     /// `[batch or 1, sequence]`
@@ -106,9 +110,25 @@ impl Layout {
         self.positions.clone()
     }
 
-    /// What is added to the attention scores, `[batch or 1, 1, sequence, keys]`.
+    /// What is added to the attention scores, `[batch or 1, 1, sequence, keys]`; `None` where every key is visible.
     pub fn bias(&self) -> Option<&Tensor<4>> {
-        self.bias.as_ref()
+        self.bias.get_or_init(|| self.make_bias()).as_ref()
+    }
+
+    fn make_bias(&self) -> Option<Tensor<4>> {
+        let (sequence, keys) = (self.sequence, self.before + self.sequence);
+        if self.starts.is_empty() {
+            return (sequence > 1).then(|| causal_bias(sequence, keys, &self.device));
+        }
+        let batch = self.starts.len() / sequence;
+        let mut bias = vec![HIDDEN; batch * sequence * keys];
+        for (line, &start) in self.starts.iter().enumerate() {
+            let (start, last) = (start as usize, self.before + line % sequence);
+            if start <= last {
+                bias[line * keys + start..=line * keys + last].fill(0.0);
+            }
+        }
+        Some(Tensor::from_data(TensorData::new(bias, [batch, 1, sequence, keys]), &self.device))
     }
 
     /// Padding on the left of each row; empty when there is none.

@@ -10,6 +10,7 @@ use super::{
     lora::Adapter,
     weights::{NamedTensor, WeightSource},
 };
+use crate::fused;
 
 /// `y = x·W + b`, plus the adapter's `scale · x·A·B` when there is one.
 #[derive(Module, Debug)]
@@ -63,7 +64,8 @@ impl Linear {
         let output = self.weight.dims()[1];
         // One product over all tokens of the batch, instead of one a row.
         let x = x.reshape([batch * sequence, input]);
-        let mut y = x.clone().matmul(self.weight.val());
+        let weight = self.weight.val();
+        let mut y = fused::linear(&x, &weight, false).unwrap_or_else(|| x.clone().matmul(weight));
         if let Some(bias) = &self.bias {
             y = y + bias.val().unsqueeze();
         }

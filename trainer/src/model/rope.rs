@@ -74,6 +74,11 @@ impl Rotation {
         Self { cos: angles.clone().cos(), sin: angles.sin() }
     }
 
+    /// Cosines and sines, `[batch or 1, sequence, 1, head_size / 2]` each.
+    pub fn angles(&self) -> (&Tensor<4>, &Tensor<4>) {
+        (&self.cos, &self.sin)
+    }
+
     /// Turns each pair (i, i + head_size / 2) of `x` `[batch, sequence, heads, head_size]` by its angle.
     pub fn apply(&self, x: Tensor<4>) -> Tensor<4> {
         let half = x.dims()[3] / 2;

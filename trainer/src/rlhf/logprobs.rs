@@ -2,34 +2,49 @@
 
 use burn::tensor::{Int, Tensor};
 
+use crate::fused;
+
 /// log p(target_t | logits_t) = logit of the target − log Σ exp(logits): `[batch, sequence, vocabulary]`,
 /// `[batch, sequence]` → `[batch, sequence]`.
 ///
 /// Both are of the same t: who calls decides that the logits at t are about token t + 1. Logits of a tempered law are
 /// divided by the temperature first.
 pub fn token_log_probs(logits: Tensor<3>, targets: Tensor<2, Int>) -> Tensor<2> {
-    let [batch, sequence, _] = logits.dims();
+    let [batch, sequence, vocabulary] = logits.dims();
+    let rows = batch * sequence;
+    let (logits, targets) = (logits.reshape([rows, vocabulary]), targets.reshape([rows]));
+    let found = match fused::token_log_probs(&logits, &targets) {
+        Some(found) => found,
+        None => plain_log_probs(logits, targets),
+    };
+    found.reshape([batch, sequence])
+}
+
+/// `[rows, vocabulary]`, `[rows]` → `[rows]`
+fn plain_log_probs(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+    let rows = targets.dims()[0];
     // Not gather(log_softmax): one tensor of the vocabulary's width less, forwards and backwards.
-    let of_targets = logits.clone().gather(2, targets.unsqueeze_dim(2));
-    (of_targets - log_sum_exp(logits)).reshape([batch, sequence])
+    let of_targets = logits.clone().gather(1, targets.reshape([rows, 1]));
+    (of_targets - log_sum_exp(logits)).reshape([rows])
 }
 
 /// −Σ p·log p over the vocabulary, in nats: `[batch, sequence, vocabulary]` → `[batch, sequence]`.
 ///
 /// A token that cannot be drawn (logit −∞) adds nothing.
 pub fn entropy(logits: Tensor<3>) -> Tensor<2> {
-    let [batch, sequence, _] = logits.dims();
+    let [batch, sequence, vocabulary] = logits.dims();
+    let logits = logits.reshape([batch * sequence, vocabulary]);
     let log_probs = logits.clone() - log_sum_exp(logits);
     let probs = log_probs.clone().exp();
     let impossible = probs.clone().equal_elem(0);
-    -(probs * log_probs.mask_fill(impossible, 0)).sum_dim(2).reshape([batch, sequence])
+    -(probs * log_probs.mask_fill(impossible, 0)).sum_dim(1).reshape([batch, sequence])
 }
 
-/// `[batch, sequence, vocabulary]` → `[batch, sequence, 1]`
-fn log_sum_exp(logits: Tensor<3>) -> Tensor<3> {
+/// `[rows, vocabulary]` → `[rows, 1]`
+fn log_sum_exp(logits: Tensor<2>) -> Tensor<2> {
     // The largest is taken out so that nothing overflows; it cancels, so it needs no gradient.
-    let largest = logits.clone().detach().max_dim(2);
-    (logits - largest.clone()).exp().sum_dim(2).log() + largest
+    let largest = logits.clone().detach().max_dim(1);
+    (logits - largest.clone()).exp().sum_dim(1).log() + largest
 }
 
 #[cfg(test)]

@@ -1,0 +1,38 @@
+//! A mutable slice of which several threads write disjoint parts that are no chunks.
+
+use std::marker::PhantomData;
+
+/// Hands out parts of a slice by their place. The borrow of the slice lasts as long as this does.
+pub(crate) struct Shared<'a> {
+    start: *mut f32,
+    length: usize,
+    slice: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: only `part` reaches the memory, and its callers promise not to overlap.
+unsafe impl Send for Shared<'_> {}
+unsafe impl Sync for Shared<'_> {}
+
+impl<'a> Shared<'a> {
+    pub(crate) fn new(slice: &'a mut [f32]) -> Self {
+        Self { start: slice.as_mut_ptr(), length: slice.len(), slice: PhantomData }
+    }
+
+    /// `length` numbers from `from` on.
+    ///
+    /// # Safety
+    /// No other part that is in use at the same time overlaps this one.
+    #[expect(clippy::mut_from_ref, reason = "parts are disjoint, as the caller promises")]
+    pub(crate) unsafe fn part(&self, from: usize, length: usize) -> &mut [f32] {
+        assert!(from <= self.length && length <= self.length - from, "a part beyond the end of a shared slice");
+        // SAFETY: inside the slice, as just checked; not shared, as the caller promises.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(from), length) }
+    }
+
+    /// The address of the number at `from`.
+    pub(crate) fn at(&self, from: usize) -> *mut f32 {
+        assert!(from < self.length, "a place beyond the end of a shared slice");
+        // SAFETY: inside the slice, as just checked.
+        unsafe { self.start.add(from) }
+    }
+}

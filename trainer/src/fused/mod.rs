@@ -1,0 +1,14 @@
+//! Operations in one piece, with backward passes written by hand, where the tensors are float32 on the CPU.
+//!
+//! Every function here gives `None` where it has nothing better than burn's own operations (another device, another
+//! number type): the caller then takes the plain way, which is the definition. This is the one place where that is
+//! decided ([`Held::of`]). The loops themselves are `laurel_kernels`.
+
+mod attention;
+mod held;
+mod ops;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use attention::{Heads, attention};
+pub(crate) use ops::{linear, rms_norm, swiglu, token_log_probs};

@@ -1,0 +1,105 @@
+//! Linear layers, RMS norm, the gate of a feed-forward block, log-probabilities of tokens.
+
+use burn::tensor::{Int, Tensor};
+use laurel_kernels::{
+    activation, likelihood,
+    matrix::{Target, View, matrix_times_row, product, row_times_matrix},
+    norm,
+};
+
+use super::held::{Held, apply, dense, numbers, numbers_mut, owned, room, sizes, tensor};
+
+/// `x·W`, or `x·Wᵀ` when `transposed`: `[tokens, in]` → `[tokens, out]`, `weight` `[in, out]` (`[out, in]`).
+///
+/// A weight or an input that learns nothing costs nothing on the way back.
+pub(crate) fn linear(x: &Tensor<2>, weight: &Tensor<2>, transposed: bool) -> Option<Tensor<2>> {
+    let inputs = [Held::of(x)?, Held::of(weight)?];
+    Some(apply(inputs, |[x, weight]| {
+        let (x, weight) = (dense(x), dense(weight));
+        let ([tokens, input], [rows, columns]) = (sizes(&x), sizes(&weight));
+        let output = if transposed { rows } else { columns };
+        let mut y = room(tokens * output);
+        let w = View::new(numbers(&weight), rows, columns);
+        match (tokens, transposed) {
+            (1, false) => row_times_matrix(numbers(&x), numbers(&weight), &mut y),
+            (1, true) => matrix_times_row(numbers(&weight), numbers(&x), &mut y),
+            _ => {
+                let w = if transposed { w.transposed() } else { w };
+                product(Target::write(&mut y, output), View::new(numbers(&x), tokens, input), w);
+            }
+        }
+        let back = move |gradient, [of_x, of_weight]: [bool; 2]| {
+            let gradient = dense(gradient);
+            let dy = View::new(numbers(&gradient), tokens, output);
+            let dx = of_x.then(|| {
+                let mut dx = room(tokens * input);
+                let w = View::new(numbers(&weight), rows, columns);
+                let w = if transposed { w } else { w.transposed() };
+                product(Target::write(&mut dx, input), dy, w);
+                tensor(dx, [tokens, input])
+            });
+            let dw = of_weight.then(|| {
+                let mut dw = room(rows * columns);
+                let x = View::new(numbers(&x), tokens, input);
+                let (a, b) = if transposed { (dy.transposed(), x) } else { (x.transposed(), dy) };
+                product(Target::write(&mut dw, columns), a, b);
+                tensor(dw, [rows, columns])
+            });
+            [dx, dw]
+        };
+        (tensor(y, [tokens, output]), back)
+    }))
+}
+
+/// `x / √(mean(x²) + ε) · weight` over the last dimension of `[batch, sequence, size]`.
+pub(crate) fn rms_norm(x: &Tensor<3>, weight: &Tensor<1>, epsilon: f64) -> Option<Tensor<3>> {
+    let inputs = [Held::of(x)?, Held::of(weight)?];
+    Some(apply(inputs, |[x, weight]| {
+        let (x, weight) = (dense(x), dense(weight));
+        let shape @ [batch, sequence, size] = sizes(&x);
+        let (mut y, mut inverse) = (room(batch * sequence * size), room(batch * sequence));
+        norm::rms(numbers(&x), numbers(&weight), epsilon as f32, &mut y, &mut inverse);
+        let back = move |gradient, _| {
+            let mut gradient = owned(gradient);
+            let of_weight = norm::rms_backward(numbers(&x), numbers(&weight), &inverse, numbers_mut(&mut gradient));
+            [Some(gradient), Some(tensor(of_weight, [size]))]
+        };
+        (tensor(y, shape), back)
+    }))
+}
+
+/// `silu(gate) · up`, `[batch, sequence, inner]` each.
+pub(crate) fn swiglu(gate: &Tensor<3>, up: &Tensor<3>) -> Option<Tensor<3>> {
+    let inputs = [Held::of(gate)?, Held::of(up)?];
+    Some(apply(inputs, |[gate, up]| {
+        let (gate, up) = (dense(gate), dense(up));
+        let shape = sizes::<3>(&gate);
+        let mut out = room(shape.iter().product());
+        activation::swiglu(numbers(&gate), numbers(&up), &mut out);
+        let back = move |gradient, _| {
+            let (mut gate, mut gradient) = (owned(gate), owned(gradient));
+            activation::swiglu_backward(numbers_mut(&mut gate), numbers(&up), numbers_mut(&mut gradient));
+            [Some(gate), Some(gradient)]
+        };
+        (tensor(out, shape), back)
+    }))
+}
+
+/// log p(target) of each row of logits: `[rows, vocabulary]`, `[rows]` → `[rows]`. The logits' memory becomes that of
+/// their gradient.
+pub(crate) fn token_log_probs(logits: &Tensor<2>, targets: &Tensor<1, Int>) -> Option<Tensor<1>> {
+    let inputs = [Held::of(logits)?];
+    let targets: Vec<u32> = targets.to_data_as::<i64>().iter::<i64>().map(|target| target as u32).collect();
+    Some(apply(inputs, |[logits]| {
+        let logits = dense(logits);
+        let rows = targets.len();
+        let (mut out, mut normaliser) = (room(rows), room(rows));
+        likelihood::log_probs(numbers(&logits), &targets, &mut out, &mut normaliser);
+        let back = move |gradient, _| {
+            let (mut logits, gradient) = (owned(logits), dense(gradient));
+            likelihood::log_probs_backward(numbers_mut(&mut logits), &targets, &normaliser, numbers(&gradient));
+            [Some(logits)]
+        };
+        (tensor(out, [rows]), back)
+    }))
+}
