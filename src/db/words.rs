@@ -20,6 +20,9 @@ pub fn stage(stage: Stage) -> &'static str {
         Stage::Sft => "sft",
         Stage::Reward => "reward",
         Stage::Ppo => "ppo",
+        Stage::Dpo => "dpo",
+        Stage::Rloo => "rloo",
+        Stage::Grpo => "grpo",
         Stage::Evaluate => "evaluate",
         Stage::Sample => "sample",
     }

@@ -43,6 +43,9 @@ pub enum Stage {
     Sft,
     Reward,
     Ppo,
+    Dpo,
+    Rloo,
+    Grpo,
     Evaluate,
     Sample,
 }

@@ -3,14 +3,18 @@
 mod allocator;
 mod compress;
 mod device;
+mod dpo;
 mod generate;
+mod grpo;
 mod init;
 mod logprobs;
+mod online;
 pub mod output;
 mod ppo;
 mod pretrain;
 mod progress;
 mod reward;
+mod rloo;
 mod score;
 mod sft;
 mod training;
@@ -43,6 +47,9 @@ enum Command {
     Sft(sft::Sft),
     Reward(reward::Reward),
     Ppo(ppo::Ppo),
+    Dpo(dpo::Dpo),
+    Rloo(rloo::Rloo),
+    Grpo(grpo::Grpo),
     Generate(generate::Generate),
     Logprobs(logprobs::Logprobs),
     Compress(compress::Compress),
@@ -140,6 +147,9 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Sft(command) => command.run(common),
         Command::Reward(command) => command.run(common),
         Command::Ppo(command) => command.run(common),
+        Command::Dpo(command) => command.run(common),
+        Command::Rloo(command) => command.run(common),
+        Command::Grpo(command) => command.run(common),
         Command::Generate(command) => command.run(common),
         Command::Logprobs(command) => command.run(common),
         Command::Compress(command) => command.run(common),

@@ -16,7 +16,7 @@ pub struct Ppo {
     /// The policy to improve; as it is, it is also the reference that it is held near
     #[arg(long, value_name = "MODEL")]
     policy: PathBuf,
-    /// The reward model; the value model starts from it too
+    /// The reward model; the value model starts from it too, unless --value-model says otherwise
     #[arg(long, value_name = "MODEL")]
     reward: PathBuf,
     /// Prompts to answer (JSONL; - is standard input); those of the validation and test splits are left alone

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::masked::only_real;
+use super::masked::{only_real, variance};
 
 /// Generalised advantage estimation (Schulman et al. 2016, eq. 16), right to left over each response:
 /// δ_t = r_t + γ·V_{t+1} − V_t,  A_t = δ_t + γλ·A_{t+1}, with V and A zero after the last real token.
@@ -35,6 +35,17 @@ pub fn advantages(
     columns.reverse();
     let advantages = only_real(Tensor::cat(columns, 1), mask);
     (advantages.clone(), advantages + values)
+}
+
+/// 1 − Var(R − V)/Var(R) over the real tokens, `[1]`: 1 where the values foresee every return, 0 where a constant would do as
+/// well, below 0 where it would do better. 0 where all returns are equal, which leaves nothing to explain.
+///
+/// `values`, `returns`, `mask`: `[batch, response]`.
+pub fn explained_variance(values: Tensor<2>, returns: Tensor<2>, mask: Tensor<2>) -> Tensor<1> {
+    let all = variance(returns.clone(), mask.clone());
+    let nothing = all.clone().equal_elem(0);
+    let left = variance(returns - values, mask);
+    ((all.clone() - left) / all).mask_fill(nothing, 0)
 }
 
 #[cfg(test)]
@@ -91,5 +102,18 @@ mod tests {
         let without = advantages(matrix([[0.1, 0.3]]), matrix([[0.4, 0.2]]), matrix([[1.0, 1.0]]), 0.9, 0.8);
         let without = numbers(without.0);
         assert_close(&numbers(with_hole.0), &[without[0], 0.0, without[1]]);
+    }
+
+    #[test]
+    fn values_explain_as_much_of_the_returns_as_they_foresee() {
+        let (returns, mask) = (matrix([[1.0, 3.0, 9.0]]), matrix([[1.0, 1.0, 0.0]]));
+        let of = |values| numbers(explained_variance(matrix(values), returns.clone(), mask.clone()));
+        assert_close(&of([[1.0, 3.0, f64::NAN]]), &[1.0]);
+        assert_close(&of([[7.0, 7.0, 0.0]]), &[0.0]);
+        // Errors −1 and 1 about returns 1 and 3: their variance is that of the returns.
+        assert_close(&of([[2.0, 2.0, 0.0]]), &[0.0]);
+        assert_close(&of([[3.0, 1.0, 0.0]]), &[-3.0]);
+        let equal = explained_variance(matrix([[1.0, 2.0]]), matrix([[4.0, 4.0]]), matrix([[1.0, 1.0]]));
+        assert_close(&numbers(equal), &[0.0]);
     }
 }

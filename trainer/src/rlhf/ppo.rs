@@ -42,6 +42,8 @@ pub struct PolicyLoss {
     pub ratio_variance: Tensor<1>,
     /// Divergence of the new policy from the one that sampled, by k1.
     pub approx_kl: Tensor<1>,
+    /// The same by k2: what TRL calls `approxkl`.
+    pub approx_kl_k2: Tensor<1>,
     /// The same by k3, never negative.
     pub approx_kl_k3: Tensor<1>,
 }
@@ -66,6 +68,7 @@ pub fn policy_loss(new: Tensor<2>, old: Tensor<2>, advantages: Tensor<2>, mask: 
         ratio_mean: masked::mean(ratio.clone(), mask.clone()),
         ratio_variance: masked::variance(ratio, mask.clone()),
         approx_kl: masked::mean(kl::k1(nothing.clone(), log_ratio.clone()), mask.clone()),
+        approx_kl_k2: masked::mean(kl::k2(nothing.clone(), log_ratio.clone()), mask.clone()),
         approx_kl_k3: masked::mean(kl::k3(nothing, log_ratio), mask),
     }
 }
@@ -121,6 +124,7 @@ mod tests {
         close(scalar(found.ratio_variance), 0.0);
         close(scalar(found.clip_fraction), 0.0);
         close(scalar(found.approx_kl), 0.0);
+        close(scalar(found.approx_kl_k2), 0.0);
         close(scalar(found.approx_kl_k3), 0.0);
     }
 

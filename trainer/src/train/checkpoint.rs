@@ -202,7 +202,7 @@ pub struct Loaded {
 }
 
 /// Settings that decide weights' shapes or the order of the data: a run cannot go on with others.
-const FIXED: [&str; 11] = [
+const FIXED: [&str; 13] = [
     "lora",
     "lora_rank",
     "lora_targets",
@@ -214,6 +214,8 @@ const FIXED: [&str; 11] = [
     "max_length",
     "max_new_tokens",
     "packing",
+    "num_generations",
+    "value_model",
 ];
 
 impl Checkpoints {

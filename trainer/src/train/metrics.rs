@@ -1,6 +1,16 @@
 //! What a running stage tells the world: numbers, log lines, how far it is; and whether somebody wants it to stop.
 
-use laurel_records::{LogLevel, Stage};
+use laurel_records::{LogLevel, Message, Stage};
+
+/// One prompt with the answers of a policy that learns and of its reference, and what the reward model says of both.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    pub prompt: Vec<Message>,
+    pub policy: String,
+    pub policy_reward: f64,
+    pub reference: String,
+    pub reference_reward: f64,
+}
 
 /// Where a stage reports to: the terminal, lines of JSON, the server that gave the job.
 ///
@@ -14,6 +24,9 @@ pub trait Reporter {
 
     /// `step` of `total` steps are done.
     fn progress(&mut self, stage: Stage, step: u64, total: u64);
+
+    /// Answers to a few fixed prompts, for people to compare. The same text goes to the log.
+    fn samples(&mut self, _stage: Stage, _step: u64, _samples: &[Sample]) {}
 
     /// Asked after every step: the stage writes a checkpoint and ends when this is true.
     fn stop_requested(&self) -> bool {

@@ -37,6 +37,11 @@ pub(super) trait Objective {
     /// The loss summed over the items, `[1]`, and what the sum over the whole batch is to be divided by.
     fn loss(&self, model: &Self::Model, items: &[usize]) -> (Tensor<1>, f64);
 
+    /// What was watched while the losses of the last step were computed; reported with it.
+    fn watched(&self) -> BTreeMap<String, f64> {
+        BTreeMap::new()
+    }
+
     /// Measures on what is held out; empty when nothing is.
     fn evaluate(&self, model: &Self::Model) -> BTreeMap<String, f64>;
 
@@ -219,6 +224,9 @@ impl<O: Objective> Learner<'_, O> {
         reporter.metric(stage, now, "train/grad_norm", norm);
         reporter.metric(stage, now, "lr", rate);
         reporter.metric(stage, now, "epoch", (step + 1) as f64 / an_epoch as f64);
+        for (name, value) in self.objective.watched() {
+            reporter.metric(stage, now, &name, value);
+        }
         reporter.metric(stage, now, "train/tokens_per_second", tokens as f64 / started.elapsed().as_secs_f64());
         Ok(model)
     }

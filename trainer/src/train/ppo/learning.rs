@@ -1,196 +1,212 @@
-//! Step 4 of PPO: several passes over a rollout in minibatches, clipped losses for the policy and the value model, and
-//! pretraining text mixed in.
+//! Several passes over a rollout in minibatches: clipped losses for the policy and the values, and pretraining text mixed in.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use std::collections::BTreeMap;
 
 use super::{
     super::{
         completion::{chunks_by_tokens, completion_nll},
-        derived_seed,
         error::TrainError,
-        optimiser::{Accumulator, Optimiser},
+        online::{Rollout, Step, number},
     },
-    PpoSettings,
-    rollout::{Episode, Rollout, Rows, number},
+    Estimates, PpoSettings,
+    learners::{Gradients, Learners, Rates},
 };
 use crate::{
     data::{Example, Order, SftBatch},
-    model::{Decoder, RewardModel},
-    rlhf::ppo::{PolicyLoss, policy_loss, value_loss},
+    rlhf::ppo::{PolicyLoss, ValueLoss, policy_loss, value_loss},
 };
-
-/// The two models that learn, each with its optimiser.
-pub(super) struct Learners {
-    pub policy: Decoder,
-    pub policy_optimiser: Optimiser,
-    pub value: RewardModel,
-    pub value_optimiser: Optimiser,
-}
-
-/// Means over all minibatches of a rollout, weighted by their tokens.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Losses {
-    pub policy: f64,
-    pub value: f64,
-    pub clip_fraction: f64,
-    pub value_clip_fraction: f64,
-    pub ratio: f64,
-    pub ratio_variance: f64,
-    pub approx_kl: f64,
-    pub ptx: f64,
-    /// Means over the optimiser's steps.
-    pub policy_norm: f64,
-    pub value_norm: f64,
-    /// The ratio in the first minibatch, before anything was learned: 1, or sampling and scoring differ.
-    pub first_ratio: f64,
-    /// The same of the approximate divergence: 0.
-    pub first_approx_kl: f64,
-    tokens: f64,
-    steps: f64,
-}
 
 /// What learning from one rollout needs besides the models.
 pub(super) struct Lesson<'a> {
     pub settings: &'a PpoSettings,
-    pub seed: u64,
-    pub step: usize,
-    pub pad_id: u32,
-    pub micro_batch_tokens: usize,
-    pub policy_rate: f64,
-    pub value_rate: f64,
+    pub step: &'a Step<'a>,
+    pub rollout: &'a Rollout,
+    pub estimates: &'a Estimates,
     /// Blocks of pretraining text; empty without PPO-ptx.
     pub pretraining: &'a [Example],
 }
 
+/// Sums of what is watched over tokens, of one minibatch or of many.
+#[derive(Debug, Clone, Copy, Default)]
+struct Watched {
+    policy: f64,
+    value: f64,
+    clip_fraction: f64,
+    value_clip_fraction: f64,
+    ratio: f64,
+    ratio_variance: f64,
+    approx_kl: f64,
+    approx_kl_k1: f64,
+    approx_kl_k3: f64,
+    entropy: f64,
+    ptx: f64,
+    tokens: f64,
+}
+
+/// What came of learning from a rollout.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Losses {
+    all: Watched,
+    /// The minibatch before anything was learned, where ratios are 1 and divergences 0, or sampling and scoring differ.
+    first: Watched,
+    /// Steps of the optimiser, and sums over them.
+    steps: f64,
+    policy_norm: f64,
+    value_norm: Option<f64>,
+    stopped: bool,
+}
+
 impl Lesson<'_> {
-    /// Learns from a rollout. The first error leaves the models unusable: the run is over.
-    pub fn learn(&self, mut learners: Learners, rollout: &Rollout) -> Result<(Learners, Losses), TrainError> {
+    /// Learns from a rollout. Where `target_approx_kl` is given, the rest of the passes is left out as soon as a minibatch
+    /// shows that the policy has moved further than that from the one that sampled; that minibatch changes nothing.
+    pub fn learn(&self, mut learners: Learners) -> Result<(Learners, Losses), TrainError> {
         let mut losses = Losses::default();
-        let count = rollout.episodes.len();
-        let order = Order::new(count, derived_seed(self.seed, "minibatches", self.step as u64));
-        for epoch in 0..self.settings.ppo_epochs {
-            for minibatch in order.epoch(epoch as u64).chunks(self.settings.minibatch_size) {
-                learners = self.step(learners, rollout, minibatch, &mut losses)?;
+        let settings = self.settings;
+        let rates = Rates {
+            policy: self.step.rate(self.step.online.settings.shared.learning_rate),
+            value: self.step.rate(settings.value_learning_rate.unwrap_or(self.step.online.settings.shared.learning_rate)),
+        };
+        let answers = self.rollout.episodes.len();
+        for minibatch in self.step.minibatches(answers, settings.ppo_epochs, settings.minibatch_size) {
+            let (mut gradients, mut watched) = self.gradients(&learners, &minibatch);
+            let moved = watched.approx_kl_k3 / watched.tokens.max(1.0);
+            if settings.target_approx_kl > 0.0 && moved > settings.target_approx_kl {
+                losses.stopped = true;
+                break;
             }
+            self.mix_pretraining(&learners, &mut gradients, &mut watched, losses.steps as u64);
+            let (stepped, policy_norm, value_norm) = learners.step(gradients, &rates)?;
+            learners = stepped;
+            losses.note(watched, policy_norm, value_norm);
         }
-        Ok((learners, losses.means()))
+        Ok((learners, losses))
     }
 
-    /// One step of both optimisers on one minibatch.
-    fn step(
-        &self,
-        learners: Learners,
-        rollout: &Rollout,
-        minibatch: &[usize],
-        losses: &mut Losses,
-    ) -> Result<Learners, TrainError> {
-        let Learners { policy, mut policy_optimiser, value, mut value_optimiser } = learners;
-        let episodes = &rollout.episodes;
-        let tokens: usize = minibatch.iter().map(|&row| episodes[row].answer.len()).sum();
-        let (mut policy_gradient, mut value_gradient) = (Accumulator::new(), Accumulator::new());
-        let first = losses.tokens == 0.0;
-        let length = |row: usize| episodes[row].tokens();
-        for chunk in chunks_by_tokens(minibatch.to_vec(), length, self.micro_batch_tokens) {
-            let part = Part::of(rollout, &chunk, self.pad_id, &policy);
-            let new = part.rows.log_probs(&policy, self.settings.temperature);
-            let PolicyLoss { loss, clip_fraction, ratio_mean, ratio_variance, approx_kl, .. } =
-                policy_loss(new, part.log_probs, part.advantages, part.mask.clone(), self.settings.clip_range);
-            losses.clip_fraction += part.tokens * number(clip_fraction);
-            losses.ratio += part.tokens * number(ratio_mean.clone());
-            losses.ratio_variance += part.tokens * number(ratio_variance);
-            losses.approx_kl += part.tokens * number(approx_kl.clone());
-            if first {
-                losses.first_ratio += number(ratio_mean) * part.tokens / tokens as f64;
-                losses.first_approx_kl += number(approx_kl) * part.tokens / tokens as f64;
+    /// The gradients of one minibatch, a few answers at a time.
+    fn gradients(&self, learners: &Learners, minibatch: &[usize]) -> (Gradients, Watched) {
+        let (settings, rollout, estimates) = (self.settings, self.rollout, self.estimates);
+        let temperature = rollout.reading.temperature;
+        let mut gradients = learners.gradients();
+        let mut watched = Watched::default();
+        let length = |row: usize| rollout.episodes[row].tokens();
+        for part in chunks_by_tokens(minibatch.to_vec(), length, settings.micro_batch_tokens) {
+            let rows = rollout.rows(&part, learners.policy());
+            let select = |tensor| rollout.select(tensor, &part);
+            let tokens = rollout.answer_tokens(&part) as f64;
+            let mask = select(&rollout.mask);
+            let (log_probs, values, hidden) = learners.forward(&rows, temperature);
+            if settings.full_entropy {
+                watched.entropy += rows.entropy(learners.policy(), hidden, temperature);
             }
-            policy_gradient.add(&policy, loss * part.tokens, part.tokens);
-
-            let new = part.rows.values(&value);
-            let found = value_loss(new, part.values, part.returns, part.mask, self.settings.value_clip_range);
-            losses.value_clip_fraction += part.tokens * number(found.clip_fraction);
-            value_gradient.add(&value, found.loss * part.tokens, part.tokens);
+            let (old, advantages) = (select(&rollout.log_probs), select(&estimates.advantages));
+            let policy = policy_loss(log_probs, old, advantages, mask.clone(), settings.clip_range);
+            let (old, returns) = (select(&estimates.values), select(&estimates.returns));
+            let value = value_loss(values, old, returns, mask, settings.value_clip_range);
+            watched.add(&policy, &value, tokens);
+            let coefficient = settings.value_coefficient;
+            learners.add(&mut gradients, policy.loss * tokens, value.loss * tokens, tokens, coefficient);
         }
-        losses.policy += policy_gradient.mean_loss() * tokens as f64;
-        losses.value += value_gradient.mean_loss() * tokens as f64;
-        self.mix_pretraining(&policy, &mut policy_gradient, tokens as f64, losses);
-        losses.tokens += tokens as f64;
-        losses.steps += 1.0;
-        let (policy, policy_norm) = policy_optimiser.step(policy, policy_gradient, self.policy_rate)?;
-        let (value, value_norm) = value_optimiser.step(value, value_gradient, self.value_rate)?;
-        losses.policy_norm += policy_norm;
-        losses.value_norm += value_norm;
-        Ok(Learners { policy, policy_optimiser, value, value_optimiser })
+        (gradients, watched)
     }
 
     /// PPO-ptx (Ouyang et al. 2022, eq. 2): the gradient of the mean loss on pretraining text, times its coefficient. The
-    /// accumulated gradient will be divided by the answers' `tokens`, so it is multiplied by them here.
-    fn mix_pretraining(&self, policy: &Decoder, gradient: &mut Accumulator<Decoder>, tokens: f64, losses: &mut Losses) {
+    /// accumulated gradient will be divided by the answers' tokens, so it is multiplied by them here.
+    fn mix_pretraining(&self, learners: &Learners, gradients: &mut Gradients, watched: &mut Watched, step: u64) {
         if self.pretraining.is_empty() || self.settings.ptx_coefficient == 0.0 {
             return;
         }
+        let (policy, pad_id) = (learners.policy(), self.rollout.reading.pad_id);
         let device = policy.token_embedding.device();
         let size = self.settings.ptx_batch_size.min(self.pretraining.len());
-        let number_of_step = self.step as u64 * 1_000_003 + losses.steps as u64;
-        let order = Order::new(self.pretraining.len(), derived_seed(self.seed, "pretraining", number_of_step));
+        let order = Order::new(self.pretraining.len(), self.step.seed("pretraining", step));
         let blocks: Vec<usize> = order.epoch(0).into_iter().take(size).collect();
         let all: usize = blocks.iter().map(|&block| self.pretraining[block].completion_tokens()).sum();
-        let scale = self.settings.ptx_coefficient * tokens / all.max(1) as f64;
+        let all = all.max(1) as f64;
+        let scale = self.settings.ptx_coefficient * watched.tokens / all;
         let length = |block: usize| self.pretraining[block].ids.len();
-        for chunk in chunks_by_tokens(blocks, length, self.micro_batch_tokens) {
+        for chunk in chunks_by_tokens(blocks, length, self.settings.micro_batch_tokens) {
             let examples: Vec<&Example> = chunk.iter().map(|&block| &self.pretraining[block]).collect();
-            let (sum, _) = completion_nll(policy, &SftBatch::padded(&examples, self.pad_id, &device));
-            losses.ptx += number(sum.clone()) / all.max(1) as f64 * tokens;
-            gradient.add(policy, sum * scale, 0.0);
+            let (sum, _) = completion_nll(policy, &SftBatch::padded(&examples, pad_id, &device));
+            watched.ptx += number(sum.clone()) / all * watched.tokens;
+            learners.add_to_policy(gradients, sum * scale);
         }
     }
 }
 
-/// Some rows of a rollout, as the losses take them.
-struct Part {
-    rows: Rows,
-    tokens: f64,
-    mask: Tensor<2>,
-    log_probs: Tensor<2>,
-    values: Tensor<2>,
-    advantages: Tensor<2>,
-    returns: Tensor<2>,
-}
+impl Watched {
+    fn add(&mut self, policy: &PolicyLoss, value: &ValueLoss, tokens: f64) {
+        let sum = |of: &burn::tensor::Tensor<1>| number(of.clone()) * tokens;
+        self.policy += sum(&policy.loss);
+        self.value += sum(&value.loss);
+        self.clip_fraction += sum(&policy.clip_fraction);
+        self.value_clip_fraction += sum(&value.clip_fraction);
+        self.ratio += sum(&policy.ratio_mean);
+        self.ratio_variance += sum(&policy.ratio_variance);
+        self.approx_kl += sum(&policy.approx_kl_k2);
+        self.approx_kl_k1 += sum(&policy.approx_kl);
+        self.approx_kl_k3 += sum(&policy.approx_kl_k3);
+        self.tokens += tokens;
+    }
 
-impl Part {
-    fn of(rollout: &Rollout, rows: &[usize], pad_id: u32, policy: &Decoder) -> Self {
-        let device = policy.token_embedding.device();
-        let episodes: Vec<&Episode> = rows.iter().map(|&row| &rollout.episodes[row]).collect();
-        let index: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
-        let index = Tensor::<1, Int>::from_data(TensorData::new(index, [rows.len()]), &rollout.mask.device());
-        let select = |tensor: &Tensor<2>| Tensor::from_inner(tensor.clone().select(0, index.clone()));
-        Self {
-            rows: Rows::new(&episodes, rollout.width(), pad_id, &device),
-            tokens: episodes.iter().map(|episode| episode.answer.len()).sum::<usize>() as f64,
-            mask: select(&rollout.mask),
-            log_probs: select(&rollout.log_probs),
-            values: select(&rollout.values),
-            advantages: select(&rollout.advantages),
-            returns: select(&rollout.returns),
-        }
+    fn join(&mut self, other: Self) {
+        self.policy += other.policy;
+        self.value += other.value;
+        self.clip_fraction += other.clip_fraction;
+        self.value_clip_fraction += other.value_clip_fraction;
+        self.ratio += other.ratio;
+        self.ratio_variance += other.ratio_variance;
+        self.approx_kl += other.approx_kl;
+        self.approx_kl_k1 += other.approx_kl_k1;
+        self.approx_kl_k3 += other.approx_kl_k3;
+        self.entropy += other.entropy;
+        self.ptx += other.ptx;
+        self.tokens += other.tokens;
     }
 }
 
 impl Losses {
-    fn means(mut self) -> Self {
-        for sum in [
-            &mut self.policy,
-            &mut self.value,
-            &mut self.clip_fraction,
-            &mut self.value_clip_fraction,
-            &mut self.ratio,
-            &mut self.ratio_variance,
-            &mut self.approx_kl,
-            &mut self.ptx,
-        ] {
-            *sum /= self.tokens.max(1.0);
+    fn note(&mut self, watched: Watched, policy_norm: f64, value_norm: Option<f64>) {
+        if self.steps == 0.0 {
+            self.first = watched;
         }
-        self.policy_norm /= self.steps.max(1.0);
-        self.value_norm /= self.steps.max(1.0);
-        self
+        self.all.join(watched);
+        self.steps += 1.0;
+        self.policy_norm += policy_norm;
+        self.value_norm = value_norm.map(|norm| self.value_norm.unwrap_or(0.0) + norm);
+    }
+
+    /// Means over tokens (norms: over steps of the optimiser), under TRL's names where it has one. TRL's `approxkl_avg` is
+    /// k2, ½(log π_new − log π_old)².
+    pub fn metrics(&self, settings: &PpoSettings, without_pretraining: bool) -> BTreeMap<String, f64> {
+        let (all, first) = (&self.all, &self.first);
+        let mean = |sum: f64| sum / all.tokens.max(1.0);
+        let mut metrics: BTreeMap<String, f64> = [
+            ("policy/approxkl_avg", mean(all.approx_kl)),
+            ("policy/approxkl_k1_avg", mean(all.approx_kl_k1)),
+            ("policy/approxkl_k3_avg", mean(all.approx_kl_k3)),
+            ("policy/clipfrac_avg", mean(all.clip_fraction)),
+            ("loss/policy_avg", mean(all.policy)),
+            ("loss/value_avg", mean(all.value)),
+            ("val/clipfrac_avg", mean(all.value_clip_fraction)),
+            ("val/ratio", mean(all.ratio)),
+            ("val/ratio_var", mean(all.ratio_variance)),
+            ("val/first_ratio", first.ratio / first.tokens.max(1.0)),
+            ("val/first_approxkl", first.approx_kl_k1 / first.tokens.max(1.0)),
+            ("train/grad_norm", self.policy_norm / self.steps.max(1.0)),
+            ("train/optimiser_steps", self.steps),
+            ("train/stopped_early", f64::from(u8::from(self.stopped))),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        if let Some(norm) = self.value_norm {
+            metrics.insert("train/value_grad_norm".into(), norm / self.steps.max(1.0));
+        }
+        if settings.full_entropy {
+            metrics.insert("policy/entropy_avg".into(), mean(all.entropy));
+        }
+        if !without_pretraining {
+            metrics.insert("loss/ptx_avg".into(), mean(all.ptx));
+        }
+        metrics
     }
 }

@@ -1,10 +1,14 @@
 //! The settings of PPO, with the defaults of the papers where two cores allow them.
 
-use super::super::{
-    Schedule, SettingsError,
-    settings::{at_least_one, stage_settings},
+use super::{
+    super::{
+        Schedule, SettingsError, StageSettings,
+        online::{OnlineSettings, Scoring, check_amounts, check_counts, check_sampling, kl_controller},
+        settings::stage_settings,
+    },
+    ValueModel,
 };
-use crate::{generate::SamplingSettings, rlhf::kl::KlController};
+use crate::generate::SamplingSettings;
 
 stage_settings! {
     /// Settings of PPO.
@@ -18,8 +22,12 @@ stage_settings! {
         minibatch_size: usize = 16,
         #[doc = "Passes over each rollout"]
         ppo_epochs: usize = 2,
-        #[doc = "Peak learning rate of the value model; when not given, the policy's"]
+        #[doc = "Where the values come from: reward (a model that starts as the reward model), policy (one that starts as the policy) or shared (a head on the policy's own trunk: half the memory and time)"]
+        value_model: ValueModel = ValueModel::Reward,
+        #[doc = "Peak learning rate of a value model of its own; when not given, the policy's"]
         value_learning_rate: Option<f64> = None,
+        #[doc = "Weight of the value loss on a shared trunk"]
+        value_coefficient: f64 = 0.1,
         #[doc = "Longest answer, tokens"]
         max_new_tokens: usize = 64,
         #[doc = "Divides the logits, when sampling and when scoring alike; above 0"]
@@ -36,8 +44,12 @@ stage_settings! {
         kl_horizon: f64 = 1000.0,
         #[doc = "Divergence, nats an answer, at which the run stops: the policy has left what the reward model can judge"]
         max_kl: f64 = 100.0,
+        #[doc = "Divergence from the policy that sampled (k3, nats a token) above which the rest of a rollout's passes is left out; 0: never"]
+        target_approx_kl: f64 = 0.0,
         #[doc = "Taken off the score of an answer that does not end within max_new_tokens"]
         missing_eos_penalty: f64 = 1.0,
+        #[doc = "Such an answer scores minus the penalty, whatever the reward model says, instead of losing it"]
+        missing_eos_replaces: bool = false,
         #[doc = "Scores are shifted and scaled so that the reference policy's have mean 0 and deviation 1"]
         normalise_scores: bool = false,
         #[doc = "Scores are cut to within this distance of zero; 0 leaves them"]
@@ -60,7 +72,9 @@ stage_settings! {
         ptx_batch_size: usize = 4,
         #[doc = "Tokens of a block of pretraining text"]
         ptx_block_length: usize = 256,
-        #[doc = "Answers to a few fixed prompts go to the log after every so many steps; 0: never"]
+        #[doc = "Report the entropy of the law of every token in full (policy/entropy_avg): one more product with the vocabulary"]
+        full_entropy: bool = false,
+        #[doc = "Answers of policy and reference to a few fixed prompts go to the log after every so many steps; 0: never"]
         sample_steps: usize = 10,
         #[doc = "How many fixed prompts"]
         sample_prompts: usize = 3,
@@ -69,75 +83,62 @@ stage_settings! {
 
 impl PpoSettings {
     fn check_own(&self) -> Result<(), SettingsError> {
-        for (name, value) in [
+        check_sampling(self.temperature, self.top_k, self.top_p)?;
+        check_counts(&[
             ("steps", self.steps),
             ("batch_size", self.batch_size),
             ("minibatch_size", self.minibatch_size),
             ("ppo_epochs", self.ppo_epochs),
             ("max_new_tokens", self.max_new_tokens),
             ("ptx_batch_size", self.ptx_batch_size),
-        ] {
-            at_least_one(name, value)?;
-        }
-        self.check_sampling()?;
-        let wrong = |name: &str, message: &str| Err(SettingsError::value(name, message));
+        ])?;
         for (name, value) in [("gamma", self.gamma), ("lambda", self.lambda)] {
             if !(0.0..=1.0).contains(&value) {
-                return wrong(name, "must be from 0 to 1");
+                return Err(SettingsError::value(name, "must be from 0 to 1"));
             }
         }
-        for (name, value) in [
-            ("clip_range", self.clip_range),
-            ("value_clip_range", self.value_clip_range),
-            ("max_kl", self.max_kl),
-            ("kl_horizon", self.kl_horizon),
-            ("value_learning_rate", self.value_learning_rate.unwrap_or(1.0)),
-        ] {
-            if !(value > 0.0 && value.is_finite()) {
-                return wrong(name, "must be above 0");
-            }
-        }
-        for (name, value) in [
-            ("kl_coefficient", self.kl_coefficient),
-            ("kl_target", self.kl_target),
-            ("missing_eos_penalty", self.missing_eos_penalty),
-            ("score_clip", self.score_clip),
-            ("ptx_coefficient", self.ptx_coefficient),
-        ] {
-            if !(value >= 0.0 && value.is_finite()) {
-                return wrong(name, "must be at least 0");
-            }
-        }
-        Ok(())
+        check_amounts(
+            &[
+                ("clip_range", self.clip_range),
+                ("value_clip_range", self.value_clip_range),
+                ("max_kl", self.max_kl),
+                ("kl_horizon", self.kl_horizon),
+                ("value_learning_rate", self.value_learning_rate.unwrap_or(1.0)),
+            ],
+            &[
+                ("kl_coefficient", self.kl_coefficient),
+                ("kl_target", self.kl_target),
+                ("missing_eos_penalty", self.missing_eos_penalty),
+                ("score_clip", self.score_clip),
+                ("ptx_coefficient", self.ptx_coefficient),
+                ("target_approx_kl", self.target_approx_kl),
+                ("value_coefficient", self.value_coefficient),
+            ],
+        )
     }
 
-    /// The law that is sampled from must be the law that is scored: otherwise the divergence comes out negative and the
-    /// ratios are not 1 before anything was learned.
-    fn check_sampling(&self) -> Result<(), SettingsError> {
-        let wrong = |name: &str, message: &str| Err(SettingsError::value(name, message));
-        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
-            return wrong("temperature", "must be above 0: PPO learns from answers that were drawn at random");
-        }
-        let why = "PPO samples from all tokens: a truncated law is not the one that probabilities are computed under";
-        if self.top_k != 0 {
-            return wrong("top_k", &format!("must be 0; {why}"));
-        }
-        if self.top_p != 1.0 {
-            return wrong("top_p", &format!("must be 1; {why}"));
-        }
-        Ok(())
-    }
-
-    pub(super) fn sampling(&self) -> SamplingSettings {
-        SamplingSettings { temperature: self.temperature, top_k: 0, top_p: 1.0, max_new_tokens: self.max_new_tokens }
-    }
-
-    pub(super) fn kl_controller(&self) -> KlController {
-        let coefficient = self.kl_coefficient;
-        if self.kl_target > 0.0 {
-            KlController::Adaptive { coefficient, target: self.kl_target, horizon: self.kl_horizon }
-        } else {
-            KlController::Fixed { coefficient }
+    /// What the loop around the method needs.
+    pub(super) fn online(&self) -> OnlineSettings {
+        OnlineSettings {
+            steps: self.steps,
+            batch_size: self.batch_size,
+            answers_per_prompt: 1,
+            sampling: SamplingSettings {
+                temperature: self.temperature,
+                max_new_tokens: self.max_new_tokens,
+                ..SamplingSettings::default()
+            },
+            scoring: Scoring {
+                normalise: self.normalise_scores,
+                clip: self.score_clip,
+                missing_eos_penalty: self.missing_eos_penalty,
+                missing_eos_replaces: self.missing_eos_replaces,
+            },
+            kl: kl_controller(self.kl_coefficient, self.kl_target, self.kl_horizon),
+            max_kl: self.max_kl,
+            sample_steps: self.sample_steps,
+            sample_prompts: self.sample_prompts,
+            shared: self.shared(),
         }
     }
 }

@@ -1,9 +1,11 @@
-//! The prompts that PPO answers, as tokens, and whether policy and reward model read the same ones.
+//! The prompts that a policy answers while it learns, as tokens, and whether policy and reward model read the same ones.
+
+use std::path::Path;
 
 use laurel_records::{Message, PromptRecord, Split};
 use serde_json::Value;
 
-use super::{super::TrainError, PpoInputs};
+use super::super::TrainError;
 use crate::{
     data::{ModelTokenizer, Order},
     model::ModelDirectory,
@@ -35,7 +37,7 @@ impl Prompts {
         records: Vec<PromptRecord>,
         tokenizer: &ModelTokenizer,
         answer: usize,
-        inputs: &PpoInputs,
+        file: &Path,
     ) -> Result<Self, TrainError> {
         let context = tokenizer.context_length();
         let Some(limit) = context.checked_sub(answer).filter(|limit| *limit > 0) else {
@@ -47,7 +49,7 @@ impl Prompts {
         let (learned, held_out): (Vec<_>, Vec<_>) =
             records.into_iter().partition(|record| matches!(record.split, None | Some(Split::Train)));
         if learned.is_empty() {
-            let (file, count) = (inputs.prompts.display(), held_out.len());
+            let (file, count) = (file.display(), held_out.len());
             let text = format!("{file} holds no prompt to learn from: all {count} are of the validation or test split");
             return Err(TrainError::Input(text));
         }
@@ -56,7 +58,7 @@ impl Prompts {
         Ok(Self { tokens: tokens.collect::<Result<_, _>>()?, conversations })
     }
 
-    /// The prompts of one rollout: the file in a new order again and again.
+    /// The `size` prompts of one rollout: the file in a new order again and again.
     pub fn batch(&self, step: usize, size: usize, order: &Order) -> Vec<usize> {
         let count = self.tokens.len();
         let (first, end) = (step * size, (step + 1) * size);

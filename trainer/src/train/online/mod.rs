@@ -1,0 +1,381 @@
+//! What the methods share that learn from a policy's own answers (PPO, RLOO, GRPO): prompts, sampling, scores, how far the
+//! policy is from its reference, samples to look at, checkpoints, when to stop. A [`Method`] learns from each rollout.
+
+mod course;
+mod episode;
+mod prompts;
+mod rollout;
+mod samples;
+mod scoring;
+mod settings;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use burn::module::Module;
+use laurel_records::{LogLevel, Stage};
+use serde_json::Value;
+
+pub(super) use episode::{Reading, Rows};
+pub(super) use rollout::{Rollout, mean, mean_and_deviation, number};
+pub(super) use scoring::Scoring;
+pub(super) use settings::{OnlineSettings, check_amounts, check_counts, check_sampling, kl_controller};
+
+use super::{
+    Run, StageOutcome, StageSettings, TrainError,
+    checkpoint::{Cadence, Checkpoints, Tensors},
+    derived_seed,
+    ema::Ema,
+    metrics::Reporter,
+    provenance::{digest_of_data, identity_of, lineage_of},
+    settings::Shared,
+    tokenizer_of,
+    written::write_policy,
+};
+use crate::{
+    data::{ModelTokenizer, Order, records},
+    generate::{Generated, generate, row_seed},
+    model::{Decoder, ModelDirectory, RewardModel, hf::ensure_free, recompute::Recomputing},
+};
+use course::Course;
+use episode::Episode;
+use prompts::{Prompts, same_tokens};
+use samples::Answer;
+use scoring::raw_scores;
+
+/// A mean divergence below this is no noise: sampling and scoring differ (TRL warns at the same number).
+const NEGATIVE_KL: f64 = -1.0;
+
+/// What the averages of the policy's weights are called in a checkpoint.
+const EMA: &str = "policy_ema.";
+
+/// Models that learn nothing read so many times the tokens at once of those that do: they keep no activations.
+const READ_AT_ONCE: usize = 4;
+
+/// Where a method starts from, and what it answers.
+#[derive(Debug, Clone)]
+pub struct OnlineInputs {
+    /// The policy to improve; as it is now, it is also the reference.
+    pub policy: PathBuf,
+    /// Scores the answers.
+    pub reward: PathBuf,
+    /// Prompts, JSONL.
+    pub prompts: PathBuf,
+}
+
+/// What is learned from a rollout, and by whom.
+pub(super) trait Method {
+    /// The models that learn, with their optimisers.
+    type Learners;
+
+    /// The learners before the first step.
+    fn start(&self, online: &Online) -> Result<Self::Learners, TrainError>;
+
+    fn policy<'a>(&self, learners: &'a Self::Learners) -> &'a Decoder;
+
+    /// Learns from one rollout and says what is to be reported of it. The first error leaves the learners unusable: the run
+    /// is over.
+    fn learn(
+        &self,
+        learners: Self::Learners,
+        rollout: &Rollout,
+        step: &Step,
+    ) -> Result<(Self::Learners, BTreeMap<String, f64>), TrainError>;
+
+    fn store(&self, learners: &Self::Learners, tensors: &mut Tensors);
+
+    fn restore(&self, learners: Self::Learners, tensors: &mut Tensors) -> Result<Self::Learners, TrainError>;
+}
+
+/// One step, for the method that learns in it.
+pub(super) struct Step<'a> {
+    pub online: &'a Online<'a>,
+    /// From 0.
+    pub number: usize,
+    /// β, the price of one nat of divergence, as it stands now.
+    pub coefficient: f64,
+}
+
+impl Step<'_> {
+    /// The learning rate of this step, for a peak.
+    pub fn rate(&self, peak: f64) -> f64 {
+        let (shared, total) = (&self.online.settings.shared, self.online.settings.steps);
+        let warmup = (shared.warmup_ratio * total as f64).round() as usize;
+        shared.schedule.rate(peak, self.number, total, warmup)
+    }
+
+    /// The minibatches of the step in order, `epochs` passes over the rollout's answers, each in an order of its own.
+    pub fn minibatches(&self, answers: usize, epochs: usize, size: usize) -> Vec<Vec<usize>> {
+        let order = Order::new(answers, derived_seed(self.online.run.seed, "minibatches", self.number as u64));
+        let epochs = (0..epochs).map(|epoch| order.epoch(epoch as u64));
+        epochs.flat_map(|order| order.chunks(size).map(<[usize]>::to_vec).collect::<Vec<_>>()).collect()
+    }
+
+    /// A seed for one purpose in this step.
+    pub fn seed(&self, purpose: &str, number: u64) -> u64 {
+        derived_seed(self.online.run.seed, purpose, self.number as u64 * 1_000_003 + number)
+    }
+}
+
+/// The models that a run starts from, opened and checked against each other.
+pub(super) struct Start {
+    directory: ModelDirectory,
+    pub reference: Decoder,
+    reward_directory: ModelDirectory,
+    pub reward: RewardModel,
+}
+
+impl Start {
+    pub fn open(policy: &Path, reward: &Path, run: &Run) -> Result<Self, TrainError> {
+        ensure_free(&run.out)?;
+        let directory = ModelDirectory::open(policy)?;
+        let reference = directory.load_decoder(&run.device)?;
+        let reward_directory = ModelDirectory::open(reward)?;
+        let reward = reward_directory.load_reward_model(&run.device)?;
+        same_tokens(&directory, &reward_directory)?;
+        Ok(Self { directory, reference, reward_directory, reward })
+    }
+
+    /// Weights of the policy.
+    pub fn parameters(&self) -> usize {
+        self.reference.num_params()
+    }
+
+    pub fn tokenizer(&self, shared: &Shared) -> Result<ModelTokenizer, TrainError> {
+        tokenizer_of(&self.directory, shared.max_length)
+    }
+}
+
+/// A run with all that stays the same in it.
+pub(super) struct Online<'a> {
+    pub stage: Stage,
+    pub settings: OnlineSettings,
+    pub run: &'a Run,
+    pub start: Start,
+    pub tokenizer: ModelTokenizer,
+    prompts: Prompts,
+    /// Of the prompts.
+    data: String,
+}
+
+impl<'a> Online<'a> {
+    /// Reads the prompts.
+    pub fn new(
+        stage: Stage,
+        settings: OnlineSettings,
+        start: Start,
+        prompts: &Path,
+        run: &'a Run,
+    ) -> Result<Self, TrainError> {
+        let tokenizer = start.tokenizer(&settings.shared)?;
+        let records = records::prompts(prompts)?;
+        let data = digest_of_data(prompts, &records)?;
+        let prompts = Prompts::new(records, &tokenizer, settings.sampling.max_new_tokens, prompts)?;
+        Ok(Self { stage, settings, run, start, tokenizer, prompts, data })
+    }
+
+    /// Improves the policy and writes it to the run's place. `name` is the stage as `laurel.json` calls it; `more` are
+    /// digests of inputs that only this method has.
+    ///
+    /// Metrics of the last rollout under TRL's names; `objective/scores_before` and `objective/length_before` are of the
+    /// first, which the reference policy wrote.
+    pub fn run<M: Method>(
+        &self,
+        name: &str,
+        method: &M,
+        settings: &impl StageSettings,
+        more: Vec<(&'static str, String)>,
+        reporter: &mut dyn Reporter,
+    ) -> Result<StageOutcome, TrainError> {
+        reporter.log(LogLevel::Info, &format!("{} prompts to learn from", self.prompts.tokens.len()));
+        let (parent, judge) = (self.start.directory.digest()?, self.start.reward_directory.digest()?);
+        let mut digests =
+            vec![("policy", parent.clone()), ("reward model", judge.clone()), ("data", self.data.clone())];
+        digests.extend(more);
+        let identity = identity_of(name, digests, settings, self.run.seed);
+        let keep = self.settings.shared.save_limit;
+        let (checkpoints, earlier) = Checkpoints::open(&self.run.out, identity, keep, self.run.earlier)?;
+        let mut learners = method.start(self)?;
+        let mut course = Course::new(self.settings.kl);
+        let mut ema = Ema::of(method.policy(&learners), self.settings.shared.ema_decay);
+        if let Some(mut loaded) = earlier {
+            if let Some(ema) = &mut ema {
+                ema.restore(EMA, &mut loaded.tensors);
+            }
+            (learners, course) = course.resume(method, learners, loaded, reporter)?;
+        }
+        let policy = self.learn(method, learners, ema, &mut course, &checkpoints, reporter)?;
+        let metrics = course.metrics();
+        let mut lineage = lineage_of(name, parent, self.data.clone(), settings, self.run.seed, &metrics);
+        if let Value::Object(settings) = &mut lineage.settings {
+            settings.insert("reward_model".into(), judge.into());
+        }
+        write_policy(self.run, &policy, &self.start.directory, &lineage, &self.settings.shared)?;
+        checkpoints.remove()?;
+        Ok(StageOutcome { metrics, out: self.run.out.clone() })
+    }
+
+    fn learn<M: Method>(
+        &self,
+        method: &M,
+        mut learners: M::Learners,
+        mut ema: Option<Ema>,
+        course: &mut Course,
+        checkpoints: &Checkpoints,
+        reporter: &mut dyn Reporter,
+    ) -> Result<Decoder, TrainError> {
+        let (total, shared) = (self.settings.steps, &self.settings.shared);
+        let mut cadence = Cadence::new(shared.save_steps, shared.save_minutes);
+        let _recomputing = Recomputing::new(shared.gradient_checkpointing);
+        let order = Order::new(self.prompts.tokens.len(), self.run.seed);
+        // The reference does not learn: its answers to the fixed prompts are written once.
+        let references = self.answers(&self.start.reference);
+        let show = |learners: &M::Learners, step: usize, reporter: &mut dyn Reporter| {
+            let answers = if step == 0 { references.clone() } else { self.answers(method.policy(learners)) };
+            let conversations = &self.prompts.conversations[..answers.len()];
+            samples::tell(self.stage, step, conversations, [&answers, &references], reporter);
+        };
+        reporter.progress(self.stage, course.step as u64, total as u64);
+        if course.step == 0 {
+            show(&learners, 0, reporter);
+        }
+        while course.step < total {
+            learners = self.step(method, learners, &order, course, reporter).map_err(|error| {
+                // They come of the weights after `course.step` steps, which are nothing to go on from.
+                course.diverged(error, checkpoints)
+            })?;
+            course.step += 1;
+            if let Some(ema) = &mut ema {
+                ema.update(method.policy(&learners));
+            }
+            let (step, every) = (course.step, self.settings.sample_steps);
+            if every > 0 && (step.is_multiple_of(every) || step == total) {
+                show(&learners, step, reporter);
+            }
+            reporter.progress(self.stage, step as u64, total as u64);
+            let stop = reporter.stop_requested() && step < total;
+            if cadence.is_due(step) && step < total || stop {
+                course.save(method, &learners, ema.as_ref(), checkpoints)?;
+            }
+            if stop {
+                return Err(TrainError::Stopped { step });
+            }
+        }
+        let policy = method.policy(&learners);
+        Ok(ema.map_or_else(|| policy.clone(), |ema| ema.averaged(policy)).valid())
+    }
+
+    /// One rollout, and learning from it.
+    fn step<M: Method>(
+        &self,
+        method: &M,
+        learners: M::Learners,
+        order: &Order,
+        course: &mut Course,
+        reporter: &mut dyn Reporter,
+    ) -> Result<M::Learners, TrainError> {
+        let started = Instant::now();
+        let number = course.step;
+        // 1 sample
+        let episodes = self.sample(method.policy(&learners), number, order);
+        let sampled = started.elapsed().as_secs_f64();
+        // 2 judge the whole answers, and ask the reference
+        let reading = self.reading();
+        let raw = raw_scores(&self.start.reward, &episodes, &reading);
+        let finished: Vec<bool> = episodes.iter().map(|episode| episode.finished).collect();
+        let scores = self.settings.scoring.apply(&raw, &finished, &mut course.scale);
+        let rollout = Rollout::new(episodes, scores, &self.start.reference, reading);
+        let step = Step { online: self, number, coefficient: course.kl.coefficient() };
+        let objective = rollout.objective(step.coefficient);
+        self.check(objective.kl, objective.scores, number, reporter)?;
+        let judged = started.elapsed().as_secs_f64();
+        // 3 improve
+        if self.settings.shared.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0) {
+            self.run.device.seed(derived_seed(self.run.seed, "dropout", number as u64));
+        }
+        let (learners, learned) = method.learn(learners, &rollout, &step)?;
+        // 4 steer the penalty
+        course.kl.observe(objective.kl, rollout.episodes.len());
+
+        let mut metrics = objective.metrics();
+        metrics.extend(learned);
+        metrics.insert("objective/kl_coef".into(), step.coefficient);
+        metrics.insert("lr".into(), step.rate(self.settings.shared.learning_rate));
+        metrics.insert("episode".into(), ((number + 1) * self.settings.batch_size) as f64);
+        course.note(&metrics);
+        let took = started.elapsed().as_secs_f64();
+        metrics.insert("eps".into(), rollout.episodes.len() as f64 / took);
+        metrics.insert("time/sample_seconds".into(), sampled);
+        metrics.insert("time/judge_seconds".into(), judged - sampled);
+        metrics.insert("time/learn_seconds".into(), took - judged);
+        for (name, value) in &metrics {
+            reporter.metric(self.stage, number as u64 + 1, name, *value);
+        }
+        Ok(learners)
+    }
+
+    /// The answers of a step, those to one prompt side by side.
+    fn sample(&self, policy: &Decoder, step: usize, order: &Order) -> Vec<Episode> {
+        let each = self.settings.answers_per_prompt;
+        let prompts = self.prompts.batch(step, self.settings.batch_size / each, order);
+        let prompts: Vec<Vec<u32>> =
+            prompts.into_iter().flat_map(|prompt| vec![self.prompts.tokens[prompt].clone(); each]).collect();
+        let answers = self.generate(policy, &prompts, derived_seed(self.run.seed, "rollout", step as u64));
+        prompts.into_iter().zip(answers).map(|(prompt, answer)| Episode::new(prompt, answer)).collect()
+    }
+
+    /// Adapters are merged for sampling: a token is then one product a layer, not three.
+    fn generate(&self, policy: &Decoder, prompts: &[Vec<u32>], seed: u64) -> Vec<Generated> {
+        let seeds: Vec<u64> = (0..prompts.len() as u64).map(|row| row_seed(seed, row, 0)).collect();
+        let (stop, pad) = (self.tokenizer.stop_ids(), self.tokenizer.pad_id());
+        generate(&policy.valid().merged(), prompts, &self.settings.sampling, stop, pad, &seeds, &mut |_| {})
+    }
+
+    /// The answers of `policy` to the first few prompts, always drawn with the same random numbers.
+    fn answers(&self, policy: &Decoder) -> Vec<Answer> {
+        let count = self.settings.sample_prompts.min(self.prompts.tokens.len());
+        if self.settings.sample_steps == 0 || count == 0 {
+            return vec![];
+        }
+        let prompts = &self.prompts.tokens[..count];
+        let answers = self.generate(policy, prompts, derived_seed(self.run.seed, "shown", 0));
+        let episodes: Vec<Episode> =
+            prompts.iter().zip(answers).map(|(prompt, answer)| Episode::new(prompt.clone(), answer)).collect();
+        let scores = raw_scores(&self.start.reward, &episodes, &self.reading());
+        let text = |episode: &Episode| self.tokenizer.decode(&episode.answer, true);
+        episodes.iter().zip(scores).map(|(episode, score)| Answer { text: text(episode), score }).collect()
+    }
+
+    fn reading(&self) -> Reading {
+        Reading {
+            device: self.run.device.clone(),
+            pad_id: self.tokenizer.pad_id(),
+            tokens: self.settings.shared.micro_batch_tokens * READ_AT_ONCE,
+            temperature: self.settings.sampling.temperature,
+        }
+    }
+
+    /// Stops a run whose numbers say that going on is of no use.
+    fn check(&self, kl: f64, scores: f64, step: usize, reporter: &mut dyn Reporter) -> Result<(), TrainError> {
+        if !kl.is_finite() || !scores.is_finite() {
+            return Err(TrainError::NotFinite { what: if kl.is_finite() { "score" } else { "divergence" } });
+        }
+        if kl > self.settings.max_kl {
+            let reason = format!(
+                "the divergence from the reference policy is {kl:.1} nats an answer, above max_kl = {}; a higher \
+                 kl_coefficient or a lower learning rate holds the policy nearer",
+                self.settings.max_kl
+            );
+            return Err(TrainError::Diverged { step: step + 1, reason, checkpoint: None });
+        }
+        if kl < NEGATIVE_KL {
+            let text =
+                format!("the divergence is {kl:.2} nats an answer, which it cannot be: sampling and scoring differ");
+            reporter.log(LogLevel::Warning, &text);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,75 @@
+//! What every method sets alike, and which settings no method can work with.
+
+use super::{
+    super::{
+        SettingsError,
+        settings::{Shared, at_least_one},
+    },
+    Scoring,
+};
+use crate::{generate::SamplingSettings, rlhf::kl::KlController};
+
+/// What every method sets.
+pub struct OnlineSettings {
+    /// Rollouts.
+    pub steps: usize,
+    /// Answers in a rollout.
+    pub batch_size: usize,
+    /// Answers to each prompt of a rollout; divides `batch_size`.
+    pub answers_per_prompt: usize,
+    pub sampling: SamplingSettings,
+    pub scoring: Scoring,
+    pub kl: KlController,
+    /// Divergence, nats an answer, at which the run stops.
+    pub max_kl: f64,
+    /// Samples are told of after every so many steps; 0: never.
+    pub sample_steps: usize,
+    /// Of how many prompts.
+    pub sample_prompts: usize,
+    pub shared: Shared,
+}
+
+/// The law that is sampled from must be the law that is scored: otherwise the divergence comes out negative and the
+/// ratios are not 1 before anything was learned.
+///
+/// A truncated law (top-k, top-p) has no such score: the policy that learns gives probability to tokens that the one that
+/// sampled could not draw, and the reference truncates elsewhere, so that log π − log π_ref would be infinite.
+pub fn check_sampling(temperature: f64, top_k: usize, top_p: f64) -> Result<(), SettingsError> {
+    let wrong = |name: &str, message: &str| Err(SettingsError::value(name, message));
+    if !(temperature > 0.0 && temperature.is_finite()) {
+        return wrong("temperature", "must be above 0: learning is from answers that were drawn at random");
+    }
+    let why = "answers are drawn from all tokens: a truncated law is not the one that probabilities are computed under";
+    if top_k != 0 {
+        return wrong("top_k", &format!("must be 0; {why}"));
+    }
+    if top_p != 1.0 {
+        return wrong("top_p", &format!("must be 1; {why}"));
+    }
+    Ok(())
+}
+
+/// A price that is steered to `target`, or fixed where that is 0.
+pub fn kl_controller(coefficient: f64, target: f64, horizon: f64) -> KlController {
+    if target > 0.0 {
+        KlController::Adaptive { coefficient, target, horizon }
+    } else {
+        KlController::Fixed { coefficient }
+    }
+}
+
+/// Refuses a count of zero.
+pub fn check_counts(counts: &[(&str, usize)]) -> Result<(), SettingsError> {
+    counts.iter().try_for_each(|(name, value)| at_least_one(name, *value))
+}
+
+/// Refuses amounts that are not finite, those of `positive` also where they are not above zero, and negative ones.
+pub fn check_amounts(positive: &[(&str, f64)], not_negative: &[(&str, f64)]) -> Result<(), SettingsError> {
+    if let Some((name, _)) = positive.iter().find(|(_, value)| !(*value > 0.0 && value.is_finite())) {
+        return Err(SettingsError::value(name, "must be above 0"));
+    }
+    match not_negative.iter().find(|(_, value)| !(*value >= 0.0 && value.is_finite())) {
+        Some((name, _)) => Err(SettingsError::value(name, "must be at least 0")),
+        None => Ok(()),
+    }
+}

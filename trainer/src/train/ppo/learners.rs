@@ -1,0 +1,181 @@
+//! Who learns in PPO: the policy, and a value model beside it or a value head on its trunk.
+
+use burn::{module::Module, tensor::Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::super::{
+    TrainError,
+    checkpoint::{Tensors, restore_learned, store_learned},
+    derived_seed,
+    learning::to_learn,
+    online::{Rollout, Rows, Start},
+    optimiser::{Accumulator, Optimiser},
+    settings::Shared,
+};
+use crate::model::{Decoder, RewardModel, ScalarHead};
+
+/// Where the values come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ValueModel {
+    /// A model of its own that starts as the reward model (Ouyang et al. 2022, appendix C).
+    Reward,
+    /// A model of its own that starts as the policy, under a head that gives zero.
+    Policy,
+    /// A head that gives zero on the policy's own trunk (Ziegler et al. 2019): half the memory and half the time, and both
+    /// losses pull at the same weights.
+    Shared,
+}
+
+/// The models that learn, each with its optimiser.
+pub(super) enum Learners {
+    Separate { policy: Decoder, policy_optimiser: Optimiser, value: RewardModel, value_optimiser: Optimiser },
+    /// The decoder is the policy, its own output kept.
+    Shared { model: RewardModel, optimiser: Optimiser },
+}
+
+/// Gradients of a minibatch as they come together, for one kind of [`Learners`].
+pub(super) enum Gradients {
+    Separate(Accumulator<Decoder>, Accumulator<RewardModel>),
+    Shared(Accumulator<RewardModel>),
+}
+
+/// What the optimisers' steps need and tell.
+pub(super) struct Rates {
+    pub policy: f64,
+    pub value: f64,
+}
+
+impl Learners {
+    pub fn start(kind: ValueModel, start: &Start, shared: &Shared, seed: u64) -> Result<Self, TrainError> {
+        let policy = to_learn(start.reference.clone(), shared, seed)?;
+        let optimiser = || Optimiser::new(shared.adam);
+        let mut value = match kind {
+            ValueModel::Reward => start.reward.clone(),
+            ValueModel::Policy => RewardModel::value_from_policy(&start.reference),
+            ValueModel::Shared => {
+                let device = policy.token_embedding.device();
+                let score = ScalarHead::zero(policy.config().hidden_size, &device);
+                let model = RewardModel { decoder: policy, score }.train();
+                return Ok(Self::Shared { model, optimiser: optimiser() });
+            }
+        };
+        value.decoder = to_learn(value.decoder, shared, derived_seed(seed, "value adapters", 0))?;
+        Ok(Self::Separate {
+            policy: policy.train(),
+            policy_optimiser: optimiser(),
+            value: value.train(),
+            value_optimiser: optimiser(),
+        })
+    }
+
+    pub fn policy(&self) -> &Decoder {
+        match self {
+            Self::Separate { policy, .. } => policy,
+            Self::Shared { model, .. } => &model.decoder,
+        }
+    }
+
+    /// V before each token of the rollout's answers, `[batch, response]`, without gradient.
+    pub fn values(&self, rollout: &Rollout) -> Tensor<2> {
+        let model = match self {
+            Self::Separate { value, .. } => value,
+            Self::Shared { model, .. } => model,
+        };
+        rollout.reading.values(&model.valid(), &rollout.episodes)
+    }
+
+    /// log π and V of some answers, `[rows, response]` both, and the policy's hidden states. A shared trunk is run once.
+    pub fn forward(&self, rows: &Rows, temperature: f64) -> (Tensor<2>, Tensor<2>, Tensor<3>) {
+        let policy = self.policy();
+        let hidden = rows.hidden(policy);
+        let values = match self {
+            Self::Separate { value, .. } => rows.values(&value.score, rows.hidden(&value.decoder)),
+            Self::Shared { model, .. } => rows.values(&model.score, hidden.clone()),
+        };
+        (rows.log_probs(policy, hidden.clone(), temperature), values, hidden)
+    }
+
+    pub fn gradients(&self) -> Gradients {
+        match self {
+            Self::Separate { .. } => Gradients::Separate(Accumulator::new(), Accumulator::new()),
+            Self::Shared { .. } => Gradients::Shared(Accumulator::new()),
+        }
+    }
+
+    /// Adds the gradients of both losses, each summed over `tokens`. On a shared trunk the value's counts `coefficient`
+    /// times; models of their own have learning rates of their own instead.
+    pub fn add(&self, gradients: &mut Gradients, policy: Tensor<1>, value: Tensor<1>, tokens: f64, coefficient: f64) {
+        match (self, gradients) {
+            (Self::Separate { policy: model, value: critic, .. }, Gradients::Separate(ours, theirs)) => {
+                ours.add(model, policy, tokens);
+                theirs.add(critic, value, tokens);
+            }
+            (Self::Shared { model, .. }, Gradients::Shared(both)) => {
+                both.add(model, policy + value * coefficient, tokens);
+            }
+            _ => unreachable!("gradients are made by the learners that they are for"),
+        }
+    }
+
+    /// Adds the gradient of a loss that only the policy has.
+    pub fn add_to_policy(&self, gradients: &mut Gradients, loss: Tensor<1>) {
+        match (self, gradients) {
+            (Self::Separate { policy, .. }, Gradients::Separate(ours, _)) => ours.add(policy, loss, 0.0),
+            (Self::Shared { model, .. }, Gradients::Shared(both)) => both.add(model, loss, 0.0),
+            _ => unreachable!("gradients are made by the learners that they are for"),
+        }
+    }
+
+    /// One step of each optimiser. Also the norms that the gradients had: the policy's, and the value model's where it is
+    /// one of its own.
+    pub fn step(self, gradients: Gradients, rates: &Rates) -> Result<(Self, f64, Option<f64>), TrainError> {
+        match (self, gradients) {
+            (
+                Self::Separate { policy, mut policy_optimiser, value, mut value_optimiser },
+                Gradients::Separate(ours, theirs),
+            ) => {
+                let (policy, policy_norm) = policy_optimiser.step(policy, ours, rates.policy)?;
+                let (value, value_norm) = value_optimiser.step(value, theirs, rates.value)?;
+                Ok((Self::Separate { policy, policy_optimiser, value, value_optimiser }, policy_norm, Some(value_norm)))
+            }
+            (Self::Shared { model, mut optimiser }, Gradients::Shared(both)) => {
+                let (model, norm) = optimiser.step(model, both, rates.policy)?;
+                Ok((Self::Shared { model, optimiser }, norm, None))
+            }
+            _ => unreachable!("gradients are made by the learners that they are for"),
+        }
+    }
+
+    pub fn store(&self, tensors: &mut Tensors) {
+        match self {
+            Self::Separate { policy, policy_optimiser, value, value_optimiser } => {
+                store_learned("policy.", policy, tensors);
+                store_learned("value.", value, tensors);
+                policy_optimiser.store("policy_adam.", tensors);
+                value_optimiser.store("value_adam.", tensors);
+            }
+            Self::Shared { model, optimiser } => {
+                store_learned("model.", model, tensors);
+                optimiser.store("adam.", tensors);
+            }
+        }
+    }
+
+    pub fn restore(self, tensors: &mut Tensors) -> Result<Self, TrainError> {
+        Ok(match self {
+            Self::Separate { policy, mut policy_optimiser, value, mut value_optimiser } => {
+                let policy = restore_learned("policy.", policy, tensors)?;
+                let value = restore_learned("value.", value, tensors)?;
+                policy_optimiser.restore("policy_adam.", &policy, tensors);
+                value_optimiser.restore("value_adam.", &value, tensors);
+                Self::Separate { policy, policy_optimiser, value, value_optimiser }
+            }
+            Self::Shared { model, mut optimiser } => {
+                let model = restore_learned("model.", model, tensors)?;
+                optimiser.restore("adam.", &model, tensors);
+                Self::Shared { model, optimiser }
+            }
+        })
+    }
+}
