@@ -55,8 +55,7 @@ mod tests {
         for (smoothing, expected, gradient) in cases {
             let [chosen, rejected] = [vector([-9.0, -7.5]).require_grad(), vector([-12.0, -4.0]).require_grad()];
             let (reference_chosen, reference_rejected) = (vector([-10.0, -7.0]), vector([-11.0, -5.0]));
-            let found =
-                loss(chosen.clone(), rejected.clone(), reference_chosen, reference_rejected, 0.3, smoothing);
+            let found = loss(chosen.clone(), rejected.clone(), reference_chosen, reference_rejected, 0.3, smoothing);
             let mean = found.losses.mean();
             close(scalar(mean.clone()), expected);
             let gradients = mean.backward();

@@ -82,12 +82,7 @@ pub fn token_surrogate(
 /// gradient, both `[1]`.
 ///
 /// `new`, `reference`, `mask`: `[batch, response]`; `weights`: `[batch]`. The gradient flows through k3 itself.
-pub fn divergence(
-    new: Tensor<2>,
-    reference: Tensor<2>,
-    weights: Tensor<1>,
-    mask: Tensor<2>,
-) -> (Tensor<1>, Tensor<1>) {
+pub fn divergence(new: Tensor<2>, reference: Tensor<2>, weights: Tensor<1>, mask: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
     // Padding is made equal first, so that what stands there cannot overflow into NaN gradients.
     let (new, reference) = (only_real(new, mask.clone()), only_real(reference.detach(), mask.clone()));
     let k3 = kl::k3(new, reference);

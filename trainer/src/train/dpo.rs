@@ -1,11 +1,7 @@
 //! Direct preference optimisation: the policy learns the order in which people put answers, without a reward model and
 //! without sampling (Rafailov et al. 2023).
 
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    path::PathBuf,
-};
+use std::{cell::RefCell, collections::BTreeMap, path::PathBuf};
 
 use burn::{
     module::Module,
@@ -194,7 +190,9 @@ impl Preferences {
             .collect();
         let answer = |item: usize| &rankings[all[item].0].answers[all[item].1];
         let mut found = Vec::with_capacity(all.len());
-        for chunk in chunks_by_tokens((0..all.len()).collect(), |item| answer(item).ids.len(), reading.micro_batch_tokens) {
+        for chunk in
+            chunks_by_tokens((0..all.len()).collect(), |item| answer(item).ids.len(), reading.micro_batch_tokens)
+        {
             let answers: Vec<&Example> = chunk.iter().map(|&item| answer(item)).collect();
             let values = numbers(reading.log_probs(reference, &answers));
             found.extend(chunk.into_iter().zip(values));

@@ -91,18 +91,53 @@ fn reward() {
     killed_and_resumed(&world, &[&stage[..], &settings].concat(), 20);
 }
 
-#[test]
-fn ppo() {
-    let world = World::new();
+/// The beginning of a command that learns from answers of its own, with a reward model for it.
+fn online(world: &World, command: &str) -> Vec<String> {
     let (base, reward) = (world.path("base"), world.path("reward"));
     let ranked = world.records("rankings.jsonl", &rankings());
     succeed(&["reward", "--model", text(&base), "--data", text(&ranked), "--out", text(&reward), "--steps", "2"]);
     let prompts = world.records("prompts.jsonl", &prompts());
-    let inputs = ["ppo", "--policy", text(&base), "--reward", text(&reward), "--prompts", text(&prompts)];
+    [command, "--policy", text(&base), "--reward", text(&reward), "--prompts", text(&prompts)].map(String::from).into()
+}
+
+#[test]
+fn ppo() {
+    let world = World::new();
+    let inputs = online(&world, "ppo");
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
     let settings = ["--steps", "8", "--save-steps", "2", "--batch-size", "12", "--minibatch-size", "5"];
     // A steered price and normalised scores have a state of their own to be kept.
     let state = ["--kl-target", "0.5", "--normalise-scores", "--max-new-tokens", "6", "--learning-rate", "1e-3"];
     killed_and_resumed(&world, &[&inputs[..], &settings, &state].concat(), 5);
+}
+
+#[test]
+fn ppo_with_a_shared_trunk() {
+    let world = World::new();
+    let inputs = online(&world, "ppo");
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let settings = ["--steps", "8", "--save-steps", "2", "--batch-size", "12", "--minibatch-size", "5"];
+    let state = ["--value-model", "shared", "--max-new-tokens", "6", "--learning-rate", "1e-3"];
+    killed_and_resumed(&world, &[&inputs[..], &settings, &state].concat(), 5);
+}
+
+#[test]
+fn grpo() {
+    let world = World::new();
+    let inputs = online(&world, "grpo");
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let settings = ["--steps", "8", "--save-steps", "2", "--batch-size", "12", "--minibatch-size", "5"];
+    let state = ["--kl-target", "0.5", "--max-new-tokens", "6", "--learning-rate", "1e-3"];
+    killed_and_resumed(&world, &[&inputs[..], &settings, &state].concat(), 5);
+}
+
+#[test]
+fn dpo() {
+    let world = World::new();
+    let (base, data) = (world.path("base"), world.records("data.jsonl", &rankings()));
+    let stage = ["dpo", "--model", text(&base), "--data", text(&data), "--epochs", "3", "--save-steps", "3"];
+    let settings = ["--batch-size", "4", "--learning-rate", "1e-3", "--eval-steps", "4"];
+    killed_and_resumed(&world, &[&stage[..], &settings].concat(), 20);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod killed;
 mod learning;
+mod methods;
 mod ppo;
 mod refusals;
 mod splits;

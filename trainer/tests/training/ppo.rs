@@ -6,7 +6,7 @@ use laurel_trainer::{
     model::ModelDirectory,
     train::{
         LoraChoice, TrainError,
-        ppo::{self, PpoInputs, PpoSettings},
+        ppo::{self, PpoInputs, PpoSettings, ValueModel},
         reward::{self, RewardInputs, RewardSettings},
     },
 };
@@ -15,7 +15,7 @@ use std::path::Path;
 use super::world::{Told, World, prompts, rankings};
 
 /// A reward model that likes `good`, and prompts.
-fn inputs(world: &World) -> PpoInputs {
+pub fn inputs(world: &World) -> PpoInputs {
     let settings = RewardSettings { epochs: 6, batch_size: 4, learning_rate: Some(1e-3), ..RewardSettings::default() };
     let ranked = world.records("rankings.jsonl", &rankings());
     let inputs = RewardInputs { model: world.path("base"), data: ranked, demonstrations: None };
@@ -43,7 +43,7 @@ fn settings() -> PpoSettings {
 }
 
 /// The share of `good` (token 3) in answers to the prompts: what the reward model cannot be asked about itself.
-fn share_of_good(model: &Path) -> f64 {
+pub fn share_of_good(model: &Path) -> f64 {
     let directory = ModelDirectory::open(model).unwrap();
     let tokenizer = ModelTokenizer::open(&directory).unwrap();
     let decoder = directory.load_decoder(&burn::tensor::Device::flex()).unwrap();
@@ -124,4 +124,80 @@ fn pretraining_text_that_is_mixed_in_is_learned_beside() {
     ppo::run(&settings, &inputs, &world.run("out"), &mut told).unwrap();
     let losses = &told.metrics["loss/ptx_avg"];
     assert!(losses[0] > 3.0 && losses[11] < losses[0] - 0.8, "{losses:?}");
+}
+
+#[test]
+fn values_may_come_from_the_policy_or_from_its_own_trunk() {
+    let world = World::new();
+    let inputs = inputs(&world);
+    for (name, value_model) in [("policy", ValueModel::Policy), ("shared", ValueModel::Shared)] {
+        let settings = PpoSettings { value_model, full_entropy: true, ..settings() };
+        let mut told = Told::default();
+        let outcome = ppo::run(&settings, &inputs, &world.run(name), &mut told).unwrap();
+        let after = share_of_good(&outcome.out);
+        assert!(after > 0.3, "{name}: share of good words {after}");
+        // A head that gives zero explains nothing yet; then it learns to.
+        assert_eq!(told.metrics["val/mean"][0], 0.0);
+        let explained = &told.metrics["val/var_explained"];
+        let best = explained[5..].iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        assert!(explained[0].abs() < 1e-3 && best > 0.1, "{name}: {explained:?}");
+        // The entropy in full is what −log π of the drawn tokens is on average.
+        let (full, drawn) = (told.metrics["policy/entropy_avg"][0], &told.metrics["objective/entropy"]);
+        let drawn = drawn[0] / told.metrics["objective/length"][0];
+        assert!((full - drawn).abs() < 0.3 && full <= 40f64.ln(), "{name}: {full} nats a token, drawn {drawn}");
+        assert!(told.metrics["val/first_ratio"].iter().all(|ratio| (ratio - 1.0).abs() < 1e-4));
+    }
+}
+
+#[test]
+fn the_passes_over_a_rollout_end_when_the_policy_has_moved_too_far() {
+    let world = World::new();
+    let inputs = inputs(&world);
+    let settings = PpoSettings { steps: 4, ppo_epochs: 6, minibatch_size: 24, ..settings() };
+    let steps = |name: &str, target_approx_kl| {
+        let mut told = Told::default();
+        let settings = PpoSettings { target_approx_kl, ..settings.clone() };
+        ppo::run(&settings, &inputs, &world.run(name), &mut told).unwrap();
+        let largest = told.metrics["policy/approxkl_k3_avg"].iter().copied().fold(0.0, f64::max);
+        (told.metrics["train/optimiser_steps"].clone(), told.metrics["train/stopped_early"].clone(), largest)
+    };
+    let (all, stopped, free) = steps("free", 0.0);
+    assert_eq!((all, stopped), (vec![6.0; 4], vec![0.0; 4]));
+    let (some, stopped, held) = steps("held", free / 4.0);
+    // The first minibatch never stops: before it nothing was learned.
+    assert!(some.iter().all(|steps| *steps >= 1.0) && some.iter().any(|steps| *steps < 6.0), "{some:?}");
+    assert!(stopped.iter().zip(&some).all(|(stopped, steps)| (*stopped == 1.0) == (*steps < 6.0)), "{stopped:?}");
+    assert!(held <= free / 4.0, "{held} nats a token, {free} without a target");
+}
+
+#[test]
+fn numbers_beyond_use_end_the_run_and_say_what_to_go_on_from() {
+    let world = World::new();
+    let inputs = inputs(&world);
+    // With a warm-up the first rates are small: the weights of the second step are good.
+    let settings =
+        PpoSettings { save_steps: 1, save_limit: 9, learning_rate: Some(1e30), warmup_ratio: 0.0, ..settings() };
+    let error = ppo::run(&settings, &inputs, &world.run("out"), &mut Told::default()).unwrap_err();
+    assert!(matches!(error, TrainError::Diverged { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("not a finite number") && text.contains("learning rate"), "{text}");
+    assert!(!world.path("out").exists());
+}
+
+#[test]
+fn people_see_the_answers_of_policy_and_reference_side_by_side() {
+    let world = World::new();
+    let inputs = inputs(&world);
+    let settings = PpoSettings { steps: 6, sample_steps: 3, sample_prompts: 2, ..settings() };
+    let mut told = Told::default();
+    ppo::run(&settings, &inputs, &world.run("out"), &mut told).unwrap();
+    let at: Vec<u64> = told.samples.iter().map(|(step, _)| *step).collect();
+    assert_eq!(at, [0, 3, 6]);
+    let first = &told.samples[0].1;
+    assert!(first.len() == 2 && first[0].prompt[0].content == "w0 w0");
+    assert!(first.iter().all(|sample| sample.policy == sample.reference), "the policy starts as the reference");
+    let last = &told.samples[2].1;
+    assert!(last.iter().zip(first).all(|(last, first)| last.reference == first.reference));
+    assert!(last.iter().any(|sample| sample.policy != sample.reference && sample.policy_reward.is_finite()));
+    assert!(told.log.iter().any(|line| line.starts_with("step 6") && line.contains("reference")), "{:?}", told.log);
 }

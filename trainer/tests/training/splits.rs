@@ -1,6 +1,7 @@
 //! However a batch is cut into what goes through the model at once, the run takes the same way.
 
 use laurel_trainer::train::{
+    ppo::{self, PpoSettings, ValueModel},
     reward::{self, RewardInputs, RewardSettings},
     sft::{self, SftInputs, SftSettings},
 };
@@ -81,4 +82,34 @@ fn of_reward_modelling() {
         })
         .collect();
     assert_same_way(&ways);
+}
+
+#[test]
+fn of_ppo() {
+    let world = World::new();
+    let inputs = super::ppo::inputs(&world);
+    for value_model in [ValueModel::Reward, ValueModel::Shared] {
+        let ways: Vec<Vec<f64>> = [4096, 60, 1]
+            .iter()
+            .map(|&micro_batch_tokens| {
+                let settings = PpoSettings {
+                    steps: 3,
+                    batch_size: 16,
+                    minibatch_size: 8,
+                    max_new_tokens: 6,
+                    learning_rate: Some(1e-3),
+                    sample_steps: 0,
+                    value_model,
+                    micro_batch_tokens,
+                    ..PpoSettings::default()
+                };
+                let mut told = Told::default();
+                let run = world.run(&format!("{value_model:?}-{micro_batch_tokens}"));
+                ppo::run(&settings, &inputs, &run, &mut told).unwrap();
+                let names = ["loss/policy_avg", "loss/value_avg", "policy/approxkl_k3_avg", "objective/scores"];
+                names.iter().flat_map(|name| told.metrics[*name].clone()).collect()
+            })
+            .collect();
+        assert_same_way(&ways);
+    }
 }

@@ -14,7 +14,7 @@ use laurel_trainer::{
         Decoder, DecoderConfig,
         hf::{Companions, Lineage, write_decoder},
     },
-    train::{Earlier, Reporter, Run},
+    train::{Earlier, Reporter, Run, Sample},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -132,6 +132,7 @@ pub fn prompts() -> Vec<Value> {
 pub struct Told {
     pub metrics: BTreeMap<String, Vec<f64>>,
     pub log: Vec<String>,
+    pub samples: Vec<(u64, Vec<Sample>)>,
     pub stop_after: Option<u64>,
     pub step: u64,
 }
@@ -147,6 +148,10 @@ impl Reporter for Told {
 
     fn progress(&mut self, _: Stage, step: u64, _: u64) {
         self.step = step;
+    }
+
+    fn samples(&mut self, _: Stage, step: u64, samples: &[Sample]) {
+        self.samples.push((step, samples.to_vec()));
     }
 
     fn stop_requested(&self) -> bool {

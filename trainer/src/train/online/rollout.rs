@@ -143,7 +143,8 @@ pub fn mean(values: &[f64]) -> f64 {
 /// Mean and unbiased standard deviation.
 pub fn mean_and_deviation(values: &[f64]) -> [f64; 2] {
     let mean = mean(values);
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() as f64 - 1.0).max(1.0);
+    let variance =
+        values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() as f64 - 1.0).max(1.0);
     [mean, variance.sqrt()]
 }
 

@@ -66,7 +66,8 @@ pub fn raw_scores(model: &RewardModel, episodes: &[Episode], reading: &Reading) 
 mod tests {
     use super::*;
 
-    const PLAIN: Scoring = Scoring { normalise: false, clip: 0.0, missing_eos_penalty: 1.0, missing_eos_replaces: false };
+    const PLAIN: Scoring =
+        Scoring { normalise: false, clip: 0.0, missing_eos_penalty: 1.0, missing_eos_replaces: false };
 
     #[test]
     fn an_answer_without_an_end_is_fined_or_gets_the_fine_for_its_score() {

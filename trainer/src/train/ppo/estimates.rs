@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Tensor, TensorData};
 
-use super::{super::online::{Rollout, number}, PpoSettings};
+use super::{
+    super::online::{Rollout, number},
+    PpoSettings,
+};
 use crate::rlhf::{
     advantages::{advantages, explained_variance},
     masked::{self, whiten},

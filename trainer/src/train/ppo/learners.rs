@@ -28,10 +28,19 @@ pub enum ValueModel {
 }
 
 /// The models that learn, each with its optimiser.
+#[expect(clippy::large_enum_variant, reason = "there is one of them in a run")]
 pub(super) enum Learners {
-    Separate { policy: Decoder, policy_optimiser: Optimiser, value: RewardModel, value_optimiser: Optimiser },
+    Separate {
+        policy: Decoder,
+        policy_optimiser: Optimiser,
+        value: RewardModel,
+        value_optimiser: Optimiser,
+    },
     /// The decoder is the policy, its own output kept.
-    Shared { model: RewardModel, optimiser: Optimiser },
+    Shared {
+        model: RewardModel,
+        optimiser: Optimiser,
+    },
 }
 
 /// Gradients of a minibatch as they come together, for one kind of [`Learners`].

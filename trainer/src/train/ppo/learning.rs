@@ -64,7 +64,9 @@ impl Lesson<'_> {
         let settings = self.settings;
         let rates = Rates {
             policy: self.step.rate(self.step.online.settings.shared.learning_rate),
-            value: self.step.rate(settings.value_learning_rate.unwrap_or(self.step.online.settings.shared.learning_rate)),
+            value: self
+                .step
+                .rate(settings.value_learning_rate.unwrap_or(self.step.online.settings.shared.learning_rate)),
         };
         let answers = self.rollout.episodes.len();
         for minibatch in self.step.minibatches(answers, settings.ppo_epochs, settings.minibatch_size) {

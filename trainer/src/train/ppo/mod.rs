@@ -89,7 +89,8 @@ impl Method for Ppo<'_> {
     ) -> Result<(Learners, BTreeMap<String, f64>), TrainError> {
         let values = learners.values(rollout);
         let estimates = Estimates::new(rollout, values, step.coefficient, self.settings);
-        let lesson = Lesson { settings: self.settings, step, rollout, estimates: &estimates, pretraining: self.pretraining };
+        let lesson =
+            Lesson { settings: self.settings, step, rollout, estimates: &estimates, pretraining: self.pretraining };
         let (learners, losses) = lesson.learn(learners)?;
         let mut metrics = estimates.metrics();
         metrics.extend(losses.metrics(self.settings, self.pretraining.is_empty()));

@@ -1,0 +1,153 @@
+//! The methods beside PPO: each raises what it is for, by more than noise, and keeps what PPO keeps.
+
+use laurel_trainer::train::{
+    OnlineInputs, StageOutcome, TrainError,
+    dpo::{self, DpoInputs, DpoSettings},
+    grpo::{self, GrpoSettings, LossType},
+    rloo::{self, RlooSettings},
+};
+
+use super::{
+    ppo::{inputs, share_of_good},
+    world::{Told, World, rankings},
+};
+
+fn online(world: &World) -> OnlineInputs {
+    let of_ppo = inputs(world);
+    OnlineInputs { policy: of_ppo.policy, reward: of_ppo.reward, prompts: of_ppo.prompts }
+}
+
+fn rloo_settings() -> RlooSettings {
+    RlooSettings {
+        steps: 25,
+        batch_size: 24,
+        minibatch_size: 12,
+        max_new_tokens: 6,
+        learning_rate: Some(2e-3),
+        kl_coefficient: 0.02,
+        missing_eos_penalty: 0.0,
+        sample_steps: 0,
+        ..RlooSettings::default()
+    }
+}
+
+fn grpo_settings() -> GrpoSettings {
+    GrpoSettings {
+        steps: 25,
+        batch_size: 24,
+        minibatch_size: 12,
+        max_new_tokens: 6,
+        learning_rate: Some(2e-3),
+        missing_eos_penalty: 0.0,
+        sample_steps: 0,
+        ..GrpoSettings::default()
+    }
+}
+
+#[track_caller]
+fn assert_learned(inputs: &OnlineInputs, outcome: &StageOutcome, told: &Told) {
+    let (before, after) = (share_of_good(&inputs.policy), share_of_good(&outcome.out));
+    assert!(before < 0.1 && after > 0.4, "share of good words {before} → {after}");
+    let reward = &told.metrics["reward"];
+    let of_five = |of: &[f64]| of.iter().sum::<f64>() / 5.0;
+    assert!(of_five(&reward[20..]) > of_five(&reward[..5]) + 1.0, "{reward:?}");
+    let kl = &told.metrics["objective/kl"];
+    assert!(kl[0].abs() < 1e-3 && kl.iter().all(|kl| *kl > -0.5) && kl[24] > 0.5, "{kl:?}");
+    // Before anything is learned from a rollout, the policy is the one that sampled.
+    assert!(told.metrics["val/first_ratio"].iter().all(|ratio| (ratio - 1.0).abs() < 1e-3));
+    assert!(told.metrics["val/first_approxkl"].iter().all(|kl| kl.abs() < 1e-4));
+    assert_eq!(told.metrics["completions/max_length"][0], 6.0);
+}
+
+#[test]
+fn rloo_says_more_of_what_is_rewarded() {
+    let world = World::new();
+    let inputs = online(&world);
+    let mut told = Told::default();
+    let outcome = rloo::run(&rloo_settings(), &inputs, &world.run("out"), &mut told).unwrap();
+    assert_learned(&inputs, &outcome, &told);
+}
+
+#[test]
+fn grpo_says_more_of_what_is_rewarded() {
+    let world = World::new();
+    let inputs = online(&world);
+    let mut told = Told::default();
+    let outcome = grpo::run(&grpo_settings(), &inputs, &world.run("out"), &mut told).unwrap();
+    assert_learned(&inputs, &outcome, &told);
+}
+
+/// However the tokens are weighed, a minibatch that goes through the model in pieces gives what the whole gives.
+#[test]
+fn grpo_and_rloo_take_the_same_way_in_pieces() {
+    let world = World::new();
+    let inputs = online(&world);
+    for (number, loss_type) in [LossType::Grpo, LossType::Dapo, LossType::DrGrpo].into_iter().enumerate() {
+        let losses = |micro_batch_tokens| {
+            let settings = GrpoSettings { steps: 2, loss_type, micro_batch_tokens, ..grpo_settings() };
+            let mut told = Told::default();
+            let out = format!("{number}-{micro_batch_tokens}");
+            grpo::run(&settings, &inputs, &world.run(&out), &mut told).unwrap();
+            [told.metrics["train/grad_norm"].clone(), told.metrics["kl"].clone()].concat()
+        };
+        same(&losses(4096), &losses(20));
+    }
+    let losses = |micro_batch_tokens| {
+        let settings = RlooSettings { steps: 2, micro_batch_tokens, ..rloo_settings() };
+        let mut told = Told::default();
+        let out = format!("rloo-{micro_batch_tokens}");
+        rloo::run(&settings, &inputs, &world.run(&out), &mut told).unwrap();
+        [told.metrics["train/grad_norm"].clone(), told.metrics["kl"].clone()].concat()
+    };
+    same(&losses(4096), &losses(20));
+}
+
+#[track_caller]
+fn same(whole: &[f64], pieces: &[f64]) {
+    let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-3 * a.abs().max(1.0);
+    assert!(whole.len() == pieces.len() && whole.iter().zip(pieces).all(near), "{whole:?} {pieces:?}");
+}
+
+#[test]
+fn dpo_learns_the_order_of_answers_it_has_not_seen() {
+    let world = World::new();
+    let inputs = DpoInputs { model: world.path("base"), data: world.records("data.jsonl", &rankings()) };
+    let settings = DpoSettings { epochs: 12, batch_size: 8, learning_rate: Some(2e-3), ..DpoSettings::default() };
+    let ways: Vec<Vec<f64>> = [4096, 60]
+        .iter()
+        .map(|&micro_batch_tokens| {
+            let settings = DpoSettings { micro_batch_tokens, ..settings.clone() };
+            let mut told = Told::default();
+            let run = world.run(&format!("out-{micro_batch_tokens}"));
+            let outcome = dpo::run(&settings, &inputs, &run, &mut told).unwrap();
+            let metric = |name: &str| outcome.metrics[name];
+            // A policy that is its reference has no margin, and the loss of a coin.
+            assert!((metric("eval/loss_before") - 2f64.ln()).abs() < 1e-5);
+            assert!(metric("eval/rewards/margins_before").abs() < 1e-5);
+            assert!(metric("eval/loss") < 0.4 && metric("eval/rewards/accuracies") > 0.9, "{:?}", outcome.metrics);
+            assert!(metric("eval/rewards/margins") > 0.5, "{:?}", outcome.metrics);
+            assert!(*told.metrics["rewards/margins"].last().unwrap() > 0.5);
+            let (before, after) = (share_of_good(&inputs.model), share_of_good(&outcome.out));
+            // Three standard errors of a share of a tenth among two hundred words.
+            assert!(after > before + 0.06, "share of good words {before} → {after} {:?}", outcome.metrics);
+            told.metrics["train/loss"].clone()
+        })
+        .collect();
+    // In pieces it takes the same way, until rounding has grown.
+    assert!(ways[0].iter().zip(&ways[1]).take(40).all(|(a, b)| (a - b).abs() < 2e-3), "{ways:?}");
+}
+
+#[test]
+fn a_group_that_cannot_be_formed_is_refused() {
+    let world = World::new();
+    let inputs = online(&world);
+    let run = |settings: GrpoSettings| grpo::run(&settings, &inputs, &world.run("out"), &mut Told::default());
+    for (settings, word) in [
+        (GrpoSettings { num_generations: 1, ..grpo_settings() }, "num_generations"),
+        (GrpoSettings { num_generations: 5, ..grpo_settings() }, "batch_size"),
+        (GrpoSettings { top_k: 8, ..grpo_settings() }, "truncated"),
+    ] {
+        let error = run(settings).unwrap_err();
+        assert!(matches!(error, TrainError::Settings(_)) && error.to_string().contains(word), "{error}");
+    }
+}
