@@ -10,5 +10,6 @@ mod fused;
 pub mod generate;
 pub mod model;
 pub mod night;
+pub mod profile;
 pub mod rlhf;
 pub mod train;

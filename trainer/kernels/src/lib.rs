@@ -15,8 +15,32 @@ pub mod norm;
 pub mod rotary;
 mod share;
 
-/// Runs `work` compiled for the widest vectors of this processor. Everything that `work` calls must be `inline(always)`.
+/// Runs `work` compiled for the widest vectors of this processor. Everything that `work` calls must be `inline(always)` or
+/// small enough to be inlined: only what is compiled into it has those vectors.
 #[inline(always)]
 pub(crate) fn wide<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::is_x86_feature_detected as has;
+
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+        fn avx512<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+
+        #[target_feature(enable = "avx2,fma")]
+        fn avx2<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+
+        if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") && has!("fma") {
+            // SAFETY: the processor has these instructions, as just asked.
+            return unsafe { avx512(work) };
+        }
+        if has!("avx2") && has!("fma") {
+            // SAFETY: as above.
+            return unsafe { avx2(work) };
+        }
+    }
+    work()
 }

@@ -1,6 +1,6 @@
 //! The command line: one file a command.
 
-mod allocator;
+pub mod allocator;
 mod compress;
 mod device;
 mod dpo;

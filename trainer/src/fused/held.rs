@@ -22,6 +22,8 @@ use burn::{
 };
 use burn_flex::FlexTensor;
 
+use crate::profile;
+
 /// A tensor of the CPU backend in the graph of gradients.
 type Tracked = FloatTensor<Autodiff<Flex>>;
 
@@ -117,7 +119,12 @@ where
     B: FnOnce(FlexTensor, [bool; N]) -> [Option<FlexTensor>; N] + Send + 'static,
 {
     let nodes = std::array::from_fn(|index| inputs[index].node());
+    let part = profile::current();
     let (output, back) = forward(inputs.map(Tracked::into_primitive));
+    let back = move |gradient, wanted| {
+        let _part = profile::backward(part);
+        back(gradient, wanted)
+    };
     match Custom.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
             let back: Back<N> = Box::new(back);

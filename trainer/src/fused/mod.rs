@@ -4,11 +4,13 @@
 //! number type): the caller then takes the plain way, which is the definition. This is the one place where that is
 //! decided ([`Held::of`]). The loops themselves are `laurel_kernels`.
 
+mod adam;
 mod attention;
 mod held;
 mod ops;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use adam::{Step, Weights, sum_of_squares};
 pub(crate) use attention::{Heads, attention};
 pub(crate) use ops::{linear, rms_norm, swiglu, token_log_probs};

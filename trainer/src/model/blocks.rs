@@ -14,7 +14,10 @@ use super::{
     rope::Rotation,
     weights::{NamedTensor, WeightSource},
 };
-use crate::fused::{self, Heads};
+use crate::{
+    fused::{self, Heads},
+    profile,
+};
 
 /// Layer norm when it has a bias (Ba et al. 2016), RMS norm when not (Zhang and Sennrich 2019).
 #[derive(Module, Debug)]
@@ -45,6 +48,7 @@ impl Norm {
 
     /// `[batch, sequence, hidden]`, normalised over the last dimension.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let _part = profile::part("norm");
         if let Some(bias) = &self.bias {
             return layer_norm(x, self.weight.val(), Some(bias.val()), self.epsilon);
         }
@@ -114,6 +118,7 @@ impl Attention {
     }
 
     fn forward(&self, x: Tensor<3>, pass: &Pass, cache: Option<(&mut KvCache, usize)>) -> Tensor<3> {
+        let _part = profile::part("attention, linear");
         pass.saw(LinearInput::Attention, &x);
         let q = self.q_proj.forward(x.clone());
         let k = self.k_proj.forward(x.clone());
@@ -133,6 +138,7 @@ impl Attention {
         pass: &Pass,
         mut cache: Option<(&mut KvCache, usize)>,
     ) -> Tensor<3> {
+        let _part = profile::part("attention");
         let [batch, sequence, _] = q.dims();
         let shape = Heads {
             heads: self.heads,
@@ -262,6 +268,7 @@ impl FeedForward {
     }
 
     fn forward(&self, x: Tensor<3>, pass: &Pass) -> Tensor<3> {
+        let _part = profile::part("feed-forward, linear");
         pass.saw(LinearInput::FeedForward, &x);
         let up = self.up_proj.forward(x.clone());
         let inner = match &self.gate_proj {
@@ -282,6 +289,7 @@ impl FeedForward {
     }
 
     fn gated(&self, gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
+        let _part = profile::part("feed-forward, gate");
         let fused = if self.activation == Activation::Silu { fused::swiglu(&gate, &up) } else { None };
         fused.unwrap_or_else(|| self.activate(gate) * up)
     }

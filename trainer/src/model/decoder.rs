@@ -16,7 +16,7 @@ use super::{
     rope::Rotation,
     weights::{NamedTensor, RandomWeights, WeightSource},
 };
-use crate::fused;
+use crate::{fused, profile};
 
 /// Up to this many rows, multiplying the embedding by them is faster than the other way round (twice as fast at 8 rows
 /// and a vocabulary of 49,152): the smaller matrix is the one that the product repacks.
@@ -122,6 +122,7 @@ impl Decoder {
 
     /// What enters the first block: `[batch, sequence]` → `[batch, sequence, hidden]`.
     pub fn embed(&self, input_ids: Tensor<2, Int>, layout: &Layout) -> Tensor<3> {
+        let _part = profile::part("embedding");
         let x = embedding(self.token_embedding.val(), input_ids);
         match &self.position_embedding {
             Some(positions) => x + embedding(positions.val(), layout.positions()),
@@ -150,6 +151,7 @@ impl Decoder {
     /// `[batch, sequence, hidden]` → `[batch, sequence, vocabulary]`. Give it only the positions that are needed: with a
     /// large vocabulary this product costs as much as several layers.
     pub fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
+        let _part = profile::part("logits");
         if let Some(output) = &self.output {
             return output.forward(hidden);
         }

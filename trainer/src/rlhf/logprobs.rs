@@ -2,7 +2,7 @@
 
 use burn::tensor::{Int, Tensor};
 
-use crate::fused;
+use crate::{fused, profile};
 
 /// log p(target_t | logits_t) = logit of the target − log Σ exp(logits): `[batch, sequence, vocabulary]`,
 /// `[batch, sequence]` → `[batch, sequence]`.
@@ -10,6 +10,7 @@ use crate::fused;
 /// Both are of the same t: who calls decides that the logits at t are about token t + 1. Logits of a tempered law are
 /// divided by the temperature first.
 pub fn token_log_probs(logits: Tensor<3>, targets: Tensor<2, Int>) -> Tensor<2> {
+    let _part = profile::part("log-probabilities");
     let [batch, sequence, vocabulary] = logits.dims();
     let rows = batch * sequence;
     let (logits, targets) = (logits.reshape([rows, vocabulary]), targets.reshape([rows]));

@@ -1,6 +1,6 @@
 //! AdamW over a module: gradients are summed over micro-batches, divided once, clipped together, applied.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Add};
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
@@ -14,6 +14,10 @@ use super::{
     settings::AdamSettings,
 };
 use crate::model::recompute;
+use crate::{
+    fused::{self, Step, Weights},
+    profile,
+};
 
 /// Sums the gradients of micro-batches together with what they are to be divided by.
 ///
@@ -33,6 +37,7 @@ impl<M: Module> Accumulator<M> {
     pub fn add(&mut self, module: &M, sum: Tensor<1>, weight: f64) {
         self.loss += f64::from(sum.clone().inner().into_scalar::<f32>());
         self.weight += weight;
+        let _part = profile::backward("other");
         recompute::backward(sum, module, |gradients| self.gradients.accumulate(module, gradients));
     }
 
@@ -89,6 +94,7 @@ impl Optimiser {
         accumulated: Accumulator<M>,
         rate: f64,
     ) -> Result<(M, f64), TrainError> {
+        let _part = profile::part("optimiser");
         let Accumulator { mut gradients, weight, loss } = accumulated;
         let gradients = gradients.grads();
         let mean = 1.0 / weight.max(1.0);
@@ -122,21 +128,25 @@ impl Optimiser {
 }
 
 fn norm<M: Module>(module: &M, gradients: &GradientsParams) -> f64 {
-    struct Squares<'a>(&'a GradientsParams, Vec<Tensor<1>>);
+    struct Squares<'a>(&'a GradientsParams, Vec<Tensor<1>>, f64);
     impl ModuleVisitor for Squares<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(gradient) = self.0.get::<D>(param.id) {
-                self.1.push(gradient.square().sum());
+                match fused::sum_of_squares(&gradient) {
+                    Some(sum) => self.2 += sum,
+                    None => self.1.push(gradient.square().sum()),
+                }
             }
         }
     }
-    let mut squares = Squares(gradients, vec![]);
+    let mut squares = Squares(gradients, vec![], 0.0);
     module.visit(&mut squares);
     if squares.1.is_empty() {
-        return 0.0;
+        return squares.2.sqrt();
     }
+    let fused = squares.2;
     let squares: Vec<f32> = values(Tensor::cat(squares.1, 0));
-    squares.iter().map(|square| f64::from(*square)).sum::<f64>().sqrt()
+    squares.iter().map(|square| f64::from(*square)).sum::<f64>().add(fused).sqrt()
 }
 
 fn values(tensor: Tensor<1>) -> Vec<f32> {
@@ -149,6 +159,22 @@ struct Update<'a> {
     scale: f64,
     rate: f64,
     path: Vec<String>,
+}
+
+impl Update<'_> {
+    /// The constants of the step number `time` for a parameter of `D` dimensions: vectors don't decay.
+    fn step_of<const D: usize>(&self, time: usize) -> Step {
+        let settings = &self.optimiser.settings;
+        Step {
+            rate: self.rate as f32,
+            beta1: settings.beta1 as f32,
+            beta2: settings.beta2 as f32,
+            epsilon: settings.epsilon as f32,
+            weight_decay: if D >= 2 { settings.weight_decay as f32 } else { 0.0 },
+            scale: self.scale as f32,
+            time: time as i32,
+        }
+    }
 }
 
 impl ModuleMapper for Update<'_> {
@@ -166,7 +192,22 @@ impl ModuleMapper for Update<'_> {
             return Param::from_mapped_value(id, tensor, mapper);
         };
         let (path, shape) = (self.path.join("."), tensor.dims());
-        let state = self.optimiser.moments.remove(&path).map(|moments| {
+        let mut moments = self.optimiser.moments.remove(&path);
+        let tensor = tensor.inner();
+        let count = shape.iter().product::<usize>();
+        let (first, second) = match &moments {
+            Some(moments) => (moments.first.clone(), moments.second.clone()),
+            None => (Tensor::zeros([count], &tensor.device()), Tensor::zeros([count], &tensor.device())),
+        };
+        let weights = Weights { values: tensor, first, second };
+        if weights.can_step(&gradient) {
+            let time = moments.take().map_or(0, |moments| moments.time) + 1;
+            let Weights { values, first, second } = weights.step(&gradient, &self.step_of::<D>(time));
+            self.optimiser.moments.insert(path, Moments { time, first, second });
+            return Param::from_mapped_value(id, Tensor::from_inner(values).require_grad(), mapper);
+        }
+        let tensor = weights.values;
+        let state = moments.map(|moments| {
             let momentum = AdaptiveMomentumState::new(
                 moments.time,
                 moments.first.reshape::<D, _>(shape),
@@ -175,9 +216,9 @@ impl ModuleMapper for Update<'_> {
             AdamWState::new(momentum)
         });
         let adam = if D >= 2 { &self.optimiser.matrices } else { &self.optimiser.vectors };
-        let (updated, state) = adam.step(self.rate, tensor.inner(), gradient * self.scale, state);
+        let (updated, state) = adam.step(self.rate, tensor, gradient * self.scale, state);
         if let Some(AdamWState { momentum }) = state {
-            let flat = |tensor: Tensor<D>| tensor.reshape([shape.iter().product::<usize>()]);
+            let flat = |tensor: Tensor<D>| tensor.reshape([count]);
             let moments =
                 Moments { time: momentum.time, first: flat(momentum.moment_1), second: flat(momentum.moment_2) };
             self.optimiser.moments.insert(path, moments);

@@ -87,7 +87,8 @@ fn reward_model_learns_the_order_of_answers_it_has_not_seen() {
 
     let device = world.run("").device;
     let model = ModelDirectory::open(&outcome.out).unwrap().load_reward_model(&device).unwrap();
-    assert_eq!(model.score_mean(), metric("score/mean_of_demonstrations"));
+    // JSON may cost the last bit.
+    assert!((model.score_mean() - metric("score/mean_of_demonstrations")).abs() < 1e-12);
 }
 
 #[test]

@@ -1,0 +1,197 @@
+//! One piece of work after another, timed: our side of `make bench-trainer` (scripts/bench_trainer.py, which also says
+//! what each is).
+//!
+//!     trainer WORK MODEL [BATCH]
+//!
+//! Loads the model, prints `{"ready": …}`, does the work once for every line on standard input and prints
+//! `{"seconds": …, "units": …}`; at the end `{"peak_bytes": …}`.
+#![allow(clippy::unwrap_used, reason = "a program for developers")]
+
+use std::{
+    io::{BufRead, Write},
+    time::Instant,
+};
+
+use burn::{
+    module::Module,
+    tensor::{Device, Int, Tensor, TensorData},
+};
+use laurel_kernels::matrix::{Target, View, product, row_times_matrix};
+use laurel_trainer::{
+    data::ModelTokenizer,
+    generate::{SamplingSettings, generate},
+    model::{Decoder, DecoderConfig, Layout, ModelDirectory, RewardModel, hf, lora::LoraSettings},
+    rlhf::{
+        reward::{Pairs, kwise_loss_sum},
+        sft::completion_nll,
+    },
+    train::{Accumulator, Optimiser, settings::AdamSettings},
+};
+use serde_json::json;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const RATE: f64 = 1e-5;
+
+fn main() -> anyhow::Result<()> {
+    laurel_trainer::cli::allocator::keep_freed_memory();
+    // Cargo adds --bench.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let Some((work, arguments)) = arguments.split_first() else { return Ok(()) };
+    let model = arguments.first().cloned().unwrap_or_default();
+    let batch = arguments.get(1).and_then(|text| text.parse().ok()).unwrap_or(1);
+    let mut work: Box<dyn FnMut() -> usize> = match work.as_str() {
+        "write" => return write(&model),
+        "product" => large_product(),
+        "row" => one_row(),
+        "sft" => sft(load(&model)?.train(), 4, 256),
+        "lora" => sft(load(&model)?.with_lora(&LoraSettings::default(), 0)?.train(), 4, 256),
+        "reward" => reward(&load(&model)?, 4, 4, 128),
+        "greedy" => decode(load(&model)?, batch, SamplingSettings::greedy(128)),
+        "sampled" => {
+            let settings = SamplingSettings { top_p: 0.95, max_new_tokens: 128, ..SamplingSettings::default() };
+            decode(load(&model)?, batch, settings)
+        }
+        "load" => Box::new(move || load(&model).unwrap().num_params()),
+        "tokenise" => tokenise(&model, arguments[1].clone())?,
+        other => anyhow::bail!("no work is called {other:?}"),
+    };
+    say(&json!({"ready": true}));
+    if std::env::var_os("BENCH_PROFILE").is_some() {
+        laurel_trainer::profile::switch_on();
+    }
+    for line in std::io::stdin().lock().lines() {
+        line?;
+        let started = Instant::now();
+        let units = work();
+        say(&json!({"seconds": started.elapsed().as_secs_f64(), "units": units}));
+    }
+    eprint!("{}", laurel_trainer::profile::table());
+    say(&json!({"peak_bytes": peak_bytes()}));
+    Ok(())
+}
+
+fn say(value: &serde_json::Value) {
+    println!("{value}");
+    std::io::stdout().flush().unwrap();
+}
+
+fn load(path: &str) -> anyhow::Result<Decoder> {
+    Ok(ModelDirectory::open(path)?.load_decoder(&Device::flex())?)
+}
+
+/// Writes a model with random weights: `34m` as the issue of speed has it, or a preset's name, before the last `=`.
+fn write(what: &str) -> anyhow::Result<()> {
+    let (name, out) = what.split_once('=').ok_or_else(|| anyhow::anyhow!("expected NAME=DIRECTORY"))?;
+    let mut config = DecoderConfig::preset(if name == "34m" { "llama-15m" } else { name })
+        .ok_or_else(|| anyhow::anyhow!("no preset is called {name:?}"))?;
+    if name == "34m" {
+        (config.hidden_size, config.intermediate_size, config.layers) = (512, 1408, 8);
+        (config.heads, config.key_value_heads, config.head_size) = (8, 8, 64);
+        (config.vocabulary_size, config.tied_embeddings) = (8192, false);
+    }
+    let decoder = Decoder::init(&config, &Device::flex());
+    let lineage = hf::Lineage::of("init");
+    hf::write_decoder(out.as_ref(), &decoder, &hf::Companions::none(), &lineage)?;
+    Ok(())
+}
+
+fn token(at: usize, vocabulary: usize) -> i32 {
+    (at * 7919 % vocabulary) as i32
+}
+
+fn ids(decoder: &Decoder, batch: usize, sequence: usize, device: &Device) -> Tensor<2, Int> {
+    let vocabulary = decoder.config().vocabulary_size;
+    let ids = (0..batch * sequence).map(|at| token(at, vocabulary)).collect::<Vec<_>>();
+    Tensor::from_data(TensorData::new(ids, [batch, sequence]), device)
+}
+
+fn adam() -> AdamSettings {
+    AdamSettings { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, max_grad_norm: 1.0 }
+}
+
+/// Forward, backward, clipping, AdamW; every token but the first of a row is learned.
+fn sft(decoder: Decoder, batch: usize, sequence: usize) -> Box<dyn FnMut() -> usize> {
+    let device = Device::flex().autodiff();
+    let (mut model, mut optimiser) = (Some(decoder), Optimiser::new(adam()));
+    Box::new(move || {
+        let decoder = model.take().unwrap();
+        let ids = ids(&decoder, batch, sequence, &device);
+        let hidden = decoder.hidden_states(ids.clone(), &Layout::causal(batch, sequence, &device), None);
+        let mask = Tensor::ones([batch, sequence], &device);
+        let (sum, tokens) = completion_nll(decoder.logits(hidden), ids, mask);
+        let mut gradients = Accumulator::new();
+        gradients.add(&decoder, sum, tokens);
+        model = Some(optimiser.step(decoder, gradients, RATE).unwrap().0);
+        batch * sequence
+    })
+}
+
+/// One step over rankings: all answers of all prompts in one forward pass, the loss over their pairs.
+fn reward(decoder: &Decoder, prompts: usize, answers: usize, sequence: usize) -> Box<dyn FnMut() -> usize> {
+    let device = Device::flex().autodiff();
+    let (mut model, mut optimiser) = (Some(RewardModel::from_policy(decoder, 0).train()), Optimiser::new(adam()));
+    let pairs = Pairs::of(&vec![(1..=answers as u32).collect(); prompts]);
+    Box::new(move || {
+        let reward = model.take().unwrap();
+        let batch = prompts * answers;
+        let ids = ids(&reward.decoder, batch, sequence, &device);
+        let last = Tensor::<1, Int>::from_data(TensorData::new(vec![sequence as i32 - 1; batch], [batch]), &device);
+        let scores = reward.rewards(ids, &Layout::causal(batch, sequence, &device), last);
+        let mut gradients = Accumulator::new();
+        gradients.add(&reward, kwise_loss_sum(scores, &pairs), prompts as f64);
+        model = Some(optimiser.step(reward, gradients, RATE).unwrap().0);
+        batch * sequence
+    })
+}
+
+/// 128 new tokens after 64.
+fn decode(decoder: Decoder, batch: usize, settings: SamplingSettings) -> Box<dyn FnMut() -> usize> {
+    let vocabulary = decoder.config().vocabulary_size;
+    let prompts: Vec<Vec<u32>> =
+        (0..batch).map(|row| (0..64).map(|at| token(row * 64 + at, vocabulary) as u32).collect()).collect();
+    let seeds: Vec<u64> = (0..batch as u64).collect();
+    Box::new(move || {
+        let answers = generate(&decoder, &prompts, &settings, &[], 0, &seeds, &mut |_| {});
+        answers.iter().map(|answer| answer.tokens.len()).sum()
+    })
+}
+
+/// Bytes of a text file, read before.
+fn tokenise(model: &str, file: String) -> anyhow::Result<Box<dyn FnMut() -> usize>> {
+    let tokenizer = ModelTokenizer::open(&ModelDirectory::open(model)?)?;
+    let text = std::fs::read_to_string(file)?;
+    Ok(Box::new(move || {
+        // Lines are texts of their own, as records are.
+        let tokens: usize = text.lines().map(|line| tokenizer.encode(line).len()).sum();
+        assert!(tokens > 0);
+        text.len()
+    }))
+}
+
+/// Floating-point operations of a product of 2048 × 2048 matrices.
+fn large_product() -> Box<dyn FnMut() -> usize> {
+    const SIZE: usize = 2048;
+    let (a, b, mut c) = (vec![0.5f32; SIZE * SIZE], vec![0.25f32; SIZE * SIZE], vec![0.0f32; SIZE * SIZE]);
+    Box::new(move || {
+        product(Target::write(&mut c, SIZE), View::new(&a, SIZE, SIZE), View::new(&b, SIZE, SIZE));
+        2 * SIZE * SIZE * SIZE
+    })
+}
+
+/// Bytes of a matrix too large for the caches, read once by a product with one row.
+fn one_row() -> Box<dyn FnMut() -> usize> {
+    const SIZE: usize = 8192;
+    let (x, w, mut y) = (vec![0.5f32; SIZE], vec![0.25f32; SIZE * SIZE], vec![0.0f32; SIZE]);
+    Box::new(move || {
+        row_times_matrix(&x, &w, &mut y);
+        4 * SIZE * SIZE
+    })
+}
+
+fn peak_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<usize>().ok()).unwrap_or(0) * 1024
+}
