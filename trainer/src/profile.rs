@@ -7,13 +7,16 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use serde::Serialize;
+
 static ON: AtomicBool = AtomicBool::new(false);
+static SINCE: OnceLock<Instant> = OnceLock::new();
 static TIMES: Mutex<BTreeMap<(&str, Direction), Spent>> = Mutex::new(BTreeMap::new());
 
 thread_local! {
@@ -21,7 +24,8 @@ thread_local! {
 }
 
 /// Whether a part runs on the way to a loss or back from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Direction {
     Forward,
     Backward,
@@ -42,6 +46,7 @@ struct Running {
 
 /// Begins to measure.
 pub fn switch_on() {
+    SINCE.get_or_init(Instant::now);
     ON.store(true, Ordering::Relaxed);
 }
 
@@ -102,20 +107,52 @@ impl Drop for Part {
     }
 }
 
-/// A table of what was measured, longest first, with each part's share; empty when nothing was.
-pub fn table() -> String {
+/// What was measured of one part of the program, in one direction.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Line {
+    pub part: &'static str,
+    pub direction: Direction,
+    pub seconds: f64,
+    /// Of the time since the measuring began, 0 to 1.
+    pub share: f64,
+    pub calls: u64,
+}
+
+/// What no part is said to have taken: reading files, data between the models, what waits.
+const OUTSIDE: &str = "outside these parts";
+
+/// What was measured since [`switch_on`], longest first, and at the end what the parts left over; empty when nothing was.
+pub fn lines() -> Vec<Line> {
     let times = TIMES.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut lines: Vec<_> = times.iter().map(|(&name, &spent)| (name, spent)).collect();
-    lines.sort_by_key(|line| std::cmp::Reverse(line.1.time));
-    let total: f64 = lines.iter().map(|(_, spent)| spent.time.as_secs_f64()).sum();
+    let Some(whole) = SINCE.get().map(|since| since.elapsed().as_secs_f64()) else { return vec![] };
+    let share = |seconds: f64| seconds / whole.max(f64::MIN_POSITIVE);
+    let mut lines: Vec<Line> = times
+        .iter()
+        .map(|(&(part, direction), spent)| {
+            let seconds = spent.time.as_secs_f64();
+            Line { part, direction, seconds, share: share(seconds), calls: spent.calls }
+        })
+        .collect();
+    if lines.is_empty() {
+        return lines;
+    }
+    lines.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    let seconds = (whole - lines.iter().map(|line| line.seconds).sum::<f64>()).max(0.0);
+    lines.push(Line { part: OUTSIDE, direction: Direction::Forward, seconds, share: share(seconds), calls: 0 });
+    lines
+}
+
+/// [`lines`] as a table for people.
+pub fn table() -> String {
     let mut table = String::new();
-    for ((part, direction), Spent { time, calls }) in lines {
+    for Line { part, direction, seconds, share, calls } in lines() {
         let name = match direction {
             Direction::Forward => part.to_owned(),
             Direction::Backward => format!("{part}, backward"),
         };
-        let (seconds, share) = (time.as_secs_f64(), 100.0 * time.as_secs_f64() / total.max(f64::MIN_POSITIVE));
-        table.push_str(&format!("{name:28} {seconds:10.3} s {share:6.1} % {calls:9} times\n"));
+        let calls = if calls > 0 { format!("{calls:9} times") } else { String::new() };
+        table.push_str(format!("{name:28} {seconds:10.3} s {:6.1} % {calls}", 100.0 * share).trim_end());
+        table.push('\n');
     }
     table
 }
@@ -142,5 +179,10 @@ mod tests {
         assert!(outer.time + inner.time <= elapsed);
         drop(times);
         assert!(table().contains("inner of the test, backward"));
+        let lines = lines();
+        let outside = lines.last().unwrap();
+        assert_eq!((outside.part, outside.calls), (OUTSIDE, 0));
+        // Other tests of this process may measure on other threads, so the shares may go beyond one; here they add up.
+        assert!(lines.iter().map(|line| line.share).sum::<f64>() >= 0.999);
     }
 }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Instant};
 use laurel_records::{PromptRecord, ResponseRecord, ResponsesRecord};
 use serde_json::{Map, Value, json};
 
-use super::{Common, WrongInput, output};
+use super::{Common, WrongInput, output, profiling::ProfileArgs};
 use crate::{
     data::{DataError, ModelTokenizer, records},
     generate::{Generated, SamplingSettings, generate_in_batches, row_seed},
@@ -45,10 +45,13 @@ pub struct Generate {
     /// Answers written at once: more are faster and need more memory
     #[arg(long, default_value_t = 32, value_name = "N")]
     batch: usize,
+    #[command(flatten)]
+    profile: ProfileArgs,
 }
 
 impl Generate {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
+        self.profile.start();
         let settings = SamplingSettings {
             temperature: self.temperature,
             top_k: self.top_k,
@@ -89,6 +92,7 @@ impl Generate {
             ResponsesRecord { prompt_id: Some(prompt.id), prompt: prompt.prompt, responses, extra: Map::new() }
         });
         output::write_lines(&self.out, lines)?;
+        self.profile.tell(common.json && !output::is_stdout(&self.out));
         if !output::is_stdout(&self.out) {
             let tokens: usize = answers.iter().map(|answer| answer.tokens.len()).sum();
             self.report(common, &answers, tokens, tokenizer.cuts(), seconds);
@@ -152,7 +156,7 @@ fn response(
     }
 }
 
-fn model_name(path: &std::path::Path) -> String {
+pub(super) fn model_name(path: &std::path::Path) -> String {
     let whole = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     whole.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
 }

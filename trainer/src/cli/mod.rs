@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 pub mod allocator;
+mod best_of_n;
 mod compress;
 mod device;
 mod dpo;
@@ -12,10 +13,12 @@ mod online;
 pub mod output;
 mod ppo;
 mod pretrain;
+mod profiling;
 mod progress;
 mod reward;
 mod rloo;
 mod score;
+mod settings;
 mod sft;
 mod training;
 mod work;
@@ -51,9 +54,11 @@ enum Command {
     Rloo(rloo::Rloo),
     Grpo(grpo::Grpo),
     Generate(generate::Generate),
+    BestOfN(best_of_n::BestOfNCommand),
     Logprobs(logprobs::Logprobs),
     Compress(compress::Compress),
     Score(score::Score),
+    Settings(settings::Settings),
     Work(work::Work),
 }
 
@@ -66,7 +71,7 @@ pub struct Common {
     /// Where random numbers start: the same seed gives the same result on the same machine
     #[arg(long, global = true, default_value_t = 0, value_name = "N", help_heading = "Options of every command")]
     pub seed: u64,
-    /// No progress and no summary
+    /// No bar and no summary; a training command whose standard error is no terminal still writes a line a step
     #[arg(long, global = true, help_heading = "Options of every command")]
     pub quiet: bool,
     /// Progress and result as JSON, an object a line, on standard output
@@ -151,9 +156,11 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Rloo(command) => command.run(common),
         Command::Grpo(command) => command.run(common),
         Command::Generate(command) => command.run(common),
+        Command::BestOfN(command) => command.run(common),
         Command::Logprobs(command) => command.run(common),
         Command::Compress(command) => command.run(common),
         Command::Score(command) => command.run(common),
+        Command::Settings(command) => command.run(),
         Command::Work(command) => command.run(common),
     }
 }

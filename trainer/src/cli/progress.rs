@@ -1,21 +1,26 @@
 //! Progress of a command, as people or programs want to see it.
 
-use std::{cell::Cell, time::Instant};
+use std::{cell::Cell, io::IsTerminal, time::Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use super::Common;
 
-/// Seconds between two lines of `--json`.
+/// Seconds between two lines of `--json`, and between two lines for people where there is no terminal.
 const INTERVAL: f64 = 1.0;
+const PLAIN_INTERVAL: f64 = 10.0;
 
-/// A count on its way to a total: a bar on the terminal, `{"event":"progress","step":…,"total":…}` lines with `--json`.
+/// A count on its way to a total: a bar on the terminal and a line now and then elsewhere, with rate and remaining time;
+/// `{"event":"progress","step":…,"total":…}` lines with `--json`.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
-    total: u64,
+    total: Cell<u64>,
+    what: String,
     json: bool,
+    plain: bool,
+    started: Instant,
     last_line: Cell<Option<Instant>>,
 }
 
@@ -25,19 +30,44 @@ impl Progress {
         if common.quiet || common.json {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} · {eta} left")
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} · {per_sec} · {eta} left")
             .expect("the template is a constant that indicatif accepts");
         bar.set_style(style);
         bar.set_message(what.to_string());
-        Self { bar, total, json: common.json && !common.quiet, last_line: Cell::new(None) }
+        Self {
+            bar,
+            total: Cell::new(total),
+            what: what.to_string(),
+            json: common.json && !common.quiet,
+            plain: !common.json && !common.quiet && !std::io::stderr().is_terminal(),
+            started: Instant::now(),
+            last_line: Cell::new(None),
+        }
+    }
+
+    /// `step` of `total` are done, where the total shows only on the way.
+    pub fn reached_of(&self, step: u64, total: u64) {
+        self.total.set(total);
+        self.bar.set_length(total);
+        self.reached(step);
     }
 
     /// `step` of the total are done.
     pub fn reached(&self, step: u64) {
+        let total = self.total.get();
         self.bar.set_position(step);
         let is_due = self.last_line.get().is_none_or(|last| last.elapsed().as_secs_f64() >= INTERVAL);
-        if self.json && (is_due || step == self.total) {
-            println!("{}", json!({"event": "progress", "step": step, "total": self.total}));
+        if self.json && (is_due || step == total) {
+            println!("{}", json!({"event": "progress", "step": step, "total": total}));
+            self.last_line.set(Some(Instant::now()));
+        }
+        // What is done at once needs no line on the way.
+        let last = self.last_line.get().unwrap_or(self.started);
+        if self.plain && last.elapsed().as_secs_f64() >= PLAIN_INTERVAL {
+            let took = self.started.elapsed().as_secs_f64();
+            let left = took / step.max(1) as f64 * total.saturating_sub(step) as f64;
+            let rate = step as f64 / took;
+            eprintln!("{} {step}/{total} · {rate:.1}/s · {left:.0} s left", self.what);
             self.last_line.set(Some(Instant::now()));
         }
     }

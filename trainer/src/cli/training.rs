@@ -1,15 +1,21 @@
 //! What every training command takes: where the model goes, resuming, and the settings of its stage as options.
 
-use std::{fs, io::IsTerminal, marker::PhantomData, path::PathBuf};
+use std::{
+    fs,
+    io::IsTerminal,
+    marker::PhantomData,
+    path::{Path, PathBuf},
+};
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
 use serde_json::{Map, Value, json};
 
-use super::{Common, WrongInput};
+use super::{Common, WrongInput, profiling::ProfileArgs};
 use crate::train::{
-    Earlier, Run, StageOutcome, StageSettings, TrainError,
+    Earlier, Reporter, Run, StageOutcome, StageSettings, TrainError,
     console::ConsoleReporter,
     settings::{as_map, from_text, from_toml, read},
+    tensorboard::EventFile,
 };
 
 /// Where the model goes, and what to do with an earlier run.
@@ -24,6 +30,11 @@ pub struct TrainingArgs {
     /// Remove the checkpoints of an earlier run to the same OUT
     #[arg(long)]
     pub overwrite: bool,
+    /// Curves and samples for TensorBoard: an event file in DIRECTORY/NAME, where NAME is the last part of OUT
+    #[arg(long, value_name = "DIRECTORY")]
+    pub tensorboard: Option<PathBuf>,
+    #[command(flatten)]
+    pub profile: ProfileArgs,
 }
 
 impl TrainingArgs {
@@ -31,7 +42,7 @@ impl TrainingArgs {
     pub fn run(
         &self,
         common: &Common,
-        stage: impl FnOnce(&Run, &mut ConsoleReporter) -> Result<StageOutcome, TrainError>,
+        stage: impl FnOnce(&Run, &mut dyn Reporter) -> Result<StageOutcome, TrainError>,
     ) -> anyhow::Result<()> {
         let earlier = match (self.resume, self.overwrite) {
             (true, _) => Earlier::Resume,
@@ -39,13 +50,20 @@ impl TrainingArgs {
             _ => Earlier::Refuse,
         };
         let run = Run { out: self.out.clone(), device: common.device.open()?, seed: common.seed, earlier };
-        let mut reporter = ConsoleReporter::new(common.quiet, common.json);
-        let outcome = stage(&run, &mut reporter);
-        reporter.finish();
-        let outcome = outcome.map_err(|error| match error {
-            error if error.is_wrong_input() => anyhow::Error::new(WrongInput(error.to_string())),
-            error => anyhow::Error::new(error),
-        })?;
+        let mut console = ConsoleReporter::new(common.quiet, common.json);
+        self.profile.start();
+        let outcome = match &self.tensorboard {
+            None => stage(&run, &mut console),
+            Some(folder) => {
+                let folder = folder.join(name_of(&self.out));
+                let mut board = EventFile::create(&folder, &mut console)
+                    .map_err(|error| WrongInput(format!("--tensorboard {}: {error}", folder.display())))?;
+                stage(&run, &mut board)
+            }
+        };
+        console.finish();
+        let outcome = outcome.map_err(blame)?;
+        self.profile.tell(common.json);
         let mut summary = format!("{}", outcome.out.display());
         if std::io::stdout().is_terminal() {
             for (name, value) in &outcome.metrics {
@@ -55,6 +73,19 @@ impl TrainingArgs {
         common.result(&summary, json!({ "out": outcome.out, "metrics": outcome.metrics }));
         Ok(())
     }
+}
+
+/// Whether an error is the user's or ours.
+pub(super) fn blame(error: TrainError) -> anyhow::Error {
+    match error {
+        error if error.is_wrong_input() => anyhow::Error::new(WrongInput(error.to_string())),
+        error => anyhow::Error::new(error),
+    }
+}
+
+/// The last part of where a model goes: what the run is called.
+fn name_of(out: &Path) -> &Path {
+    out.file_name().map_or(Path::new("run"), Path::new)
 }
 
 /// The settings of a stage: `--settings FILE.toml`, and every field as an option of its own.

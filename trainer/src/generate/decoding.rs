@@ -10,7 +10,10 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::sampling::SamplingSettings;
-use crate::model::{Decoder, KvCache, Layout};
+use crate::{
+    model::{Decoder, KvCache, Layout},
+    profile,
+};
 
 /// What was sampled after a prompt.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -139,6 +142,7 @@ struct Row {
 
 impl Row {
     fn take(&mut self, logits: &[f32], settings: &SamplingSettings, stop_ids: &[u32]) {
+        let _part = profile::part("sampling");
         let (token, logprob) = settings.sample(logits, &mut self.rng);
         self.out.tokens.push(token);
         self.out.logprobs.push(logprob);

@@ -5,6 +5,7 @@
 //! elsewhere; whatever stands under a 0 (even infinity) has no part in a result or a gradient.
 
 pub mod advantages;
+pub mod best_of_n;
 pub mod dpo;
 pub mod group;
 pub mod kl;

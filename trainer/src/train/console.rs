@@ -1,4 +1,5 @@
-//! Progress for people at a terminal (a bar on standard error) and for programs (lines of JSON on standard output).
+//! Progress for people (a bar on standard error, or a line a step where that is no terminal) and for programs (lines of
+//! JSON on standard output).
 
 use std::{
     collections::BTreeMap,
@@ -21,22 +22,21 @@ const SHOWN: [(&str, &str); 5] = [
     ("objective/kl", "KL"),
 ];
 
-/// How often a run without a terminal says where it stands.
-const PLAIN_EVERY: Duration = Duration::from_secs(30);
-
 /// Reports to the terminal, and with `json` one object a line to standard output.
 pub struct ConsoleReporter {
     quiet: bool,
     json: bool,
     bar: Option<(Stage, ProgressBar)>,
     shown: BTreeMap<&'static str, f64>,
-    said: Instant,
+    /// The stage under way, the step that it began or went on at, and when.
+    since: Option<(Stage, u64, Instant)>,
 }
 
 impl ConsoleReporter {
-    /// `quiet` shows no progress and no log below warnings; `json` writes everything to standard output as well.
+    /// `quiet` shows no bar and no log below warnings: where standard error is no terminal, the line of each step is left.
+    /// `json` writes everything to standard output as well.
     pub fn new(quiet: bool, json: bool) -> Self {
-        Self { quiet, json, bar: None, shown: BTreeMap::new(), said: Instant::now() }
+        Self { quiet, json, bar: None, shown: BTreeMap::new(), since: None }
     }
 
     /// Takes the bar away, so that what follows stands alone.
@@ -56,14 +56,25 @@ impl ConsoleReporter {
     fn bar(&mut self, stage: Stage, total: u64) -> &ProgressBar {
         if self.bar.as_ref().is_none_or(|(of, _)| *of != stage) {
             self.finish();
-            self.shown.clear();
         }
         let (_, bar) = self.bar.get_or_insert_with(|| {
-            let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {elapsed}<{eta} {msg}")
+            let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             (stage, ProgressBar::new(total).with_style(style).with_prefix(name_of(stage)))
         });
         bar
+    }
+
+    /// Rate and remaining time, from the steps of this run alone: one that went on from a checkpoint did not take the others.
+    fn pace(&mut self, stage: Stage, step: u64, total: u64) -> Option<String> {
+        if self.since.is_none_or(|(of, _, _)| of != stage) {
+            if self.since.is_some() {
+                self.shown.clear();
+            }
+            self.since = Some((stage, step, Instant::now()));
+        }
+        let (_, first, since) = self.since?;
+        pace(step.saturating_sub(first), total.saturating_sub(step), since.elapsed())
     }
 
     fn message(&self) -> String {
@@ -98,20 +109,35 @@ impl Reporter for ConsoleReporter {
 
     fn progress(&mut self, stage: Stage, step: u64, total: u64) {
         self.line(json!({ "event": "progress", "stage": name_of(stage), "step": step, "total": total }));
-        if self.quiet {
-            return;
-        }
-        let message = self.message();
-        if std::io::stderr().is_terminal() {
+        let pace = self.pace(stage, step, total);
+        let message = [pace.unwrap_or_default(), self.message()].join(" ");
+        let message = message.trim().to_owned();
+        if !std::io::stderr().is_terminal() {
+            // The lines on standard output say the same.
+            if self.json {
+                return;
+            }
+            eprintln!("{}", format!("{} {step}/{total} {message}", name_of(stage)).trim_end());
+        } else if !self.quiet {
             let bar = self.bar(stage, total);
             bar.set_length(total);
             bar.set_message(message);
             bar.set_position(step);
-        } else if step == total || self.said.elapsed() > PLAIN_EVERY {
-            self.said = Instant::now();
-            eprintln!("{} {step}/{total} {message}", name_of(stage));
         }
     }
+}
+
+/// `2.5 steps/s, 1:20 left`; `None` before the first step is done.
+fn pace(done: u64, left: u64, took: Duration) -> Option<String> {
+    if done == 0 || took.is_zero() {
+        return None;
+    }
+    let each = took.as_secs_f64() / done as f64;
+    let rate = if each <= 1.0 { format!("{:.1} steps/s", 1.0 / each) } else { format!("{each:.1} s/step") };
+    let rest = (each * left as f64).round() as u64;
+    let (hours, minutes, seconds) = (rest / 3600, rest / 60 % 60, rest % 60);
+    let rest = if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") };
+    Some(format!("{rate}, {rest} left"))
 }
 
 /// The stage as the commands call it.
@@ -126,5 +152,20 @@ fn name_of(stage: Stage) -> &'static str {
         Stage::Grpo => "grpo",
         Stage::Evaluate => "evaluate",
         Stage::Sample => "sample",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rate_and_remaining_time_are_of_the_steps_that_were_taken() {
+        let pace = |done, left, seconds| pace(done, left, Duration::from_secs_f64(seconds));
+        assert_eq!(pace(0, 9, 5.0), None);
+        assert_eq!(pace(5, 10, 2.0).as_deref(), Some("2.5 steps/s, 0:04 left"));
+        assert_eq!(pace(2, 20, 9.0).as_deref(), Some("4.5 s/step, 1:30 left"));
+        assert_eq!(pace(1, 1000, 8.0).as_deref(), Some("8.0 s/step, 2:13:20 left"));
+        assert_eq!(pace(4, 0, 2.0).as_deref(), Some("2.0 steps/s, 0:00 left"));
     }
 }

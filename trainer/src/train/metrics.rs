@@ -34,6 +34,28 @@ pub trait Reporter {
     }
 }
 
+impl<R: Reporter + ?Sized> Reporter for &mut R {
+    fn metric(&mut self, stage: Stage, step: u64, name: &str, value: f64) {
+        (**self).metric(stage, step, name, value);
+    }
+
+    fn log(&mut self, level: LogLevel, text: &str) {
+        (**self).log(level, text);
+    }
+
+    fn progress(&mut self, stage: Stage, step: u64, total: u64) {
+        (**self).progress(stage, step, total);
+    }
+
+    fn samples(&mut self, stage: Stage, step: u64, samples: &[Sample]) {
+        (**self).samples(stage, step, samples);
+    }
+
+    fn stop_requested(&self) -> bool {
+        (**self).stop_requested()
+    }
+}
+
 /// Tells nobody.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Silent;

@@ -4,6 +4,7 @@
 //! make the same call; neither is known here. The same seed on the same device gives the same weights, bit for bit, also
 //! when the run was killed and resumed.
 
+pub mod best_of_n;
 mod checkpoint;
 mod completion;
 pub mod console;
@@ -17,6 +18,7 @@ mod learning;
 mod metrics;
 mod online;
 mod optimiser;
+pub mod papers;
 pub mod ppo;
 pub mod pretrain;
 mod provenance;
@@ -27,6 +29,7 @@ pub mod settings;
 pub mod sft;
 mod split;
 mod supervised;
+pub mod tensorboard;
 mod written;
 
 use std::{collections::BTreeMap, path::PathBuf};

@@ -6,5 +6,6 @@ mod learning;
 mod methods;
 mod ppo;
 mod refusals;
+mod seen;
 mod splits;
 mod world;

@@ -19,9 +19,10 @@ use burn::module::Module;
 use laurel_records::{LogLevel, Stage};
 use serde_json::Value;
 
-pub(super) use episode::{Reading, Rows};
+pub(super) use episode::{Episode, Reading, Rows};
+pub(crate) use prompts::same_tokens;
 pub(super) use rollout::{Rollout, mean, mean_and_deviation, number};
-pub(super) use scoring::Scoring;
+pub(super) use scoring::{Scoring, raw_scores};
 pub(super) use settings::{OnlineSettings, check_amounts, check_counts, check_sampling, kl_controller};
 
 use super::{
@@ -41,10 +42,8 @@ use crate::{
     model::{Decoder, ModelDirectory, RewardModel, hf::ensure_free, recompute::Recomputing},
 };
 use course::Course;
-use episode::Episode;
-use prompts::{Prompts, same_tokens};
+use prompts::Prompts;
 use samples::Answer;
-use scoring::raw_scores;
 
 /// A mean divergence below this is no noise: sampling and scoring differ (TRL warns at the same number).
 const NEGATIVE_KL: f64 = -1.0;

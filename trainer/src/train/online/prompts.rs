@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The reward model reads the policy's tokens, so both must have the same.
-pub(super) fn same_tokens(policy: &ModelDirectory, reward: &ModelDirectory) -> Result<(), TrainError> {
+pub(crate) fn same_tokens(policy: &ModelDirectory, reward: &ModelDirectory) -> Result<(), TrainError> {
     let vocabulary = |directory: &ModelDirectory| -> Result<Option<Value>, TrainError> {
         let json = directory.tokenizer_json()?.and_then(|text| serde_json::from_str::<Value>(&text).ok());
         Ok(json.map(|json| json["model"]["vocab"].clone()))

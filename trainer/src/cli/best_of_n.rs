@@ -1,0 +1,153 @@
+//! `best-of-n`: the answer that a reward model likes best among n.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use clap::Args;
+use laurel_records::{ResponseRecord, ResponsesRecord};
+use serde_json::{Map, Value, json};
+
+use super::{Common, WrongInput, generate::model_name, output, training::blame};
+use crate::{
+    generate::SamplingSettings,
+    rlhf::best_of_n,
+    train::{
+        OnlineInputs,
+        best_of_n::{Answered, BestOfN},
+    },
+};
+
+/// Answer prompts with the best of n answers by a reward model
+///
+/// Nothing is learned: it is what a policy gives that is steered only by choosing. As far as the n answers differ in score, the
+/// divergence from the policy is log n − (n−1)/n nats an answer, and an upper bound of it otherwise. For every n' = 1, 2, 4 … up
+/// to n the expected score of the best of n' is told too, from the same answers.
+#[derive(Debug, Clone, Args)]
+pub struct BestOfNCommand {
+    /// The policy that answers
+    #[arg(long, value_name = "MODEL")]
+    policy: PathBuf,
+    /// The reward model that chooses
+    #[arg(long, value_name = "MODEL")]
+    reward: PathBuf,
+    /// Prompts (JSONL); - is standard input
+    #[arg(long, value_name = "FILE")]
+    prompts: PathBuf,
+    /// Answers to each prompt, of which one is chosen
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    n: u32,
+    /// Where the best answers go (JSONL, one line a prompt); - is standard output
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Write all n answers with their scores, the best one first
+    #[arg(long)]
+    all: bool,
+    /// The name that the answers carry as their model; by default the last part of the policy's path
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
+    /// The longest answer, in tokens
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    max_new_tokens: usize,
+    /// Divides the logits; above 0, since the answers to a prompt must differ
+    #[arg(long, default_value_t = 1.0, value_name = "X")]
+    temperature: f64,
+    /// Only the N likeliest tokens; 0 means all
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    top_k: usize,
+    /// Only the likeliest tokens that together have this probability; 1 means all
+    #[arg(long, default_value_t = 1.0, value_name = "P")]
+    top_p: f64,
+    /// Taken off the score of an answer that does not end within max-new-tokens
+    #[arg(long, default_value_t = 0.0, value_name = "X")]
+    missing_eos_penalty: f64,
+    /// Answers written at once: more are faster and need more memory
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    batch: usize,
+}
+
+impl BestOfNCommand {
+    pub fn run(self, common: &Common) -> anyhow::Result<()> {
+        let sampling = SamplingSettings {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            max_new_tokens: self.max_new_tokens,
+        };
+        sampling.check().map_err(WrongInput)?;
+        if self.temperature == 0.0 && self.n > 1 {
+            return Err(WrongInput("--temperature must be above 0: at 0 all n answers are the same".into()).into());
+        }
+        if !self.missing_eos_penalty.is_finite() {
+            return Err(WrongInput("--missing-eos-penalty must be a number".into()).into());
+        }
+        let n = self.n as usize;
+        let method = BestOfN { n, sampling, missing_eos_penalty: self.missing_eos_penalty, batch: self.batch.max(1) };
+        let name = self.name.clone().unwrap_or_else(|| model_name(&self.policy));
+        let inputs = OnlineInputs { policy: self.policy, reward: self.reward, prompts: self.prompts };
+        let device = common.device.open()?;
+        // How many prompts there are shows when they are read.
+        let progress = common.progress(0, "Answers");
+        let answered = method
+            .run(&inputs, &device, common.seed, &mut |done, total| progress.reached_of(done as u64, total as u64))
+            .map_err(blame)?;
+        progress.finish();
+        let lines = answered.iter().map(|answered| record(answered, self.all, &name, &method, common.seed));
+        output::write_lines(&self.out, lines)?;
+        if output::is_stdout(&self.out) {
+            return Ok(());
+        }
+        let (kl, by_n) = (best_of_n::kl(n), expected(&answered, n));
+        let mut summary =
+            format!("the best of {n} answers to each of {} prompts in {}", answered.len(), self.out.display());
+        summary += &format!("\nKL from the policy: at most {kl:.3} nats an answer (log n − (n−1)/n)");
+        summary += "\nscore of the best of";
+        for (n, score) in &by_n {
+            summary += &format!("\n  {n:5} {score:8.3}");
+        }
+        let by_n: Map<String, Value> = by_n.into_iter().map(|(n, score)| (n.to_string(), json!(score))).collect();
+        let mean = |of: fn(&Answered) -> f64| answered.iter().map(of).sum::<f64>() / answered.len().max(1) as f64;
+        let fields = json!({"out": self.out, "prompts": answered.len(), "n": n, "kl": kl,
+            "score": mean(|one| one.candidates[one.best].score), "expected_score": by_n,
+            "tokens": mean(|one| one.candidates[one.best].tokens as f64),
+            "finished": mean(|one| f64::from(u8::from(one.candidates[one.best].finished)))});
+        common.result(&summary, fields);
+        Ok(())
+    }
+}
+
+/// The expected score of the best of 1, 2, 4 … and n answers, a mean over the prompts.
+fn expected(answered: &[Answered], n: usize) -> BTreeMap<usize, f64> {
+    let counts = std::iter::successors(Some(1), |count| Some(count * 2)).take_while(|count| *count < n).chain([n]);
+    counts
+        .map(|count| {
+            let of_prompts = answered.iter().filter_map(|one| {
+                let scores: Vec<f64> = one.candidates.iter().map(|candidate| candidate.score).collect();
+                best_of_n::expected(&scores, &scores, count)
+            });
+            (count, of_prompts.sum::<f64>() / answered.len().max(1) as f64)
+        })
+        .collect()
+}
+
+/// The record of a prompt. Scores stand among the settings of sampling, which may hold anything.
+fn record(answered: &Answered, all: bool, name: &str, method: &BestOfN, seed: u64) -> ResponsesRecord {
+    let mut order: Vec<usize> = vec![answered.best];
+    if all {
+        order.extend((0..answered.candidates.len()).filter(|at| *at != answered.best));
+    }
+    let responses = order.into_iter().map(|at| {
+        let candidate = &answered.candidates[at];
+        let mut sampling = json!(method.sampling);
+        sampling["seed"] = json!(seed);
+        sampling["finished"] = json!(candidate.finished);
+        sampling["tokens"] = json!(candidate.tokens);
+        sampling["best_of"] = json!(method.n);
+        sampling["score"] = json!(candidate.score);
+        ResponseRecord { id: None, content: candidate.text.clone(), model: Some(name.into()), sampling: Some(sampling) }
+    });
+    ResponsesRecord {
+        prompt_id: Some(answered.prompt.id.clone()),
+        prompt: answered.prompt.prompt.clone(),
+        responses: responses.collect(),
+        extra: Map::new(),
+    }
+}

@@ -1,0 +1,149 @@
+//! Best of n: a policy answers n times and a reward model chooses, with nothing learned (Stiennon et al. 2020, appendix G.3;
+//! Nakano et al. 2021). Answers, scores and the fine for answers without an end are those of the methods that learn.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use laurel_records::PromptRecord;
+
+use super::{
+    OnlineInputs, TrainError,
+    online::{Episode, Reading, Scoring, raw_scores, same_tokens},
+};
+use crate::{
+    data::{ModelTokenizer, records},
+    generate::{SamplingSettings, generate_in_batches, row_seed},
+    model::ModelDirectory,
+};
+
+/// Tokens that go through the reward model at once.
+const TOKENS_AT_ONCE: usize = 4096;
+
+/// How answers are drawn and chosen.
+#[derive(Debug, Clone, Copy)]
+pub struct BestOfN {
+    /// Answers to each prompt.
+    pub n: usize,
+    pub sampling: SamplingSettings,
+    /// Taken off the score of an answer that does not end within `max_new_tokens`.
+    pub missing_eos_penalty: f64,
+    /// Answers written at once.
+    pub batch: usize,
+}
+
+/// One of the n answers to a prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    pub text: String,
+    /// Tokens, with the end of text.
+    pub tokens: usize,
+    /// It ended by itself.
+    pub finished: bool,
+    pub score: f64,
+}
+
+/// A prompt with its answers in the order that they were drawn.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    pub prompt: PromptRecord,
+    pub candidates: Vec<Candidate>,
+    /// Which scores highest; the first of several.
+    pub best: usize,
+}
+
+impl BestOfN {
+    /// Answers all prompts of the inputs, whatever their split. An answer is a function of model, prompt, its place in the
+    /// file, settings and seed: it is what `generate` gives for them. `progress` gets the number of answers done and of all.
+    pub fn run(
+        &self,
+        inputs: &OnlineInputs,
+        device: &Device,
+        seed: u64,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Vec<Answered>, TrainError> {
+        let OnlineInputs { policy, reward, prompts } = inputs;
+        let directory = ModelDirectory::open(policy)?;
+        let judge = ModelDirectory::open(reward)?;
+        same_tokens(&directory, &judge)?;
+        let tokenizer = ModelTokenizer::open(&directory)?;
+        let prompts = records::prompts(prompts)?;
+        let ids = self.tokens_of(&prompts, &tokenizer, policy)?;
+        let decoder = directory.load_decoder(device)?;
+        let reward = judge.load_reward_model(device)?;
+        let reading = Reading {
+            device: device.clone(),
+            pad_id: tokenizer.pad_id(),
+            tokens: TOKENS_AT_ONCE,
+            temperature: self.sampling.temperature,
+        };
+        let scoring = Scoring {
+            normalise: false,
+            clip: 0.0,
+            missing_eos_penalty: self.missing_eos_penalty,
+            missing_eos_replaces: false,
+        };
+        let total = ids.len() * self.n;
+        let together = (self.batch / self.n).max(1);
+        let mut answered = Vec::with_capacity(prompts.len());
+        let mut prompts = prompts.into_iter();
+        for (number, group) in ids.chunks(together).enumerate() {
+            let rows: Vec<Vec<u32>> = group.iter().flat_map(|ids| vec![ids.clone(); self.n]).collect();
+            let first = number * together;
+            let seeds: Vec<u64> = (0..rows.len())
+                .map(|row| row_seed(seed, (first + row / self.n) as u64, (row % self.n) as u64))
+                .collect();
+            let mut told = |ended: usize| progress(first * self.n + ended, total);
+            let (stop, pad) = (tokenizer.stop_ids(), tokenizer.pad_id());
+            let drawn = generate_in_batches(&decoder, &rows, &self.sampling, stop, pad, &seeds, self.batch, &mut told);
+            let episodes: Vec<Episode> =
+                rows.into_iter().zip(drawn).map(|(prompt, answer)| Episode::new(prompt, answer)).collect();
+            let finished: Vec<bool> = episodes.iter().map(|episode| episode.finished).collect();
+            let scores = scoring.apply(&raw_scores(&reward, &episodes, &reading), &finished, &mut None);
+            let candidates: Vec<Candidate> = episodes
+                .iter()
+                .zip(scores)
+                .map(|(episode, score)| Candidate {
+                    text: tokenizer.decode(&episode.answer, true).trim().to_owned(),
+                    tokens: episode.answer.len(),
+                    finished: episode.finished,
+                    score,
+                })
+                .collect();
+            let groups = candidates.chunks(self.n).zip(prompts.by_ref());
+            answered.extend(groups.map(|(candidates, prompt)| Answered {
+                prompt,
+                best: best(candidates),
+                candidates: candidates.to_vec(),
+            }));
+        }
+        Ok(answered)
+    }
+
+    fn tokens_of(
+        &self,
+        prompts: &[PromptRecord],
+        tokenizer: &ModelTokenizer,
+        policy: &Path,
+    ) -> Result<Vec<Vec<u32>>, TrainError> {
+        let (context, answer) = (tokenizer.context_length(), self.sampling.max_new_tokens);
+        let Some(limit) = context.checked_sub(answer).filter(|limit| *limit > 0) else {
+            let text = format!(
+                "an answer of {answer} tokens leaves no room for a prompt: the context of {} has {context}",
+                policy.display()
+            );
+            return Err(TrainError::Input(text));
+        };
+        let ids = prompts.iter().map(|prompt| tokenizer.prompt_within(&prompt.prompt, limit));
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+}
+
+fn best(candidates: &[Candidate]) -> usize {
+    let mut best = 0;
+    for (at, candidate) in candidates.iter().enumerate() {
+        if candidate.score > candidates[best].score {
+            best = at;
+        }
+    }
+    best
+}
