@@ -100,6 +100,15 @@ pub struct RankingRecord {
     pub responses: Vec<ResponseRecord>,
     /// One rank an answer, in the order of `responses`: 1 is best, equal numbers are ties, competition ranking (1,2,2,4).
     pub ranks: Vec<u32>,
+    /// One rating an answer, from 1 to 7, in the order of `responses`; `null` where the person gave none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratings: Option<Vec<Option<f64>>>,
+    /// How sure the person was which of two answers is better, from 1 (the first, by far) by 5 (no telling) to 9.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<u8>,
+    /// How far apart two answers are, where a comparison said so and the ranks, 1 and 2, do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
     #[serde(default)]
     pub annotator: Option<String>,
     /// Seconds that the person had the task open.

@@ -7,21 +7,25 @@ use std::{
 };
 
 use anyhow::Context;
+use laurel_records::RankingRecord;
 use serde_json::{Map, Value, json};
 
 use super::{Common, WrongInput};
 use crate::{
     data::{ModelTokenizer, records},
-    evaluate::{Agreement, Judged, rewards, rewards_of_tokens},
-    model::{ModelDirectory, RewardModel},
+    evaluate::{Judged, RewardReport, Verdict, rewards_of_tokens, verdicts},
+    model::{ModelDirectory, RewardModel, hf::ensure_free},
 };
 
 /// Rewards of answers, a line of JSON each; for rankings and comparisons a last line with accuracy and log_loss
 ///
 /// FILE holds responses, demonstrations, rankings or comparisons, or lines {"input_ids":[…]}, for which the model needs no
-/// tokenizer. A line has the record's id, the answer's place in it and its reward. At the end of rankings or comparisons
-/// comes {"accuracy":…,"log_loss":…,"pairs":…}: how many pairs the rewards put in people's order, and the mean of
-/// −log σ(difference); a coin has 0.5 and 0.693.
+/// tokenizer. A line has the record's id, the answer's place in it and its reward, and where the model is an ensemble the
+/// disagreement: the standard deviation of what its members give. At the end of rankings or comparisons comes
+/// {"accuracy":…,"log_loss":…,"pairs":…}: how many pairs the rewards put in people's order, and the mean of
+/// −log σ(difference); a coin has 0.5 and 0.693. Beside them stand the same by_margin and by_annotator, people (how well those
+/// agree who judged the same answers, and the model's accuracy there), calibration (expected against observed agreement) and
+/// length (the correlation of reward and length, the accuracy of preferring the longer answer).
 #[derive(Debug, clap::Args)]
 pub struct Score {
     /// A reward model
@@ -33,6 +37,9 @@ pub struct Score {
     /// Answers that go through the model together
     #[arg(long, default_value_t = 8, value_name = "N")]
     batch: usize,
+    /// Also write the line about rankings as report.json, and its calibration curve as calibration.svg, into this new or empty folder
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
 }
 
 /// Answers of one record.
@@ -41,7 +48,8 @@ struct Scored {
     prompt: Vec<laurel_records::Message>,
     /// What each answer is called, and its text.
     answers: Vec<(Value, String)>,
-    ranks: Option<Vec<u32>>,
+    /// The ranking, where people ranked them.
+    ranking: Option<RankingRecord>,
 }
 
 impl Score {
@@ -50,6 +58,13 @@ impl Score {
         let directory = ModelDirectory::open(&self.model)?;
         let input = Input::open(&self.data)?;
         let kind = input.kind()?;
+        if let Some(folder) = &self.report {
+            if !kind.is_ranked() {
+                let reason = "--report is about rankings or comparisons, and the file holds neither";
+                return Err(WrongInput(reason.into()).into());
+            }
+            ensure_free(folder)?;
+        }
         if kind == Kind::Tokens {
             let model = directory.load_reward_model(&device)?;
             return self.score_tokens(&directory, &model, input.path());
@@ -62,9 +77,25 @@ impl Score {
             .flat_map(|record| record.answers.iter().map(|(_, text)| Judged { prompt: &record.prompt, answer: text }))
             .collect();
         let progress = common.progress(judged.len() as u64, "Answers");
-        let scores = rewards(&model, &tokenizer, &judged, self.batch, &mut |done| progress.reached(done as u64))?;
+        let mut reached = |done| progress.reached(done as u64);
+        let members = directory.load_members(&device)?;
+        let found = verdicts(&model, members.as_ref(), &tokenizer, &judged, self.batch, &mut reached)?;
         progress.finish();
-        write(&records, &scores).context("standard output")
+        let mut rest = found.as_slice();
+        let of_records: Vec<&[Verdict]> = records
+            .iter()
+            .map(|record| {
+                let (own, others) = rest.split_at(record.answers.len());
+                rest = others;
+                own
+            })
+            .collect();
+        let report = kind.is_ranked().then(|| summary(&records, &of_records));
+        write(&records, &of_records, report.as_ref().map(|(_, line)| line)).context("standard output")?;
+        match (&self.report, report) {
+            (Some(folder), Some((report, line))) => write_report(folder, report.as_ref(), &line),
+            _ => Ok(()),
+        }
     }
 
     fn score_tokens(&self, directory: &ModelDirectory, model: &RewardModel, path: &Path) -> anyhow::Result<()> {
@@ -79,26 +110,46 @@ impl Score {
     }
 }
 
-/// One line an answer, and where people ranked them the line about their agreement.
-fn write(records: &[Scored], scores: &[f64]) -> io::Result<()> {
+/// What rankings say of the rewards: the report, where they put two answers apart, and the line that tells it.
+fn summary(records: &[Scored], found: &[&[Verdict]]) -> (Option<RewardReport>, Value) {
+    let rankings: Vec<&RankingRecord> = records.iter().filter_map(|record| record.ranking.as_ref()).collect();
+    let of = |value: fn(&Verdict) -> f64| -> Vec<Vec<f64>> {
+        found.iter().map(|answers| answers.iter().map(value).collect()).collect()
+    };
+    let report = RewardReport::of(&rankings, &of(|one| one.reward), &of(|one| one.length as f64));
+    let line = match &report {
+        Some(report) => serde_json::to_value(report).unwrap_or_default(),
+        None => json!({ "accuracy": null, "log_loss": null, "pairs": 0 }),
+    };
+    (report, line)
+}
+
+/// One line an answer, and where people ranked them the line about that.
+fn write(records: &[Scored], found: &[&[Verdict]], report: Option<&Value>) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut agreement = Agreement::default();
-    let mut rest = scores;
-    for record in records {
-        let (of_record, others) = rest.split_at(record.answers.len());
-        rest = others;
-        for ((name, _), reward) in record.answers.iter().zip(of_record) {
-            writeln!(out, "{}", json!({ "id": record.id, "answer": name, "reward": reward }))?;
-        }
-        if let Some(ranks) = &record.ranks {
-            agreement.add(of_record, ranks);
+    for (record, verdicts) in records.iter().zip(found) {
+        for ((name, _), verdict) in record.answers.iter().zip(*verdicts) {
+            let mut line = json!({ "id": record.id, "answer": name, "reward": verdict.reward });
+            if let Some(disagreement) = verdict.disagreement() {
+                line["disagreement"] = json!(disagreement);
+            }
+            writeln!(out, "{line}")?;
         }
     }
-    if records.iter().any(|record| record.ranks.is_some()) {
-        let (accuracy, log_loss) = (agreement.accuracy(), agreement.log_loss());
-        writeln!(out, "{}", json!({ "accuracy": accuracy, "log_loss": log_loss, "pairs": agreement.pairs() }))?;
+    if let Some(report) = report {
+        writeln!(out, "{report}")?;
     }
     out.flush()
+}
+
+fn write_report(folder: &Path, report: Option<&RewardReport>, line: &Value) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let write = |name: &str, text: String| {
+        let path = folder.join(name);
+        fs::write(&path, text).with_context(|| path.display().to_string())
+    };
+    write("report.json", format!("{line:#}\n"))?;
+    report.map_or(Ok(()), |report| write("calibration.svg", report.calibration.svg()))
 }
 
 /// What the lines of a file are.
@@ -124,6 +175,11 @@ impl Kind {
         })
     }
 
+    /// Whether people put the answers into an order.
+    fn is_ranked(self) -> bool {
+        matches!(self, Self::Rankings | Self::Comparisons)
+    }
+
     fn read(self, path: &Path) -> anyhow::Result<Vec<Scored>> {
         let numbered = |texts: Vec<String>| texts.into_iter().enumerate().map(|(at, text)| (json!(at), text)).collect();
         Ok(match self {
@@ -131,14 +187,15 @@ impl Kind {
                 .into_iter()
                 .map(|record| {
                     let mut answers: Vec<_> =
-                        numbered(record.responses.into_iter().map(|response| response.content).collect());
+                        numbered(record.responses.iter().map(|response| response.content.clone()).collect());
                     if self == Self::Comparisons {
                         answers
                             .iter_mut()
                             .zip(["chosen", "rejected"])
                             .for_each(|(answer, name)| answer.0 = json!(name));
                     }
-                    Scored { id: record.id, prompt: record.prompt, answers, ranks: Some(record.ranks) }
+                    let (id, prompt) = (record.id.clone(), record.prompt.clone());
+                    Scored { id, prompt, answers, ranking: Some(record) }
                 })
                 .collect(),
             Self::Responses => records::responses(path)?
@@ -147,7 +204,7 @@ impl Kind {
                     id: record.prompt_id.unwrap_or_default(),
                     prompt: record.prompt,
                     answers: numbered(record.responses.into_iter().map(|response| response.content).collect()),
-                    ranks: None,
+                    ranking: None,
                 })
                 .collect(),
             Self::Demonstrations | Self::Tokens => records::demonstrations(path)?
@@ -156,7 +213,7 @@ impl Kind {
                     id: record.id,
                     prompt: record.prompt,
                     answers: numbered(record.completion.into_iter().map(|message| message.content).collect()),
-                    ranks: None,
+                    ranking: None,
                 })
                 .collect(),
         })

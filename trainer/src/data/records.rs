@@ -59,6 +59,8 @@ pub fn rankings(path: &Path) -> Result<Vec<RankingRecord>, DataError> {
         let record: RankingRecord = line.with_id().parse()?;
         check_prompt(&record.prompt)?;
         check_ranks(&record.ranks, record.responses.len())?;
+        check_ratings(record.ratings.as_deref(), record.responses.len())?;
+        check_margin(record.margin)?;
         Ok(record)
     })
 }
@@ -198,11 +200,15 @@ fn comparison(line: Line) -> Result<RankingRecord, Problem> {
     check_prompt(&record.prompt)?;
     let chosen = check_answer("chosen", &record.chosen)?;
     let rejected = check_answer("rejected", &record.rejected)?;
+    check_margin(record.margin)?;
     let response = |content: &str| ResponseRecord { id: None, content: content.into(), model: None, sampling: None };
     Ok(RankingRecord {
         id: record.ranking_id.unwrap_or(id),
         responses: vec![response(chosen), response(rejected)],
         ranks: vec![1, 2],
+        ratings: None,
+        confidence: None,
+        margin: record.margin,
         prompt: record.prompt,
         annotator: record.annotator,
         seconds: None,
@@ -227,6 +233,26 @@ fn check_answer<'a>(field: &str, messages: &'a [Message]) -> Result<&'a str, Pro
     match messages {
         [one] if one.role == Role::Assistant => Ok(&one.content),
         _ => wrong(field, "must be one message of the assistant's"),
+    }
+}
+
+fn check_ratings(ratings: Option<&[Option<f64>]>, answers: usize) -> Result<(), Problem> {
+    let Some(ratings) = ratings else { return Ok(()) };
+    if ratings.len() != answers {
+        return wrong("ratings", format!("has {} numbers for {answers} answers", ratings.len()));
+    }
+    match ratings.iter().position(|rating| rating.is_some_and(|rating| !(1.0..=7.0).contains(&rating))) {
+        Some(at) => wrong(&format!("ratings[{at}]"), "is not from 1 to 7"),
+        None => Ok(()),
+    }
+}
+
+fn check_margin(margin: Option<f64>) -> Result<(), Problem> {
+    match margin {
+        Some(margin) if !(margin >= 0.0 && margin.is_finite()) => {
+            wrong("margin", "is how far apart two answers are: 0 or more")
+        }
+        _ => Ok(()),
     }
 }
 

@@ -4,18 +4,24 @@
 //! This room knows models, tokens and records. It knows no file and no server.
 
 mod answers;
+mod calibration;
 mod divergence;
 mod likelihood;
 mod positions;
+mod report;
 mod rewards;
 #[cfg(test)]
 mod tests;
 mod win_rate;
 
 pub use answers::{Answers, sample_answers};
+pub use calibration::{Bin, Calibration, Confidence};
 pub use divergence::mean_kl;
 pub use likelihood::{Nll, nll};
-pub use rewards::{Agreement, Judged, reward_accuracy, rewards, rewards_of_tokens};
+pub use report::{LengthBias, OfAnnotator, People, RewardReport, Share, margin_of};
+pub use rewards::{
+    Agreement, Judged, Verdict, deviation, reward_accuracy, rewards, rewards_of_tokens, uncertainty_of_order, verdicts,
+};
 pub use win_rate::WinRate;
 
 use burn::tensor::Tensor;

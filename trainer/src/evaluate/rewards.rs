@@ -4,9 +4,9 @@ use laurel_records::{Message, RankingRecord};
 
 use super::values;
 use crate::{
-    data::{DataError, ModelTokenizer, padded_right},
-    model::{Layout, RewardModel},
-    rlhf::reward::pair_accuracy,
+    data::{DataError, Example, ModelTokenizer, padded_right},
+    model::{Layout, Members, RewardModel},
+    rlhf::reward::{pair_accuracy, pairs_of},
 };
 
 /// An answer that is to be judged, with the conversation that it answers.
@@ -25,28 +25,95 @@ pub fn rewards(
     batch: usize,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<f64>, DataError> {
-    let ids = answers
+    let verdicts = verdicts(model, None, tokenizer, answers, batch, progress)?;
+    Ok(verdicts.into_iter().map(|verdict| verdict.reward).collect())
+}
+
+/// What a reward model says of one answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    pub reward: f64,
+    /// What each member of the ensemble gives beyond its own zero; empty without an ensemble.
+    pub members: Vec<f64>,
+    /// Tokens of the answer, its end of turn with them.
+    pub length: usize,
+}
+
+impl Verdict {
+    /// How far the members are apart: the standard deviation (unbiased) of what they give. `None` without an ensemble.
+    pub fn disagreement(&self) -> Option<f64> {
+        deviation(&self.members)
+    }
+}
+
+/// The standard deviation (unbiased) of some numbers; `None` of fewer than two.
+pub fn deviation(values: &[f64]) -> Option<f64> {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt())
+}
+
+/// How unsure an ensemble is of the order of a prompt's answers: the deviation of its members' differences, a mean over the
+/// pairs of answers. What a member adds to all answers of a prompt alike is no opinion about their order, and cancels.
+/// `None` for fewer than two answers or members.
+pub fn uncertainty_of_order(answers: &[Verdict]) -> Option<f64> {
+    let mut found = vec![];
+    for (at, one) in answers.iter().enumerate() {
+        for other in &answers[at + 1..] {
+            let differences: Vec<f64> = one.members.iter().zip(&other.members).map(|(a, b)| a - b).collect();
+            found.push(deviation(&differences)?);
+        }
+    }
+    (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64)
+}
+
+/// As [`rewards`], with what the members of an ensemble say and the length of each answer.
+pub fn verdicts(
+    model: &RewardModel,
+    members: Option<&Members>,
+    tokenizer: &ModelTokenizer,
+    answers: &[Judged],
+    batch: usize,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Vec<Verdict>, DataError> {
+    let examples = answers
         .iter()
-        .map(|judged| Ok(tokenizer.example(judged.prompt, judged.answer)?.ids))
+        .map(|judged| tokenizer.example(judged.prompt, judged.answer))
         .collect::<Result<Vec<_>, DataError>>()?;
-    let rows: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
-    Ok(in_batches(model, &rows, batch, progress))
+    let rows: Vec<&[u32]> = examples.iter().map(|example| example.ids.as_slice()).collect();
+    let rewards = in_batches(&rows, batch, progress, |rows| of_batch(model, rows));
+    let of_members = match members {
+        Some(members) => in_batches(&rows, batch, &mut |_| {}, |rows| members_of_batch(model, members, rows)),
+        None => vec![vec![]; rows.len()],
+    };
+    let verdict = |((example, reward), members): ((&Example, f64), Vec<f64>)| Verdict {
+        reward,
+        members,
+        length: example.completion_tokens(),
+    };
+    Ok(examples.iter().zip(rewards).zip(of_members).map(verdict).collect())
 }
 
 /// The value at the last token of each row, `batch` rows at a time.
 pub fn rewards_of_tokens(model: &RewardModel, rows: &[&[u32]], batch: usize) -> Vec<f64> {
-    in_batches(model, rows, batch, &mut |_| {})
+    in_batches(rows, batch, &mut |_| {}, |rows| of_batch(model, rows))
 }
 
-fn in_batches(model: &RewardModel, rows: &[&[u32]], batch: usize, progress: &mut dyn FnMut(usize)) -> Vec<f64> {
+fn in_batches<T: Clone + Default>(
+    rows: &[&[u32]],
+    batch: usize,
+    progress: &mut dyn FnMut(usize),
+    of_batch: impl Fn(&[&[u32]]) -> Vec<T>,
+) -> Vec<T> {
     // Rows of one length make the least padding.
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by_key(|&index| rows[index].len());
-    let mut found = vec![0.0; rows.len()];
+    let mut found = vec![T::default(); rows.len()];
     let mut done = 0;
     for batch in order.chunks(batch.max(1)) {
         let texts: Vec<&[u32]> = batch.iter().map(|&index| rows[index]).collect();
-        for (index, reward) in batch.iter().zip(of_batch(model, &texts)) {
+        for (index, reward) in batch.iter().zip(of_batch(&texts)) {
             found[*index] = reward;
         }
         done += batch.len();
@@ -60,6 +127,15 @@ fn of_batch(model: &RewardModel, rows: &[&[u32]]) -> Vec<f64> {
     let (input, last) = padded_right(rows, 0, &device);
     let [batch, sequence] = input.dims();
     values(model.rewards(input, &Layout::causal(batch, sequence, &device), last))
+}
+
+fn members_of_batch(model: &RewardModel, members: &Members, rows: &[&[u32]]) -> Vec<Vec<f64>> {
+    let device = model.score.weight.device();
+    let (input, last) = padded_right(rows, 0, &device);
+    let [batch, sequence] = input.dims();
+    let layout = Layout::causal(batch, sequence, &device);
+    let found = values(members.scores(&model.decoder, input, &layout, last));
+    found.chunks(members.count()).map(<[f64]>::to_vec).collect()
 }
 
 /// How well scores agree with people's order.
@@ -76,11 +152,16 @@ impl Agreement {
         let (right, pairs) = pair_accuracy(scores, ranks);
         self.right += right;
         self.pairs += pairs;
-        for (better, high) in ranks.iter().enumerate() {
-            for (worse, _) in ranks.iter().enumerate().filter(|(_, low)| *low > high) {
-                self.log_loss_sum += log_one_plus_exp(scores[worse] - scores[better]);
-            }
+        for (better, worse) in pairs_of(ranks) {
+            self.log_loss_sum += log_one_plus_exp(scores[worse] - scores[better]);
         }
+    }
+
+    /// Counts one pair by the difference of its scores, the better answer's first.
+    pub fn add_pair(&mut self, difference: f64) {
+        self.right += usize::from(difference > 0.0);
+        self.pairs += 1;
+        self.log_loss_sum += log_one_plus_exp(-difference);
     }
 
     /// Pairs (better, worse) so far.

@@ -6,6 +6,7 @@ mod blocks;
 mod cache;
 mod config;
 mod decoder;
+mod ensemble;
 mod error;
 pub mod gguf;
 mod heads;
@@ -24,6 +25,7 @@ pub use blocks::{Attention, Block, FeedForward, InputObserver, LinearInput, Norm
 pub use cache::KvCache;
 pub use config::{Activation, Architecture, DecoderConfig};
 pub use decoder::Decoder;
+pub use ensemble::{Members, RewardEnsemble};
 pub use error::ModelError;
 pub use heads::{RewardModel, ScalarHead};
 pub use hf::ModelDirectory;

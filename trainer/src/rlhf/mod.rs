@@ -12,6 +12,7 @@ pub mod kl;
 pub mod logprobs;
 pub mod masked;
 pub mod ppo;
+pub mod ratings;
 pub mod reward;
 pub mod sft;
 #[cfg(test)]

@@ -202,7 +202,8 @@ pub struct Loaded {
 }
 
 /// Settings that decide weights' shapes or the order of the data: a run cannot go on with others.
-const FIXED: [&str; 13] = [
+const FIXED: [&str; 14] = [
+    "ensemble",
     "lora",
     "lora_rank",
     "lora_targets",

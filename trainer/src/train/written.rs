@@ -2,7 +2,7 @@
 
 use super::{Run, TrainError, settings::Shared};
 use crate::model::{
-    Decoder, ModelDirectory, RewardModel,
+    Decoder, Members, ModelDirectory, RewardModel,
     hf::{Lineage, write_decoder_as, write_reward_model_as},
 };
 
@@ -17,13 +17,18 @@ pub fn write_policy(
     Ok(write_decoder_as(&run.out, policy, &directory.companions()?, lineage, &shared.written)?)
 }
 
-/// As [`write_policy`], for a reward model.
+/// As [`write_policy`], for a reward model, with the heads of the ensemble that it is the mean of.
 pub fn write_reward(
     run: &Run,
     model: &RewardModel,
+    members: Option<&Members>,
     directory: &ModelDirectory,
     lineage: &Lineage,
     shared: &Shared,
 ) -> Result<(), TrainError> {
-    Ok(write_reward_model_as(&run.out, model, &directory.companions()?, lineage, &shared.written)?)
+    let mut companions = directory.companions()?;
+    if let Some(members) = members {
+        companions = companions.with_members(members)?;
+    }
+    Ok(write_reward_model_as(&run.out, model, &companions, lineage, &shared.written)?)
 }

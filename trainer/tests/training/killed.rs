@@ -88,7 +88,8 @@ fn reward() {
     let (base, data) = (world.path("base"), world.records("data.jsonl", &rankings()));
     let stage = ["reward", "--model", text(&base), "--data", text(&data), "--epochs", "3", "--save-steps", "3"];
     let settings = ["--batch-size", "4", "--learning-rate", "1e-3", "--eval-steps", "4"];
-    killed_and_resumed(&world, &[&stage[..], &settings].concat(), 20);
+    let members = ["--ensemble", "3", "--margin", "0.2", "--label-smoothing", "0.1"];
+    killed_and_resumed(&world, &[&stage[..], &settings, &members].concat(), 20);
 }
 
 /// The beginning of a command that learns from answers of its own, with a reward model for it.

@@ -6,6 +6,7 @@ mod learning;
 mod methods;
 mod ppo;
 mod refusals;
+mod reward;
 mod seen;
 mod splits;
 mod world;

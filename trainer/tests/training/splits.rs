@@ -74,6 +74,9 @@ fn of_reward_modelling() {
                 batch_size: 6,
                 learning_rate: Some(5e-4),
                 micro_batch_tokens,
+                ensemble: 3,
+                margin: 0.2,
+                label_smoothing: 0.05,
                 ..RewardSettings::default()
             };
             let mut told = Told::default();

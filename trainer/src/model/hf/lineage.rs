@@ -24,6 +24,9 @@ pub struct Lineage {
     /// What was measured at the end.
     #[serde(default)]
     pub metrics: Value,
+    /// What was found on held-out records in full, where a stage reports more than numbers by name.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub report: Value,
     /// The program that wrote it, with its version.
     pub program: String,
     /// When it was written.
@@ -40,6 +43,7 @@ impl Lineage {
             data: None,
             settings: Value::Null,
             metrics: Value::Null,
+            report: Value::Null,
             program: concat!("laurel-trainer ", env!("CARGO_PKG_VERSION")).into(),
             created_at: time::OffsetDateTime::now_utc(),
         }

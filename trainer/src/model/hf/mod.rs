@@ -2,6 +2,7 @@
 
 mod digest;
 mod lineage;
+mod members;
 mod partial;
 mod safetensors;
 mod weights;
@@ -18,6 +19,7 @@ use serde_json::{Map, Value};
 use super::{
     config::{self, DecoderConfig},
     decoder::Decoder,
+    ensemble::Members,
     error::ModelError,
     gguf::GgufFile,
     heads::{RewardModel, ScalarHead},
@@ -126,6 +128,11 @@ impl ModelDirectory {
         let score = ScalarHead::load(&mut checkpoint, self.config.hidden_size, device)?;
         checkpoint.finish(&self.config)?;
         Ok(RewardModel { decoder, score })
+    }
+
+    /// The heads of a reward model that is an ensemble; `None` when it has one head alone.
+    pub fn load_members(&self, device: &Device) -> Result<Option<Members>, ModelError> {
+        members::read(&self.path, self.config.hidden_size, device)
     }
 
     /// The content of `tokenizer.json`; for a GGUF file, made from its metadata. `None` when the model has none.

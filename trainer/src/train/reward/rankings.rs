@@ -1,0 +1,263 @@
+//! Rankings as what a reward model learns: their tokens, the loss of their pairs and ratings, and how they judge it.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Tensor;
+use laurel_records::{LogLevel, RankingRecord, Stage};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{
+    super::{
+        TrainError, completion::chunks_by_tokens, derived_seed, metrics::Reporter, split::divide, supervised::Objective,
+    },
+    RewardSettings,
+    scores::host,
+};
+use crate::{
+    data::{Example, ModelTokenizer, RewardBatch},
+    evaluate::{RewardReport, margin_of},
+    model::RewardEnsemble,
+    rlhf::{
+        ratings::{Rated, RatingScale, rating_loss_sum},
+        reward::{Order, Pairs, kwise_loss_sum, pair_loss_sum},
+    },
+};
+
+/// One ranking as tokens.
+struct Ranked {
+    answers: Vec<Example>,
+    record: RankingRecord,
+}
+
+impl Ranked {
+    /// Tokens of its answers, each padded to the longest.
+    fn tokens(&self) -> usize {
+        self.answers.len() * self.answers.iter().map(|answer| answer.ids.len()).max().unwrap_or(0)
+    }
+
+    fn has_pair(&self) -> bool {
+        self.record.ranks.iter().any(|rank| *rank != self.record.ranks[0])
+    }
+
+    fn ratings(&self) -> &[Option<f64>] {
+        self.record.ratings.as_deref().unwrap_or_default()
+    }
+
+    fn is_rated(&self) -> bool {
+        self.ratings().iter().any(Option::is_some)
+    }
+
+    fn order(&self) -> Order<'_> {
+        Order { ranks: &self.record.ranks, margin: margin_of(&self.record) }
+    }
+}
+
+/// The objective of reward modelling.
+pub(super) struct Rankings {
+    learned: Vec<Ranked>,
+    held_out: Vec<Ranked>,
+    pad_id: u32,
+    micro_batch_tokens: usize,
+    margin: f64,
+    label_smoothing: f64,
+    rating_coefficient: f64,
+    /// Where ratings are learned from and differ.
+    scale: Option<RatingScale>,
+    /// How often each member of an ensemble counts each ranking; empty for one head.
+    times: Vec<Vec<f64>>,
+}
+
+impl Rankings {
+    pub fn new(
+        records: Vec<RankingRecord>,
+        tokenizer: &ModelTokenizer,
+        settings: &RewardSettings,
+        seed: u64,
+    ) -> Result<Self, TrainError> {
+        let (learned, held_out) = divide(records, seed);
+        let by_ratings = settings.rating_coefficient > 0.0;
+        let tokenised = |records: Vec<RankingRecord>, ratings_too: bool| -> Result<Vec<Ranked>, TrainError> {
+            let mut rankings = Vec::with_capacity(records.len());
+            for record in records {
+                let answers = record.responses.iter().map(|answer| tokenizer.example(&record.prompt, &answer.content));
+                let ranked = Ranked { answers: answers.collect::<Result<_, _>>()?, record };
+                // All ties and no ratings: nothing to learn, nothing to judge by.
+                if ranked.has_pair() || (ratings_too && ranked.is_rated()) {
+                    rankings.push(ranked);
+                }
+            }
+            Ok(rankings)
+        };
+        let (learned, held_out) = (tokenised(learned, by_ratings)?, tokenised(held_out, false)?);
+        let ratings = learned.iter().flat_map(|ranked| ranked.ratings().iter().flatten().copied());
+        let scale = if by_ratings { RatingScale::of(ratings) } else { None };
+        let members = settings.ensemble;
+        let times = (0..if members > 1 { members } else { 0 })
+            .map(|member| resampling(learned.len(), derived_seed(seed, "resampled rankings", member as u64)))
+            .collect();
+        Ok(Self {
+            learned,
+            held_out,
+            pad_id: tokenizer.pad_id(),
+            micro_batch_tokens: settings.micro_batch_tokens,
+            margin: settings.margin,
+            label_smoothing: settings.label_smoothing,
+            rating_coefficient: settings.rating_coefficient,
+            scale,
+            times,
+        })
+    }
+
+    /// Whether there is nothing to learn from.
+    pub fn is_empty(&self) -> bool {
+        self.learned.is_empty()
+    }
+
+    /// Tells what there is to learn from. Fails where a setting asks for what the records do not have.
+    pub fn say(&self, tokenizer: &ModelTokenizer, reporter: &mut dyn Reporter) -> Result<(), TrainError> {
+        let pairs = |rankings: &[Ranked]| rankings.iter().map(|one| one.order().pairs().count()).sum::<usize>();
+        let (learned, held_out) = (&self.learned, &self.held_out);
+        let text = format!(
+            "learning from {} rankings ({} pairs), judging by {} held out ({} pairs)",
+            learned.len(),
+            pairs(learned),
+            held_out.len(),
+            pairs(held_out)
+        );
+        reporter.log(LogLevel::Info, &text);
+        if self.rating_coefficient > 0.0 && self.scale.is_none() {
+            let text = "rating_coefficient asks to learn from ratings, and the rankings have none that differ";
+            return Err(TrainError::Input(text.into()));
+        }
+        if tokenizer.cuts() > 0 {
+            let text = format!("{} conversations are longer than the context and were cut", tokenizer.cuts());
+            reporter.log(LogLevel::Warning, &text);
+        }
+        if held_out.is_empty() {
+            reporter
+                .log(LogLevel::Warning, "nothing is held out: the last weights are kept, whether or not they are best");
+        }
+        Ok(())
+    }
+
+    /// Up to `most` of the answers that are learned from, from all over the rankings.
+    pub fn some_answers(&self, most: usize) -> Vec<&[u32]> {
+        let all: Vec<&[u32]> =
+            self.learned.iter().flat_map(|one| &one.answers).map(|answer| answer.ids.as_slice()).collect();
+        let step = all.len().div_ceil(most).max(1);
+        all.into_iter().step_by(step).collect()
+    }
+
+    /// What the held-out rankings say of the model; `None` when nothing is held out.
+    pub fn report(&self, model: &RewardEnsemble) -> Option<RewardReport> {
+        self.judged(model).map(|(report, _)| report)
+    }
+
+    /// The report, and the sum over prompts of the loss of their pairs.
+    fn judged(&self, model: &RewardEnsemble) -> Option<(RewardReport, f64)> {
+        let mut loss = 0.0;
+        let mut found = vec![vec![]; self.held_out.len()];
+        let length = |item: usize| self.held_out[item].tokens();
+        for chunk in chunks_by_tokens((0..self.held_out.len()).collect(), length, self.micro_batch_tokens) {
+            let rankings: Vec<&Ranked> = chunk.iter().map(|&item| &self.held_out[item]).collect();
+            let scores = self.scores(model, &rankings).mean_dim(1).squeeze_dim::<1>(1);
+            let orders: Vec<Order> = rankings.iter().map(|one| one.order()).collect();
+            let pairs = Pairs::with_margins(&orders, 0.0);
+            loss += f64::from(kwise_loss_sum(scores.clone(), &pairs).into_scalar::<f32>());
+            let scores = host(scores);
+            let mut rest = scores.as_slice();
+            for (item, ranking) in chunk.iter().zip(rankings) {
+                let (own, others) = rest.split_at(ranking.answers.len());
+                found[*item] = own.to_vec();
+                rest = others;
+            }
+        }
+        let records: Vec<&RankingRecord> = self.held_out.iter().map(|one| &one.record).collect();
+        let lengths = |one: &Ranked| one.answers.iter().map(|answer| answer.completion_tokens() as f64).collect();
+        let lengths: Vec<Vec<f64>> = self.held_out.iter().map(lengths).collect();
+        Some((RewardReport::of(&records, &found, &lengths)?, loss))
+    }
+
+    /// What every member gives all answers of the rankings: `[answers, members]`.
+    fn scores(&self, model: &RewardEnsemble, rankings: &[&Ranked]) -> Tensor<2> {
+        let device = model.decoder.token_embedding.device();
+        let prompts: Vec<(&[Example], &[u32])> =
+            rankings.iter().map(|one| (one.answers.as_slice(), one.record.ranks.as_slice())).collect();
+        let batch = RewardBatch::new(&prompts, self.pad_id, &device);
+        model.scores(batch.input_ids, &batch.layout, batch.last)
+    }
+}
+
+impl Objective for Rankings {
+    type Model = RewardEnsemble;
+
+    fn stage(&self) -> Stage {
+        Stage::Reward
+    }
+
+    fn items(&self) -> usize {
+        self.learned.len()
+    }
+
+    fn length(&self, item: usize) -> usize {
+        self.learned[item].tokens()
+    }
+
+    fn micro_batch_tokens(&self) -> usize {
+        self.micro_batch_tokens
+    }
+
+    /// A mean over the members of what each of them is told by its own resampling of the rankings.
+    fn loss(&self, model: &RewardEnsemble, items: &[usize]) -> (Tensor<1>, f64) {
+        let rankings: Vec<&Ranked> = items.iter().map(|&item| &self.learned[item]).collect();
+        let scores = self.scores(model, &rankings);
+        let [answers, members] = scores.dims();
+        let orders: Vec<Order> = rankings.iter().map(|one| one.order()).collect();
+        let pairs = Pairs::with_margins(&orders, self.margin);
+        let rated = self
+            .scale
+            .as_ref()
+            .map(|scale| Rated::of(rankings.iter().map(|one| (one.answers.len(), one.ratings())), scale));
+        let of_member = |member: usize| {
+            let times: Vec<f64> =
+                items.iter().map(|&item| self.times.get(member).map_or(1.0, |times| times[item])).collect();
+            let scores = scores.clone().slice([0..answers, member..member + 1]).reshape([answers]);
+            let mut loss = pair_loss_sum(scores.clone(), &pairs.counted(&times), self.label_smoothing);
+            if let Some(rated) = &rated {
+                loss = loss + rating_loss_sum(scores, &rated.counted(&times)) * self.rating_coefficient;
+            }
+            loss
+        };
+        let sum = (1..members).fold(of_member(0), |sum, member| sum + of_member(member));
+        (sum / members as f64, items.len() as f64)
+    }
+
+    fn evaluate(&self, model: &RewardEnsemble) -> BTreeMap<String, f64> {
+        let Some((report, loss)) = self.judged(model) else { return BTreeMap::new() };
+        let mut metrics = report.metrics();
+        metrics.insert("eval/loss".into(), loss / self.held_out.len() as f64);
+        metrics
+    }
+
+    fn criterion(&self) -> &'static str {
+        "eval/loss"
+    }
+}
+
+/// How often each of `count` rankings is drawn when as many are drawn with replacement, which for many of them is a Poisson
+/// number of mean 1 each.
+fn resampling(count: usize, seed: u64) -> Vec<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let limit = (-1.0f64).exp();
+    let mut drawn = || {
+        // Knuth's multiplication of uniform numbers.
+        let (mut times, mut product) = (0.0, rng.random::<f64>());
+        while product > limit {
+            times += 1.0;
+            product *= rng.random::<f64>();
+        }
+        times
+    };
+    (0..count).map(|_| drawn()).collect()
+}
