@@ -6,6 +6,7 @@ use laurel::{
     db::{
         job_list, job_metrics,
         job_queue::{self, EnqueueError},
+        job_samples,
         jobs::{self, JobError},
         models,
         projects::{ProjectSettings, PromotionRule},
@@ -92,7 +93,7 @@ async fn a_silent_worker_loses_the_job_and_the_next_one_goes_on_after_its_finish
     assert_eq!(ticked.expired.given_back, 1);
 
     assert!(matches!(jobs::heartbeat(pool, first.id, first.lease).await, Err(JobError::LeaseLost)));
-    let report = JobReport { lease: first.lease, progress: None, metrics: vec![], log: vec![] };
+    let report = JobReport { lease: first.lease, progress: None, metrics: vec![], log: vec![], samples: vec![] };
     assert!(matches!(job_metrics::report(pool, first.id, &report).await, Err(JobError::LeaseLost)));
     assert!(matches!(jobs::finish(pool, first.id, &finished(&first, None)).await, Err(JobError::LeaseLost)));
     assert!(matches!(models::complete(pool, sft.id, first.lease).await, Err(JobError::LeaseLost)));
@@ -177,6 +178,10 @@ async fn a_report_that_is_sent_again_changes_nothing() {
     let (later, _) = job_metrics::metrics_after(pool, job.id, newest).await.expect("metrics");
     assert!(later.is_empty());
     assert_eq!(job_metrics::log_after(pool, job.id, (0, -1), 10).await.expect("the log").len(), 1);
+    let steps = job_samples::steps(pool, job.id).await.expect("steps");
+    let samples = job_samples::of_step(pool, job.id, &steps[0]).await.expect("samples");
+    assert_eq!((steps.len(), samples.len()), (1, 3));
+    assert_eq!((samples[1].policy_reward, samples[1].policy.contains('\0')), (None, false));
     let job = job_list::by_id(pool, job.id).await.expect("the job");
     assert_eq!((job.stage.as_deref(), job.step, job.total_steps), (Some("sft"), Some(7), Some(20)));
 }

@@ -5,13 +5,13 @@ mod support;
 use fantoccini::Locator;
 use futures_util::StreamExt;
 use laurel::{
-    db::{job_metrics, job_queue, jobs, projects::ProjectSettings},
+    db::{job_metrics, job_queue, jobs, projects::ProjectSettings, tokens::TokenRole},
     domain::role::Role,
 };
 use serde_json::{Value, json};
 use support::{
     Browser, PASSWORD,
-    training::{admin, claim, finished, ready_project, report},
+    training::{admin, claim, finished, ready_project, report, samples},
 };
 
 /// One server-sent event: its name and data.
@@ -101,4 +101,73 @@ async fn a_browser_draws_the_curve_and_the_log_of_a_run_as_they_come() {
     let found = browser.wait().for_element(Locator::Css(".figures")).await.expect("what it found");
     assert!(found.text().await.expect("text").contains("0.62"));
     browser.close().await;
+}
+
+#[tokio::test]
+async fn a_worker_tells_of_samples_and_the_page_shows_those_of_the_newest_step_until_another_is_chosen() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = ready_project(pool, ProjectSettings::default(), 4).await;
+    job_queue::enqueue_nightly(pool, &admin(), project.id).await.expect("queued");
+    let job = claim(pool).await;
+    server.account("Ada", Role::Admin).await;
+    let token = server.token(TokenRole::Trainer).await;
+    let http = reqwest::Client::new();
+    let calls = format!("{}/api/v1/jobs/{}", server.address, job.id);
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    browser.goto(&format!("{}/admin/jobs/{}", server.address, job.id)).await.expect("the page");
+    browser.find(Locator::Css("[data-run-samples] .empty")).await.expect("no sample yet");
+
+    // As the trainer says it, twice the same.
+    let said = async |step: u64| {
+        for _ in 0..2 {
+            let told = json!({ "lease": job.lease, "samples": samples(step) });
+            let answer = http.post(format!("{calls}/report")).bearer_auth(&token).json(&told).send().await;
+            assert_eq!(answer.expect("an answer").status(), 204);
+        }
+    };
+    let shows = async |step: u64| {
+        let place = format!("//*[@data-run-samples]//*[contains(text(), '第 {step} 步')]");
+        browser.wait().for_element(Locator::XPath(&place)).await.expect("the samples of the step");
+    };
+    said(0).await;
+    shows(0).await;
+    let articles = browser.find_all(Locator::Css("[data-run-samples] article")).await.expect("samples");
+    assert_eq!(articles.len(), 3);
+    let first = articles[0].text().await.expect("text");
+    for part in ["蜜蜂怎样酿蜜？", "1.5", "它们采集花蜜。", "0.25"] {
+        assert!(first.contains(part), "{part} is not in {first}");
+    }
+    let direction = "return getComputedStyle(document.querySelectorAll('[data-run-samples] .prose')[3]).direction";
+    assert_eq!(browser.execute(direction, vec![]).await.expect("read"), "rtl", "Arabic runs from the right");
+
+    // The next step takes its place by itself.
+    said(20).await;
+    shows(20).await;
+    // Whoever has chosen a step stays there, and is offered the new one.
+    let choice = browser.find(Locator::Css("[data-run-sample-step]")).await.expect("a choice");
+    choice.select_by_value("ppo.0").await.expect("chosen");
+    shows(0).await;
+    said(40).await;
+    browser.wait().for_element(Locator::Css("[data-run-sample-step] option[value='ppo.40']")).await.expect("offered");
+    shows(0).await;
+    browser.close().await;
+
+    let asked = async |query: &str| {
+        let answer = http.get(format!("{calls}/samples{query}")).bearer_auth(&token).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json::<Value>().await.expect("JSON"))
+    };
+    assert_eq!(asked("").await, (200, json!(without_nulls(40))));
+    assert_eq!(asked("?at=ppo.20").await, (200, json!(without_nulls(20))));
+    assert_eq!(asked("?at=later").await.0, 422);
+}
+
+/// The samples of a step as they are stored.
+fn without_nulls(step: u64) -> Vec<laurel_records::SampleRecord> {
+    let mut samples = samples(step);
+    for sample in &mut samples {
+        sample.policy.retain(|sign| sign != '\0');
+    }
+    samples
 }

@@ -1,17 +1,22 @@
 //! `/api/v1/jobs`: a worker claims a job, reports on it, and ends it.
 
 use axum::{Json, extract::State, http::StatusCode};
-use laurel_records::{ClaimRequest, ClaimedJob, FinishRequest, HeartbeatAnswer, JobReport, Lease};
+use laurel_records::{ClaimRequest, ClaimedJob, FinishRequest, HeartbeatAnswer, JobReport, Lease, SampleRecord};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
     error::Refusal,
-    extract::{Place, Told},
+    extract::{Asked, Place, Told},
     token::{Admin, Trainer},
     views::JobView,
 };
 use crate::{
-    db::{job_list, job_metrics, job_queue, jobs},
+    db::{
+        job_list, job_metrics, job_queue,
+        job_samples::{self, SampledStep},
+        jobs,
+    },
     web::AppState,
 };
 
@@ -45,7 +50,7 @@ pub async fn heartbeat(
     Ok(Json(jobs::heartbeat(&state.pool, id, lease.lease).await?))
 }
 
-/// Report metrics, log lines and progress.
+/// Report metrics, log lines, samples and progress.
 ///
 /// Renews the lease. Sending the same report again changes nothing.
 pub async fn report(
@@ -77,6 +82,35 @@ pub async fn finish(
 /// Show a job.
 pub async fn show(_: Trainer, State(state): State<AppState>, Place(id): Place<Uuid>) -> Result<Json<JobView>, Refusal> {
     Ok(Json(by_id(&state, id).await?))
+}
+
+/// Fetch what the policy and its reference answered at one step.
+///
+/// At the newest step where none is named.
+pub async fn samples(
+    _: Trainer,
+    State(state): State<AppState>,
+    Place(id): Place<Uuid>,
+    Asked(at): Asked<At>,
+) -> Result<Json<Vec<SampleRecord>>, Refusal> {
+    by_id(&state, id).await?;
+    let step = match at.at.as_deref() {
+        None => job_samples::steps(&state.pool, id).await?.into_iter().next(),
+        Some(text) => Some(
+            SampledStep::parse(text)
+                .ok_or_else(|| Refusal::invalid("at: a stage and a step are needed: ppo.20".to_owned()))?,
+        ),
+    };
+    Ok(Json(match step {
+        Some(step) => job_samples::of_step(&state.pool, id, &step).await?,
+        None => Vec::new(),
+    }))
+}
+
+/// A step of a run.
+#[derive(Debug, Deserialize)]
+pub struct At {
+    at: Option<String>,
 }
 
 /// Stop a job.

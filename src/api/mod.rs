@@ -34,7 +34,7 @@ fn calls() -> Vec<Call> {
     calls
 }
 
-fn job_calls() -> [Call; 8] {
+fn job_calls() -> [Call; 9] {
     [
         Call::post("/jobs/claim", jobs::claim)
             .says("Claim the job that waits longest; nobody else gets the same.")
@@ -48,10 +48,14 @@ fn job_calls() -> [Call; 8] {
             .answers(200, "Still held", Json("HeartbeatAnswer"))
             .answers(409, LEASE_LOST, None),
         Call::post("/jobs/{id}/report", jobs::report)
-            .says("Report metrics, log lines and progress; the same report again changes nothing.")
+            .says("Report metrics, log lines, samples and progress; the same report again changes nothing.")
             .takes(Json("JobReport"))
             .answers(204, "Stored", None)
             .answers(409, LEASE_LOST, None),
+        Call::get("/jobs/{id}/samples", jobs::samples)
+            .says("Fetch what the policy and its reference answered to a few fixed prompts, at one step.")
+            .asks(&[("at", "The step as stage and number, ppo.20; the newest that has samples where none is given")])
+            .answers(200, "The samples; none where the run has none yet", List("SampleRecord")),
         Call::post("/jobs/{id}/finish", jobs::finish)
             .says("End a job; a better policy is promoted where the project's rule says so.")
             .takes(Json("FinishRequest"))

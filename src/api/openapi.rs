@@ -189,7 +189,7 @@ mod tests {
     use laurel_records::{
         ApiError, ClaimRequest, ClaimedJob, FinishRequest, HeartbeatAnswer, JobKind, JobOutcome, JobReport, Lease,
         LogLevel, LogLine, Message, MetricRecord, ModelFile, ModelRecord, PreviousRun, Progress, PromptRecord,
-        RegisterModel, ResponseRecord, ResponsesAnswer, ResponsesRecord, Role, Stage,
+        RegisterModel, ResponseRecord, ResponsesAnswer, ResponsesRecord, Role, SampleRecord, Stage,
     };
     use serde_json::{Map, Value, json};
     use time::OffsetDateTime;
@@ -219,6 +219,18 @@ mod tests {
         let metric = MetricRecord { stage: Stage::Sft, step: 0, name: String::new(), value: 0.0 };
         let line = LogLine { sequence: 0, at, level: LogLevel::Info, text: String::new() };
         let progress = Progress { stage: Stage::Sft, step: 0, total: 0 };
+        let sample = SampleRecord {
+            stage: Stage::Ppo,
+            step: 0,
+            position: 0,
+            prompt: vec![message.clone()],
+            policy: String::new(),
+            policy_reward: Some(0.0),
+            reference: String::new(),
+            reference_reward: Some(0.0),
+        };
+        let report =
+            JobReport { lease, progress: Some(progress), metrics: Vec::new(), log: Vec::new(), samples: Vec::new() };
         let response =
             ResponseRecord { id: Some(String::new()), content: String::new(), model: None, sampling: Some(json!({})) };
         let error = ApiError { code: String::new(), message: String::new(), details: vec![String::new()] };
@@ -278,7 +290,8 @@ mod tests {
             ("MetricRecord", json!(metric)),
             ("LogLine", json!(line)),
             ("Progress", json!(progress)),
-            ("JobReport", json!(JobReport { lease, progress: Some(progress), metrics: Vec::new(), log: Vec::new() })),
+            ("SampleRecord", json!(sample)),
+            ("JobReport", json!(report)),
             ("FinishRequest", json!(finish)),
             ("ModelFile", json!(model().files[0])),
             ("RegisterModel", json!(register)),

@@ -8,12 +8,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
+    job_samples,
     jobs::{self, JobError},
     words,
 };
 
 /// Stores a report and renews the lease, in one transaction. A metric is known by (job, stage, name, step), a log line by
-/// (job, attempt, sequence), so a report that is sent again changes nothing.
+/// (job, attempt, sequence), a sample by (job, stage, step, position), so a report that is sent again changes nothing.
 pub async fn report(pool: &PgPool, job: Uuid, report: &JobReport) -> Result<(), JobError> {
     let mut transaction = pool.begin().await?;
     let held = jobs::hold(&mut transaction, job, report.lease).await?;
@@ -81,12 +82,13 @@ pub async fn report(pool: &PgPool, job: Uuid, report: &JobReport) -> Result<(), 
     )
     .execute(&mut *transaction)
     .await?;
+    job_samples::store(&mut transaction, job, &report.samples).await?;
     transaction.commit().await?;
     Ok(())
 }
 
 /// A number of a message as the database counts.
-fn whole(number: u64) -> i64 {
+pub(super) fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

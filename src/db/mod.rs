@@ -20,6 +20,7 @@ pub mod invitations;
 pub mod job_list;
 pub mod job_metrics;
 pub mod job_queue;
+pub mod job_samples;
 pub mod jobs;
 pub mod label_schemes;
 pub mod label_versions;

@@ -7,7 +7,7 @@ const LEFT = 52;
 const RIGHT = 10;
 const TOP = 10;
 const BOTTOM = 24;
-const STAGES = ["sft", "reward", "ppo", "evaluate", "sample"];
+const STAGES = ["sft", "reward", "ppo", "dpo", "rloo", "grpo", "evaluate", "sample"];
 
 const svg = (name, attributes = {}) => {
   const element = document.createElementNS(SVG, name);

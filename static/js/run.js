@@ -1,4 +1,4 @@
-// The page of a run follows it live: stages, progress, curves and log come as server-sent events.
+// The page of a run follows it live: stages, progress, curves, samples and log come as server-sent events.
 
 const host = document.querySelector("[data-run]");
 const { PlotBoard } = await import(host.dataset.plotModule);
@@ -18,10 +18,36 @@ const events = new EventSource(host.dataset.events);
 events.addEventListener("metrics", (event) => board.add(JSON.parse(event.data)));
 events.addEventListener("state", (event) => showState(JSON.parse(event.data)));
 events.addEventListener("log", (event) => JSON.parse(event.data).forEach(showLine));
+events.addEventListener("samples", showSamples);
 events.addEventListener("end", () => {
   events.close();
   // What a run found and made is drawn by the server.
   if (host.dataset.live === "true") location.reload();
+});
+
+/** Whether the reader has chosen a step themselves: then new ones are offered, and theirs stays. */
+let chose = new URLSearchParams(location.search).has("samples");
+const step = () => part("samples").querySelector("[data-run-sample-step]");
+let fetches = 0;
+
+async function showSamples() {
+  fetches += 1;
+  const mine = fetches;
+  const chosen = chose && step() ? `?samples=${encodeURIComponent(step().value)}` : "";
+  const answer = await fetch(host.dataset.samples + chosen).catch(() => null);
+  if (!answer?.ok || answer.redirected) return;
+  const { html } = await answer.json();
+  if (mine !== fetches) return;
+  const focused = document.activeElement === step();
+  part("samples").innerHTML = html; // Made and sanitised by the server.
+  if (focused) step()?.focus();
+}
+
+part("samples").addEventListener("change", (event) => {
+  if (event.target !== step()) return;
+  // At the newest step a reader goes on with the run.
+  chose = step().selectedIndex > 0;
+  showSamples();
 });
 
 function showState({ state, stage, step, total, worker }) {

@@ -38,6 +38,11 @@ async fn the_circle_turns_twice_and_the_export_says_what_the_person_said() {
     Worker::once(&laurel, &project.token, "worker-1");
     assert_eq!(models(pool).await, ["ppo-1", "reward-1", "sft-1", "tiny"]);
     evaluated(pool, 1).await;
+    assert_eq!(
+        number(pool, "SELECT count(DISTINCT step) FROM job_samples WHERE stage = 'ppo'").await,
+        3,
+        "steps with samples"
+    );
     project.promote(pool, "ppo-1").await;
     Worker::once(&laurel, &project.token, "worker-1");
     assert_eq!(waiting_answers(pool, "ppo-1").await, 24, "four answers to each of six prompts");

@@ -7,8 +7,8 @@ use laurel::db::{
     projects::{self, Project, ProjectSettings},
 };
 use laurel_records::{
-    ClaimedJob, FinishRequest, JobOutcome, JobReport, LogLevel, LogLine, MetricRecord, ModelFile, ModelRecord,
-    Progress, RegisterModel, Stage,
+    ClaimedJob, FinishRequest, JobOutcome, JobReport, LogLevel, LogLine, Message, MetricRecord, ModelFile, ModelRecord,
+    Progress, RegisterModel, Role, SampleRecord, Stage,
 };
 use serde_json::{Map, json};
 use sqlx::PgPool;
@@ -125,5 +125,26 @@ pub fn report(lease: Uuid) -> JobReport {
             level: LogLevel::Info,
             text: "a line\0 with a null".to_owned(),
         }],
+        samples: samples(0),
     }
+}
+
+/// What a policy and its reference answer at a step of PPO: words in Chinese and in Arabic, and a long text against nothing.
+pub fn samples(step: u64) -> Vec<SampleRecord> {
+    let sample = |position, prompt: &str, policy: String, policy_reward, reference: String| SampleRecord {
+        stage: Stage::Ppo,
+        step,
+        position,
+        prompt: vec![Message { role: Role::User, content: prompt.to_owned() }],
+        policy,
+        policy_reward,
+        reference,
+        reference_reward: Some(0.25),
+    };
+    let long = "A long word about **bees**. ".repeat(200);
+    vec![
+        sample(0, "蜜蜂怎样酿蜜？", format!("第 {step} 步：蜜蜂扇动翅膀。"), Some(1.5), "它们采集花蜜。".to_owned()),
+        sample(1, "كيف يصنع النحل العسل؟", "يجفف النحل الرحيق\0 بأجنحته.".to_owned(), None, String::new()),
+        sample(2, "How do bees make honey?", "They dry nectar.".to_owned(), Some(-0.5), long),
+    ]
 }

@@ -62,7 +62,7 @@ fn serve(listener: &TcpListener, answer: &Answer) -> (String, String) {
 }
 
 fn report() -> JobReport {
-    JobReport { lease: Uuid::nil(), progress: None, metrics: vec![], log: vec![] }
+    JobReport { lease: Uuid::nil(), progress: None, metrics: vec![], log: vec![], samples: vec![] }
 }
 
 #[test]

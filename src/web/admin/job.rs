@@ -2,15 +2,18 @@
 
 use askama::Template;
 use axum::{
-    extract::{Path, State},
+    extract::{Path, Query, State},
     response::{Html, IntoResponse, Redirect},
 };
 use laurel_records::MetricRecord;
+use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
     forms::Button,
+    job_events::Cursor,
+    job_samples::{self as shown_samples, Samples},
     project::{Frame, actor},
     show,
 };
@@ -18,7 +21,7 @@ use crate::{
     db::{
         job_list::{self, Job},
         job_metrics::{self, Line},
-        job_queue,
+        job_queue, job_samples,
         models::{self, Model},
         projects, words,
     },
@@ -54,6 +57,14 @@ struct Finding {
     value: String,
 }
 
+/// What of the page is asked for.
+#[derive(Debug, Deserialize)]
+pub struct Wanted {
+    /// The step whose samples are shown: `ppo.20`; the newest where none is named.
+    #[serde(default)]
+    samples: String,
+}
+
 #[derive(Template)]
 #[template(path = "admin/job.html")]
 struct JobPage {
@@ -63,8 +74,9 @@ struct JobPage {
     stages: Vec<ShownStage>,
     metrics: Vec<MetricSummary>,
     log: Vec<Line>,
-    /// Where the live log goes on: attempt and number of the last line shown.
-    log_cursor: String,
+    samples: Samples,
+    /// Where the live log and the samples go on; the curves are drawn from the beginning.
+    cursor: String,
     findings: Vec<Finding>,
     models: Vec<Model>,
     config: String,
@@ -75,17 +87,24 @@ pub async fn get(
     _: Reviewer,
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
+    Query(wanted): Query<Wanted>,
     page: Page,
 ) -> Result<impl IntoResponse, PageError> {
     let job = job_list::by_id(&state.pool, id).await?;
     let project = projects::by_id(&state.pool, job.project_id).await?;
     let (metrics, _) = job_metrics::metrics_after(&state.pool, id, None).await?;
     let log = job_metrics::log_after(&state.pool, id, (0, -1), LOG_LINES).await?;
+    let cursor = Cursor {
+        metrics: None,
+        log: log.last().map_or((0, -1), |line| (line.attempt, line.sequence)),
+        samples: job_samples::newest(&state.pool, id).await?,
+    };
     let shown = JobPage {
         frame: Frame::new(&page, &project, "training"),
         stages: stages(&job),
         metrics: summaries(&metrics),
-        log_cursor: log.last().map(|line| format!("0.{}.{}", line.attempt, line.sequence)).unwrap_or_default(),
+        cursor: cursor.id(),
+        samples: shown_samples::load(&state.pool, id, &wanted.samples).await?,
         log,
         findings: findings(&page, &job.summary),
         models: models::of_job(&state.pool, id).await?,

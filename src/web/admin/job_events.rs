@@ -1,6 +1,7 @@
 //! `GET /admin/jobs/{id}/events`: what a run reports, as server-sent events, from the beginning or from where a reader was.
 //!
-//! Events: `state` (state, stage, step, total), `metrics` (a list), `log` (a list of lines), and `end` when the run is over.
+//! Events: `state` (state, stage, step, total), `metrics` (a list), `log` (a list of lines), `samples` (there are new ones; their
+//! page shows them), and `end` when the run is over.
 //! An event's id is the place to go on from; browsers send it back when the connection was lost.
 
 use std::{convert::Infallible, time::Duration};
@@ -21,7 +22,7 @@ use uuid::Uuid;
 use crate::{
     db::{
         job_list::{self, Job},
-        job_metrics,
+        job_metrics, job_samples,
     },
     web::{AppState, PageError, authorise::Reviewer},
 };
@@ -33,28 +34,33 @@ const LONGEST: Duration = Duration::from_secs(20);
 /// Lines of the log in one event.
 const LINES: i64 = 1000;
 
-/// Where a reader is: `<microseconds of the newest metric>.<attempt>.<line>`.
+/// Where a reader is: `<microseconds of the newest metric>.<attempt>.<line>.<microseconds of the newest sample>`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Cursor {
-    metrics: Option<OffsetDateTime>,
-    log: (i32, i64),
+pub(super) struct Cursor {
+    pub metrics: Option<OffsetDateTime>,
+    pub log: (i32, i64),
+    pub samples: Option<OffsetDateTime>,
 }
 
 impl Cursor {
     fn parse(text: &str) -> Self {
         let mut parts = text.split('.');
-        let micros = parts.next().and_then(|part| part.parse::<i64>().ok()).filter(|micros| *micros > 0);
+        let metrics = parts.next().and_then(time_of);
         let attempt = parts.next().and_then(|part| part.parse().ok()).unwrap_or(0);
         let sequence = parts.next().and_then(|part| part.parse().ok()).unwrap_or(-1);
-        let metrics =
-            micros.and_then(|micros| OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).ok());
-        Cursor { metrics, log: (attempt, sequence) }
+        Cursor { metrics, log: (attempt, sequence), samples: parts.next().and_then(time_of) }
     }
 
-    fn id(&self) -> String {
-        let micros = self.metrics.map(|at| at.unix_timestamp_nanos() / 1000).unwrap_or(0);
-        format!("{micros}.{}.{}", self.log.0, self.log.1)
+    pub(super) fn id(&self) -> String {
+        let micros = |time: Option<OffsetDateTime>| time.map_or(0, |at| at.unix_timestamp_nanos() / 1000);
+        format!("{}.{}.{}.{}", micros(self.metrics), self.log.0, self.log.1, micros(self.samples))
     }
+}
+
+/// A time in microseconds; 0 is none.
+fn time_of(part: &str) -> Option<OffsetDateTime> {
+    let micros: i64 = part.parse().ok().filter(|micros| *micros > 0)?;
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).ok()
 }
 
 #[derive(Deserialize)]
@@ -118,6 +124,11 @@ async fn look(pool: &PgPool, id: Uuid, cursor: &mut Cursor) -> Result<(Job, Vec<
         events.push(("log", json!(lines)));
     }
     cursor.metrics = newest;
+    let newest = job_samples::newest(pool, id).await?;
+    if newest > cursor.samples {
+        cursor.samples = newest;
+        events.push(("samples", json!({})));
+    }
     Ok((job, events))
 }
 
@@ -145,9 +156,10 @@ mod tests {
 
     #[test]
     fn a_reader_goes_on_where_it_was() {
-        let cursor = Cursor { metrics: Some(datetime!(2026-11-24 02:00:00.123456 UTC)), log: (2, 17) };
+        let at = datetime!(2026-11-24 02:00:00.123456 UTC);
+        let cursor = Cursor { metrics: Some(at), log: (2, 17), samples: Some(at + time::Duration::SECOND) };
         assert_eq!(Cursor::parse(&cursor.id()), cursor);
-        assert_eq!(Cursor::parse(""), Cursor { metrics: None, log: (0, -1) });
-        assert_eq!(Cursor::parse("0.1.5"), Cursor { metrics: None, log: (1, 5) });
+        assert_eq!(Cursor::parse(""), Cursor { metrics: None, log: (0, -1), samples: None });
+        assert_eq!(Cursor::parse("0.1.5"), Cursor { metrics: None, log: (1, 5), samples: None });
     }
 }

@@ -17,6 +17,7 @@ mod import;
 mod import_preview;
 mod job;
 mod job_events;
+mod job_samples;
 mod kept;
 mod label_scheme;
 mod leaderboard;
@@ -108,6 +109,7 @@ pub fn routes() -> Routes {
         .route("/admin/jobs/{job}/metrics.csv", get(compare::table))
         .route("/admin/jobs/{job}/stop", post(job::stop))
         .route("/admin/jobs/{job}/events", get(job_events::get))
+        .route("/admin/jobs/{job}/samples", get(job_samples::get))
         .route("/admin/people", get(people::get))
         .route("/admin/people/invite", post(people::invite))
         .route("/admin/people/{id}/role", post(people::role))

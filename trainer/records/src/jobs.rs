@@ -24,6 +24,8 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::Message;
+
 /// What a job does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -137,7 +139,23 @@ pub enum LogLevel {
     Error,
 }
 
-/// Progress of a job: metrics and log lines since the last report, and where it stands.
+/// One of a few fixed prompts, answered by the policy that learns and by its reference, and what the reward model says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SampleRecord {
+    pub stage: Stage,
+    pub step: u64,
+    /// Which of the step's prompts, from 0; the same prompt has the same place at every step.
+    pub position: u32,
+    pub prompt: Vec<Message>,
+    pub policy: String,
+    /// `None` where it is no finite number.
+    pub policy_reward: Option<f64>,
+    /// The answer of the SFT model, which the policy started from.
+    pub reference: String,
+    pub reference_reward: Option<f64>,
+}
+
+/// Progress of a job: metrics, log lines and samples since the last report, and where it stands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JobReport {
     pub lease: Uuid,
@@ -147,6 +165,9 @@ pub struct JobReport {
     pub metrics: Vec<MetricRecord>,
     #[serde(default)]
     pub log: Vec<LogLine>,
+    /// Known by (job, stage, step, position): the same one again changes nothing.
+    #[serde(default)]
+    pub samples: Vec<SampleRecord>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use laurel_records::{JobReport, LogLevel, LogLine, MetricRecord, Progress, Stage};
+use laurel_records::{JobReport, LogLevel, LogLine, MetricRecord, Progress, SampleRecord, Stage};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -14,11 +14,14 @@ use super::{
     client::{Client, ClientError},
     interrupts::{Interruption, Interrupts},
 };
+use crate::train::Sample;
 
 /// Time between two reports.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Most metrics and most log lines of one report.
 const BATCH: usize = 500;
+/// Most samples of one report: each may be as long as a conversation.
+const SAMPLES: usize = 20;
 /// Characters of a log line; what goes beyond is cut.
 const LINE: usize = 4000;
 
@@ -32,6 +35,7 @@ struct Waiting {
     progress: Option<Progress>,
     metrics: Vec<MetricRecord>,
     log: Vec<LogLine>,
+    samples: Vec<SampleRecord>,
     /// Log lines are printed too.
     aloud: bool,
 }
@@ -66,6 +70,22 @@ impl Reports {
         self.lock().progress = Some(Progress { stage, step, total });
     }
 
+    /// Notes the answers of a policy and its reference to the prompts that a stage shows.
+    pub fn samples(&self, stage: Stage, step: u64, samples: &[Sample]) {
+        let finite = |reward: f64| reward.is_finite().then_some(reward);
+        let records = (0..).zip(samples).map(|(position, sample)| SampleRecord {
+            stage,
+            step,
+            position,
+            prompt: sample.prompt.clone(),
+            policy: sample.policy.clone(),
+            policy_reward: finite(sample.policy_reward),
+            reference: sample.reference.clone(),
+            reference_reward: finite(sample.reference_reward),
+        });
+        self.lock().samples.extend(records);
+    }
+
     /// The oldest that waits, as one report; `None` when nothing does.
     fn batch(&self, lease: Uuid) -> Option<JobReport> {
         let waiting = self.lock();
@@ -74,8 +94,13 @@ impl Reports {
             progress: waiting.progress,
             metrics: waiting.metrics.iter().take(BATCH).cloned().collect(),
             log: waiting.log.iter().take(BATCH).cloned().collect(),
+            samples: waiting.samples.iter().take(SAMPLES).cloned().collect(),
         };
-        (report.progress.is_some() || !report.metrics.is_empty() || !report.log.is_empty()).then_some(report)
+        let says_something = report.progress.is_some()
+            || !report.metrics.is_empty()
+            || !report.log.is_empty()
+            || !report.samples.is_empty();
+        says_something.then_some(report)
     }
 
     /// Forgets what has arrived.
@@ -83,6 +108,7 @@ impl Reports {
         let mut waiting = self.lock();
         waiting.metrics.drain(..report.metrics.len());
         waiting.log.drain(..report.log.len());
+        waiting.samples.drain(..report.samples.len());
         if waiting.progress == report.progress {
             waiting.progress = None;
         }
@@ -153,5 +179,26 @@ mod tests {
         assert_eq!(next.progress.map(|progress| progress.step), Some(2));
         reports.arrived(&next);
         assert!(reports.batch(lease).is_none());
+    }
+
+    #[test]
+    fn samples_go_in_small_reports_and_a_reward_that_is_no_number_is_left_out() {
+        let reports = Reports::default();
+        let sample = Sample {
+            prompt: Vec::new(),
+            policy: "learned".to_owned(),
+            policy_reward: f64::NAN,
+            reference: "as it was".to_owned(),
+            reference_reward: 0.5,
+        };
+        reports.samples(Stage::Ppo, 3, &vec![sample; SAMPLES + 1]);
+        let first = reports.batch(Uuid::nil()).expect("a report");
+        assert_eq!(first.samples.len(), SAMPLES);
+        assert_eq!((first.samples[0].policy_reward, first.samples[0].reference_reward), (None, Some(0.5)));
+        reports.arrived(&first);
+        let rest = reports.batch(Uuid::nil()).expect("a report");
+        assert_eq!(rest.samples.iter().map(|sample| sample.position).collect::<Vec<_>>(), [SAMPLES as u32]);
+        reports.arrived(&rest);
+        assert!(reports.batch(Uuid::nil()).is_none());
     }
 }

@@ -13,7 +13,7 @@ use super::{
     reports::Reports,
     settings::JobSettings,
 };
-use crate::train::Reporter;
+use crate::train::{Reporter, Sample};
 
 /// A job that this worker holds.
 pub struct Work<'a> {
@@ -114,6 +114,10 @@ impl Reporter for StageReporter<'_> {
 
     fn progress(&mut self, stage: Stage, step: u64, total: u64) {
         self.reports.progress(stage, step, total);
+    }
+
+    fn samples(&mut self, stage: Stage, step: u64, samples: &[Sample]) {
+        self.reports.samples(stage, step, samples);
     }
 
     fn stop_requested(&self) -> bool {
