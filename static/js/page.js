@@ -11,9 +11,29 @@ export function announce(text) {
   if (place) place.textContent = text;
 }
 
+/** Takes the rest of a text of which the page has only the beginning. What can't be had now is tried again when it is unfolded again. */
+async function complete(text) {
+  if (text.ariaBusy === "true") return;
+  text.ariaBusy = "true";
+  try {
+    const answer = await fetch(text.dataset.full, { redirect: "manual" });
+    const page = answer.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
+    const whole = page?.querySelector("[data-answer-in-full]");
+    if (!whole) return;
+    text.replaceChildren(...whole.childNodes); // Sanitised by the server.
+    delete text.dataset.full;
+  } catch {
+    announce(words.offline ?? "");
+  } finally {
+    text.ariaBusy = null;
+  }
+}
+
 export function fold(button, open) {
   const box = button.closest("[data-long]");
   if (!box) return;
+  const begun = open && box.querySelector(":scope > [data-full]");
+  if (begun) complete(begun);
   box.toggleAttribute("data-open", open);
   button.setAttribute("aria-expanded", String(open));
   button.textContent = open ? words.fold : words.unfold;

@@ -59,6 +59,7 @@ impl World {
             ("jobs", finished.to_string()),
             ("tasks", task.to_string()),
             ("chats", chats[0].1.to_string()),
+            ("answers", "0".to_owned()),
             ("export", "prompts".to_owned()),
             ("quality", "annotators.csv".to_owned()),
             ("leaderboard", "models.csv".to_owned()),

@@ -8,6 +8,7 @@
 //! | `GET /tasks/{assignment}` | the page to write, rank or compare; once submitted, what was submitted |
 //! | `POST /tasks/{assignment}/submit` | stores the label, once → 303 to the next task or to `/queue` |
 //! | `GET /tasks/{assignment}/beside` | two answers side by side, differences marked; `left` and `right` are letters |
+//! | `GET /tasks/{assignment}/answers/{position}` | one answer in full, where the task's page has only its beginning |
 //! | `GET /tasks/{assignment}/correct`, `POST` | a submitted label in its form again; a new version replaces it |
 //! | `POST /tasks/{assignment}/skip` | gives the task back with a reason → 303 as after submitting |
 //! | `PUT /tasks/{assignment}/draft` | JSON object of the form's fields → `{"saved_at", "displaced"}`; 409 once submitted |
@@ -40,6 +41,7 @@
 pub mod forms;
 
 mod ahead;
+mod answer;
 mod beside;
 mod comparison;
 mod correct;
@@ -69,6 +71,7 @@ pub fn routes() -> Routes {
         .route("/tasks/{assignment}", get(task::get))
         .route("/tasks/{assignment}/submit", get(task::back).post(submit::post))
         .route("/tasks/{assignment}/beside", get(beside::get))
+        .route("/tasks/{assignment}/answers/{position}", get(answer::get))
         .route("/tasks/{assignment}/correct", get(correct::get).post(correct::post))
         .route("/tasks/{assignment}/skip", get(task::back).post(submit::skip))
         .route("/tasks/{assignment}/preview", get(task::back).post(draft::preview))

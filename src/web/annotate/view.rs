@@ -16,6 +16,10 @@ use crate::{
 
 /// Characters from which an answer is folded.
 const LONG: usize = 1_800;
+/// Bytes from which a page has only the beginning of an answer, rendered: the rest is rendered when it is unfolded.
+const VERY_LONG: usize = 12_000;
+/// Bytes of that beginning, more than a folded answer shows.
+const BEGINNING: usize = 4_000;
 
 /// A message of the conversation.
 pub struct MessageView {
@@ -33,6 +37,8 @@ pub struct AnswerView {
     pub position: i32,
     pub response: Uuid,
     pub html: String,
+    /// `html` is only the beginning; the whole is on a page of its own.
+    pub begun: bool,
     pub source: String,
     pub long: bool,
     pub characters: usize,
@@ -136,11 +142,13 @@ pub fn answers(task: &Task, fields: &Fields) -> Vec<AnswerView> {
             let position = usize::try_from(answer.position).unwrap_or_default();
             let offered = task.label_scheme.flags.iter();
             let characters = answer.content.chars().count();
+            let beginning = beginning(&answer.content);
             AnswerView {
                 letter: assignment::letter(place),
                 position: answer.position,
                 response: answer.response,
-                html: markdown::render(&answer.content),
+                html: markdown::render(beginning),
+                begun: beginning.len() < answer.content.len(),
                 source: answer.content.clone(),
                 long: characters > LONG || answer.content.lines().count() > 40,
                 characters,
@@ -150,6 +158,16 @@ pub fn answers(task: &Task, fields: &Fields) -> Vec<AnswerView> {
             }
         })
         .collect()
+}
+
+/// A very long text up to the end of a paragraph or a line, where there is one in time; another as it is.
+fn beginning(text: &str) -> &str {
+    if text.len() <= VERY_LONG {
+        return text;
+    }
+    let cut = &text[..text.floor_char_boundary(BEGINNING)];
+    let end = [cut.rfind("\n\n"), cut.rfind('\n')].into_iter().flatten().find(|end| *end > BEGINNING / 2);
+    &cut[..end.unwrap_or(cut.len())]
 }
 
 /// The letter that a position has on this person's page.
@@ -176,5 +194,20 @@ pub fn language_name(page: &Page, tag: &str) -> String {
             page.word("annotate-language", known)
         }
         _ => tag.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_very_long_answer_is_begun_at_the_end_of_a_paragraph_or_within_a_word_of_any_script() {
+        assert_eq!(beginning(&"a".repeat(VERY_LONG)).len(), VERY_LONG);
+        let paragraphs = "Some words that stand together.\n\n".repeat(1_000);
+        assert!(beginning(&paragraphs).ends_with("together."), "{}", beginning(&paragraphs));
+        assert!(beginning(&paragraphs).len() <= BEGINNING);
+        // Three bytes a character: the cut falls between two of them.
+        assert_eq!(beginning(&"蜜".repeat(10_000)).chars().count(), BEGINNING / 3);
     }
 }
