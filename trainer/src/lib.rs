@@ -1,6 +1,6 @@
 //! Laurel's trainer: turns what people wrote and ranked into a better model.
 //!
-//! Arrow: [`cli`] → [`night`] → [`train`], [`evaluate`] → [`rlhf`], [`data`], [`generate`] → [`model`] → `fused`.
+//! Arrow: [`cli`] → [`night`], [`serve`] → [`train`], [`evaluate`] → [`rlhf`], [`data`], [`generate`] → [`model`] → `fused`.
 
 pub mod cli;
 pub mod compress;
@@ -12,4 +12,5 @@ pub mod model;
 pub mod night;
 pub mod profile;
 pub mod rlhf;
+pub mod serve;
 pub mod train;

@@ -156,6 +156,7 @@ fn response(
     }
 }
 
+/// The name of a model that was given none: the last part of its path.
 pub(super) fn model_name(path: &std::path::Path) -> String {
     let whole = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     whole.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())

@@ -18,6 +18,7 @@ mod progress;
 mod reward;
 mod rloo;
 mod score;
+mod serve;
 mod settings;
 mod sft;
 mod training;
@@ -58,6 +59,7 @@ enum Command {
     Logprobs(logprobs::Logprobs),
     Compress(compress::Compress),
     Score(score::Score),
+    Serve(serve::Serve),
     Settings(settings::Settings),
     Work(work::Work),
 }
@@ -160,6 +162,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Logprobs(command) => command.run(common),
         Command::Compress(command) => command.run(common),
         Command::Score(command) => command.run(common),
+        Command::Serve(command) => command.run(common),
         Command::Settings(command) => command.run(),
         Command::Work(command) => command.run(common),
     }

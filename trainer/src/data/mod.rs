@@ -4,6 +4,7 @@
 
 mod batch;
 pub mod corpus;
+mod decoding;
 mod error;
 mod example;
 pub mod new_tokenizer;
@@ -15,6 +16,7 @@ mod tests;
 mod tokenizer;
 
 pub use batch::{RewardBatch, SftBatch, padded_right};
+pub use decoding::{TextStream, TokenBytes};
 pub use error::{DataError, model_error_is_input};
 pub use example::Example;
 pub use order::Order;

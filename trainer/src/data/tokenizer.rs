@@ -90,6 +90,11 @@ impl ModelTokenizer {
         self.encode_with(text, false)
     }
 
+    /// The tokens of a whole text, with what the tokenizer puts around it (a beginning of text, say).
+    pub fn encode_whole(&self, text: &str) -> Vec<u32> {
+        self.encode_with(text, true)
+    }
+
     /// As [`Self::encode`]; `whole` adds what the tokenizer puts around a whole text (a beginning of text, say).
     pub(super) fn encode_with(&self, text: &str, whole: bool) -> Vec<u32> {
         let encoding = self.tokenizer.encode_fast(text, whole);

@@ -1,0 +1,122 @@
+//! `serve`: a model behind OpenAI's API.
+
+use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use serde_json::json;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
+
+use super::{Common, WrongInput, generate::model_name};
+use crate::{
+    data::ModelTokenizer,
+    model::ModelDirectory,
+    serve::{Ended, Identity, Limits, Served, Tally, serve},
+};
+
+/// Answer conversations over HTTP as OpenAI's API does, several at once
+///
+/// /v1/models, /v1/chat/completions and /v1/completions, streamed or not; /healthz. Requests join the running batch between
+/// two tokens. SIGTERM or Ctrl-C finishes what is under way and ends; a second one ends at once.
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// A language model with a tokenizer
+    #[arg(long, value_name = "MODEL")]
+    model: PathBuf,
+    /// Address and port; port 0 takes a free one, which is printed
+    #[arg(long, default_value = "127.0.0.1:8090", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+    /// The model's name in the API; by default the last part of MODEL
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
+    /// File with a key, alone on its first line, that clients must send (Authorization: Bearer KEY)
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
+    /// Answers written at once: more are faster together and need more memory
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    rows: u32,
+    /// Answers that may wait beside them; more are refused with status 503
+    #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=65536))]
+    queue: u32,
+    /// The longest answer, in tokens; by default what the model's context has room for
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_tokens: Option<u32>,
+    /// Tokens of prompts read between two tokens of the answers under way: what a newcomer costs the others
+    #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    prompt_tokens: u32,
+}
+
+impl Serve {
+    pub fn run(self, common: &Common) -> anyhow::Result<()> {
+        let key = self.api_key_file.as_ref().map(read_key).transpose()?;
+        if key.is_none() && !self.listen.ip().is_loopback() && !common.quiet {
+            eprintln!(
+                "laurel-trainer: whoever reaches {} can use the model; --api-key-file asks for a key",
+                self.listen
+            );
+        }
+        let device = common.device.open()?;
+        let model = ModelDirectory::open(&self.model)?;
+        let tokenizer = ModelTokenizer::open(&model)?;
+        let decoder = model.load_decoder(&device)?;
+        let limits = Limits {
+            rows: self.rows as usize,
+            queue: self.queue as usize,
+            prompt_tokens: self.prompt_tokens as usize,
+            max_tokens: self.max_tokens.map(|tokens| tokens as usize),
+            ..Limits::default()
+        };
+        let name = self.name.clone().unwrap_or_else(|| model_name(&self.model));
+        let identity = Identity { name: name.clone(), key, seed: common.seed };
+        let (served, ended) = Served::start(&model, tokenizer, &decoder, identity, limits)?;
+        drop(decoder);
+
+        // The model's thread computes; these only pass words on.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let tally = runtime.block_on(self.listen(common, &name, served, ended))?;
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        let Tally { answers, tokens } = tally;
+        common.result(&format!("{answers} answers, {tokens} tokens"), json!({"answers": answers, "tokens": tokens}));
+        Ok(())
+    }
+
+    async fn listen(&self, common: &Common, name: &str, served: Served, ended: Ended) -> anyhow::Result<Tally> {
+        let listener = TcpListener::bind(self.listen).await.with_context(|| self.listen.to_string())?;
+        let address = format!("http://{}", listener.local_addr()?);
+        let (stop, stopped) = watch::channel(false);
+        let signals = [(15, signal(SignalKind::terminate())?), (2, signal(SignalKind::interrupt())?)];
+        for (number, signal) in signals {
+            tokio::spawn(end_politely(number, signal, stop.clone(), common.quiet));
+        }
+        if common.json {
+            println!("{}", json!({"event": "ready", "address": address, "model": name}));
+        } else if !common.quiet {
+            println!("{name} answers at {address}/v1");
+        }
+        Ok(serve(listener, Arc::new(served), ended, stopped).await?)
+    }
+}
+
+/// Asks the server to end at the first signal; at the second, of whichever kind, the process ends at once.
+async fn end_politely(number: i32, mut signal: Signal, stop: watch::Sender<bool>, quiet: bool) {
+    while signal.recv().await.is_some() {
+        if stop.send_replace(true) {
+            std::process::exit(128 + number);
+        }
+        if !quiet {
+            eprintln!("laurel-trainer: finishing what is under way");
+        }
+    }
+}
+
+fn read_key(path: &PathBuf) -> Result<String, WrongInput> {
+    let text = fs::read_to_string(path).map_err(|error| WrongInput(format!("{}: {error}", path.display())))?;
+    let key = text.lines().next().unwrap_or_default().trim();
+    if key.is_empty() {
+        return Err(WrongInput(format!("{}: the first line, which should be the key, is empty", path.display())));
+    }
+    Ok(key.to_owned())
+}

@@ -1,0 +1,204 @@
+//! Tokens back to text while they come: whole characters only.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::tokenizer::ModelTokenizer;
+
+/// What a decoder writes in place of bytes that are no character (yet).
+const REPLACEMENT: char = '\u{FFFD}';
+/// A character has at most four bytes: when so many tokens have not made one, they never will.
+const LONGEST_CHARACTER: usize = 4;
+
+/// The text of an answer that is being written. Special tokens have no text.
+///
+/// What it gives, one after the other, is what [`ModelTokenizer::decode`] gives of all tokens together, but for a character
+/// that is incomplete at the end, which is left out. A token is decoded with the ones before it, since some tokenizers write a
+/// word differently at the beginning of a text.
+#[derive(Debug, Clone, Default)]
+pub struct TextStream {
+    /// The tokens of the last piece of text, and those after it.
+    ids: Vec<u32>,
+    /// How many of them have had their text given.
+    given: usize,
+}
+
+impl TextStream {
+    /// Takes a token; the text that is certain now.
+    pub fn push(&mut self, tokenizer: &ModelTokenizer, id: u32) -> String {
+        self.ids.push(id);
+        let before = tokenizer.decode(&self.ids[..self.given], true);
+        let all = tokenizer.decode(&self.ids, true);
+        let may_be_incomplete = all.ends_with(REPLACEMENT) && self.ids.len() - self.given < LONGEST_CHARACTER;
+        match all.strip_prefix(&before) {
+            Some(more) if !more.is_empty() && !may_be_incomplete => {
+                self.ids.drain(..self.given);
+                self.given = self.ids.len();
+                more.to_owned()
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// The text that is left when no more tokens come.
+    pub fn finish(&mut self, tokenizer: &ModelTokenizer) -> String {
+        let before = tokenizer.decode(&self.ids[..self.given], true);
+        let all = tokenizer.decode(&self.ids, true);
+        let left = all.strip_prefix(&before).unwrap_or_default().trim_end_matches(REPLACEMENT).to_owned();
+        *self = Self::default();
+        left
+    }
+}
+
+/// The bytes of single tokens, as a model's tokenizer writes them.
+#[derive(Debug)]
+pub struct TokenBytes {
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    /// GPT-2's: every byte is written as a character.
+    ByteLevel(HashMap<char, u8>),
+    /// SentencePiece's: `▁` is a space, `<0xE4>` a byte.
+    Fallback,
+    Plain,
+}
+
+impl TokenBytes {
+    pub fn new(tokenizer: &ModelTokenizer) -> Self {
+        let decoder = serde_json::to_value(tokenizer.tokenizer.get_decoder()).unwrap_or_default();
+        let form = if mentions(&decoder, "ByteLevel") {
+            Form::ByteLevel(byte_of_character())
+        } else if mentions(&decoder, "ByteFallback") {
+            Form::Fallback
+        } else {
+            Form::Plain
+        };
+        Self { form }
+    }
+
+    /// The bytes of a token; several tokens may be needed for one character.
+    pub fn of(&self, tokenizer: &ModelTokenizer, id: u32) -> Vec<u8> {
+        let Some(written) = tokenizer.tokenizer.id_to_token(id) else { return vec![] };
+        if tokenizer.tokenizer.get_added_tokens_decoder().contains_key(&id) {
+            return written.into_bytes();
+        }
+        match &self.form {
+            Form::ByteLevel(bytes) => {
+                let known: Option<Vec<u8>> = written.chars().map(|character| bytes.get(&character).copied()).collect();
+                known.unwrap_or_else(|| written.into_bytes())
+            }
+            Form::Fallback => match fallback_byte(&written) {
+                Some(byte) => vec![byte],
+                None => written.replace('▁', " ").into_bytes(),
+            },
+            Form::Plain => tokenizer.decode(&[id], false).into_bytes(),
+        }
+    }
+}
+
+/// Whether a decoder is of a type, or has a part that is.
+fn mentions(decoder: &Value, kind: &str) -> bool {
+    match decoder {
+        Value::Object(fields) => {
+            fields.get("type").is_some_and(|found| found == kind) || fields.values().any(|value| mentions(value, kind))
+        }
+        Value::Array(parts) => parts.iter().any(|part| mentions(part, kind)),
+        _ => false,
+    }
+}
+
+fn fallback_byte(written: &str) -> Option<u8> {
+    let digits = written.strip_prefix("<0x")?.strip_suffix('>')?;
+    (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok()).flatten()
+}
+
+/// GPT-2's table (Radford et al. 2019, `bytes_to_unicode`) the other way round: printable Latin-1 stands for itself, the
+/// other bytes are counted from U+0100.
+fn byte_of_character() -> HashMap<char, u8> {
+    let mut next = 0x100;
+    let mut character = |byte: u8| match byte {
+        b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF => char::from(byte),
+        _ => {
+            next += 1;
+            char::from_u32(next - 1).unwrap_or(REPLACEMENT)
+        }
+    };
+    (0..=u8::MAX).map(|byte| (character(byte), byte)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::model::ModelDirectory;
+
+    fn tiny() -> ModelTokenizer {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sample/tiny-model");
+        ModelTokenizer::open(&ModelDirectory::open(path).unwrap()).unwrap()
+    }
+
+    /// Each piece, and what is left at the end.
+    fn streamed(tokenizer: &ModelTokenizer, ids: &[u32]) -> (Vec<String>, String) {
+        let mut stream = TextStream::default();
+        let pieces = ids.iter().map(|&id| stream.push(tokenizer, id)).collect();
+        (pieces, stream.finish(tokenizer))
+    }
+
+    #[test]
+    fn pieces_are_whole_characters_and_together_the_text() {
+        let tokenizer = tiny();
+        for text in ["Bees make honey.", "蜜蜂采蜜，🌿👩‍🚀 שלום", "naïve café\n\n\tx  y ", "🦜"] {
+            let ids = tokenizer.encode(text);
+            let (pieces, left) = streamed(&tokenizer, &ids);
+            assert_eq!(pieces.concat() + &left, text);
+            assert!(left.is_empty() && pieces.iter().all(|piece| !piece.contains(REPLACEMENT)), "{pieces:?}");
+        }
+        // The test says something: an emoji is several tokens.
+        let ids = tokenizer.encode("🦜");
+        assert!(ids.len() > 1);
+        let (pieces, left) = streamed(&tokenizer, &ids[..ids.len() - 1]);
+        assert_eq!((pieces.concat(), left), (String::new(), String::new()), "half a character is nothing");
+    }
+
+    #[test]
+    fn bytes_that_never_become_a_character_do_not_hold_the_text_up() {
+        let tokenizer = tiny();
+        let bytes = TokenBytes::new(&tokenizer);
+        let continuation = (0..1800).find(|&id| bytes.of(&tokenizer, id) == [0x80]).unwrap();
+        let ids = [vec![continuation; 9], tokenizer.encode("honey")].concat();
+        let (pieces, left) = streamed(&tokenizer, &ids);
+        assert_eq!(pieces.concat() + &left, tokenizer.decode(&ids, true));
+        assert!(!pieces[4].is_empty() || !pieces[3].is_empty());
+    }
+
+    #[test]
+    fn special_tokens_have_no_text() {
+        let tokenizer = tiny();
+        let ids = tokenizer.encode("a<|im_end|>b");
+        let (pieces, left) = streamed(&tokenizer, &ids);
+        assert_eq!(pieces.concat() + &left, "ab");
+    }
+
+    #[test]
+    fn the_bytes_of_the_tokens_are_the_bytes_of_the_text() {
+        let tokenizer = tiny();
+        let bytes = TokenBytes::new(&tokenizer);
+        for text in ["Bees make honey.", "蜜蜂采蜜，🌿", "a<|im_end|>\n"] {
+            let found: Vec<u8> = tokenizer.encode(text).into_iter().flat_map(|id| bytes.of(&tokenizer, id)).collect();
+            assert_eq!(found, text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn bytes_as_sentencepiece_writes_them() {
+        assert_eq!((fallback_byte("<0xE4>"), fallback_byte("<0x>"), fallback_byte("a")), (Some(0xE4), None, None));
+        assert!(mentions(
+            &serde_json::json!({"type": "Sequence", "decoders": [{"type": "ByteFallback"}]}),
+            "ByteFallback"
+        ));
+    }
+}

@@ -1,0 +1,142 @@
+//! `GET /healthz`, `GET /v1/models`, `POST /v1/chat/completions`, `POST /v1/completions`.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, FromRequest, Path, Request, State},
+    http::{Method, StatusCode, Uri, header::AUTHORIZATION},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+
+use super::{
+    Served, Wanted, chat, completions,
+    error::ApiError,
+    form::{Letter, Usage},
+    stream,
+    transcript::Piece,
+    writer::Answering,
+};
+
+type Shared = State<Arc<Served>>;
+
+/// Everything that is served.
+pub fn router(served: Arc<Served>) -> Router {
+    Router::new()
+        .route("/v1/models", get(models))
+        .route("/v1/models/{*name}", get(model))
+        .route("/v1/chat/completions", post(chat_completions))
+        .route("/v1/completions", post(text_completions))
+        .layer(DefaultBodyLimit::max(served.limits.body))
+        .layer(middleware::from_fn_with_state(served.clone(), check_key))
+        // Open to whoever watches over the process.
+        .route("/healthz", get(healthz))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(served)
+}
+
+async fn check_key(State(served): Shared, request: Request, next: Next) -> Response {
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let key = header.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
+    if served.is_allowed(key) { next.run(request).await } else { ApiError::wrong_key().into_response() }
+}
+
+async fn no_such_path(method: Method, uri: Uri) -> ApiError {
+    ApiError::no_such_path(method.as_str(), uri.path())
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+    ApiError::wrong_method(method.as_str(), uri.path())
+}
+
+/// Answers once the model is loaded.
+async fn healthz(State(served): Shared) -> Json<Value> {
+    let counts = served.writer.counts();
+    Json(json!({
+        "status": "ok",
+        "model": served.name,
+        "running": counts.running.load(Ordering::Relaxed),
+        "waiting": counts.waiting.load(Ordering::Relaxed),
+    }))
+}
+
+async fn models(State(served): Shared) -> Json<Value> {
+    Json(json!({"object": "list", "data": [described(&served)]}))
+}
+
+async fn model(State(served): Shared, Path(name): Path<String>) -> Result<Json<Value>, ApiError> {
+    if name == served.name { Ok(Json(described(&served))) } else { Err(ApiError::no_such_model(&name, &served.name)) }
+}
+
+fn described(served: &Served) -> Value {
+    json!({
+        "id": served.name,
+        "object": "model",
+        "created": served.created,
+        "owned_by": "laurel",
+        // Beside OpenAI's fields.
+        "max_model_len": served.context,
+    })
+}
+
+async fn chat_completions(State(served): Shared, request: Request) -> Result<Response, ApiError> {
+    answer(served, request, chat::read).await
+}
+
+async fn text_completions(State(served): Shared, request: Request) -> Result<Response, ApiError> {
+    answer(served, request, completions::read).await
+}
+
+async fn answer(
+    served: Arc<Served>,
+    request: Request,
+    read: fn(&[u8], &Served) -> Result<Wanted, ApiError>,
+) -> Result<Response, ApiError> {
+    let body = body(request, &served).await?;
+    let reader = served.clone();
+    // A long text takes a while to become tokens; other connections go on meanwhile.
+    let wanted = tokio::task::spawn_blocking(move || read(&body, &reader)).await;
+    let mut wanted = wanted.map_err(|_| ApiError::broken())??;
+    let prompt = wanted.prompts.iter().map(Vec::len).sum();
+    let answers = wanted.prompts.len() * wanted.asked.answers;
+    let answering = served.ask(&mut wanted)?;
+    if wanted.asked.stream {
+        return Ok(stream::respond(served, wanted, answering, answers, prompt));
+    }
+    whole(&served, &wanted, answering, answers, prompt).await
+}
+
+async fn body(request: Request, served: &Served) -> Result<Bytes, ApiError> {
+    let arrived = tokio::time::timeout(served.limits.patience, Bytes::from_request(request, &()));
+    let body = arrived.await.map_err(|_| ApiError::too_slow())?;
+    body.map_err(|rejection| match rejection.into_response().status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::too_large(served.limits.body),
+        _ => ApiError::malformed("the request's body broke off"),
+    })
+}
+
+/// Waits for everything.
+async fn whole(
+    served: &Served,
+    wanted: &Wanted,
+    mut answering: Answering,
+    answers: usize,
+    prompt: usize,
+) -> Result<Response, ApiError> {
+    let letter = Letter::new(served, wanted.form, &wanted.asked);
+    let mut pieces = vec![Piece::default(); answers];
+    let mut usage = Usage { prompt, completion: 0 };
+    while let Some(told) = answering.next().await? {
+        usage.completion += told.tokens;
+        let piece = &mut pieces[told.answer];
+        piece.text += &told.piece.text;
+        piece.noted.extend(told.piece.noted);
+        piece.finish = told.piece.finish;
+    }
+    Ok(Json(letter.whole(&pieces, usage)).into_response())
+}
