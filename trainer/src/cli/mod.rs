@@ -5,6 +5,7 @@ mod best_of_n;
 mod compress;
 mod device;
 mod dpo;
+mod evaluate;
 mod generate;
 mod grpo;
 mod init;
@@ -59,6 +60,7 @@ enum Command {
     Logprobs(logprobs::Logprobs),
     Compress(compress::Compress),
     Score(score::Score),
+    Evaluate(evaluate::Evaluate),
     Serve(serve::Serve),
     Settings(settings::Settings),
     Work(work::Work),
@@ -162,6 +164,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Logprobs(command) => command.run(common),
         Command::Compress(command) => command.run(common),
         Command::Score(command) => command.run(common),
+        Command::Evaluate(command) => command.run(common),
         Command::Serve(command) => command.run(common),
         Command::Settings(command) => command.run(),
         Command::Work(command) => command.run(common),

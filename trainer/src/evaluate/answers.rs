@@ -17,6 +17,8 @@ pub struct Answers {
     pub starts: Vec<usize>,
     /// The answers as people read them.
     pub texts: Vec<String>,
+    /// Which ended by themselves.
+    pub finished: Vec<bool>,
 }
 
 /// Samples one answer to each prompt, `batch` at a time. The answer to a prompt is a function of model, prompt, settings
@@ -42,6 +44,7 @@ pub fn sample_answers(
         for (prompt, generated) in ids.into_iter().zip(generated) {
             answers.texts.push(tokenizer.decode(&generated.tokens, true).trim().to_owned());
             answers.starts.push(prompt.len());
+            answers.finished.push(generated.finished);
             answers.ids.push([prompt, generated.tokens].concat());
         }
         progress(answers.ids.len());

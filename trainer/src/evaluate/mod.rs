@@ -10,18 +10,20 @@ mod likelihood;
 mod positions;
 mod report;
 mod rewards;
+mod statistics;
 #[cfg(test)]
 mod tests;
 mod win_rate;
 
 pub use answers::{Answers, sample_answers};
 pub use calibration::{Bin, Calibration, Confidence};
-pub use divergence::mean_kl;
+pub use divergence::{Divergence, divergences, mean_kl};
 pub use likelihood::{Nll, nll};
 pub use report::{LengthBias, OfAnnotator, People, RewardReport, Share, margin_of};
 pub use rewards::{
     Agreement, Judged, Verdict, deviation, reward_accuracy, rewards, rewards_of_tokens, uncertainty_of_order, verdicts,
 };
+pub use statistics::Mean;
 pub use win_rate::WinRate;
 
 use burn::tensor::Tensor;

@@ -108,6 +108,26 @@ fn divergence_is_zero_from_itself_and_what_the_laws_say_from_another() {
     }
     let found = mean_kl(&policy, &reference, &answers, 2, &mut |_| {}).expect("answers");
     assert!(found > 0.0 && (found - expected).abs() < 1e-4 * expected, "{found} and {expected}");
+
+    // At another temperature, and by what was drawn.
+    let found = divergences(&policy, &reference, &answers, 0.5, 2, &mut |_| {});
+    for ((ids, &start), found) in answers.ids.iter().zip(&answers.starts).zip(&found) {
+        let tempered = |decoder| values(log_softmax(all_log_probs(decoder, ids) / 0.5, 1));
+        let (ours, theirs) = (tempered(&policy), tempered(&reference));
+        let size = ours.len() / ids.len();
+        let (mut full, mut k1, mut k3) = (0.0, 0.0, 0.0);
+        for (at, &id) in ids.iter().enumerate().skip(start) {
+            let row = (at - 1) * size..at * size;
+            full += ours[row.clone()].iter().zip(&theirs[row]).map(|(p, q)| p.exp() * (p - q)).sum::<f64>();
+            let drawn = (at - 1) * size + id as usize;
+            let d = ours[drawn] - theirs[drawn];
+            (k1, k3) = (k1 + d, k3 + (-d).exp() - 1.0 + d);
+        }
+        assert_eq!(found.tokens, ids.len() - start);
+        for (found, expected) in [(found.full, full), (found.k1, k1), (found.k3, k3)] {
+            assert!((found - expected).abs() < 1e-4 * expected.abs().max(1.0), "{found} and {expected}");
+        }
+    }
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Win rate: how often one policy's answer is preferred to the other's.
 
-/// z of a two-sided 95 % interval.
-const Z: f64 = 1.959_963_984_540_054;
+use serde::Serialize;
+
+use super::statistics::Z;
 
 /// How often one side won, with a 95 % interval.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct WinRate {
     /// (wins + ties/2) / contests.
     pub rate: f64,
@@ -21,17 +22,28 @@ impl WinRate {
     /// The interval is Wilson's (1927): (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n). A tie counts as half a win, whose
     /// variance is smaller than a win's or a loss's, so with ties the interval is wider than it need be, never narrower.
     pub fn of(ours: &[f64], theirs: &[f64]) -> Option<Self> {
-        let contests = ours.len().min(theirs.len());
+        Self::of_shares(ours.iter().zip(theirs).map(|(ours, theirs)| won(*ours, *theirs)))
+    }
+
+    /// Several answers of each side to every prompt: a prompt is one contest, and its result the share of all pairs of one of
+    /// ours and one of theirs that ours wins. So the interval is paired by prompt, and wider than it need be.
+    pub fn of_groups(ours: &[Vec<f64>], theirs: &[Vec<f64>]) -> Option<Self> {
+        let groups = ours.iter().zip(theirs).filter(|(ours, theirs)| !ours.is_empty() && !theirs.is_empty());
+        Self::of_shares(groups.map(|(ours, theirs)| {
+            let pairs = ours.iter().flat_map(|ours| theirs.iter().map(|theirs| won(*ours, *theirs)));
+            pairs.sum::<f64>() / (ours.len() * theirs.len()) as f64
+        }))
+    }
+
+    /// The interval of shares between 0 and 1, one a contest.
+    fn of_shares(shares: impl Iterator<Item = f64>) -> Option<Self> {
+        let shares: Vec<f64> = shares.collect();
+        let contests = shares.len();
         if contests == 0 {
             return None;
         }
-        let won = |(ours, theirs): (&f64, &f64)| match ours.partial_cmp(theirs) {
-            Some(std::cmp::Ordering::Greater) => 1.0,
-            Some(std::cmp::Ordering::Less) => 0.0,
-            _ => 0.5,
-        };
         let n = contests as f64;
-        let rate = ours.iter().zip(theirs).map(won).sum::<f64>() / n;
+        let rate = shares.iter().sum::<f64>() / n;
         let middle = rate + Z * Z / (2.0 * n);
         let half = Z * (rate * (1.0 - rate) / n + Z * Z / (4.0 * n * n)).sqrt();
         let scale = 1.0 + Z * Z / n;
@@ -41,6 +53,14 @@ impl WinRate {
     /// Better beyond doubt: the whole interval lies above one half.
     pub fn is_better(&self) -> bool {
         self.low > 0.5
+    }
+}
+
+fn won(ours: f64, theirs: f64) -> f64 {
+    match ours.partial_cmp(&theirs) {
+        Some(std::cmp::Ordering::Greater) => 1.0,
+        Some(std::cmp::Ordering::Less) => 0.0,
+        _ => 0.5,
     }
 }
 
@@ -64,5 +84,15 @@ mod tests {
     fn beyond_doubt_takes_enough_contests() {
         assert!(!WinRate::of(&[1.0; 3], &[0.0; 3]).expect("contests").is_better());
         assert!(WinRate::of(&[1.0; 5], &[0.0; 5]).expect("contests").is_better());
+    }
+
+    #[test]
+    fn several_answers_to_a_prompt_are_one_contest() {
+        // Of the pairs of the first prompt ours wins 3 and ties 1 of 4; of the second it loses all 2.
+        let found =
+            WinRate::of_groups(&[vec![1.0, 3.0], vec![0.0]], &[vec![1.0, 0.0], vec![2.0, 5.0]]).expect("contests");
+        assert_eq!((found.rate, found.contests), ((3.5 / 4.0) / 2.0, 2));
+        let singles = WinRate::of_groups(&[vec![1.0], vec![0.0]], &[vec![0.0], vec![0.0]]);
+        assert_eq!(singles, WinRate::of(&[1.0, 0.0], &[0.0, 0.0]));
     }
 }

@@ -44,6 +44,7 @@ pub use ema::Ema;
 pub use error::TrainError;
 pub use metrics::{Reporter, Sample, Silent};
 pub use online::OnlineInputs;
+pub(crate) use online::same_tokens;
 pub use optimiser::{Accumulator, Optimiser};
 pub use schedule::Schedule;
 pub use settings::{LoraChoice, SettingsError, StageSettings};

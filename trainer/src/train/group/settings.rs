@@ -56,6 +56,8 @@ macro_rules! group_settings {
                 sample_steps: usize = 10,
                 #[doc = "How many fixed prompts"]
                 sample_prompts: usize = 3,
+                #[doc = "The policy after every so many steps is also written as a model, to OUT.policies/STEP; 0: never"]
+                keep_policy_steps: usize = 0,
             }
         }
 
@@ -92,6 +94,7 @@ macro_rules! group_settings {
                     max_kl: self.max_kl,
                     sample_steps: self.sample_steps,
                     sample_prompts: self.sample_prompts,
+            keep_policy_steps: self.keep_policy_steps,
                     shared: $crate::train::StageSettings::shared(self),
                 }
             }

@@ -3,6 +3,7 @@
 
 mod course;
 mod episode;
+mod kept;
 mod prompts;
 mod rollout;
 mod samples;
@@ -206,17 +207,25 @@ impl<'a> Online<'a> {
             }
             (learners, course) = course.resume(method, learners, loaded, reporter)?;
         }
-        let policy = self.learn(method, learners, ema, &mut course, &checkpoints, reporter)?;
+        let write = |policy: &Decoder, metrics: &BTreeMap<String, f64>, out: PathBuf| -> Result<(), TrainError> {
+            let mut lineage = lineage_of(name, parent.clone(), self.data.clone(), settings, self.run.seed, metrics);
+            if let Value::Object(settings) = &mut lineage.settings {
+                settings.insert("reward_model".into(), judge.clone().into());
+            }
+            let run = Run { out, ..self.run.clone() };
+            write_policy(&run, policy, &self.start.directory, &lineage, &self.settings.shared)
+        };
+        let keep = |policy: &Decoder, course: &Course| {
+            write(policy, &course.metrics(), kept::place(&self.run.out, course.step)?)
+        };
+        let policy = self.learn(method, learners, ema, &mut course, &checkpoints, &keep, reporter)?;
         let metrics = course.metrics();
-        let mut lineage = lineage_of(name, parent, self.data.clone(), settings, self.run.seed, &metrics);
-        if let Value::Object(settings) = &mut lineage.settings {
-            settings.insert("reward_model".into(), judge.into());
-        }
-        write_policy(self.run, &policy, &self.start.directory, &lineage, &self.settings.shared)?;
+        write(&policy, &metrics, self.run.out.clone())?;
         checkpoints.remove()?;
         Ok(StageOutcome { metrics, out: self.run.out.clone() })
     }
 
+    #[expect(clippy::too_many_arguments, reason = "all that changes in a run, and where it goes")]
     fn learn<M: Method>(
         &self,
         method: &M,
@@ -224,6 +233,7 @@ impl<'a> Online<'a> {
         mut ema: Option<Ema>,
         course: &mut Course,
         checkpoints: &Checkpoints,
+        keep: &dyn Fn(&Decoder, &Course) -> Result<(), TrainError>,
         reporter: &mut dyn Reporter,
     ) -> Result<Decoder, TrainError> {
         let (total, shared) = (self.settings.steps, &self.settings.shared);
@@ -236,6 +246,11 @@ impl<'a> Online<'a> {
             let answers = if step == 0 { references.clone() } else { self.answers(method.policy(learners)) };
             let conversations = &self.prompts.conversations[..answers.len()];
             samples::tell(self.stage, step, conversations, [&answers, &references], reporter);
+        };
+        // The policy as it would be written now.
+        let policy_of = |learners: &M::Learners, ema: &Option<Ema>| {
+            let policy = method.policy(learners);
+            ema.as_ref().map_or_else(|| policy.clone(), |ema| ema.averaged(policy)).valid()
         };
         reporter.progress(self.stage, course.step as u64, total as u64);
         if course.step == 0 {
@@ -254,6 +269,10 @@ impl<'a> Online<'a> {
             if every > 0 && (step.is_multiple_of(every) || step == total) {
                 show(&learners, step, reporter);
             }
+            let keep_every = self.settings.keep_policy_steps;
+            if keep_every > 0 && step.is_multiple_of(keep_every) {
+                keep(&policy_of(&learners, &ema), course)?;
+            }
             reporter.progress(self.stage, step as u64, total as u64);
             let stop = reporter.stop_requested() && step < total;
             if cadence.is_due(step) && step < total || stop {
@@ -263,8 +282,7 @@ impl<'a> Online<'a> {
                 return Err(TrainError::Stopped { step });
             }
         }
-        let policy = method.policy(&learners);
-        Ok(ema.map_or_else(|| policy.clone(), |ema| ema.averaged(policy)).valid())
+        Ok(policy_of(&learners, &ema))
     }
 
     /// One rollout, and learning from it.

@@ -26,6 +26,8 @@ pub struct OnlineSettings {
     pub sample_steps: usize,
     /// Of how many prompts.
     pub sample_prompts: usize,
+    /// The policy is written after every so many steps; 0: at the end alone.
+    pub keep_policy_steps: usize,
     pub shared: Shared,
 }
 

@@ -78,6 +78,8 @@ stage_settings! {
         sample_steps: usize = 10,
         #[doc = "How many fixed prompts"]
         sample_prompts: usize = 3,
+        #[doc = "The policy after every so many steps is also written as a model, to OUT.policies/STEP; 0: never"]
+        keep_policy_steps: usize = 0,
     }
 }
 
@@ -138,6 +140,7 @@ impl PpoSettings {
             max_kl: self.max_kl,
             sample_steps: self.sample_steps,
             sample_prompts: self.sample_prompts,
+            keep_policy_steps: self.keep_policy_steps,
             shared: self.shared(),
         }
     }

@@ -1,0 +1,322 @@
+//! `evaluate`: two models against each other on prompts that neither learned from.
+
+mod figure;
+mod report;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use burn::tensor::Device;
+use clap::Args;
+use laurel_records::{DemonstrationRecord, PromptRecord, ResponseRecord, ResponsesRecord, Split};
+use serde_json::{Map, json};
+
+use super::{Common, WrongInput, generate::model_name, output, training::blame};
+use crate::{
+    data::{ModelTokenizer, records},
+    evaluate::{self, Answers, Judged, Mean, WinRate},
+    generate::{SamplingSettings, row_seed},
+    model::{Decoder, ModelDirectory},
+    train::same_tokens,
+};
+use report::{Demonstrations, Kl, Report, Rewards, Side};
+
+/// Compare two models: answers to prompts, win rate by a reward model, divergence, likelihood of demonstrations
+///
+/// Both answer every prompt with random numbers of their own. DIRECTORY holds what they said as records of responses, model.jsonl
+/// and against.jsonl, so that anybody can judge it; report.json; and with a reward model report.svg. Without --reward, judge
+/// the records yourself. Intervals are of 95 %: win rates by Wilson's score interval with a prompt as one contest and a tie
+/// as half a win, means by Student's t, all paired by prompt.
+#[derive(Debug, Clone, Args)]
+pub struct Evaluate {
+    /// The model that is judged
+    #[arg(long, value_name = "MODEL")]
+    model: PathBuf,
+    /// The model that it is judged against
+    #[arg(long, value_name = "MODEL")]
+    against: PathBuf,
+    /// Prompts (JSONL); - is standard input
+    #[arg(long, value_name = "FILE")]
+    prompts: PathBuf,
+    /// Only the prompts and demonstrations of this split: train, validation or test; by default all
+    #[arg(long, value_name = "SPLIT", value_parser = split)]
+    split: Option<Split>,
+    /// A reward model that judges the answers
+    #[arg(long, value_name = "MODEL")]
+    reward: Option<PathBuf>,
+    /// Demonstrations (JSONL) whose likelihood under both models is measured
+    #[arg(long, value_name = "FILE")]
+    demonstrations: Option<PathBuf>,
+    /// Where answers and report go; must not exist
+    #[arg(long, value_name = "DIRECTORY")]
+    out: PathBuf,
+    /// Answers of each model to each prompt
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    samples: u32,
+    /// The longest answer, in tokens
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    max_new_tokens: usize,
+    /// Divides the logits; 0 takes the likeliest token each time
+    #[arg(long, default_value_t = 1.0, value_name = "X")]
+    temperature: f64,
+    /// Only the N likeliest tokens; 0 means all
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    top_k: usize,
+    /// Only the likeliest tokens that together have this probability; 1 means all
+    #[arg(long, default_value_t = 1.0, value_name = "P")]
+    top_p: f64,
+    /// Answers that go through a model together
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    batch: usize,
+}
+
+fn split(text: &str) -> Result<Split, String> {
+    serde_json::from_value(json!(text)).map_err(|_| "one of train, validation and test".to_owned())
+}
+
+/// Which of the two models.
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    Model,
+    Against,
+}
+
+/// The evaluation under way.
+struct Evaluation<'a> {
+    command: &'a Evaluate,
+    common: &'a Common,
+    device: Device,
+    sampling: SamplingSettings,
+    /// Each as often as it is answered, side by side.
+    prompts: Vec<PromptRecord>,
+    demonstrations: Vec<DemonstrationRecord>,
+}
+
+/// What is known of one model.
+struct Measured {
+    answers: Answers,
+    demonstrations: Option<Demonstrations>,
+    rewards: Option<Vec<Vec<f64>>>,
+}
+
+impl Evaluate {
+    pub fn run(self, common: &Common) -> anyhow::Result<()> {
+        let sampling = SamplingSettings {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            max_new_tokens: self.max_new_tokens,
+        };
+        sampling.check().map_err(WrongInput)?;
+        if self.out.exists() {
+            return Err(WrongInput(format!("{} is there already", self.out.display())).into());
+        }
+        let prompts = of_split(records::prompts(&self.prompts)?, self.split, |record| record.split);
+        if prompts.is_empty() {
+            return Err(WrongInput(format!("{} holds no prompt of that split", self.prompts.display())).into());
+        }
+        let demonstrations = match &self.demonstrations {
+            None => vec![],
+            Some(file) => of_split(records::demonstrations(file)?, self.split, |record| record.split),
+        };
+        let samples = self.samples as usize;
+        let prompts = prompts.into_iter().flat_map(|prompt| vec![prompt; samples]).collect();
+        let device = common.device.open()?;
+        let evaluation = Evaluation { command: &self, common, device, sampling, prompts, demonstrations };
+        let report = evaluation.run()?;
+        common.result(&report.table(), json!(report));
+        Ok(())
+    }
+
+    fn samples(&self) -> usize {
+        self.samples as usize
+    }
+
+    fn path(&self, which: Which) -> &Path {
+        match which {
+            Which::Model => &self.model,
+            Which::Against => &self.against,
+        }
+    }
+
+    /// What the model is called, in the records and in the report.
+    fn name(&self, which: Which) -> String {
+        model_name(self.path(which))
+    }
+}
+
+impl Evaluation<'_> {
+    fn run(&self) -> anyhow::Result<Report> {
+        let mut ours = self.measure(Which::Model)?;
+        let mut theirs = self.measure(Which::Against)?;
+        let kl = self.divergence(&ours.answers)?;
+        if let Some(reward) = &self.command.reward {
+            for measured in [&mut ours, &mut theirs] {
+                measured.rewards = Some(self.rewards(reward, &measured.answers)?);
+            }
+        }
+        let rewards = ours.rewards.as_ref().zip(theirs.rewards.as_ref());
+        let report = Report {
+            model: self.side(Which::Model, &ours),
+            against: self.side(Which::Against, &theirs),
+            prompts: self.prompts.len() / self.command.samples(),
+            samples: self.command.samples(),
+            sampling: self.sampling,
+            seed: self.common.seed,
+            win_rate: rewards.and_then(|(ours, theirs)| WinRate::of_groups(ours, theirs)),
+            reward: rewards.and_then(|(ours, theirs)| Rewards::of(ours, theirs)),
+            kl,
+        };
+        self.write(&report, &ours, &theirs)?;
+        Ok(report)
+    }
+
+    fn open(&self, which: Which) -> anyhow::Result<(ModelDirectory, Decoder, ModelTokenizer)> {
+        let directory = ModelDirectory::open(self.command.path(which))?;
+        let tokenizer = ModelTokenizer::open(&directory)?;
+        let limit = tokenizer.context_length();
+        if self.sampling.max_new_tokens >= limit {
+            let why = format!("max-new-tokens must be below {limit}, the context of {}", self.command.name(which));
+            return Err(WrongInput(why).into());
+        }
+        let decoder = directory.load_decoder(&self.device)?;
+        Ok((directory, decoder, tokenizer))
+    }
+
+    /// What one model says, and what it makes of the demonstrations. One model at a time is in memory.
+    fn measure(&self, which: Which) -> anyhow::Result<Measured> {
+        let (_, decoder, tokenizer) = self.open(which)?;
+        // Random numbers of its own: with the same ones two like models would say the same too often.
+        let seed = row_seed(self.common.seed, which as u64, 0);
+        let progress =
+            self.common.progress(self.prompts.len() as u64, &format!("Answers of {}", self.command.name(which)));
+        let (sampling, batch) = (&self.sampling, self.command.batch);
+        let answers =
+            evaluate::sample_answers(&decoder, &tokenizer, &self.prompts, sampling, seed, batch, &mut |done| {
+                progress.reached(done as u64);
+            })?;
+        progress.finish();
+        let nll = evaluate::nll(&decoder, &tokenizer, &self.demonstrations, batch, &mut |_| {})?;
+        let demonstrations = nll.map(|nll| Demonstrations {
+            nll: nll.mean,
+            perplexity: nll.perplexity(),
+            tokens: nll.tokens,
+            demonstrations: nll.answers,
+        });
+        Ok(Measured { answers, demonstrations, rewards: None })
+    }
+
+    /// Of the model from the other, on the model's answers; `None` where they read different tokens or where there is no law.
+    fn divergence(&self, answers: &Answers) -> anyhow::Result<Option<Kl>> {
+        if self.sampling.temperature == 0.0 {
+            return Ok(None);
+        }
+        let (directory, policy, _) = self.open(Which::Model)?;
+        let (other, reference, _) = self.open(Which::Against)?;
+        if same_tokens(&directory, &other).is_err() {
+            return Ok(None);
+        }
+        let progress = self.common.progress(answers.ids.len() as u64, "Divergence");
+        let (temperature, batch) = (self.sampling.temperature, self.command.batch);
+        let found = evaluate::divergences(&policy, &reference, answers, temperature, batch, &mut |done| {
+            progress.reached(done as u64);
+        });
+        progress.finish();
+        let truncated = self.sampling.top_k != 0 || self.sampling.top_p < 1.0;
+        Ok(Kl::of(&found, self.command.samples(), truncated))
+    }
+
+    /// The rewards of one model's answers, a list a prompt, less the zero of the reward model's scale.
+    fn rewards(&self, reward: &Path, answers: &Answers) -> anyhow::Result<Vec<Vec<f64>>> {
+        let directory = ModelDirectory::open(reward)?;
+        let tokenizer = ModelTokenizer::open(&directory)?;
+        let model = directory.load_reward_model(&self.device)?;
+        let judged: Vec<Judged> = self
+            .prompts
+            .iter()
+            .zip(&answers.texts)
+            .map(|(prompt, answer)| Judged { prompt: &prompt.prompt, answer })
+            .collect();
+        let progress = self.common.progress(judged.len() as u64, "Rewards");
+        let found = evaluate::rewards(&model, &tokenizer, &judged, self.command.batch, &mut |done| {
+            progress.reached(done as u64);
+        });
+        progress.finish();
+        let zero = model.score_mean();
+        let found: Vec<f64> =
+            found.map_err(|error| blame(error.into()))?.into_iter().map(|score| score - zero).collect();
+        Ok(found.chunks(self.command.samples()).map(<[f64]>::to_vec).collect())
+    }
+
+    fn side(&self, which: Which, measured: &Measured) -> Side {
+        let Answers { ids, starts, finished, .. } = &measured.answers;
+        let lengths: Vec<f64> = ids.iter().zip(starts).map(|(ids, start)| (ids.len() - start) as f64).collect();
+        let ended = finished.iter().filter(|finished| **finished).count();
+        Side {
+            name: self.command.name(which),
+            path: self.command.path(which).to_owned(),
+            tokens: by_prompt(&lengths, self.command.samples()),
+            finished: ended as f64 / finished.len().max(1) as f64,
+            demonstrations: measured.demonstrations,
+        }
+    }
+
+    /// Writes the directory, which appears whole.
+    fn write(&self, report: &Report, ours: &Measured, theirs: &Measured) -> anyhow::Result<()> {
+        let out = &self.command.out;
+        let name = || out.display().to_string();
+        let beside = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let partial = tempfile::Builder::new().prefix(".evaluate-").tempdir_in(beside).with_context(name)?;
+        for (which, file, measured) in [(Which::Model, "model.jsonl", ours), (Which::Against, "against.jsonl", theirs)]
+        {
+            output::write_lines(&partial.path().join(file), self.records(which, measured).into_iter())?;
+        }
+        let text = serde_json::to_string_pretty(report)? + "\n";
+        fs::write(partial.path().join("report.json"), text).with_context(name)?;
+        if let (Some(ours), Some(theirs)) = (&ours.rewards, &theirs.rewards) {
+            fs::write(partial.path().join("report.svg"), figure::svg(report, ours, theirs)).with_context(name)?;
+        }
+        let folder = partial.keep();
+        fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).with_context(name)?;
+        fs::rename(&folder, out).with_context(name)
+    }
+
+    fn records(&self, which: Which, measured: &Measured) -> Vec<ResponsesRecord> {
+        let samples = self.command.samples();
+        let Answers { texts, finished, .. } = &measured.answers;
+        let groups = self.prompts.chunks(samples).zip(texts.chunks(samples)).zip(finished.chunks(samples)).enumerate();
+        groups
+            .map(|(number, ((prompts, texts), finished))| {
+                let responses = texts.iter().zip(finished).enumerate().map(|(at, (text, finished))| {
+                    let mut sampling = json!(self.sampling);
+                    sampling["seed"] = json!(self.common.seed);
+                    sampling["finished"] = json!(finished);
+                    if let Some(rewards) = &measured.rewards {
+                        sampling["score"] = json!(rewards[number][at]);
+                    }
+                    let model = Some(self.command.name(which));
+                    ResponseRecord { id: None, content: text.clone(), model, sampling: Some(sampling) }
+                });
+                ResponsesRecord {
+                    prompt_id: Some(prompts[0].id.clone()),
+                    prompt: prompts[0].prompt.clone(),
+                    responses: responses.collect(),
+                    extra: Map::new(),
+                }
+            })
+            .collect()
+    }
+}
+
+/// Of values, so many a prompt, the mean over the prompts of their means.
+fn by_prompt(values: &[f64], samples: usize) -> Option<Mean> {
+    let means: Vec<f64> = values.chunks(samples).map(|group| group.iter().sum::<f64>() / group.len() as f64).collect();
+    Mean::of(&means)
+}
+
+fn of_split<T>(records: Vec<T>, wanted: Option<Split>, split: impl Fn(&T) -> Option<Split>) -> Vec<T> {
+    records.into_iter().filter(|record| wanted.is_none() || split(record) == wanted).collect()
+}

@@ -1,0 +1,138 @@
+//! What an evaluation found, for programs and for people.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::by_prompt;
+use crate::{
+    evaluate::{Divergence, Mean, WinRate},
+    generate::SamplingSettings,
+};
+
+/// An evaluation: `report.json`, and with `--json` the result.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    pub model: Side,
+    pub against: Side,
+    pub prompts: usize,
+    /// Answers of each model to each prompt.
+    pub samples: usize,
+    pub sampling: SamplingSettings,
+    pub seed: u64,
+    /// How often the reward model prefers an answer of the model.
+    pub win_rate: Option<WinRate>,
+    pub reward: Option<Rewards>,
+    /// Of the model from the other; absent where they have different tokenizers, and for greedy answers.
+    pub kl: Option<Kl>,
+}
+
+/// One of the two models.
+#[derive(Debug, Clone, Serialize)]
+pub struct Side {
+    pub name: String,
+    pub path: PathBuf,
+    /// Tokens an answer, with its end of text.
+    pub tokens: Option<Mean>,
+    /// Share of the answers that ended by themselves.
+    pub finished: f64,
+    pub demonstrations: Option<Demonstrations>,
+}
+
+/// Likelihood of what people wrote.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Demonstrations {
+    /// Nats a token.
+    pub nll: f64,
+    pub perplexity: f64,
+    pub tokens: usize,
+    pub demonstrations: usize,
+}
+
+/// Mean rewards over prompts.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Rewards {
+    pub model: Mean,
+    pub against: Mean,
+    /// Of the model less the other, paired by prompt.
+    pub difference: Mean,
+}
+
+/// Divergence, nats an answer, over the answers of the model; both laws at the temperature of sampling.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Kl {
+    /// In full over the vocabulary at each token.
+    pub full: Mean,
+    pub full_per_token: f64,
+    /// log π − log π_ref of the drawn tokens. Absent, as k3, where the law that was drawn from was truncated.
+    pub k1: Option<Mean>,
+    pub k3: Option<Mean>,
+}
+
+impl Rewards {
+    pub fn of(ours: &[Vec<f64>], theirs: &[Vec<f64>]) -> Option<Self> {
+        let means = |of: &[Vec<f64>]| -> Vec<f64> {
+            of.iter().map(|group| group.iter().sum::<f64>() / group.len().max(1) as f64).collect()
+        };
+        let (ours, theirs) = (means(ours), means(theirs));
+        let differences: Vec<f64> = ours.iter().zip(&theirs).map(|(ours, theirs)| ours - theirs).collect();
+        Some(Self { model: Mean::of(&ours)?, against: Mean::of(&theirs)?, difference: Mean::of(&differences)? })
+    }
+}
+
+impl Kl {
+    pub fn of(found: &[Divergence], samples: usize, truncated: bool) -> Option<Self> {
+        let mean = |of: fn(&Divergence) -> f64| by_prompt(&found.iter().map(of).collect::<Vec<_>>(), samples);
+        let tokens: usize = found.iter().map(|one| one.tokens).sum();
+        let sum: f64 = found.iter().map(|one| one.full).sum();
+        Some(Self {
+            full: mean(|one| one.full)?,
+            full_per_token: sum / tokens.max(1) as f64,
+            k1: mean(|one| one.k1).filter(|_| !truncated),
+            k3: mean(|one| one.k3).filter(|_| !truncated),
+        })
+    }
+}
+
+impl Report {
+    /// For people.
+    pub fn table(&self) -> String {
+        let Self { model, against, .. } = self;
+        let mut lines = vec![format!(
+            "{} against {}, {} prompts, {} each",
+            model.name,
+            against.name,
+            self.prompts,
+            if self.samples == 1 { "one answer".to_owned() } else { format!("{} answers", self.samples) },
+        )];
+        if let Some(WinRate { rate, low, high, .. }) = self.win_rate {
+            let [rate, low, high] = [rate, low, high].map(|share| share * 100.0);
+            lines.push(format!("wins by the reward model   {rate:.1} %  (95 %: {low:.1} to {high:.1} %)"));
+        }
+        if let Some(rewards) = &self.reward {
+            lines.push(format!("reward                     {} and {}", said(&rewards.model), said(&rewards.against)));
+            lines.push(format!("difference of rewards      {}", said(&rewards.difference)));
+        }
+        if let Some(kl) = &self.kl {
+            let per_token = kl.full_per_token;
+            lines.push(format!("KL, nats an answer         {}, {per_token:.4} a token", said(&kl.full)));
+            if let (Some(k1), Some(k3)) = (&kl.k1, &kl.k3) {
+                lines.push(format!("  by the drawn tokens      k1 {}, k3 {}", said(k1), said(k3)));
+            }
+        }
+        if let (Some(ours), Some(theirs)) = (&model.tokens, &against.tokens) {
+            lines.push(format!("tokens an answer           {:.1} and {:.1}", ours.mean, theirs.mean));
+        }
+        let [ours, theirs] = [model.finished, against.finished].map(|share| share * 100.0);
+        lines.push(format!("ended by themselves        {ours:.1} % and {theirs:.1} %"));
+        if let (Some(ours), Some(theirs)) = (&model.demonstrations, &against.demonstrations) {
+            lines.push(format!("NLL of demonstrations      {:.4} and {:.4} nats a token", ours.nll, theirs.nll));
+            lines.push(format!("perplexity                 {:.2} and {:.2}", ours.perplexity, theirs.perplexity));
+        }
+        lines.join("\n")
+    }
+}
+
+fn said(Mean { mean, low, high }: &Mean) -> String {
+    format!("{mean:.3} ({low:.3} to {high:.3})")
+}
