@@ -10,23 +10,14 @@ was stopped goes on. The report is printed and left in the directory as report.m
 """
 
 import argparse
-import hashlib
 import json
-import os
-import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import learn_data
 import learn_report
+from stages import DATA, ROOT, TRAINER, Stages, need, remove
 
-ROOT = Path(__file__).resolve().parent.parent
-DATA = Path(os.environ.get("LAUREL_SAMPLE_DATA") or ROOT / "data" / "sample-data")
 BASE = DATA / "SmolLM2-135M-Instruct.Q4_1.gguf"
-TRAINER = os.environ.get("LAUREL_TRAINER") or str(ROOT / "target/release/laurel-trainer")
-LAUREL = os.environ.get("LAUREL_BIN") or str(ROOT / "target/release/laurel")
 
 # One law everywhere: what is ranked, learned from and measured is drawn alike.
 TEMPERATURE, TOKENS = "0.7", "48"
@@ -35,87 +26,8 @@ REWARD = {"epochs": 2, "batch-size": 8, "learning-rate": 3e-4}
 PPO = {"steps": 24, "batch-size": 32, "minibatch-size": 16, "ppo-epochs": 2, "learning-rate": 3e-4,
        "kl-coefficient": 0.03, "temperature": TEMPERATURE, "max-new-tokens": TOKENS, "normalise-scores": "true",
        "sample-steps": 0}
-# Errors of the simulated annotators, in units of the gold reward, and the distance at which gold separates clearly.
-NOISE, CLEAR = "0.5", 1.0
-
-
-class Stages:
-    """Runs commands whose result is kept under its name; what was made of the same command and inputs is not made again."""
-
-    def __init__(self, out, seed):
-        self.out, self.seed, self.seconds = out, seed, {}
-
-    def path(self, name):
-        return self.out / name
-
-    def make(self, name, command, inputs, stdout=False):
-        """The path of `name`, made by `command`, whose "{out}" is that path. Its last line of JSON is kept beside it."""
-        target, note = self.path(name), self.out / f"{name}.json"
-        wanted = hashlib.sha256(json.dumps([command[1:], [digest(path) for path in inputs]]).encode()).hexdigest()
-        if target.exists() and note.exists() and json.loads(note.read_text())["made_of"] == wanted:
-            kept = json.loads(note.read_text())
-        else:
-            remove(target)
-            remove(self.out / f"{name}.checkpoints")
-            print(f"  {name} …", end=" ", flush=True)
-            start = time.monotonic()
-            result = run([part.replace("{out}", str(target)) for part in command], target if stdout else None)
-            kept = {"made_of": wanted, "seconds": time.monotonic() - start, "result": result}
-            note.write_text(json.dumps(kept, indent=1) + "\n")
-            print(f"{kept['seconds']:.0f} s", flush=True)
-        self.seconds[name] = kept["seconds"]
-        return target, kept["result"]
-
-    def train(self, name, stage, settings, inputs):
-        options = [f"--{key}={value}" for key, value in settings.items()]
-        named = [part for key, path in inputs.items() for part in (f"--{key}", str(path))]
-        command = [TRAINER, stage, "--json", "--seed", str(self.seed), *named, "--out", "{out}", *options]
-        target, result = self.make(name, command, inputs.values())
-        return target, result["metrics"]
-
-    def answer(self, name, model, prompts, samples, seed):
-        command = [TRAINER, "generate", "--json", "--model", str(model), "--prompts", str(prompts), "--out", "{out}",
-                   "--samples", str(samples), "--seed", str(seed), "--temperature", TEMPERATURE, "--max-new-tokens", TOKENS]
-        return self.make(name, command, [model, prompts])[0]
-
-    def gold(self, name, answers):
-        """The gold reward of every answer, a list a prompt."""
-        path, _ = self.make(name, [LAUREL, "gold", "rewards", str(answers)], [answers], stdout=True)
-        return [line["rewards"] for line in learn_data.load(path)]
-
-    def rank(self, name, answers, split, noise=NOISE):
-        """Simulated rankings of the answers, of that split."""
-        command = [LAUREL, "gold", "rank", str(answers), "--noise", str(noise), "--seed", str(self.seed)]
-        path, _ = self.make(name, command, [answers], stdout=True)
-        return [{**line, "split": split} for line in learn_data.load(path)]
-
-
-def run(command, stdout):
-    """Runs; the last line of JSON that it printed, or nothing where its output goes to a file."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        said = done.stderr.strip().splitlines()[-5:] or done.stdout.strip().splitlines()[-2:]
-        sys.exit("\nerror: " + " ".join(command[:2]) + " failed:\n" + "\n".join(said))
-    if stdout:
-        stdout.write_text(done.stdout)
-        return None
-    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    return json.loads(lines[-1])
-
-
-def digest(path):
-    """Of a file its bytes; of a model the weights."""
-    path = Path(path)
-    file = path / "model.safetensors" if path.is_dir() else path
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def remove(path):
-    if path.is_dir():
-        shutil.rmtree(path)
-    elif path.exists():
-        path.unlink()
+# The distance at which gold separates two answers clearly.
+CLEAR = 1.0
 
 
 def learn(stages):
@@ -180,15 +92,12 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fresh", action="store_true", help="make everything again")
     arguments = parser.parse_args()
-    for path, remedy in ((BASE, "make sample-data"), (DATA / "chatterbot.demonstrations.jsonl", "make sample-data"),
-                         (Path(TRAINER), "make trainer"), (Path(LAUREL), "cargo build --release -p laurel")):
-        if not path.exists():
-            sys.exit(f"error: {path} is not there; `{remedy}` makes it")
+    need((BASE, "make sample-data"), (DATA / "chatterbot.demonstrations.jsonl", "make sample-data"))
     if arguments.fresh:
         remove(arguments.out)
     arguments.out.mkdir(parents=True, exist_ok=True)
     print(f"learning in {arguments.out}", flush=True)
-    found = learn(Stages(arguments.out, arguments.seed))
+    found = learn(Stages(arguments.out, arguments.seed, TEMPERATURE, TOKENS))
     (arguments.out / "report.json").write_text(json.dumps(found, indent=1) + "\n")
     print(learn_report.write(arguments.out, found))
 

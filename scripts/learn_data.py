@@ -36,8 +36,13 @@ def write(out):
 
 def split_of(text):
     """Seven tenths to learn from, one tenth to choose by, two tenths to measure on."""
-    bucket = int.from_bytes(hashlib.sha256(f"learn|{text}".encode()).digest()[:4], "big") % 10
+    bucket = bucket_of(f"learn|{text}")
     return "train" if bucket < 7 else "validation" if bucket == 7 else "test"
+
+
+def bucket_of(text):
+    """A number from 0 to 9 that depends on the text alone."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") % 10
 
 
 def save(path, lines):

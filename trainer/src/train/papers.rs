@@ -2,7 +2,7 @@
 //!
 //! Their models are a thousand times larger than what two cores train, their batches and learning rates fit those. InstructGPT:
 //! Ouyang et al. 2022, appendix C. N+: Huang et al. 2024, "The N+ implementation details of RLHF with PPO". Ziegler: Ziegler
-//! et al. 2019. HH: Bai et al. 2022. DPO: Rafailov et al. 2023, appendix B. GRPO: Shao et al. 2024, section 4.
+//! et al. 2019. HH: Bai et al. 2022. Llama 2: Touvron et al. 2023. DPO: Rafailov et al. 2023, appendix B. GRPO: Shao et al. 2024, section 4.
 
 /// A stage by its command, a setting, and what papers have for it.
 type Value = (&'static str, &'static str, &'static str);
@@ -25,6 +25,7 @@ const VALUES: &[Value] = &[
     ("reward", "batch_size", "InstructGPT: 64 prompts, each with 4 to 9 answers"),
     ("reward", "learning_rate", "InstructGPT: 9e-6"),
     ("reward", "schedule", "InstructGPT: cosine, to a tenth"),
+    ("reward", "margin", "InstructGPT: none; Llama 2: 1 or 1/3 for each of three steps between what people say"),
     ("reward", "adam_beta1", "InstructGPT: 0.9"),
     ("reward", "adam_beta2", "InstructGPT: 0.95"),
     ("reward", "adam_epsilon", "N+: 1e-5"),

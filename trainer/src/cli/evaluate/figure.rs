@@ -45,13 +45,8 @@ pub fn svg(report: &Report, ours: &[Vec<f64>], theirs: &[Vec<f64>]) -> String {
         let found = rewards.difference;
         let _ = write!(
             svg,
-            "<text x=\"{left}\" y=\"42\">mean difference of reward {:.3} ({:.3} to {:.3})</text>\
-             <rect class=\"interval\" x=\"{:.1}\" y=\"{top}\" width=\"{:.1}\" height=\"{height}\"/>",
-            found.mean,
-            found.low,
-            found.high,
-            x(found.low.max(-furthest)),
-            x(found.high.min(furthest)) - x(found.low.max(-furthest)),
+            "<text x=\"{left}\" y=\"42\">mean difference of reward {:.3} ({:.3} to {:.3})</text>",
+            found.mean, found.low, found.high
         );
     }
     let bar = width / BARS as f64;
@@ -67,8 +62,15 @@ pub fn svg(report: &Report, ours: &[Vec<f64>], theirs: &[Vec<f64>]) -> String {
         );
     }
     if let Some(rewards) = &report.reward {
-        let at = x(rewards.difference.mean);
-        let _ = write!(svg, "<path class=\"mean\" d=\"M{at:.1} {top}V{base}\"/>");
+        let found = rewards.difference;
+        let [low, high] = [found.low.max(-furthest), found.high.min(furthest)].map(x);
+        let _ = write!(
+            svg,
+            "<rect class=\"interval\" x=\"{low:.1}\" y=\"{top}\" width=\"{:.1}\" height=\"{height}\"/>\
+             <path class=\"mean\" d=\"M{:.1} {top}V{base}\"/>",
+            high - low,
+            x(found.mean)
+        );
     }
     let _ = write!(
         svg,
@@ -79,16 +81,17 @@ pub fn svg(report: &Report, ours: &[Vec<f64>], theirs: &[Vec<f64>]) -> String {
     );
     for tick in [-1.0, -0.5, 0.0, 0.5, 1.0] {
         let at = x(tick * furthest);
+        let anchor = if tick == 1.0 { "end" } else { "middle" };
         let _ = write!(
             svg,
-            "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{:.2}</text>",
+            "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{:.2}</text>",
             base + 18.0,
             tick * furthest
         );
     }
     let _ = writeln!(
         svg,
-        "<text x=\"{left}\" y=\"{:.1}\">reward of {ours} less that of {theirs}, prompts</text></svg>",
+        "<text x=\"{left}\" y=\"{:.1}\">reward of {ours} less that of {theirs}; height: prompts</text></svg>",
         HEIGHT - 8.0
     );
     svg
