@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use support::{
     Browser, Client, PASSWORD, Server,
     seed::{self, Seed, count},
-    server,
+    server, trainer,
 };
 
 const KEY: &str = "sesame";
@@ -234,6 +234,43 @@ async fn wrong_input_is_explained_and_the_key_stays_secret() {
     let cy = server.user("Cy", Role::Reviewer).await;
     cy.get(&chat).await.assert(404);
     cy.post(&format!("{chat}/say"), &[("message", "Hello")]).await.assert(404);
+}
+
+/// Nothing is made up here but the words of the person: the trainer serves the sample's tiny model.
+#[tokio::test]
+async fn a_trainer_that_serves_a_model_streams_two_answers_and_the_choice_is_a_comparison() {
+    let model = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sample/tiny-model");
+    let serving = trainer::serve(&model);
+    let (server, ada) = with_chat(&serving.address).await;
+    let mut fields = settings(&serving.address, "", "try");
+    fields[5].1 = "0.5";
+    // The model of the fake endpoint: the trainer names the one that it has.
+    ada.post("/admin/projects/test/chat", &fields).await.assert(200).assert_contains("tiny-model");
+    (fields[1].1, fields[7].1) = ("tiny-model", "save");
+    ada.post("/admin/projects/test/chat", &fields).await.assert(303);
+
+    let bea = server.user("Bea", Role::Annotator).await;
+    let chat = begin(&bea, "How do I make a good cup of tea?").await;
+    let ask = bea.request(reqwest::Method::POST, &format!("{chat}/answers")).header("accept", "text/event-stream");
+    let told = bea.send(ask.form(&[("csrf", bea.csrf().await)])).await.assert(200).text;
+    let mut answers = [String::new(), String::new()];
+    let mut pieces = 0;
+    for event in told.split("\n\n").filter_map(|event| event.strip_prefix("event: more\ndata: ")) {
+        let event: Value = serde_json::from_str(event).expect("JSON");
+        let place = usize::try_from(event["answer"].as_u64().expect("a place")).expect("small");
+        answers[place] += event["text"].as_str().expect("text");
+        pieces += 1;
+    }
+    assert!(told.contains("event: kept"), "{told}");
+    assert!(pieces > 4 && answers.iter().all(|answer| answer.len() > 10), "{answers:?}");
+
+    bea.post(&format!("{chat}/choose"), &[("turn", "0"), ("best", "1")]).await.assert(303);
+    let token = server.token(laurel::db::tokens::TokenRole::Trainer).await;
+    let export = bea.request(reqwest::Method::GET, "/api/v1/projects/test/export/comparisons").bearer_auth(token);
+    let export = bea.send(export).await.assert(200).text;
+    let comparison: Value = serde_json::from_str(export.trim()).expect("one line");
+    assert_eq!(comparison["chosen"][0]["content"], answers[1].trim());
+    assert_eq!(comparison["rejected"][0]["content"], answers[0].trim());
 }
 
 #[tokio::test]
