@@ -106,7 +106,7 @@ async fn wanted(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<
             plan.kind AS "kind!",
             p.lease_minutes,
             plan.weight AS "weight!",
-            p.plan_demonstrations + p.plan_rankings + p.plan_comparisons AS "total!",
+            p.plan_demonstrations + p.plan_rankings + p.plan_comparisons + p.plan_prompts AS "total!",
             coalesce(recent.given, 0) AS "recent!",
             course_is_open(p.id, $1) AS "course!"
         FROM projects p
@@ -114,7 +114,8 @@ async fn wanted(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<
             VALUES
                 (1, 'ranking', p.plan_rankings),
                 (2, 'demonstration', p.plan_demonstrations),
-                (3, 'comparison', p.plan_comparisons)
+                (3, 'comparison', p.plan_comparisons),
+                (4, 'prompt', p.plan_prompts)
         ) AS plan (place, kind, weight)
         LEFT JOIN (
             SELECT last.project_id, last.kind, count(*) AS given

@@ -33,7 +33,7 @@ pub fn prompts<'c>(
             split,
             extra
         FROM prompts
-        WHERE project_id = $1 AND ($2::text IS NULL OR split = $2)
+        WHERE project_id = $1 AND withdrawn_at IS NULL AND ($2::text IS NULL OR split = $2)
         ORDER BY id
         "#,
         project,

@@ -56,11 +56,12 @@ pub struct NewRanking<'a> {
 /// An assignment, locked until the transaction ends.
 pub(super) struct Held {
     pub task: Uuid,
-    prompt: Uuid,
+    /// `None` where the prompt is what is to be written.
+    prompt: Option<Uuid>,
     pub state: String,
     live: bool,
-    annotator: String,
-    open_seconds: f64,
+    pub annotator: String,
+    pub open_seconds: f64,
 }
 
 /// Which version of an assignment's label is stored.
@@ -284,7 +285,7 @@ pub(super) async fn hold(
 
 /// Counts the label towards the task's overlap where its holder has a place: by a running lease, or because nobody else took
 /// it. `false` makes it an extra opinion.
-async fn take_place(tx: &mut Transaction<'_, Postgres>, user: Uuid, held: &Held) -> sqlx::Result<bool> {
+pub(super) async fn take_place(tx: &mut Transaction<'_, Postgres>, user: Uuid, held: &Held) -> sqlx::Result<bool> {
     if !held.live && !room_for_late(tx, held.task, user).await? {
         return Ok(false);
     }
@@ -295,7 +296,7 @@ async fn take_place(tx: &mut Transaction<'_, Postgres>, user: Uuid, held: &Held)
 }
 
 /// Ends the lease; the draft has done its work.
-async fn finish(tx: &mut Transaction<'_, Postgres>, assignment: Uuid) -> sqlx::Result<()> {
+pub(super) async fn finish(tx: &mut Transaction<'_, Postgres>, assignment: Uuid) -> sqlx::Result<()> {
     sqlx::query!(
         "UPDATE assignments SET state = 'submitted', skip_reason = NULL, finished_at = now() WHERE id = $1",
         assignment

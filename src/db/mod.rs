@@ -3,6 +3,7 @@
 pub mod assignments;
 pub mod audit;
 pub mod blind_tests;
+pub mod briefs;
 pub mod browse;
 pub mod bulk;
 mod candidates;
@@ -39,6 +40,7 @@ pub mod prompt_list;
 pub mod prompt_order;
 pub mod quality;
 pub mod queue;
+pub mod reports;
 pub mod reservations;
 pub mod retention;
 pub mod reviews;
@@ -51,6 +53,7 @@ pub mod tokens;
 pub mod uploads;
 pub mod users;
 pub mod words;
+pub mod written_prompts;
 
 use std::time::Duration;
 

@@ -50,6 +50,13 @@ pub async fn after_import(connection: &mut PgConnection, project: Uuid) -> Resul
     Ok(())
 }
 
+/// The search after somebody has written a prompt.
+pub async fn after_writing(pool: &PgPool, project: Uuid) -> Result<(), sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    after_import(&mut transaction, project).await?;
+    transaction.commit().await
+}
+
 async fn search(connection: &mut PgConnection, project: Uuid) -> Result<Found, sqlx::Error> {
     let percent = sqlx::query_scalar!("SELECT duplicate_percent FROM projects WHERE id = $1", project)
         .fetch_one(&mut *connection)

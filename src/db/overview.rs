@@ -74,6 +74,9 @@ pub struct Progress {
     pub rankings_wanted: i64,
     pub comparisons_done: i64,
     pub comparisons_wanted: i64,
+    /// Prompts that people write.
+    pub prompts_done: i64,
+    pub prompts_wanted: i64,
 }
 
 /// The totals of a project.
@@ -94,7 +97,9 @@ pub async fn progress(pool: &PgPool, project: Uuid) -> Result<Progress, sqlx::Er
             coalesce(sum(labels) FILTER (WHERE kind = 'ranking'), 0) AS "rankings_done!",
             coalesce(sum(overlap) FILTER (WHERE kind = 'ranking'), 0) AS "rankings_wanted!",
             coalesce(sum(labels) FILTER (WHERE kind = 'comparison'), 0) AS "comparisons_done!",
-            coalesce(sum(overlap) FILTER (WHERE kind = 'comparison'), 0) AS "comparisons_wanted!"
+            coalesce(sum(overlap) FILTER (WHERE kind = 'comparison'), 0) AS "comparisons_wanted!",
+            coalesce(sum(labels) FILTER (WHERE kind = 'prompt'), 0) AS "prompts_done!",
+            coalesce(sum(overlap) FILTER (WHERE kind = 'prompt'), 0) AS "prompts_wanted!"
         FROM tasks
         WHERE project_id = $1 AND withdrawn_at IS NULL
         "#,
@@ -231,7 +236,10 @@ pub async fn export_counts(pool: &PgPool, project: Uuid) -> Result<Vec<ExportCou
         r#"
         SELECT
             s.split AS "split!",
-            (SELECT count(*) FROM prompts p WHERE p.project_id = $1 AND p.split = s.split) AS "prompts!",
+            (
+                SELECT count(*) FROM prompts p
+                WHERE p.project_id = $1 AND p.withdrawn_at IS NULL AND p.split = s.split
+            ) AS "prompts!",
             (SELECT count(*) FROM current_demonstrations d JOIN prompts p ON p.id = d.prompt_id
                 WHERE p.project_id = $1 AND p.split = s.split) AS "demonstrations!",
             (SELECT count(*) FROM current_rankings r JOIN prompts p ON p.id = r.prompt_id

@@ -45,6 +45,8 @@ pub async fn seconds(pool: &PgPool, user: Uuid, kind: &str) -> sqlx::Result<Vec<
             SELECT assignment_id, seconds FROM demonstrations WHERE user_id = $1 AND replaces_id IS NULL
             UNION ALL
             SELECT assignment_id, seconds FROM rankings WHERE user_id = $1 AND replaces_id IS NULL
+            UNION ALL
+            SELECT assignment_id, seconds FROM written_prompts WHERE user_id = $1
         ) AS label
         JOIN assignments a ON a.id = label.assignment_id
         JOIN tasks t ON t.id = a.task_id

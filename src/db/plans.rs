@@ -12,6 +12,8 @@ pub struct Plan {
     pub demonstrations: i32,
     pub rankings: i32,
     pub comparisons: i32,
+    /// Prompts to write.
+    pub prompts: i32,
 }
 
 /// The plan of a project.
@@ -19,7 +21,11 @@ pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Plan> {
     sqlx::query_as!(
         Plan,
         r#"
-        SELECT plan_demonstrations AS demonstrations, plan_rankings AS rankings, plan_comparisons AS comparisons
+        SELECT
+            plan_demonstrations AS demonstrations,
+            plan_rankings AS rankings,
+            plan_comparisons AS comparisons,
+            plan_prompts AS prompts
         FROM projects
         WHERE id = $1
         "#,
@@ -35,13 +41,14 @@ pub async fn change(pool: &PgPool, actor: &Actor, project: (Uuid, &str), plan: P
     sqlx::query!(
         r#"
         UPDATE projects
-        SET plan_demonstrations = $2, plan_rankings = $3, plan_comparisons = $4
+        SET plan_demonstrations = $2, plan_rankings = $3, plan_comparisons = $4, plan_prompts = $5
         WHERE id = $1
         "#,
         project.0,
         plan.demonstrations,
         plan.rankings,
-        plan.comparisons
+        plan.comparisons,
+        plan.prompts
     )
     .execute(&mut *transaction)
     .await?;

@@ -15,6 +15,8 @@ pub struct Prompt {
     pub tags: Vec<String>,
     pub split: String,
     pub created_at: OffsetDateTime,
+    /// Nobody is asked about it any more, after a report.
+    pub withdrawn: bool,
 }
 
 /// A prompt of a project; `RowNotFound` where it has none of this id.
@@ -29,7 +31,8 @@ pub async fn prompt(pool: &PgPool, project: Uuid, id: Uuid) -> Result<Prompt, sq
             language,
             tags,
             split,
-            created_at
+            created_at,
+            withdrawn_at IS NOT NULL AS "withdrawn!"
         FROM prompts
         WHERE id = $1 AND project_id = $2
         "#,

@@ -197,7 +197,7 @@ pub async fn next(pool: &PgPool, project: Uuid, limit: i64) -> Result<Vec<Next>,
         Next,
         r#"
         SELECT
-            t.prompt_id,
+            p.id AS prompt_id,
             t.kind,
             left(p.conversation -> -1 ->> 'content', 160) AS "excerpt!",
             CASE WHEN t.priority > 0 THEN t.priority END AS priority,

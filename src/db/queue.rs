@@ -5,7 +5,7 @@ use sqlx::{PgPool, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::{assignment::TaskKind, label_scheme::LabelScheme};
+use crate::domain::{assignment::TaskKind, label_scheme::LabelScheme, written_prompt::PromptKind};
 
 /// A project and what waits there for one person.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct ProjectQueue {
     pub demonstrations: i64,
     pub rankings: i64,
     pub comparisons: i64,
+    /// Prompts to write.
+    pub prompts: i64,
     /// Tasks of the course that come before real work; `None` where there is none, or it is passed.
     pub course: Option<i64>,
     /// This person's labels in the project.
@@ -28,7 +30,7 @@ pub struct ProjectQueue {
 impl ProjectQueue {
     /// Tasks of any kind.
     pub fn waiting(&self) -> i64 {
-        self.demonstrations + self.rankings + self.comparisons + self.course.unwrap_or(0)
+        self.demonstrations + self.rankings + self.comparisons + self.prompts + self.course.unwrap_or(0)
     }
 }
 
@@ -46,6 +48,7 @@ pub async fn projects(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<ProjectQueu
             waiting.demonstrations AS "demonstrations!",
             waiting.rankings AS "rankings!",
             waiting.comparisons AS "comparisons!",
+            waiting.prompts AS "prompts!",
             CASE WHEN course.open THEN course_to_go(p.id, $1) END AS course,
             (
                 SELECT count(*)
@@ -60,7 +63,8 @@ pub async fn projects(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<ProjectQueu
             SELECT
                 count(*) FILTER (WHERE t.kind = 'demonstration' AND p.plan_demonstrations > 0) AS demonstrations,
                 count(*) FILTER (WHERE t.kind = 'ranking' AND p.plan_rankings > 0) AS rankings,
-                count(*) FILTER (WHERE t.kind = 'comparison' AND p.plan_comparisons > 0) AS comparisons
+                count(*) FILTER (WHERE t.kind = 'comparison' AND p.plan_comparisons > 0) AS comparisons,
+                count(*) FILTER (WHERE t.kind = 'prompt' AND p.plan_prompts > 0) AS prompts
             FROM tasks t
             LEFT JOIN (
                 SELECT task_id, count(*) AS live
@@ -79,7 +83,7 @@ pub async fn projects(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<ProjectQueu
         WHERE p.archived_at IS NULL
             AND (p.open_to_everyone OR EXISTS (
                 SELECT 1 FROM memberships m WHERE m.project_id = p.id AND m.user_id = $1))
-        ORDER BY waiting.demonstrations + waiting.rankings + waiting.comparisons = 0 AND NOT course.open, p.name, p.id
+        ORDER BY waiting.demonstrations + waiting.rankings + waiting.comparisons + waiting.prompts = 0 AND NOT course.open, p.name, p.id
         "#,
         user
     )
@@ -114,14 +118,16 @@ pub async fn begun(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<Work>> {
             t.kind,
             a.state,
             p.name AS project,
-            left(pr.conversation -> -1 ->> 'content', 200) AS "prompt!",
+            left(coalesce(pr.conversation -> -1 ->> 'content', b.about), 200) AS "prompt!",
             a.created_at AS at,
             a.lease_until > now() AS "live!",
             d.assignment_id IS NOT NULL AS "has_draft!"
         FROM assignments a
         JOIN tasks t ON t.id = a.task_id
         JOIN projects p ON p.id = t.project_id
-        JOIN prompts pr ON pr.id = t.prompt_id
+        LEFT JOIN prompt_briefs b ON b.id = t.brief_id
+        LEFT JOIN written_prompts w ON w.assignment_id = a.id
+        LEFT JOIN prompts pr ON pr.id = coalesce(t.prompt_id, w.prompt_id)
         LEFT JOIN drafts d ON d.assignment_id = a.id
         WHERE a.user_id = $1
             AND a.state = 'leased'
@@ -145,14 +151,16 @@ pub async fn recent(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<Work>> {
             t.kind,
             a.state,
             p.name AS project,
-            left(pr.conversation -> -1 ->> 'content', 200) AS "prompt!",
+            left(coalesce(pr.conversation -> -1 ->> 'content', b.about), 200) AS "prompt!",
             coalesce(a.finished_at, a.created_at) AS "at!",
             false AS "live!",
             false AS "has_draft!"
         FROM assignments a
         JOIN tasks t ON t.id = a.task_id
         JOIN projects p ON p.id = t.project_id
-        JOIN prompts pr ON pr.id = t.prompt_id
+        LEFT JOIN prompt_briefs b ON b.id = t.brief_id
+        LEFT JOIN written_prompts w ON w.assignment_id = a.id
+        LEFT JOIN prompts pr ON pr.id = coalesce(t.prompt_id, w.prompt_id)
         WHERE a.user_id = $1 AND a.state <> 'leased'
         ORDER BY a.finished_at DESC, a.id DESC
         LIMIT 10
@@ -179,9 +187,20 @@ pub struct Task {
     /// What the project asks people to say of each answer.
     pub label_scheme: LabelScheme,
     pub language: Option<String>,
+    /// What is asked; of a prompt to write, the one that it is to replace, or nothing.
     pub conversation: Vec<Message>,
+    /// What prompt is to be written.
+    pub brief: Option<Brief>,
     /// The answers in the order in which this person sees them; empty for demonstrations.
     pub answers: Vec<Answer>,
+}
+
+/// What prompt is to be written.
+#[derive(Debug, Clone)]
+pub struct Brief {
+    pub kind: PromptKind,
+    /// The use case; of the other kinds a hint, or nothing.
+    pub about: String,
 }
 
 /// A candidate answer without what must not be seen of it: the model.
@@ -207,8 +226,10 @@ pub async fn task(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<O
             p.simulated,
             p.lease_minutes,
             p.label_scheme AS "label_scheme: Json<LabelScheme>",
-            pr.language,
-            pr.conversation AS "conversation: Json<Vec<Message>>",
+            coalesce(pr.language, b.language) AS language,
+            coalesce(pr.conversation, '[]') AS "conversation!: Json<Vec<Message>>",
+            b.kind AS "brief?",
+            b.about AS "about?",
             (
                 SELECT g.body FROM guidelines g WHERE g.project_id = p.id ORDER BY g.version DESC LIMIT 1
             ) AS guidelines
@@ -219,7 +240,8 @@ pub async fn task(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<O
         ) a
         JOIN tasks t ON t.id = a.task_id
         JOIN projects p ON p.id = t.project_id
-        JOIN prompts pr ON pr.id = t.prompt_id
+        LEFT JOIN prompt_briefs b ON b.id = t.brief_id
+        LEFT JOIN prompts pr ON pr.id = coalesce(t.prompt_id, b.replaces_prompt)
         "#,
         assignment,
         user
@@ -241,8 +263,16 @@ pub async fn task(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<O
     )
     .fetch_all(pool)
     .await?;
+    let brief = match row.brief {
+        Some(kind) => Some(Brief {
+            kind: kind.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+            about: row.about.unwrap_or_default(),
+        }),
+        None => None,
+    };
     Ok(Some(Task {
         assignment,
+        brief,
         kind: row.kind.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
         state: row.state,
         project_slug: row.slug,

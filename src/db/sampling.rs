@@ -36,6 +36,7 @@ pub async fn prompts_needing_answers(pool: &PgPool, job: Uuid) -> Result<Vec<Pro
         JOIN prompts p ON p.project_id = j.project_id
         WHERE j.id = $1
             AND p.held_back_at IS NULL
+            AND p.withdrawn_at IS NULL
             AND NOT EXISTS (SELECT 1 FROM tasks mine WHERE mine.job_id = j.id AND mine.prompt_id = p.id)
         ORDER BY 7, md5(j.id::text || p.id::text)
         LIMIT greatest(0, (

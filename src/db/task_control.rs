@@ -111,8 +111,8 @@ pub async fn set_priority(
             )
             ELSE $3
         END
-        WHERE t.id = $1 AND t.project_id = $2
-        RETURNING t.prompt_id
+        WHERE t.id = $1 AND t.project_id = $2 AND t.prompt_id IS NOT NULL
+        RETURNING t.prompt_id AS "prompt!"
         "#,
         task,
         project,
@@ -143,8 +143,9 @@ pub async fn set_withdrawn(
         SET withdrawn_at = CASE WHEN $3 THEN coalesce(withdrawn_at, now()) END
         WHERE id = $1
             AND project_id = $2
+            AND prompt_id IS NOT NULL
             AND NOT EXISTS (SELECT 1 FROM gold_tasks known WHERE known.task_id = tasks.id)
-        RETURNING prompt_id
+        RETURNING prompt_id AS "prompt!"
         "#,
         task,
         project,

@@ -12,11 +12,13 @@ pub enum TaskKind {
     Ranking,
     /// Say which of two answers is better, and how sure that is.
     Comparison,
+    /// Write a prompt.
+    Prompt,
 }
 
 impl TaskKind {
     /// Every kind.
-    pub const ALL: [TaskKind; 3] = [TaskKind::Ranking, TaskKind::Demonstration, TaskKind::Comparison];
+    pub const ALL: [TaskKind; 4] = [TaskKind::Ranking, TaskKind::Demonstration, TaskKind::Comparison, TaskKind::Prompt];
 
     /// The word that the database uses.
     pub fn as_str(self) -> &'static str {
@@ -24,6 +26,7 @@ impl TaskKind {
             TaskKind::Demonstration => "demonstration",
             TaskKind::Ranking => "ranking",
             TaskKind::Comparison => "comparison",
+            TaskKind::Prompt => "prompt",
         }
     }
 }

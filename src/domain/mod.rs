@@ -19,3 +19,4 @@ pub mod role;
 pub mod schedule;
 pub mod split;
 pub mod statistics;
+pub mod written_prompt;

@@ -100,7 +100,7 @@ async fn waiting(connection: &mut PgConnection, project: Uuid) -> sqlx::Result<V
         r#"
         SELECT
             t.id,
-            t.prompt_id,
+            t.prompt_id AS "prompt_id!",
             p.conversation AS "conversation: Json<Vec<Message>>",
             answers.responses AS "responses!",
             answers.contents AS "contents!"

@@ -9,6 +9,8 @@ mod head_to_head;
 mod label_scheme;
 mod pictures;
 mod reading;
+mod reports;
+mod writing;
 
 use futures_util::TryStreamExt;
 use laurel::{

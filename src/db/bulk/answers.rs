@@ -71,7 +71,7 @@ pub async fn known_tasks(connection: &mut PgConnection, prompts: &[Uuid]) -> sql
     sqlx::query_as!(
         KnownTask,
         r#"
-        SELECT t.prompt_id, array_agg(answer.response_id) AS "responses!"
+        SELECT t.prompt_id AS "prompt_id!", array_agg(answer.response_id) AS "responses!"
         FROM tasks t
         JOIN task_responses answer ON answer.task_id = t.id
         WHERE t.prompt_id = ANY ($1) AND t.kind <> 'demonstration'

@@ -82,8 +82,9 @@ pub async fn decide(
     decision: Decision<'_>,
 ) -> Result<(), DecisionError> {
     let mut tx = pool.begin().await?;
-    let prompt =
-        sqlx::query_scalar!("SELECT prompt_id FROM tasks WHERE id = $1 FOR UPDATE", task).fetch_one(&mut *tx).await?;
+    let prompt = sqlx::query_scalar!(r#"SELECT prompt_id AS "prompt!" FROM tasks WHERE id = $1 FOR UPDATE"#, task)
+        .fetch_one(&mut *tx)
+        .await?;
     let standing = sqlx::query!(
         r#"SELECT id AS "id!", user_id FROM current_rankings WHERE task_id = $1 AND NOT adjudicated"#,
         task

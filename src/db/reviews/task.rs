@@ -39,7 +39,7 @@ pub async fn find(pool: &PgPool, project: Uuid, task: Uuid) -> sqlx::Result<Revi
     let row = sqlx::query!(
         r#"
         SELECT
-            t.prompt_id,
+            p.id AS prompt_id,
             p.conversation AS "conversation: Json<Vec<Message>>",
             ARRAY(
                 SELECT answer.content

@@ -33,6 +33,7 @@ mod project;
 mod projects;
 mod prompts;
 mod quality;
+mod reports;
 mod review;
 mod reviews;
 mod settings;
@@ -42,6 +43,7 @@ mod table_file;
 mod tasks;
 mod training;
 mod week_plot;
+mod writing;
 
 use axum::{
     extract::DefaultBodyLimit,
@@ -69,6 +71,8 @@ pub fn routes() -> Routes {
         .route("/admin/projects/{slug}/gold/{task}", get(gold_task::get).post(gold_task::post))
         .route("/admin/projects/{slug}/gold/people/{person}/pass", post(gold::let_pass))
         .route("/admin/projects/{slug}/plan", get(plan::get).post(plan::post))
+        .route("/admin/projects/{slug}/writing", get(writing::get).post(writing::post))
+        .route("/admin/projects/{slug}/writing/{id}/withdraw", post(writing::withdraw))
         .route("/admin/projects/{slug}/guidelines", get(guidelines::get).post(guidelines::post))
         .route("/admin/projects/{slug}/prompts", get(browse::prompts))
         .route("/admin/projects/{slug}/answers", get(browse::answers))
@@ -76,6 +80,8 @@ pub fn routes() -> Routes {
         .route("/admin/projects/{slug}/next", get(next_prompts::get).post(next_prompts::post))
         .route("/admin/projects/{slug}/next/duplicates", post(next_prompts::look))
         .route("/admin/projects/{slug}/next/{id}/release", post(next_prompts::release))
+        .route("/admin/projects/{slug}/reports", get(reports::get))
+        .route("/admin/projects/{slug}/reports/{id}", post(reports::post))
         .route("/admin/projects/{slug}/tasks/{id}/priority", post(tasks::priority))
         .route("/admin/projects/{slug}/tasks/{id}/withdraw", post(tasks::withdraw))
         .route("/admin/projects/{slug}/prompts/{id}", get(prompts::one))

@@ -18,7 +18,7 @@ use crate::{
         job_list::Job,
         job_queue::{self, Readiness},
         models::{self, Model},
-        promotions, schedules,
+        promotions, reports, schedules,
     },
     web::{AppState, Page, PageError, authorise::Reviewer},
 };
@@ -30,6 +30,8 @@ struct OverviewPage {
     frame: Frame,
     description: String,
     prompts: i64,
+    /// Prompts with a report that waits for a decision.
+    reported: i64,
     /// What changes while people work, rendered.
     live: String,
     has_guidelines: bool,
@@ -69,6 +71,7 @@ pub async fn get(
         page,
         description: project.settings.description.clone(),
         prompts: progress.prompts,
+        reported: reports::waiting(pool, project.id).await?,
         live: html,
         has_guidelines: guidelines::current(pool, project.id).await?.is_some(),
         readiness,

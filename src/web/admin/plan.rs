@@ -37,6 +37,7 @@ pub struct PlanForm {
     demonstrations: String,
     rankings: String,
     comparisons: String,
+    prompts: String,
 }
 
 impl From<Plan> for PlanForm {
@@ -45,6 +46,7 @@ impl From<Plan> for PlanForm {
             demonstrations: plan.demonstrations.to_string(),
             rankings: plan.rankings.to_string(),
             comparisons: plan.comparisons.to_string(),
+            prompts: plan.prompts.to_string(),
         }
     }
 }
@@ -56,8 +58,13 @@ impl PlanForm {
             demonstrations: errors.number(page, "demonstrations", &self.demonstrations, 0..=100),
             rankings: errors.number(page, "rankings", &self.rankings, 0..=100),
             comparisons: errors.number(page, "comparisons", &self.comparisons, 0..=100),
+            // A form from before there were prompts to write has no such field.
+            prompts: match self.prompts.as_str() {
+                "" => 0,
+                typed => errors.number(page, "prompts", typed, 0..=100),
+            },
         };
-        if errors.is_empty() && plan.demonstrations + plan.rankings + plan.comparisons == 0 {
+        if errors.is_empty() && plan.demonstrations + plan.rankings + plan.comparisons + plan.prompts == 0 {
             errors.add("demonstrations", page.t("work-error-no-weight"));
         }
         if errors.is_empty() { Ok(plan) } else { Err(errors) }

@@ -64,7 +64,7 @@ impl Frame {
     pub fn within_settings(&self) -> &'static str {
         match self.tab {
             "settings" => "page",
-            "plan" | "gold" | "people" | "chat" => "true",
+            "plan" | "writing" | "gold" | "people" | "chat" => "true",
             _ => "false",
         }
     }

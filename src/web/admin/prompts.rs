@@ -16,7 +16,7 @@ use crate::{
     db::{
         prompt_list::{self, Demonstration, Prompt, Ranking},
         task_control::{self, Assignment, PRIORITIES, Task},
-        words,
+        words, written_prompts,
     },
     web::{AppState, Page, PageError, authorise::Reviewer, markdown},
 };
@@ -87,6 +87,8 @@ struct PromptPage {
     demonstrations: Vec<Versions<ShownDemonstration>>,
     rankings: Vec<Versions<ShownRanking>>,
     tasks: Vec<ShownTask>,
+    /// Who wrote the prompt, where somebody did here.
+    author: Option<String>,
 }
 
 /// `GET /admin/projects/{slug}/prompts/{id}`.
@@ -136,6 +138,7 @@ pub async fn one(
         demonstrations: versions(demonstrations, |shown| (shown.demonstration.id, shown.demonstration.replaces_id)),
         rankings: versions(rankings, |shown| (shown.ranking.id, shown.ranking.replaces_id)),
         tasks: tasks(&state, id).await?,
+        author: written_prompts::author(&state.pool, id).await?,
     };
     Ok(Html(shown.render()?))
 }

@@ -6,6 +6,7 @@ use crate::domain::{
     comparison::Confidence,
     label_scheme::{Assessment, Flag, LabelScheme},
     ranking::{Ranking, RankingError},
+    written_prompt::{Example, FEWEST_EXAMPLES, MOST_EXAMPLES, PromptKind, Written},
 };
 
 /// Characters that a demonstration may have.
@@ -54,6 +55,20 @@ pub enum FormError {
     },
     NoReason,
     NoDetail,
+    /// A few-shot prompt without its instruction.
+    NoInstruction,
+    /// One of an example's two sides is empty; examples count from 1.
+    HalfExample {
+        number: usize,
+    },
+    /// Too few examples to show a pattern.
+    FewExamples {
+        fewest: usize,
+    },
+    /// Nothing is left to be answered.
+    NoQuery,
+    /// The project has this prompt already.
+    AlreadyHere,
 }
 
 impl FromIterator<(String, String)> for Fields {
@@ -71,8 +86,10 @@ impl Fields {
     /// What a draft keeps: the fields that people fill in.
     pub fn draft(&self) -> BTreeMap<String, String> {
         let kept = |name: &str| {
-            matches!(name, "completion" | "confidence" | "note" | "seconds" | "all_bad")
-                || ["rank_", "rating_", "flag_"].iter().any(|kind| is_of_answer(name, kind))
+            matches!(
+                name,
+                "completion" | "confidence" | "note" | "seconds" | "all_bad" | "prompt" | "instruction" | "query"
+            ) || ["rank_", "rating_", "flag_", "query_", "response_"].iter().any(|kind| is_of_answer(name, kind))
         };
         self.0.iter().filter(|(name, _)| kept(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
     }
@@ -100,6 +117,48 @@ impl Fields {
             Err(FormError::TooLong { longest: LONGEST_COMPLETION })
         } else {
             Ok(text)
+        }
+    }
+
+    /// A field's text without blank lines around it, within the limit of every text.
+    fn text(&self, name: &str) -> Result<&str, FormError> {
+        let text = self.get(name).trim_end().trim_start_matches('\n');
+        let text = if text.trim().is_empty() { "" } else { text };
+        if text.chars().count() > LONGEST_COMPLETION {
+            return Err(FormError::TooLong { longest: LONGEST_COMPLETION });
+        }
+        Ok(text)
+    }
+
+    /// The prompt that was written, of the kind that is asked for.
+    pub fn written(&self, kind: PromptKind) -> Result<Written, FormError> {
+        if kind != PromptKind::FewShot {
+            return match self.text("prompt")? {
+                "" => Err(FormError::Empty),
+                text => Ok(Written::Text(text.to_owned())),
+            };
+        }
+        let instruction = self.text("instruction")?;
+        if instruction.is_empty() {
+            return Err(FormError::NoInstruction);
+        }
+        let mut examples = Vec::new();
+        for number in 1..=MOST_EXAMPLES {
+            let (query, response) = (self.text(&format!("query_{number}"))?, self.text(&format!("response_{number}"))?);
+            match (query.is_empty(), response.is_empty()) {
+                (true, true) => {}
+                (false, false) => {
+                    examples.push(Example { query: query.to_owned(), response: response.to_owned() });
+                }
+                _ => return Err(FormError::HalfExample { number }),
+            }
+        }
+        if examples.len() < FEWEST_EXAMPLES {
+            return Err(FormError::FewExamples { fewest: FEWEST_EXAMPLES });
+        }
+        match self.text("query")? {
+            "" => Err(FormError::NoQuery),
+            query => Ok(Written::FewShot { instruction: instruction.to_owned(), examples, query: query.to_owned() }),
         }
     }
 
@@ -248,6 +307,26 @@ mod tests {
         );
         assert_eq!(skip("unclear", ""), Ok("unclear".to_owned()));
         assert_eq!(skip("boring", ""), Err(FormError::NoReason));
+    }
+
+    #[test]
+    fn a_few_shot_prompt_needs_an_instruction_whole_examples_and_a_last_query() {
+        let mut sent = vec![("query_1", "2 + 2"), ("response_1", "4"), ("query_3", "3 + 3"), ("response_3", "6")];
+        let written = |sent: &[(&str, &str)]| fields(sent).written(PromptKind::FewShot);
+        assert_eq!(written(&sent), Err(FormError::NoInstruction));
+        sent.push(("instruction", "Add up."));
+        assert_eq!(written(&sent), Err(FormError::NoQuery));
+        assert_eq!(written(&sent[2..]), Err(FormError::FewExamples { fewest: 2 }));
+        sent.push(("query_2", "half"));
+        assert_eq!(written(&sent), Err(FormError::HalfExample { number: 2 }));
+        sent.extend([("response_2", "1/2"), ("query", "5 + 5")]);
+        let Ok(Written::FewShot { examples, query, .. }) = written(&sent) else { panic!("{:?}", written(&sent)) };
+        assert_eq!((examples.len(), query.as_str()), (3, "5 + 5"));
+        // All of it is in the draft.
+        assert_eq!(fields(&sent).draft().len(), sent.len());
+        let plain = |text| fields(&[("prompt", text)]).written(PromptKind::UseCase);
+        assert_eq!(plain(" \n"), Err(FormError::Empty));
+        assert_eq!(plain("\nWhy?\n"), Ok(Written::Text("Why?".to_owned())));
     }
 
     #[test]

@@ -30,10 +30,12 @@
 //!   `all_bad`, as far as the project asks for them
 //! - **submit a comparison**: `confidence`, 1 (the answer that this page calls A is far better) to 9 (B is), 5 about the same;
 //!   `note`, `seconds`, `then`, ratings and flags as for rankings
+//! - **submit a prompt**: `prompt`; of a few-shot one `instruction`, `query_1` and `response_1` to `query_5` and `response_5`, and
+//!   `query`, which waits for its answer; `seconds`, `then`
 //! - **correct**: as submitting, and `version`, the id of the label that is replaced
 //! - **skip**: `reason` (one of [`forms::SKIP_REASONS`]), `detail` (needed for `other`), `then`
 //!
-//! A task page has `<form id="task" data-kind="demonstration|ranking|comparison" data-assignment="…">`; each message of the prompt is a
+//! A task page has `<form id="task" data-kind="demonstration|ranking|comparison|prompt" data-assignment="…">`; each message of the prompt is a
 //! `data-role="system|user|assistant"` element and each answer an `<article data-position="2" data-letter="A"
 //! data-response="…">`. `data-position` is the answer's place in the task, which `rank_2` means; the letter is only where it
 //! stands on this page. Both hold their raw text in a `<pre data-source>`, after one line break.
@@ -55,6 +57,7 @@ mod ranking;
 mod submit;
 mod task;
 pub mod view;
+mod writing;
 
 pub use view::language_name;
 

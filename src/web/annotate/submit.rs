@@ -24,8 +24,9 @@ use crate::{
         labels::{self, NewDemonstration, NewRanking, SubmitError},
         queue::Task,
         reservations,
+        written_prompts::{self, WriteError},
     },
-    domain::{assignment::TaskKind, comparison::Confidence, ranking::Ranking},
+    domain::{assignment::TaskKind, comparison::Confidence, ranking::Ranking, written_prompt::PromptKind},
     web::{AppState, Page, PageError, authorise::Annotator, csrf::CsrfForm, session::User},
 };
 
@@ -151,6 +152,17 @@ pub(super) async fn store(state: &AppState, target: Target, task: &Task, fields:
                     label_versions::correct_demonstration(&state.pool, correction, demonstration).await?;
                 }
             }
+        }
+        TaskKind::Prompt => {
+            let Target::First { user, assignment } = target else { return Err(Refused::Closed) };
+            let kind = task.brief.as_ref().map_or(PromptKind::Plain, |brief| brief.kind);
+            let written = fields.written(kind)?;
+            written_prompts::submit(&state.pool, user, assignment, &written, fields.seconds()).await.map_err(
+                |error| match error {
+                    WriteError::AlreadyHere => Refused::Form(FormError::AlreadyHere),
+                    WriteError::Submit(error) => error.into(),
+                },
+            )?;
         }
         TaskKind::Ranking => {
             let ranking = fields.ranking(task.answers.len())?;

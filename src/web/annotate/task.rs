@@ -14,6 +14,7 @@ use super::{
     forms::{Fields, FormError},
     ranking,
     view::{self, After, SkipView, TaskFrame},
+    writing,
 };
 use crate::{
     db::{
@@ -56,6 +57,9 @@ pub async fn get(
     page: Page,
 ) -> Result<Response, PageError> {
     let task = find(&state.pool, user.id, assignment).await?;
+    if task.state == "submitted" && task.kind == TaskKind::Prompt {
+        return writing::draw_done(&state.pool, page, task).await;
+    }
     if task.state == "submitted" {
         let versions = label_versions::all(&state.pool, user.id, assignment).await?;
         let lesson = gold::lesson(&state.pool, user.id, assignment).await?;
@@ -94,6 +98,7 @@ pub fn draw(page: Page, task: Task, shown: Shown) -> Result<Response, PageError>
         TaskKind::Demonstration => demonstration::draw(page, task, shown)?,
         TaskKind::Ranking => ranking::draw(page, task, shown)?,
         TaskKind::Comparison => comparison::draw(page, task, shown)?,
+        TaskKind::Prompt => writing::draw(page, task, shown)?,
     };
     let status = if wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     Ok((status, html).into_response())
@@ -118,7 +123,7 @@ pub fn frame(task: &Task, shown: Shown) -> TaskFrame {
         skip: shown.skip,
         scheme: task.label_scheme.clone(),
         all_bad: shown.fields.all_bad(),
-        enter_submits: task.kind != TaskKind::Demonstration,
+        enter_submits: !matches!(task.kind, TaskKind::Demonstration | TaskKind::Prompt),
         corrects: shown.corrects,
     }
 }
@@ -163,6 +168,11 @@ pub fn explain(page: &Page, task: &Task, error: &FormError) -> String {
         FormError::NotARating { position } => page.t1("scheme-error-not-a-rating", "letter", letter(position)),
         FormError::FlagNeedsNote { position } => page.t1("scheme-error-needs-note", "letter", letter(position)),
         FormError::NoConfidence => page.t("compare-error-none"),
+        FormError::NoInstruction => page.t("writing-error-instruction"),
+        FormError::HalfExample { number } => page.t1("writing-error-half", "number", *number),
+        FormError::FewExamples { fewest } => page.t1("writing-error-few", "fewest", *fewest),
+        FormError::NoQuery => page.t("writing-error-query"),
+        FormError::AlreadyHere => page.t("writing-error-here"),
         FormError::NoReason => page.t("annotate-error-no-reason"),
         FormError::NoDetail => page.t("annotate-error-no-detail"),
     }

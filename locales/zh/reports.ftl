@@ -1,0 +1,11 @@
+reports-title = 举报
+reports-what = 人们跳过任务时举报的提示。被撤回的提示不再分发，模型不再回答，提示导出时也会略去；已有的标注保留。
+reports-none = 没有人举报提示。
+reports-reports = 人们的说明
+reports-keep = 保留
+reports-replace = 征集替换
+reports-decision-kept = 已保留
+reports-decision-withdrawn = 已撤回
+reports-decision-replaced = 待替换
+reports-waiting = 有 { $count } 条提示被举报
+reports-error-decision = 请选择保留、撤回或征集替换。

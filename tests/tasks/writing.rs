@@ -1,0 +1,145 @@
+//! Prompts that people write: asked for by a lead, written by keyboard, kept as a draft, exported with kind and author.
+
+use fantoccini::Locator;
+use laurel::{domain::role::Role, export::Kind};
+use serde_json::json;
+
+use super::{exported, pictures::pictures, take_next};
+use crate::support::{
+    Browser, PASSWORD,
+    seed::{self, Seed, assignment_in, count},
+    server,
+};
+
+/// Tab and Ctrl with Enter as WebDriver names them.
+const TAB: &str = "\u{E004}";
+const CTRL_ENTER: &str = "\u{E009}\u{E007}";
+
+#[tokio::test]
+async fn the_three_kinds_are_asked_for_written_and_exported() {
+    let server = server().await;
+    let pool = server.pool();
+    seed::project(pool, Seed::default()).await;
+    // What she writes asks for answers too; here she is to go on writing prompts.
+    sqlx::query("UPDATE projects SET plan_demonstrations = 0").execute(pool).await.expect("set");
+    let lea = server.user("Lea", Role::Admin).await;
+    let ask = async |kind: &str, count: &str, about: &str| {
+        let form = [("kind", kind), ("count", count), ("language", "en"), ("about", about)];
+        lea.post("/admin/projects/test/writing", &form).await
+    };
+    ask("use_case", "1", " \n").await.assert(422).assert_contains("At least one use case is needed");
+    ask("plain", "0", "").await.assert(422);
+    ask("few_shot", "1", "").await.assert(303);
+    ask("use_case", "1", "A shop answers its customers.\n\nA teacher makes exercises.").await.assert(303);
+    assert_eq!(count(pool, "SELECT count(*) FROM tasks WHERE kind = 'prompt' AND language = 'en'").await, 3);
+
+    let ada = server.user("Ada", Role::Annotator).await;
+    ada.get("/queue").await.assert(200).assert_contains("Prompts to write");
+    let task = ada.post("/queue/next", &[]).await.leads_to().to_owned();
+    ada.get(&task).await.assert(200).assert_contains("Write a prompt with examples");
+    let mut form = vec![
+        ("instruction", "Give the sentiment."),
+        ("query_1", "I love it"),
+        ("response_1", "positive"),
+        ("query_2", "I hate it"),
+        ("query", "It is fine"),
+    ];
+    let refused = ada.post(&format!("{task}/submit"), &form).await.assert(422);
+    refused.assert_contains("Example 2 has only one side").assert_contains("I love it</textarea>");
+    form.push(("response_2", "negative"));
+    // Sent twice, it is stored once.
+    let next = ada.post(&format!("{task}/submit"), &form).await.leads_to().to_owned();
+    ada.post(&format!("{task}/submit"), &form).await.assert(303);
+    ada.get(&task).await.assert(200).assert_contains("Give the sentiment.");
+
+    let case = ada.get(&next).await.assert(200);
+    case.assert_contains("A shop answers its customers.");
+    let next = next.split('?').next().expect("a path").to_owned();
+    let text = [("prompt", "Where is my parcel?")];
+    let last = ada.post(&format!("{next}/submit"), &text).await.leads_to().to_owned();
+    let last = last.split('?').next().expect("a path").to_owned();
+    // The same prompt again is none.
+    ada.post(&format!("{last}/submit"), &text).await.assert(422).assert_contains("has this prompt already");
+    ada.post(&format!("{last}/skip"), &[("reason", "unclear"), ("then", "queue")]).await.assert(303);
+
+    let mut prompts = exported(&server, Kind::Prompts).await;
+    assert_eq!(prompts.len(), 2);
+    prompts.sort_by_key(|prompt| prompt["tags"].to_string());
+    let few_shot = json!([
+        { "role": "user", "content": "Give the sentiment.\n\nI love it" },
+        { "role": "assistant", "content": "positive" },
+        { "role": "user", "content": "I hate it" },
+        { "role": "assistant", "content": "negative" },
+        { "role": "user", "content": "It is fine" },
+    ]);
+    let [few, user] = prompts.as_slice() else { panic!("{prompts:#?}") };
+    assert_eq!((&few["prompt"], &few["tags"]), (&few_shot, &json!(["few-shot"])));
+    assert_eq!((&few["annotator"], &few["language"]), (&json!("ada@example.org"), &json!("en")));
+    assert_eq!((&user["tags"], &user["use_case"]), (&json!(["user-based"]), &json!("A shop answers its customers.")));
+    // Somebody else is asked to answer what she wrote; she may be too, and the lead sees who wrote it.
+    assert_eq!(count(pool, "SELECT count(*) FROM tasks WHERE kind = 'demonstration'").await, 2);
+    let prompt: uuid::Uuid = sqlx::query_scalar("SELECT id FROM prompts LIMIT 1").fetch_one(pool).await.expect("one");
+    lea.get(&format!("/admin/projects/test/prompts/{prompt}")).await.assert(200).assert_contains("Written by");
+    lea.get("/admin/projects/test/writing").await.assert(200).assert_contains("1 / 1");
+}
+
+#[tokio::test]
+async fn a_few_shot_prompt_is_written_with_the_keys_alone_and_its_draft_is_found_again() {
+    let server = server().await;
+    let pool = server.pool();
+    seed::project(pool, Seed { demonstration_overlap: 0, ..Seed::default() }).await;
+    let lea = server.user("Lea", Role::Admin).await;
+    let form = [("kind", "few_shot"), ("count", "1"), ("language", ""), ("about", "Something with bees 🐝")];
+    lea.post("/admin/projects/test/writing", &form).await.assert(303);
+    server.account("Ada", Role::Annotator).await;
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    take_next(&server, &browser).await;
+    // The first field waits for the keys; Tab leads from one to the next, past the summary of further examples.
+    let focused = "return document.activeElement.id";
+    assert_eq!(browser.execute(focused, vec![]).await.expect("read"), json!("instruction"));
+    browser.press(&format!("把句子翻译成英文。{TAB}蜜蜂{TAB}bee{TAB}蜂蜜{TAB}honey{TAB}{TAB}")).await;
+    browser.press("花").await;
+    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
+    browser.refresh().await.expect("again");
+    let kept = "return [...document.querySelectorAll('#task textarea')].map((field) => field.value).filter(Boolean)";
+    let wanted = json!(["把句子翻译成英文。", "蜜蜂", "bee", "蜂蜜", "honey", "花"]);
+    assert_eq!(browser.execute(kept, vec![]).await.expect("read"), wanted);
+    browser.fill("#query", CTRL_ENTER).await;
+    browser.wait().for_element(Locator::Css(".queue-head")).await.expect("the queue");
+    let said: String = sqlx::query_scalar("SELECT conversation -> -1 ->> 'content' FROM prompts")
+        .fetch_one(pool)
+        .await
+        .expect("the prompt");
+    assert_eq!(said, "花");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_plan_says_how_often_and_a_withdrawn_brief_asks_nobody() {
+    let server = server().await;
+    let pool = server.pool();
+    seed::project(pool, Seed::default()).await;
+    let lea = server.user("Lea", Role::Admin).await;
+    let form = [("kind", "plain"), ("count", "3"), ("language", ""), ("about", "")];
+    lea.post("/admin/projects/test/writing", &form).await.assert(303);
+    let plan = async |weight: &str| {
+        let weights = [("demonstrations", "1"), ("rankings", "1"), ("comparisons", "1"), ("prompts", weight)];
+        lea.post("/admin/projects/test/plan", &weights).await.assert(303);
+    };
+    let ada = server.user("Ada", Role::Annotator).await;
+    plan("0").await;
+    assert!(ada.post("/queue/next", &[]).await.leads_to().starts_with("/queue"));
+    plan("5").await;
+    assignment_in(ada.post("/queue/next", &[]).await.leads_to());
+    let brief: uuid::Uuid = sqlx::query_scalar("SELECT id FROM prompt_briefs").fetch_one(pool).await.expect("it");
+    let withdraw = format!("/admin/projects/test/writing/{brief}/withdraw");
+    lea.post(&withdraw, &[("withdrawn", "yes")]).await.assert(303);
+    let bob = server.user("Bob", Role::Annotator).await;
+    assert!(bob.post("/queue/next", &[]).await.leads_to().starts_with("/queue"));
+    lea.post(&withdraw, &[("withdrawn", "no")]).await.assert(303);
+    assignment_in(bob.post("/queue/next", &[]).await.leads_to());
+    assert_eq!(count(pool, "SELECT count(*) FROM audit_log WHERE action LIKE 'prompts.ask%'").await, 3);
+    let lea_task = lea.post("/queue/next", &[]).await.leads_to().to_owned();
+    pictures(&server, "lea@example.org", &lea_task, "writing", async |_| {}).await;
+}
