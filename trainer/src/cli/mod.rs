@@ -10,6 +10,7 @@ mod generate;
 mod grpo;
 mod init;
 mod logprobs;
+mod merge;
 mod online;
 pub mod output;
 mod ppo;
@@ -59,6 +60,7 @@ enum Command {
     BestOfN(best_of_n::BestOfNCommand),
     Logprobs(logprobs::Logprobs),
     Compress(compress::Compress),
+    Merge(merge::Merge),
     Score(score::Score),
     Evaluate(evaluate::Evaluate),
     Serve(serve::Serve),
@@ -163,6 +165,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::BestOfN(command) => command.run(common),
         Command::Logprobs(command) => command.run(common),
         Command::Compress(command) => command.run(common),
+        Command::Merge(command) => command.run(common),
         Command::Score(command) => command.run(common),
         Command::Evaluate(command) => command.run(common),
         Command::Serve(command) => command.run(common),

@@ -19,6 +19,9 @@ pub struct Sft {
     /// Demonstrations (JSONL; - is standard input); those of the validation split are held out, else a tenth of the prompts
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
+    /// A reward model that judges answers to the held-out prompts at each evaluation (see --best-by)
+    #[arg(long, value_name = "MODEL")]
+    reward: Option<PathBuf>,
     #[command(flatten)]
     training: TrainingArgs,
     #[command(flatten)]
@@ -28,7 +31,7 @@ pub struct Sft {
 impl Sft {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
         let settings = self.settings.read()?;
-        let inputs = SftInputs { model: self.model, data: self.data };
+        let inputs = SftInputs { model: self.model, data: self.data, reward: self.reward };
         self.training.run(common, |run, reporter| sft::run(&settings, &inputs, run, reporter))
     }
 }

@@ -46,7 +46,7 @@ impl ScalarHead {
         Ok(Self::from_values(values, device))
     }
 
-    fn from_values(values: Vec<f32>, device: &Device) -> Self {
+    pub(super) fn from_values(values: Vec<f32>, device: &Device) -> Self {
         let hidden = values.len();
         Self { weight: Param::from_data(TensorData::new(values, [hidden, 1]), device) }
     }

@@ -60,6 +60,22 @@ impl Adapter {
         }
     }
 
+    /// An adapter that was learned before: `a` is `[in, rank]`, `b` `[rank, out]`.
+    pub(super) fn from_matrices(a: Tensor<2>, b: Tensor<2>, scale: f64, dropout: f64) -> Self {
+        let (a, b) = (Param::from_tensor(a), Param::from_tensor(b));
+        Self { a, b, scale, dropout: DropoutConfig::new(dropout).init() }
+    }
+
+    /// Columns of A and rows of B.
+    pub fn rank(&self) -> usize {
+        self.a.dims()[1]
+    }
+
+    /// The part of the input that is dropped while training.
+    pub(super) fn dropout_probability(&self) -> f64 {
+        self.dropout.prob
+    }
+
     /// `[tokens, in]` → `[tokens, out]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let x = if recompute::is_plain_pass() { self.dropped(x) } else { self.dropout.forward(x) };

@@ -14,7 +14,7 @@ use crate::train::{Earlier, Run, StageSettings, ppo, reward, settings, sft};
 /// Learns the demonstrations from `base`.
 pub fn sft(work: &Work, base: &LocalModel, records: &Records, out: PathBuf) -> anyhow::Result<()> {
     let settings: sft::SftSettings = read("sft", &work.settings.sft)?;
-    let inputs = sft::SftInputs { model: base.path.clone(), data: records.labels_file("demonstrations") };
+    let inputs = sft::SftInputs { model: base.path.clone(), data: records.labels_file("demonstrations"), reward: None };
     sft::run(&settings, &inputs, &run(work, out), &mut reporter(work))?;
     Ok(())
 }
@@ -51,6 +51,14 @@ pub fn ppo(
 
 /// Refuses settings that a later stage would only meet hours from now.
 pub fn check(work: &Work) -> anyhow::Result<()> {
+    let settings = &work.settings;
+    for (stage, section) in [("sft", &settings.sft), ("reward", &settings.reward), ("ppo", &settings.ppo)] {
+        if section.get("save_adapter").is_some_and(|value| *value == Value::Bool(true)) {
+            anyhow::bail!(
+                "the project's training settings: {stage}: save_adapter makes models that are not whole; leave it off"
+            );
+        }
+    }
     read::<sft::SftSettings>("sft", &work.settings.sft)?;
     read::<reward::RewardSettings>("reward", &work.settings.reward)?;
     read::<ppo::PpoSettings>("ppo", &work.settings.ppo)?;

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use burn::tensor::{Int, Tensor, TensorData};
 use laurel_records::Stage;
 
-use super::supervised::Objective;
+use super::{
+    judge::{BestBy, Judge},
+    supervised::Objective,
+};
 use crate::{
     data::{Example, SftBatch},
     model::Decoder,
@@ -22,6 +25,8 @@ pub(super) struct Completions {
     pub packing: bool,
     /// Tokens that go through the model at once.
     pub micro_batch_tokens: usize,
+    /// Judges answers to the held-out prompts, where a reward model is given.
+    pub judge: Option<Judge>,
 }
 
 impl Completions {
@@ -59,7 +64,7 @@ impl Objective for Completions {
         completion_nll(model, &self.batch(model, &examples))
     }
 
-    /// `eval/nll` in nats a token, and `eval/perplexity`.
+    /// `eval/nll` in nats a token, and `eval/perplexity`; with a judge `eval/reward`.
     fn evaluate(&self, model: &Decoder) -> BTreeMap<String, f64> {
         let (mut sum, mut tokens) = (0.0, 0.0);
         let lengths: Vec<usize> = self.held_out.iter().map(|example| example.ids.len()).collect();
@@ -73,11 +78,21 @@ impl Objective for Completions {
             return BTreeMap::new();
         }
         let nll = sum / tokens;
-        [("eval/nll".to_owned(), nll), ("eval/perplexity".to_owned(), nll.exp())].into()
+        let mut metrics = BTreeMap::from([("eval/nll".to_owned(), nll), ("eval/perplexity".to_owned(), nll.exp())]);
+        if let Some(judge) = &self.judge {
+            // The prompts were turned into tokens before: only a fault of ours could make them fail now, and NaN ends the run.
+            let reward = judge.mean_reward(model).unwrap_or(Some(f64::NAN));
+            metrics.extend(reward.map(|reward| ("eval/reward".to_owned(), reward)));
+        }
+        metrics
     }
 
     fn criterion(&self) -> &'static str {
-        "eval/nll"
+        if self.higher_is_better() { "eval/reward" } else { "eval/nll" }
+    }
+
+    fn higher_is_better(&self) -> bool {
+        self.judge.as_ref().is_some_and(|judge| judge.best_by == BestBy::Reward)
     }
 }
 

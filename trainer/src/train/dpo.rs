@@ -84,7 +84,7 @@ pub fn run(
 ) -> Result<StageOutcome, TrainError> {
     ensure_free(&run.out)?;
     let directory = ModelDirectory::open(&inputs.model)?;
-    let decoder = directory.load_decoder(&run.device)?;
+    let decoder = directory.load_decoder_to_learn(&run.device)?;
     let settings = settings.clone().resolved(decoder.num_params());
     settings.check()?;
     let plan = plan_of!(settings);

@@ -25,6 +25,8 @@ pub(super) struct LanguageModelStage<'a, S> {
     pub directory: &'a ModelDirectory,
     /// What the data are called, and their digest.
     pub data: (&'static str, String),
+    /// Digest of the reward model that judges, where there is one.
+    pub judge: Option<String>,
 }
 
 impl<S: StageSettings> LanguageModelStage<'_, S> {
@@ -38,7 +40,8 @@ impl<S: StageSettings> LanguageModelStage<'_, S> {
     ) -> Result<StageOutcome, TrainError> {
         let decoder = to_learn(decoder, &self.plan.shared, run.seed)?;
         let (parent, (called, data)) = (self.directory.digest()?, self.data);
-        let inputs = [("model", parent.clone()), (called, data.clone())];
+        let judge = self.judge.map(|digest| ("reward", digest));
+        let inputs = [("model", parent.clone()), (called, data.clone())].into_iter().chain(judge);
         let identity = identity_of(self.name, inputs, self.settings, run.seed);
         let Learned { model, metrics, checkpoints } = learn(objective, decoder, self.plan, run, identity, reporter)?;
         let lineage = lineage_of(self.name, parent, data, self.settings, run.seed, &metrics);

@@ -13,6 +13,7 @@ mod ema;
 mod error;
 mod group;
 pub mod grpo;
+pub mod judge;
 mod language_model;
 mod learning;
 mod metrics;

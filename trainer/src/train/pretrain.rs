@@ -95,6 +95,7 @@ pub fn run(
         pad_id: tokenizer.pad_id(),
         packing: false,
         micro_batch_tokens: plan.shared.micro_batch_tokens,
+        judge: None,
     };
     if objective.learned.is_empty() {
         return Err(TrainError::Input("the corpus is shorter than two blocks of text".into()));
@@ -107,6 +108,7 @@ pub fn run(
         plan: &plan,
         directory: &directory,
         data: ("corpus", corpus::digest(&documents)),
+        judge: None,
     };
     stage.run(decoder, &objective, run, reporter)
 }

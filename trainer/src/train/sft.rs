@@ -8,6 +8,7 @@ use laurel_records::{DemonstrationRecord, Stage};
 use super::{
     Run, Schedule, SettingsError, StageOutcome, StageSettings, TrainError,
     completion::Completions,
+    judge::{BestBy, Judge, Judging},
     language_model::{LanguageModelStage, say_what_is_learned},
     metrics::Reporter,
     provenance::digest_of_data,
@@ -35,6 +36,12 @@ stage_settings! {
         packing: bool = false,
         #[doc = "The held-out demonstrations are judged after every so many steps; 0: after each epoch"]
         eval_steps: usize = 0,
+        #[doc = "By what the best weights are told: nll (of the held-out demonstrations) or reward (of answers to their prompts, by the model of --reward)"]
+        best_by: BestBy = BestBy::Nll,
+        #[doc = "Held-out prompts that are answered for the reward model at each evaluation"]
+        eval_prompts: usize = 64,
+        #[doc = "Longest answer to one of them, tokens"]
+        eval_max_new_tokens: usize = 128,
         #[doc = "The run ends after so many evaluations in a row without a better one; 0: never before its last step"]
         patience: usize = 0,
     }
@@ -43,7 +50,9 @@ stage_settings! {
 impl SftSettings {
     fn check_own(&self) -> Result<(), SettingsError> {
         at_least_one("epochs", self.epochs)?;
-        at_least_one("batch_size", self.batch_size)
+        at_least_one("batch_size", self.batch_size)?;
+        at_least_one("eval_prompts", self.eval_prompts)?;
+        at_least_one("eval_max_new_tokens", self.eval_max_new_tokens)
     }
 }
 
@@ -53,12 +62,15 @@ pub struct SftInputs {
     pub model: PathBuf,
     /// Demonstrations, JSONL.
     pub data: PathBuf,
+    /// A reward model that judges answers to the held-out prompts at each evaluation.
+    pub reward: Option<PathBuf>,
 }
 
 /// Learns the demonstrations and writes the policy to `run.out`.
 ///
 /// The loss is over the tokens of the answers alone, a mean over the whole batch; the weights that are written are those
-/// that were best on the held-out demonstrations. Metrics: `eval/nll`, `eval/perplexity`, both also `…_before`.
+/// that were best on the held-out demonstrations, or on their prompts by a reward model. Metrics: `eval/nll`, `eval/perplexity`,
+/// with a reward model `eval/reward` (mean reward of sampled answers), all also `…_before`.
 pub fn run(
     settings: &SftSettings,
     inputs: &SftInputs,
@@ -67,7 +79,7 @@ pub fn run(
 ) -> Result<StageOutcome, TrainError> {
     ensure_free(&run.out)?;
     let directory = ModelDirectory::open(&inputs.model)?;
-    let decoder = directory.load_decoder(&run.device)?;
+    let decoder = directory.load_decoder_to_learn(&run.device)?;
     let settings = settings.clone().resolved(decoder.num_params());
     settings.check()?;
     let plan = plan_of!(settings);
@@ -79,6 +91,7 @@ pub fn run(
     let examples = |records: &[DemonstrationRecord]| -> Result<Vec<Example>, TrainError> {
         records.iter().map(|record| Ok(tokenizer.example(&record.prompt, answer(record))?)).collect()
     };
+    let judge = judge(&settings, inputs, &directory, &held_out, run)?;
     let objective = Completions {
         stage: Stage::Sft,
         learned: examples(&learned)?,
@@ -86,6 +99,7 @@ pub fn run(
         pad_id: tokenizer.pad_id(),
         packing: settings.packing,
         micro_batch_tokens: plan.shared.micro_batch_tokens,
+        judge,
     };
     if objective.learned.is_empty() {
         return Err(TrainError::Input(format!("{} holds no demonstration to learn from", inputs.data.display())));
@@ -98,8 +112,39 @@ pub fn run(
         plan: &plan,
         directory: &directory,
         data: ("data", data),
+        judge: inputs.reward.as_ref().map(|path| ModelDirectory::open(path)?.digest()).transpose()?,
     };
     stage.run(decoder, &objective, run, reporter)
+}
+
+/// The reward model that judges, where one is given. Fails where weights are to be told by a reward that can't be had.
+fn judge(
+    settings: &SftSettings,
+    inputs: &SftInputs,
+    directory: &ModelDirectory,
+    held_out: &[DemonstrationRecord],
+    run: &Run,
+) -> Result<Option<Judge>, TrainError> {
+    let by_reward = settings.best_by == BestBy::Reward;
+    let Some(reward) = &inputs.reward else {
+        if by_reward {
+            return Err(SettingsError::value("best_by", "reward needs a reward model: give one with --reward").into());
+        }
+        return Ok(None);
+    };
+    if by_reward && held_out.is_empty() {
+        let reason = "reward needs held-out demonstrations, whose prompts are answered; none is held out";
+        return Err(SettingsError::value("best_by", reason).into());
+    }
+    let judging = Judging {
+        prompts: settings.eval_prompts,
+        max_new_tokens: settings.eval_max_new_tokens,
+        max_length: settings.max_length,
+        micro_batch_tokens: settings.micro_batch_tokens,
+        best_by: settings.best_by,
+    };
+    let prompts = held_out.iter().map(|record| record.prompt.as_slice());
+    Judge::open(reward, directory, prompts, &judging, run).map(Some)
 }
 
 /// The text of the answer.

@@ -7,6 +7,7 @@ use laurel_trainer::{
     model::{Decoder, ModelDirectory, hf::WeightFormat},
     train::{
         LoraChoice, TrainError,
+        judge::BestBy,
         pretrain::{self, PretrainInputs, PretrainSettings},
         reward::{self, RewardInputs, RewardSettings},
         sft::{self, SftInputs, SftSettings},
@@ -22,7 +23,8 @@ fn sft_settings() -> SftSettings {
 #[test]
 fn sft_learns_answers_to_prompts_it_has_not_seen() {
     let world = World::new();
-    let inputs = SftInputs { model: world.path("base"), data: world.records("data.jsonl", &demonstrations()) };
+    let inputs =
+        SftInputs { model: world.path("base"), data: world.records("data.jsonl", &demonstrations()), reward: None };
     let mut told = Told::default();
     let outcome = sft::run(&sft_settings(), &inputs, &world.run("out"), &mut told).unwrap();
     let (before, after) = (outcome.metrics["eval/nll_before"], outcome.metrics["eval/nll"]);
@@ -46,14 +48,15 @@ fn sft_learns_answers_to_prompts_it_has_not_seen() {
 fn sft_with_adapters_learns_too_and_leaves_a_plain_model() {
     let world = World::new();
     // Adapters change a model that knows something; the answers are turned round, so that there is something to change.
-    let inputs = SftInputs { model: world.path("base"), data: world.records("data.jsonl", &demonstrations()) };
+    let inputs =
+        SftInputs { model: world.path("base"), data: world.records("data.jsonl", &demonstrations()), reward: None };
     let model = sft::run(&sft_settings(), &inputs, &world.run("known"), &mut Told::default()).unwrap().out;
     let mut turned = demonstrations();
     for record in &mut turned {
         let answer = &mut record["completion"][0]["content"];
         *answer = answer.as_str().unwrap().split(' ').rev().collect::<Vec<_>>().join(" ").into();
     }
-    let inputs = SftInputs { model, data: world.records("turned.jsonl", &turned) };
+    let inputs = SftInputs { model, data: world.records("turned.jsonl", &turned), reward: None };
     let settings = SftSettings { lora: LoraChoice::On, learning_rate: Some(1e-2), packing: true, ..sft_settings() };
     let outcome = sft::run(&settings, &inputs, &world.run("out"), &mut Told::default()).unwrap();
     let (before, after) = (outcome.metrics["eval/nll_before"], outcome.metrics["eval/nll"]);
@@ -112,7 +115,8 @@ fn pretraining_learns_running_text() {
 #[test]
 fn a_run_that_is_asked_to_stop_goes_on_from_there() {
     let world = World::new();
-    let inputs = SftInputs { model: world.path("base"), data: world.records("data.jsonl", &demonstrations()) };
+    let inputs =
+        SftInputs { model: world.path("base"), data: world.records("data.jsonl", &demonstrations()), reward: None };
     let settings = SftSettings { epochs: 2, ..sft_settings() };
     let mut told = Told { stop_after: Some(5), ..Told::default() };
     let stopped = sft::run(&settings, &inputs, &world.run("out"), &mut told).unwrap_err();
@@ -130,7 +134,8 @@ fn a_run_that_is_asked_to_stop_goes_on_from_there() {
 #[test]
 fn what_is_frozen_stays_and_the_averaged_weights_are_what_is_judged_and_written() {
     let world = World::new();
-    let inputs = SftInputs { model: world.path("base"), data: world.records("data.jsonl", &demonstrations()) };
+    let inputs =
+        SftInputs { model: world.path("base"), data: world.records("data.jsonl", &demonstrations()), reward: None };
     let settings = SftSettings {
         freeze_embeddings: true,
         freeze_layers: 1,
@@ -159,13 +164,14 @@ fn what_is_frozen_stays_and_the_averaged_weights_are_what_is_judged_and_written(
 }
 
 fn inputs_of(world: &World) -> SftInputs {
-    SftInputs { model: world.path("base"), data: world.path("data.jsonl") }
+    SftInputs { model: world.path("base"), data: world.path("data.jsonl"), reward: None }
 }
 
 #[test]
 fn a_run_that_gets_no_better_ends_early() {
     let world = World::new();
-    let inputs = SftInputs { model: world.path("base"), data: world.records("data.jsonl", &demonstrations()) };
+    let inputs =
+        SftInputs { model: world.path("base"), data: world.records("data.jsonl", &demonstrations()), reward: None };
     let settings = SftSettings { epochs: 40, learning_rate: Some(1e-2), eval_steps: 5, patience: 2, ..sft_settings() };
     let mut told = Told::default();
     let outcome = sft::run(&settings, &inputs, &world.run("out"), &mut told).unwrap();
@@ -177,7 +183,8 @@ fn a_run_that_gets_no_better_ends_early() {
 #[test]
 fn numbers_beyond_use_end_the_run_and_leave_no_checkpoint_of_them() {
     let world = World::new();
-    let inputs = SftInputs { model: world.path("base"), data: world.records("data.jsonl", &demonstrations()) };
+    let inputs =
+        SftInputs { model: world.path("base"), data: world.records("data.jsonl", &demonstrations()), reward: None };
     let settings = SftSettings { learning_rate: Some(1e18), save_steps: 1, warmup_ratio: 0.0, ..sft_settings() };
     let error = sft::run(&settings, &inputs, &world.run("out"), &mut Told::default()).unwrap_err();
     // The first step's weights are what the second cannot be computed from.
@@ -187,4 +194,97 @@ fn numbers_beyond_use_end_the_run_and_leave_no_checkpoint_of_them() {
         "{error}"
     );
     assert!(!world.path("out").exists());
+}
+
+/// PEFT's files instead of a model: a directory that names its base, is a model to every command, and learns on.
+#[test]
+fn an_adapter_is_written_beside_its_base_and_learns_on() {
+    let world = World::new();
+    let inputs =
+        SftInputs { model: world.path("base"), data: world.records("data.jsonl", &demonstrations()), reward: None };
+    let settings = SftSettings {
+        lora: LoraChoice::On,
+        learning_rate: Some(2e-3),
+        save_adapter: true,
+        epochs: 2,
+        ..sft_settings()
+    };
+    let first = sft::run(&settings, &inputs, &world.run("first"), &mut Told::default()).unwrap();
+    assert!(!first.out.join("model.safetensors").exists() && first.out.join("adapter_model.safetensors").exists());
+    let directory = ModelDirectory::open(&first.out).unwrap();
+    assert_eq!(directory.base_path(), fs::canonicalize(world.path("base")).unwrap());
+
+    let inputs = SftInputs { model: first.out, ..inputs };
+    let second = sft::run(&settings, &inputs, &world.run("second"), &mut Told::default()).unwrap();
+    // It begins where the first ended, and is an adapter of the same base, not of an adapter.
+    assert!((second.metrics["eval/nll_before"] - first.metrics["eval/nll"]).abs() < 1e-4);
+    assert!(second.metrics["eval/nll"] < first.metrics["eval/nll"], "{:?} {:?}", first.metrics, second.metrics);
+    assert_eq!(ModelDirectory::open(&second.out).unwrap().base_path(), directory.base_path());
+
+    // All weights of a model that came as an adapter, and a reward model that is an adapter of the same base.
+    let full = SftSettings { lora: LoraChoice::Off, save_adapter: false, learning_rate: Some(3e-3), ..settings };
+    let whole = sft::run(&full, &inputs, &world.run("whole"), &mut Told::default()).unwrap();
+    assert!(whole.out.join("model.safetensors").exists());
+    assert!(whole.metrics["eval/nll"] < first.metrics["eval/nll"], "{:?}", whole.metrics);
+    let inputs = RewardInputs {
+        model: second.out,
+        data: world.records("rankings.jsonl", &rankings()),
+        demonstrations: Some(world.path("data.jsonl")),
+    };
+    let settings = RewardSettings {
+        lora: LoraChoice::On,
+        save_adapter: true,
+        epochs: 6,
+        batch_size: 4,
+        ensemble: 2,
+        learning_rate: Some(1e-2),
+        ..RewardSettings::default()
+    };
+    let reward = reward::run(&settings, &inputs, &world.run("reward"), &mut Told::default()).unwrap();
+    assert!(reward.metrics["eval/accuracy"] > 0.9, "{:?}", reward.metrics);
+    let read = ModelDirectory::open(&reward.out).unwrap();
+    let model = read.load_reward_model(&world.run("").device).unwrap();
+    assert!((model.score_mean() - reward.metrics["score/mean_of_demonstrations"]).abs() < 1e-12);
+    assert_eq!(read.load_members(&world.run("").device).unwrap().unwrap().count(), 2);
+}
+
+/// InstructGPT chose its SFT model by reward: here the reward model likes `good`, which no demonstration says, so that the
+/// policy that knows least of the demonstrations is its best.
+#[test]
+fn sft_is_judged_by_a_reward_model_and_may_be_chosen_by_it() {
+    let world = World::new();
+    let rankings = RewardInputs {
+        model: world.path("base"),
+        data: world.records("rankings.jsonl", &rankings()),
+        demonstrations: None,
+    };
+    let settings = RewardSettings { epochs: 6, batch_size: 4, learning_rate: Some(1e-3), ..RewardSettings::default() };
+    let reward = reward::run(&settings, &rankings, &world.run("reward"), &mut Told::default()).unwrap().out;
+    let data = world.records("data.jsonl", &demonstrations());
+    let inputs = SftInputs { model: world.path("base"), data, reward: Some(reward) };
+    let judged = |best_by, out| {
+        let settings = SftSettings {
+            best_by,
+            eval_max_new_tokens: 6,
+            eval_prompts: 8,
+            eval_steps: 11,
+            epochs: 4,
+            ..sft_settings()
+        };
+        let mut told = Told::default();
+        let outcome = sft::run(&settings, &inputs, &world.run(out), &mut told).unwrap();
+        let rewards = told.metrics["eval/reward"].clone();
+        let best = rewards[1..].iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        (outcome.metrics, rewards, best)
+    };
+    let (by_nll, rewards, best) = judged(BestBy::Nll, "by-nll");
+    assert_eq!((rewards.len(), by_nll["eval/reward_before"]), (5, rewards[0]));
+    assert_eq!((by_nll["train/best_step"], by_nll["eval/reward"]), (44.0, rewards[4]));
+    let (by_reward, again, _) = judged(BestBy::Reward, "by-reward");
+    assert_eq!((rewards, by_reward["eval/reward"]), (again, best), "the same run, another choice");
+
+    let alone = SftInputs { reward: None, ..inputs };
+    let settings = SftSettings { best_by: BestBy::Reward, ..sft_settings() };
+    let refused = sft::run(&settings, &alone, &world.run("alone"), &mut Told::default()).unwrap_err();
+    assert!(refused.is_wrong_input() && refused.to_string().contains("best_by"), "{refused}");
 }

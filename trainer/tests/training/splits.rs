@@ -34,7 +34,7 @@ fn assert_same_way(ways: &[Vec<f64>]) {
 #[test]
 fn of_sft() {
     let world = World::new();
-    let inputs = SftInputs { model: world.path("base"), data: world.records("data.jsonl", &uneven()) };
+    let inputs = SftInputs { model: world.path("base"), data: world.records("data.jsonl", &uneven()), reward: None };
     let ways: Vec<Vec<f64>> = [(4096, false, false), (64, false, true), (1, false, false), (64, true, true)]
         .iter()
         .enumerate()

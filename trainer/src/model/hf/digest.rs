@@ -42,6 +42,11 @@ pub(super) fn of_directory(directory: &Path) -> Result<String, ModelError> {
     Ok(hex(&hasher.finalize()))
 }
 
+/// One digest for a model and the adapter that changes it.
+pub(super) fn of_both(base: &str, adapter: &str) -> String {
+    hex(&Sha256::digest(format!("{base}\n{adapter}\n")))
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,5 +1,6 @@
 //! MODEL as people name it on the command line: a Hugging Face directory, or a GGUF file, opened and loaded.
 
+mod adapter;
 mod digest;
 mod lineage;
 mod members;
@@ -25,8 +26,10 @@ use super::{
     heads::{RewardModel, ScalarHead},
     weights::WeightSource,
 };
+use adapter::AdapterFiles;
 use safetensors::Checkpoint;
 
+pub use adapter::{AdapterOf, write_adapter, write_reward_adapter};
 pub use digest::sha256_of_file;
 pub use lineage::Lineage;
 pub use weights::{WeightFormat, WriteOptions};
@@ -46,15 +49,29 @@ pub struct ModelDirectory {
     config: DecoderConfig,
     kind: ModelKind,
     gguf: Option<GgufFile>,
+    /// Where the model is an adapter, and `path` the model that it changes.
+    adapter: Option<Adapted>,
+}
+
+/// An adapter, and where it lies.
+#[derive(Debug)]
+struct Adapted {
+    path: PathBuf,
+    files: AdapterFiles,
 }
 
 impl ModelDirectory {
-    /// Opens a directory with a `config.json`, a `.gguf` file, or a directory that holds exactly one `.gguf` file.
+    /// Opens a directory with a `config.json`, a `.gguf` file, a directory that holds exactly one `.gguf` file, or PEFT's
+    /// files of an adapter whose base is where it says.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, ModelError> {
         let path = path.into();
         let metadata = fs::metadata(&path).map_err(ModelError::file(&path))?;
         if metadata.is_file() {
             return Self::open_gguf(path.clone(), &path);
+        }
+        if let Some(files) = AdapterFiles::open(&path)? {
+            let base = files.base()?;
+            return Self::open(base)?.with_adapter_files(path, files);
         }
         if !path.join("config.json").exists()
             && let Some(file) = only_gguf_file(&path)?
@@ -64,24 +81,63 @@ impl ModelDirectory {
         let raw = read_object(&path.join("config.json"))?;
         let class = raw.get("architectures").and_then(|list| list.get(0));
         let class = class.and_then(Value::as_str).unwrap_or_default();
-        let kind = if class.ends_with("ForSequenceClassification") {
-            ModelKind::RewardModel
-        } else {
-            ModelKind::LanguageModel
-        };
+        let kind = kind_of(class);
         let config = DecoderConfig::from_json(raw)?;
-        Ok(Self { path, config, kind, gguf: None })
+        Ok(Self { path, config, kind, gguf: None, adapter: None })
     }
 
     fn open_gguf(path: PathBuf, file: &Path) -> Result<Self, ModelError> {
         let gguf = GgufFile::open(file)?;
         let config = gguf.config()?;
-        Ok(Self { path, config, kind: ModelKind::LanguageModel, gguf: Some(gguf) })
+        Ok(Self { path, config, kind: ModelKind::LanguageModel, gguf: Some(gguf), adapter: None })
+    }
+
+    /// The same model changed by the adapter that lies in `directory`, whatever base that names.
+    pub fn with_adapter(self, directory: impl Into<PathBuf>) -> Result<Self, ModelError> {
+        let directory = directory.into();
+        match AdapterFiles::open(&directory)? {
+            Some(files) => self.with_adapter_files(directory, files),
+            None => Err(ModelError::malformed(&directory, "holds no adapter: there is no adapter_config.json alone")),
+        }
+    }
+
+    fn with_adapter_files(mut self, path: PathBuf, files: AdapterFiles) -> Result<Self, ModelError> {
+        if self.adapter.is_some() {
+            let text = "is an adapter of an adapter; merge that one into its base first (laurel-trainer merge)";
+            return Err(ModelError::malformed(&path, text));
+        }
+        if files.is_reward_model() {
+            self.kind = ModelKind::RewardModel;
+        }
+        self.adapter = Some(Adapted { path, files });
+        Ok(self)
     }
 
     /// Where the model was opened.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.adapter.as_ref().map_or(&self.path, |adapter| &adapter.path)
+    }
+
+    /// The model without its adapter, by its whole path: what an adapter that is learned here is an adapter of.
+    pub fn base_path(&self) -> PathBuf {
+        adapter::full_path(&self.path)
+    }
+
+    /// Whether the model is a base with an adapter.
+    pub fn is_adapter(&self) -> bool {
+        self.adapter.is_some()
+    }
+
+    /// What the model without its adapter gives.
+    fn base_kind(&self) -> ModelKind {
+        let class = self.config.raw.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
+        kind_of(class.unwrap_or_default())
+    }
+
+    /// A file of the model: the adapter's own where it has one.
+    fn file(&self, name: &str) -> PathBuf {
+        let own = self.adapter.as_ref().map(|adapter| adapter.path.join(name)).filter(|path| path.exists());
+        own.unwrap_or_else(|| self.path.join(name))
     }
 
     pub fn config(&self) -> &DecoderConfig {
@@ -92,14 +148,38 @@ impl ModelDirectory {
         self.kind
     }
 
-    /// The language model. Refuses a reward model, and a checkpoint that does not fit its configuration.
+    /// The language model, an adapter merged into its weights. Refuses a reward model, and a checkpoint that does not fit its
+    /// configuration.
     pub fn load_decoder(&self, device: &Device) -> Result<Decoder, ModelError> {
+        self.language_model()?;
+        let decoder = self.load_language_model(device)?;
+        match &self.adapter {
+            Some(adapter) => Ok(adapter.files.attach(decoder, false)?.merged()),
+            None => Ok(decoder),
+        }
+    }
+
+    /// As [`Self::load_decoder`], to be learned on: an adapter stays beside the weights, which are frozen.
+    pub fn load_decoder_to_learn(&self, device: &Device) -> Result<Decoder, ModelError> {
+        self.language_model()?;
+        let decoder = self.load_language_model(device)?;
+        match &self.adapter {
+            Some(adapter) => adapter.files.attach(decoder, true),
+            None => Ok(decoder),
+        }
+    }
+
+    fn language_model(&self) -> Result<(), ModelError> {
         if self.kind == ModelKind::RewardModel {
             return Err(ModelError::Unsupported(format!(
                 "{} is a reward model; a language model is needed here",
-                self.path.display()
+                self.path().display()
             )));
         }
+        Ok(())
+    }
+
+    fn load_language_model(&self, device: &Device) -> Result<Decoder, ModelError> {
         match &self.gguf {
             Some(gguf) => self.load_from(&mut gguf.weights(&self.config), device),
             None => {
@@ -115,14 +195,50 @@ impl ModelDirectory {
         Decoder::load(&self.config, source, true, device)
     }
 
-    /// The reward model. Refuses a language model, and a checkpoint that does not fit its configuration.
+    /// The reward model, an adapter merged into its weights. Refuses a language model, and a checkpoint that does not fit its
+    /// configuration.
     pub fn load_reward_model(&self, device: &Device) -> Result<RewardModel, ModelError> {
+        let RewardModel { decoder, score } = self.reward_model(device, false)?;
+        Ok(RewardModel { decoder: decoder.merged(), score })
+    }
+
+    /// As [`Self::load_reward_model`], to be learned on: an adapter stays beside the weights, which are frozen.
+    pub fn load_reward_model_to_learn(&self, device: &Device) -> Result<RewardModel, ModelError> {
+        self.reward_model(device, true)
+    }
+
+    fn reward_model(&self, device: &Device, frozen: bool) -> Result<RewardModel, ModelError> {
         if self.kind == ModelKind::LanguageModel {
             return Err(ModelError::Unsupported(format!(
                 "{} is a language model; a reward model is needed here",
-                self.path.display()
+                self.path().display()
             )));
         }
+        let Some(Adapted { files, .. }) = &self.adapter else { return self.load_whole_reward_model(device) };
+        let (decoder, score) = match files.score(self.config.hidden_size, device)? {
+            // The base is the policy that the reward model began from, or a reward model whose head is not used.
+            Some((score, mean)) => {
+                let decoder = match self.base_kind() {
+                    ModelKind::LanguageModel => self.load_language_model(device)?,
+                    ModelKind::RewardModel => self.load_whole_reward_model(device)?.decoder,
+                };
+                let mut model = RewardModel { decoder: RewardModel::value_from_policy(&decoder).decoder, score };
+                model.set_score_mean(mean);
+                (model.decoder, model.score)
+            }
+            None if self.base_kind() == ModelKind::RewardModel => {
+                let RewardModel { decoder, score } = self.load_whole_reward_model(device)?;
+                (decoder, score)
+            }
+            None => {
+                let tensor = "base_model.model.score.weight".into();
+                return Err(ModelError::Missing { tensor, expected: vec![1, self.config.hidden_size] });
+            }
+        };
+        Ok(RewardModel { decoder: files.attach(decoder, frozen)?, score })
+    }
+
+    fn load_whole_reward_model(&self, device: &Device) -> Result<RewardModel, ModelError> {
         let mut checkpoint = Checkpoint::open(&self.path)?;
         let decoder = Decoder::load(&self.config, &mut checkpoint, false, device)?;
         let score = ScalarHead::load(&mut checkpoint, self.config.hidden_size, device)?;
@@ -132,14 +248,14 @@ impl ModelDirectory {
 
     /// The heads of a reward model that is an ensemble; `None` when it has one head alone.
     pub fn load_members(&self, device: &Device) -> Result<Option<Members>, ModelError> {
-        members::read(&self.path, self.config.hidden_size, device)
+        members::read(self.path(), self.config.hidden_size, device)
     }
 
     /// The content of `tokenizer.json`; for a GGUF file, made from its metadata. `None` when the model has none.
     pub fn tokenizer_json(&self) -> Result<Option<String>, ModelError> {
         match &self.gguf {
             Some(gguf) => gguf.tokenizer_json().map(Some),
-            None => read_text_if_there(&self.path.join("tokenizer.json")),
+            None => read_text_if_there(&self.file("tokenizer.json")),
         }
     }
 
@@ -147,7 +263,7 @@ impl ModelDirectory {
     pub fn tokenizer_config(&self) -> Result<Map<String, Value>, ModelError> {
         match &self.gguf {
             Some(gguf) => Ok(gguf.tokenizer_config()),
-            None => read_object_if_there(&self.path.join("tokenizer_config.json")),
+            None => read_object_if_there(&self.file("tokenizer_config.json")),
         }
     }
 
@@ -156,14 +272,14 @@ impl ModelDirectory {
         if self.gguf.is_some() {
             return Ok(Map::new());
         }
-        read_object_if_there(&self.path.join("generation_config.json"))
+        read_object_if_there(&self.file("generation_config.json"))
     }
 
     /// The chat template: `chat_template.jinja`, else the field of `tokenizer_config.json` (the one named `default` when
     /// there are several).
     pub fn chat_template(&self) -> Result<Option<String>, ModelError> {
         if self.gguf.is_none()
-            && let Some(template) = read_text_if_there(&self.path.join("chat_template.jinja"))?
+            && let Some(template) = read_text_if_there(&self.file("chat_template.jinja"))?
         {
             return Ok(Some(template));
         }
@@ -192,15 +308,23 @@ impl ModelDirectory {
 
     /// Where the model came from, if Laurel wrote it.
     pub fn lineage(&self) -> Result<Option<Lineage>, ModelError> {
-        if self.gguf.is_some() {
+        if self.gguf.is_some() && self.adapter.is_none() {
             return Ok(None);
         }
-        Lineage::read(&self.path)
+        Lineage::read(self.path())
     }
 
     /// SHA-256 (hexadecimal) over the files that decide what the model does: names and contents of everything but
     /// `laurel.json`; of a GGUF file, its content.
     pub fn digest(&self) -> Result<String, ModelError> {
+        let base = self.base_digest()?;
+        match &self.adapter {
+            Some(adapter) => Ok(digest::of_both(&base, &digest::of_directory(&adapter.path)?)),
+            None => Ok(base),
+        }
+    }
+
+    fn base_digest(&self) -> Result<String, ModelError> {
         match &self.gguf {
             Some(gguf) => sha256_of_file(gguf.path()),
             None => digest::of_directory(&self.path),
@@ -209,11 +333,21 @@ impl ModelDirectory {
 
     /// The files that belong to the model besides its weights and configuration, to be written beside new weights.
     pub fn companions(&self) -> Result<Companions, ModelError> {
-        match &self.gguf {
-            Some(gguf) => Companions::of_gguf(gguf, &self.config),
-            None => Companions::of_directory(&self.path),
+        let mut companions = match &self.gguf {
+            Some(gguf) => Companions::of_gguf(gguf, &self.config)?,
+            None => Companions::of_directory(&self.path)?,
+        };
+        if let Some(adapter) = &self.adapter {
+            for (name, content) in Companions::of_directory(&adapter.path)?.files {
+                companions = companions.with(&name, content);
+            }
         }
+        Ok(companions)
     }
+}
+
+fn kind_of(class: &str) -> ModelKind {
+    if class.ends_with("ForSequenceClassification") { ModelKind::RewardModel } else { ModelKind::LanguageModel }
 }
 
 fn only_gguf_file(directory: &Path) -> Result<Option<PathBuf>, ModelError> {

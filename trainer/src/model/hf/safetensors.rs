@@ -55,6 +55,33 @@ impl Checkpoint {
     }
 }
 
+/// One safetensors file, for those who know what they look for.
+pub(super) struct TensorFile(Shard);
+
+impl TensorFile {
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        Shard::open(path).map(Self)
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.0.metadata.offset_keys()
+    }
+
+    /// The shape of a tensor; `None` when there is none of that name.
+    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.0.metadata.info(name).map(|info| info.shape.clone())
+    }
+
+    pub fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+        self.0.read(name, shape)
+    }
+
+    /// What the file's own notes say under a name.
+    pub fn note(&self, name: &str) -> Option<&str> {
+        self.0.metadata.metadata().as_ref()?.get(name).map(String::as_str)
+    }
+}
+
 impl WeightSource for Checkpoint {
     fn load(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
         let Some(stored) = self.resolve(name) else {

@@ -167,7 +167,11 @@ pub(super) fn write_file(path: &Path, tensors: &[&NamedTensor], format: WeightFo
         let format = format.name().to_owned();
         return Err(ModelError::Overflow { tensor, format });
     }
-    // The library writes by way of a private temporary file; others may read the model.
+    readable_and_synced(path)
+}
+
+/// The library writes by way of a private temporary file; others may read the model.
+pub(super) fn readable_and_synced(path: &Path) -> Result<(), ModelError> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).map_err(ModelError::file(path))?;
     let file = fs::File::open(path).map_err(ModelError::file(path))?;
     file.sync_all().map_err(ModelError::file(path))

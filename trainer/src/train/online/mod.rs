@@ -132,7 +132,7 @@ impl Start {
     pub fn open(policy: &Path, reward: &Path, run: &Run) -> Result<Self, TrainError> {
         ensure_free(&run.out)?;
         let directory = ModelDirectory::open(policy)?;
-        let reference = directory.load_decoder(&run.device)?;
+        let reference = directory.load_decoder_to_learn(&run.device)?;
         let reward_directory = ModelDirectory::open(reward)?;
         let reward = reward_directory.load_reward_model(&run.device)?;
         same_tokens(&directory, &reward_directory)?;

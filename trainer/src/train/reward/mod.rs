@@ -159,9 +159,9 @@ fn start(directory: &ModelDirectory, seeds: &[u64], run: &Run) -> Result<RewardE
     Ok(match directory.kind() {
         ModelKind::RewardModel => {
             let members = directory.load_members(&run.device)?;
-            RewardEnsemble::from_reward_model(directory.load_reward_model(&run.device)?, members, seeds)
+            RewardEnsemble::from_reward_model(directory.load_reward_model_to_learn(&run.device)?, members, seeds)
         }
-        ModelKind::LanguageModel => RewardEnsemble::from_policy(&directory.load_decoder(&run.device)?, seeds),
+        ModelKind::LanguageModel => RewardEnsemble::from_policy(&directory.load_decoder_to_learn(&run.device)?, seeds),
     })
 }
 

@@ -1,0 +1,385 @@
+//! PEFT's adapter files, in and out: `adapter_config.json` and `adapter_model.safetensors` (Hu et al. 2021, as `peft` stores it).
+//!
+//! GPT-2 keeps q, k and v in one matrix and PEFT puts one adapter on it; here each has its own. Going out, the three become one of
+//! their ranks together (its B has blocks); coming in, the one becomes three that share its A.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    super::{
+        config::Architecture,
+        decoder::Decoder,
+        error::ModelError,
+        heads::{RewardModel, ScalarHead},
+        linear::Linear,
+        lora::{Adapter, place_of},
+        weights::NamedTensor,
+    },
+    Companions, Lineage, read_object,
+    safetensors::TensorFile,
+    write::{pretty, write_directory, write_file},
+};
+
+const CONFIG: &str = "adapter_config.json";
+const WEIGHTS: &str = "adapter_model.safetensors";
+const PREFIX: &str = "base_model.model.";
+const SCORE: &str = "score.weight";
+/// Where the zero of a reward model's scale stands: in the metadata of the weights, which PEFT leaves alone.
+const SCORE_MEAN: &str = "score_mean";
+
+/// What of `adapter_config.json` decides how an adapter acts; what else is said there must say nothing.
+#[derive(Debug, Clone, Deserialize)]
+struct Config {
+    peft_type: String,
+    #[serde(default)]
+    task_type: Option<String>,
+    #[serde(default)]
+    base_model_name_or_path: Option<String>,
+    r: usize,
+    lora_alpha: f64,
+    #[serde(default)]
+    lora_dropout: f64,
+    #[serde(default)]
+    use_rslora: bool,
+    #[serde(default)]
+    rank_pattern: BTreeMap<String, usize>,
+    #[serde(default)]
+    alpha_pattern: BTreeMap<String, f64>,
+}
+
+/// An adapter on disk whose configuration has been read.
+#[derive(Debug)]
+pub(super) struct AdapterFiles {
+    path: PathBuf,
+    config: Config,
+}
+
+impl AdapterFiles {
+    /// The adapter in `directory`; `None` where there is none, or where a whole model stands beside it.
+    pub fn open(directory: &Path) -> Result<Option<Self>, ModelError> {
+        let path = directory.join(CONFIG);
+        if !path.exists() || directory.join("config.json").exists() {
+            return Ok(None);
+        }
+        let raw = read_object(&path)?;
+        let config: Config = serde_json::from_value(Value::Object(raw.clone()))
+            .map_err(|error| ModelError::malformed(&path, error.to_string()))?;
+        if config.peft_type != "LORA" {
+            let text = format!("is an adapter of the kind {}; LORA is what can be read", config.peft_type);
+            return Err(ModelError::malformed(&path, text));
+        }
+        let off = |name: &str| raw.get(name).is_none_or(|value| matches!(value, Value::Null | Value::Bool(false)));
+        let asks_for = ["use_dora", "use_qalora", "use_bdlora", "lora_bias", "layer_replication", "target_parameters"];
+        if let Some(name) = asks_for.into_iter().find(|name| !off(name)) {
+            return Err(ModelError::malformed(&path, format!("asks for {name}, which is not supported")));
+        }
+        if !matches!(raw.get("bias"), None | Some(Value::Null)) && raw["bias"] != "none" {
+            return Err(ModelError::malformed(&path, "changes the biases, which is not supported"));
+        }
+        Ok(Some(Self { path: directory.to_owned(), config }))
+    }
+
+    /// Whether it makes a reward model of its base.
+    pub fn is_reward_model(&self) -> bool {
+        self.config.task_type.as_deref() == Some("SEQ_CLS")
+    }
+
+    /// Where its base lies: as it says, or beside it.
+    pub fn base(&self) -> Result<PathBuf, ModelError> {
+        let named = self.config.base_model_name_or_path.as_deref().unwrap_or_default();
+        let places = [PathBuf::from(named), self.path.join(named)];
+        let found = places.into_iter().find(|place| !named.is_empty() && place.exists());
+        found.ok_or_else(|| {
+            ModelError::Unsupported(format!(
+                "{} is an adapter of the model {named:?}, which is not here; put the two together with \
+                 `laurel-trainer merge --adapter {} --model BASE --out MODEL`",
+                self.path.display(),
+                self.path.display()
+            ))
+        })
+    }
+
+    /// Puts the adapter's matrices beside the weights of `decoder`, which they are frozen with when `frozen`.
+    pub fn attach(&self, decoder: Decoder, frozen: bool) -> Result<Decoder, ModelError> {
+        let file = self.weights()?;
+        let mut decoder = if frozen { burn::module::Module::freeze(decoder) } else { decoder };
+        let architecture = decoder.config().architecture;
+        let (mut taken, mut failed) = (BTreeSet::from([format!("{PREFIX}{SCORE}")]), None);
+        decoder.for_each_linear(&mut |name, linear| {
+            let place = Place::of(name, architecture);
+            let (a, b) = place.tensors();
+            match self.adapter(&file, &place, linear) {
+                Ok(Some(adapter)) => {
+                    linear.adapter = Some(adapter);
+                    taken.extend([a, b]);
+                }
+                Ok(None) => {}
+                Err(error) => failed = failed.take().or(Some(error)),
+            }
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let tensors: Vec<String> = file.names().into_iter().filter(|name| !taken.contains(name)).take(5).collect();
+        if !tensors.is_empty() {
+            return Err(ModelError::Unexpected { tensors });
+        }
+        Ok(decoder)
+    }
+
+    /// The head that came with the adapter, and the zero of its scale.
+    pub fn score(&self, hidden: usize, device: &Device) -> Result<Option<(ScalarHead, f64)>, ModelError> {
+        let file = self.weights()?;
+        let name = format!("{PREFIX}{SCORE}");
+        if file.shape(&name).is_none() {
+            return Ok(None);
+        }
+        let head = ScalarHead::from_values(file.read(&name, &[1, hidden])?, device);
+        let mean = file.note(SCORE_MEAN).and_then(|text| text.parse().ok()).unwrap_or(0.0);
+        Ok(Some((head, mean)))
+    }
+
+    fn weights(&self) -> Result<TensorFile, ModelError> {
+        let path = self.path.join(WEIGHTS);
+        if !path.exists() {
+            let text = format!("holds no {WEIGHTS}; an adapter in another form has to be saved again by peft");
+            return Err(ModelError::malformed(&self.path, text));
+        }
+        TensorFile::open(&path)
+    }
+
+    fn adapter(&self, file: &TensorFile, place: &Place, linear: &Linear) -> Result<Option<Adapter>, ModelError> {
+        let (a_name, b_name) = place.tensors();
+        let Some(a_shape) = file.shape(&a_name) else { return Ok(None) };
+        let [input, output] = linear.weight.dims();
+        let rank = self.of_place(&self.config.rank_pattern, place, self.config.r);
+        if a_shape != [rank, input] {
+            return Err(ModelError::Shape { tensor: a_name, expected: vec![rank, input], found: a_shape });
+        }
+        let a = file.read(&a_name, &[rank, input])?;
+        let b = file.read(&b_name, &[output * place.parts, rank])?;
+        let b = &b[place.part * output * rank..(place.part + 1) * output * rank];
+        let alpha = self.of_place(&self.config.alpha_pattern, place, self.config.lora_alpha);
+        let scale = if self.config.use_rslora { alpha / (rank as f64).sqrt() } else { alpha / rank as f64 };
+        let device = linear.weight.device();
+        let matrix = |values: &[f32], shape: [usize; 2]| {
+            Tensor::<2>::from_data(TensorData::new(values.to_vec(), shape), &device).transpose()
+        };
+        let (a, b) = (matrix(&a, [rank, input]), matrix(b, [output, rank]));
+        Ok(Some(Adapter::from_matrices(a, b, scale, self.config.lora_dropout)))
+    }
+
+    /// A pattern's number for a place, by the end of its name; else the number for all.
+    fn of_place<T: Copy>(&self, pattern: &BTreeMap<String, T>, place: &Place, all: T) -> T {
+        let fits = |key: &String| place.module == *key || place.module.ends_with(&format!(".{key}"));
+        pattern.iter().find(|(key, _)| fits(key)).map_or(all, |(_, value)| *value)
+    }
+}
+
+/// A linear as transformers names it, and which part of that it is here.
+struct Place {
+    module: String,
+    layer: usize,
+    part: usize,
+    parts: usize,
+}
+
+impl Place {
+    /// `name`: `layers.3.q_proj`.
+    fn of(name: &str, architecture: Architecture) -> Self {
+        let (layer, short) = place_of(name);
+        let (inner, part, parts) = match (architecture, short) {
+            (Architecture::Gpt2, "q_proj") => ("attn.c_attn", 0, 3),
+            (Architecture::Gpt2, "k_proj") => ("attn.c_attn", 1, 3),
+            (Architecture::Gpt2, "v_proj") => ("attn.c_attn", 2, 3),
+            (Architecture::Gpt2, "o_proj") => ("attn.c_proj", 0, 1),
+            (Architecture::Gpt2, "up_proj") => ("mlp.c_fc", 0, 1),
+            (Architecture::Gpt2, _) => ("mlp.c_proj", 0, 1),
+            (_, "q_proj") => ("self_attn.q_proj", 0, 1),
+            (_, "k_proj") => ("self_attn.k_proj", 0, 1),
+            (_, "v_proj") => ("self_attn.v_proj", 0, 1),
+            (_, "o_proj") => ("self_attn.o_proj", 0, 1),
+            (_, "gate_proj") => ("mlp.gate_proj", 0, 1),
+            (_, "up_proj") => ("mlp.up_proj", 0, 1),
+            (_, _) => ("mlp.down_proj", 0, 1),
+        };
+        let layers = if architecture == Architecture::Gpt2 { "transformer.h" } else { "model.layers" };
+        Self { module: format!("{layers}.{layer}.{inner}"), layer, part, parts }
+    }
+
+    /// The name within its layer.
+    fn inner(&self) -> String {
+        self.module.splitn(4, '.').nth(3).unwrap_or_default().to_owned()
+    }
+
+    /// Names of A and B.
+    fn tensors(&self) -> (String, String) {
+        let name = |side: &str| format!("{PREFIX}{}.lora_{side}.weight", self.module);
+        (name("A"), name("B"))
+    }
+}
+
+/// What an adapter is written with besides its matrices.
+pub struct AdapterOf<'a> {
+    /// The model whose weights it changes, as it is to be named.
+    pub base: &'a Path,
+    pub companions: &'a Companions,
+    pub lineage: &'a Lineage,
+}
+
+/// Writes the adapters of a policy to `out`, as PEFT writes them.
+pub fn write_adapter(out: &Path, decoder: &Decoder, of: &AdapterOf) -> Result<(), ModelError> {
+    write(out, decoder, None, of)
+}
+
+/// As [`write_adapter`], for a reward model: its head is kept whole.
+pub fn write_reward_adapter(out: &Path, model: &RewardModel, of: &AdapterOf) -> Result<(), ModelError> {
+    write(out, &model.decoder, Some(model), of)
+}
+
+/// The adapters of one module of transformers: one, or GPT-2's three in one.
+struct Written {
+    layer: usize,
+    inner: String,
+    parts: usize,
+    output: usize,
+    adapters: Vec<(usize, Adapter)>,
+}
+
+impl Written {
+    fn rank(&self) -> usize {
+        self.adapters.iter().map(|(_, adapter)| adapter.rank()).sum()
+    }
+
+    fn scale(&self) -> f64 {
+        self.adapters.first().map_or(1.0, |(_, adapter)| adapter.scale)
+    }
+
+    /// A `[rank, in]` and B `[out, rank]`, as PEFT has them.
+    fn matrices(&self) -> (Tensor<2>, Tensor<2>) {
+        let a: Vec<_> = self.adapters.iter().map(|(_, adapter)| adapter.a.val().transpose()).collect();
+        let (mut before, rank) = (0, self.rank());
+        let device = a[0].device();
+        let mut b = Tensor::<2>::zeros([self.output * self.parts, rank], &device);
+        for (part, adapter) in &self.adapters {
+            let rows = part * self.output..(part + 1) * self.output;
+            // One strength for all parts: what another one's differs by goes into its B.
+            let own = adapter.b.val().transpose() * (adapter.scale / self.scale());
+            b = b.slice_assign([rows, before..before + adapter.rank()], own);
+            before += adapter.rank();
+        }
+        (Tensor::cat(a, 0), b)
+    }
+}
+
+fn write(out: &Path, decoder: &Decoder, reward: Option<&RewardModel>, of: &AdapterOf) -> Result<(), ModelError> {
+    let architecture = decoder.config().architecture;
+    let mut modules: BTreeMap<String, Written> = BTreeMap::new();
+    decoder.clone().for_each_linear(&mut |name, linear| {
+        let place = Place::of(name, architecture);
+        if let Some(adapter) = &linear.adapter {
+            let written = modules.entry(place.module.clone()).or_insert_with(|| Written {
+                layer: place.layer,
+                inner: place.inner(),
+                parts: place.parts,
+                output: linear.weight.dims()[1],
+                adapters: vec![],
+            });
+            written.adapters.push((place.part, adapter.clone()));
+        }
+    });
+    let Some(first) = modules.values().next().map(|one| one.adapters[0].1.clone()) else {
+        return Err(ModelError::Unsupported("there is no adapter to write".into()));
+    };
+    let config = config_of(&modules, &first, decoder, reward.is_some(), of.base);
+    let mut tensors = vec![];
+    for (module, written) in &modules {
+        let (a, b) = written.matrices();
+        tensors.push(NamedTensor::matrix(format!("{PREFIX}{module}.lora_A.weight"), a));
+        tensors.push(NamedTensor::matrix(format!("{PREFIX}{module}.lora_B.weight"), b));
+    }
+    let mut metadata = std::collections::HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    if let Some(model) = reward {
+        tensors.push(NamedTensor::matrix(format!("{PREFIX}{SCORE}"), model.score.weight.val().transpose()));
+        metadata.insert(SCORE_MEAN.to_owned(), model.score_mean().to_string());
+    }
+    write_directory(out, of.companions, of.lineage, |directory| {
+        write_file(&directory.join(CONFIG), pretty(&config).as_bytes())?;
+        let path = directory.join(WEIGHTS);
+        let named = tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor));
+        safetensors::serialize_to_file(named, Some(metadata), &path)
+            .map_err(|error| ModelError::malformed(&path, error.to_string()))?;
+        super::weights::readable_and_synced(&path)
+    })
+}
+
+/// `adapter_config.json`: rank and strength of the plain modules, with patterns for those that hold several adapters.
+fn config_of(
+    modules: &BTreeMap<String, Written>,
+    first: &Adapter,
+    decoder: &Decoder,
+    is_reward: bool,
+    base: &Path,
+) -> Map<String, Value> {
+    let layers: BTreeSet<usize> = modules.values().map(|written| written.layer).collect();
+    let inner: BTreeSet<&str> = modules.values().map(|written| written.inner.as_str()).collect();
+    let (mut ranks, mut alphas) = (Map::new(), Map::new());
+    let gpt2 = decoder.config().architecture == Architecture::Gpt2;
+    let size = |written: &Written| (written.rank(), number(written.scale() * written.rank() as f64));
+    let plain = (first.rank(), number(first.scale * first.rank() as f64));
+    for (module, written) in modules.iter().filter(|(_, written)| size(written) != plain) {
+        let alike = modules.values().filter(|other| other.inner == written.inner).all(|one| size(one) == size(written));
+        let key = if alike { &written.inner } else { module };
+        let (rank, alpha) = size(written);
+        ranks.insert(key.clone(), json!(rank));
+        alphas.insert(key.clone(), alpha);
+    }
+    // Short names where they are enough: GPT-2's attention and feed-forward both have a c_proj.
+    let targets: Vec<&str> =
+        inner.into_iter().map(|name| if gpt2 { name } else { name.rsplit('.').next().unwrap_or(name) }).collect();
+    let all_layers = layers.len() == decoder.config().layers;
+    let config = json!({
+        "peft_type": "LORA",
+        "task_type": if is_reward { "SEQ_CLS" } else { "CAUSAL_LM" },
+        "base_model_name_or_path": base.to_string_lossy(),
+        "inference_mode": true,
+        "r": plain.0,
+        "lora_alpha": plain.1,
+        "lora_dropout": first.dropout_probability(),
+        "target_modules": targets,
+        "layers_to_transform": if all_layers { Value::Null } else { json!(layers) },
+        "layers_pattern": if all_layers { Value::Null } else { json!(if gpt2 { "h" } else { "layers" }) },
+        "rank_pattern": ranks,
+        "alpha_pattern": alphas,
+        "modules_to_save": if is_reward { json!(["score"]) } else { Value::Null },
+        "fan_in_fan_out": gpt2,
+        "bias": "none",
+        "init_lora_weights": true,
+        "use_rslora": false,
+        "use_dora": false,
+    });
+    match config {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+/// Whole numbers as such: PEFT writes α as it was given, mostly whole.
+fn number(value: f64) -> Value {
+    let whole = value.round();
+    // A scale is α divided by the rank, so the product may miss by a rounding.
+    if (value - whole).abs() < 1e-9 { json!(whole as i64) } else { json!(value) }
+}
+
+/// As a model's base is named by its adapters: where it lies, whole.
+pub(super) fn full_path(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}

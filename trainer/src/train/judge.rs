@@ -1,0 +1,100 @@
+//! A reward model that judges what a policy under training answers to held-out prompts (Ouyang et al. 2022, appendix C.1: the
+//! SFT model is chosen by its reward, not by its loss).
+
+use std::{collections::BTreeSet, path::Path};
+
+use laurel_records::{Message, PromptRecord};
+use serde::{Deserialize, Serialize};
+use serde_json::Map;
+
+use super::{Run, TrainError, online::same_tokens, reward::scores_of, tokenizer_of};
+use crate::{
+    data::{DataError, ModelTokenizer},
+    evaluate::sample_answers,
+    generate::SamplingSettings,
+    model::{Decoder, ModelDirectory, RewardModel},
+};
+
+/// By what the best weights are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BestBy {
+    /// The held-out demonstrations are likeliest.
+    Nll,
+    /// The answers to their prompts have the highest mean reward.
+    Reward,
+}
+
+/// A reward model with the prompts whose answers it judges.
+pub(super) struct Judge {
+    model: RewardModel,
+    tokenizer: ModelTokenizer,
+    prompts: Vec<PromptRecord>,
+    sampling: SamplingSettings,
+    seed: u64,
+    micro_batch_tokens: usize,
+    pub best_by: BestBy,
+}
+
+/// How answers are judged.
+pub(super) struct Judging {
+    pub prompts: usize,
+    pub max_new_tokens: usize,
+    pub max_length: usize,
+    pub micro_batch_tokens: usize,
+    pub best_by: BestBy,
+}
+
+impl Judge {
+    /// Opens the reward model at `reward` for the policy in `directory`. `held_out`: conversations, of which the first few
+    /// distinct ones are answered.
+    pub fn open<'a>(
+        reward: &Path,
+        directory: &ModelDirectory,
+        held_out: impl Iterator<Item = &'a [Message]>,
+        judging: &Judging,
+        run: &Run,
+    ) -> Result<Self, TrainError> {
+        let reward = ModelDirectory::open(reward)?;
+        same_tokens(directory, &reward)?;
+        let mut seen = BTreeSet::new();
+        let prompts = held_out
+            .filter(|prompt| seen.insert(serde_json::to_string(prompt).unwrap_or_default()))
+            .take(judging.prompts)
+            .map(|prompt| PromptRecord {
+                id: String::new(),
+                project: None,
+                prompt: prompt.to_vec(),
+                language: None,
+                tags: vec![],
+                split: None,
+                extra: Map::new(),
+            })
+            .collect();
+        Ok(Self {
+            model: reward.load_reward_model(&run.device)?,
+            tokenizer: tokenizer_of(directory, judging.max_length)?,
+            prompts,
+            sampling: SamplingSettings { max_new_tokens: judging.max_new_tokens, ..SamplingSettings::default() },
+            seed: run.seed,
+            micro_batch_tokens: judging.micro_batch_tokens,
+            best_by: judging.best_by,
+        })
+    }
+
+    /// Mean reward of one answer to each prompt, from the zero of the reward model's scale; `None` without a prompt. Every
+    /// call draws with the same random numbers, so that two policies differ by what they are.
+    pub fn mean_reward(&self, policy: &Decoder) -> Result<Option<f64>, DataError> {
+        /// Answers that are written together.
+        const ROWS: usize = 32;
+        if self.prompts.is_empty() {
+            return Ok(None);
+        }
+        let answers =
+            sample_answers(policy, &self.tokenizer, &self.prompts, &self.sampling, self.seed, ROWS, &mut |_| {})?;
+        // As they were sampled: an answer that was cut is judged as cut.
+        let rows: Vec<&[u32]> = answers.ids.iter().map(Vec::as_slice).collect();
+        let scores = scores_of(&self.model, &rows, self.tokenizer.pad_id(), self.micro_batch_tokens);
+        Ok(Some(scores.iter().sum::<f64>() / scores.len() as f64 - self.model.score_mean()))
+    }
+}
