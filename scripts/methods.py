@@ -110,7 +110,7 @@ def markdown(found):
         f"Base {task['base']}; {counts['train']} prompts to learn from, {counts['validation']} to choose by, {counts['test']} to measure on, "
         f"{found['samples']} answers each; {task['rankings']} rankings of four answers; held-out accuracy of the reward model "
         f"{task['reward_accuracy']:.1%}; {seeds} seeds.", "",
-        "| method | answers sampled | seconds | gold win rate against SFT | 95 % interval | over seeds | gold reward gained | score gained | KL, nats | tokens | ended |",
+        "| method | answers sampled | seconds | gold win rate against SFT | 95 % interval | over seeds | gold reward gained (95 %) | score gained | KL, nats | tokens | ended |",
         "|---|---|---|---|---|---|---|---|---|---|---|"]
     for name, method in found["methods"].items():
         runs = method["runs"]
@@ -120,9 +120,10 @@ def markdown(found):
         low, high = wilson(rate, runs[0]["gold"]["prompts"])
         sampled = f"{method['sampled']:,}" if method["sampled"] else "none"
         kl = mean(lambda run: run["kl"])
+        gold = lambda key: mean(lambda run: run["gold"][key])
         lines.append(
             f"| {name} | {sampled} | {mean(lambda run: run['seconds']):.0f} | {rate:.1%} | {low:.1%} to {high:.1%} | "
-            f"{min(rates):.1%} to {max(rates):.1%} | {mean(lambda run: run['gold']['difference']):+.2f} | "
+            f"{min(rates):.1%} to {max(rates):.1%} | {gold('difference'):+.2f} ({gold('difference_low'):+.2f} to {gold('difference_high'):+.2f}) | "
             f"{mean(lambda run: run['score'] - run['score_before']):+.2f} | {'≤ ' if method['rate'] is None else ''}{kl:.2f} | "
             f"{mean(lambda run: run['tokens']):.1f} | {mean(lambda run: run['finished']):.0%} |")
     lines += ["", "Learning rates: " + ", ".join(

@@ -39,6 +39,7 @@ class Stages:
         else:
             remove(target)
             remove(self.out / f"{name}.checkpoints")
+            remove(self.out / f"{name}.policies")
             print(f"  {name} …", end=" ", flush=True)
             start = time.monotonic()
             result = run([part.replace("{out}", str(target)) for part in command], target if stdout else None)

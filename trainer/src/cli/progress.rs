@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, io::IsTerminal, time::Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::json;
 
 use super::Common;
@@ -30,9 +30,12 @@ impl Progress {
         if common.quiet || common.json {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} · {per_sec} · {eta} left")
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} · {rate} · {eta} left")
             .expect("the template is a constant that indicatif accepts");
-        bar.set_style(style);
+        let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let _ = write!(out, "{:.1}/s", state.per_sec());
+        };
+        bar.set_style(style.with_key("rate", rate));
         bar.set_message(what.to_string());
         Self {
             bar,
