@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod compress;
+pub mod cost;
 pub mod data;
 pub mod evaluate;
 mod fused;

@@ -3,6 +3,7 @@
 pub mod allocator;
 mod best_of_n;
 mod compress;
+mod cost;
 mod device;
 mod dpo;
 mod evaluate;
@@ -64,6 +65,7 @@ enum Command {
     Score(score::Score),
     Evaluate(evaluate::Evaluate),
     Serve(serve::Serve),
+    Cost(Box<cost::Cost>),
     Settings(settings::Settings),
     Work(work::Work),
 }
@@ -169,6 +171,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Score(command) => command.run(common),
         Command::Evaluate(command) => command.run(common),
         Command::Serve(command) => command.run(common),
+        Command::Cost(command) => command.run(common),
         Command::Settings(command) => command.run(),
         Command::Work(command) => command.run(common),
     }
