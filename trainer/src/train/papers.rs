@@ -21,6 +21,7 @@ const VALUES: &[Value] = &[
     ("sft", "adam_beta2", "InstructGPT: 0.95"),
     ("sft", "adam_epsilon", "N+: 1e-5"),
     ("sft", "max_length", "InstructGPT: 2048"),
+    ("sft", "best_by", "InstructGPT: reward"),
     ("reward", "epochs", "InstructGPT: 1 (more overfits)"),
     ("reward", "margin", "Llama 2: 1/3 (small) or 1 (large) for each of four degrees of preference"),
     ("reward", "batch_size", "InstructGPT: 64 prompts, each with 4 to 9 answers"),
