@@ -293,9 +293,15 @@ async fn in_the_browser_answers_stream_in_and_a_letter_chooses() {
     let text = said[0].prop("textContent").await.expect("read").expect("a text");
     assert_eq!(text, second, "the conversation goes on with what was chosen");
 
-    // What is typed and not sent is there after the page was closed.
+    // What is typed and not sent is there after the page was closed, on another computer too.
     browser.fill("#message", "And what about wax").await;
     let chat = browser.current_url().await.expect("an address");
+    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
+    let elsewhere = server.client();
+    elsewhere.log_in("bea@example.org", PASSWORD).await;
+    elsewhere.get(chat.path()).await.assert(200).assert_contains("And what about wax</textarea>");
+    let late = json!({ "turns": 0, "message": "too late" });
+    elsewhere.json(reqwest::Method::PUT, &format!("{}/draft", chat.path()), &late).await.assert(409);
     browser.goto(&format!("{}/queue", server.address)).await.expect("elsewhere");
     browser.goto(chat.as_str()).await.expect("back");
     let field = browser.wait().for_element(Locator::Css("#message")).await.expect("a field");

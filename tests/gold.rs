@@ -2,7 +2,11 @@
 
 mod support;
 
-use laurel::domain::role::Role;
+use laurel::{
+    db::{audit::Actor, projects},
+    domain::role::Role,
+    import::{self, ImportError, Kind},
+};
 use support::{
     Client, Server,
     seed::{self, Seed, assignment_in, count},
@@ -86,6 +90,12 @@ async fn checks_come_unannounced_are_scored_and_are_no_data() {
     assert_eq!(count(pool, "SELECT count(*) FROM rankings").await, 6);
     assert_eq!(count(pool, "SELECT count(*) FROM gold_answers").await, 2);
     assert_eq!(count(pool, "SELECT count(*) FROM rankings r JOIN gold_tasks g ON g.task_id = r.task_id").await, 0);
+    // Beside how far people agree stands how far they agree with what is known.
+    admin.get("/admin/projects/test/quality").await.assert(200).assert_contains("100 %");
+    let table = admin.get("/admin/projects/test/quality/annotators.csv").await.assert(200).text;
+    let of = |email: &str| table.lines().find(|line| line.starts_with(email)).expect("a line").to_owned();
+    assert!(of("ada@example.org").ends_with(",1,1,1"), "{table}");
+    assert!(of("bob@example.org").ends_with(",1,0,1"), "{table}");
     let page = admin.get("/admin/projects/test/gold").await.assert(200);
     page.assert_contains("B &#62; A")
         .assert_contains("50 %")
@@ -149,4 +159,85 @@ async fn a_check_that_came_ahead_is_the_task_that_comes() {
     // Its lease ended and she comes back: it is still hers.
     seed::end_lease(server.pool(), assignment_in(&then)).await;
     assert_eq!(assignment_in(&next(&ada).await), assignment_in(&then));
+}
+
+#[tokio::test]
+async fn a_lead_asks_somebody_to_take_the_course_again() {
+    let (server, project, admin) = led().await;
+    for number in 0..2 {
+        known(&server, project, &admin, &format!("Lesson {number}."), "course").await;
+    }
+    seed::ranking_task(&server.state, project, "Real work.", &["poor", "good"]).await;
+    checks(&admin, "0", "2").await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    for _ in 0..2 {
+        answer(&ada, &next(&ada).await, true).await;
+    }
+    let id: Uuid =
+        sqlx::query_scalar("SELECT id FROM users WHERE name = 'Ada'").fetch_one(server.pool()).await.expect("Ada");
+    let again = format!("/admin/projects/test/gold/people/{id}/again");
+    admin.get("/admin/projects/test/gold").await.assert_contains("Passed");
+    admin.post(&again, &[]).await.assert(303);
+    ada.get("/queue").await.assert_contains("2 tasks before real work");
+    // The same lessons, wrong this time: what she knew before does not count any more.
+    for number in 0..2 {
+        let task = next(&ada).await;
+        ada.get(&task).await.assert(200).assert_contains(&format!("Lesson {number}."));
+        answer(&ada, &task, false).await;
+    }
+    assert!(!next(&ada).await.starts_with("/tasks/"));
+    admin.get("/admin/projects/test/gold").await.assert_contains("Not passed").assert_contains("taken again once");
+    admin.post(&again, &[]).await.assert(303);
+    for _ in 0..2 {
+        answer(&ada, &next(&ada).await, true).await;
+    }
+    ada.get(&next(&ada).await).await.assert(200).assert_contains("Real work.");
+    let pool = server.pool();
+    assert_eq!(count(pool, "SELECT count(*) FROM gold_answers").await, 6, "what she answered before stays on record");
+    assert_eq!(count(pool, "SELECT count(*) FROM audit_log WHERE action = 'course.ask_again'").await, 2);
+}
+
+#[tokio::test]
+async fn known_answers_come_in_from_a_file_whole_or_not_at_all() {
+    let (server, _, admin) = led().await;
+    let pool = server.pool();
+    let project = projects::by_slug(pool, "test").await.expect("the project");
+    let bring = async |lines: &str| {
+        let mut reader = lines.as_bytes();
+        import::import(pool, &Actor::program("test"), &project, Kind::KnownAnswers, &mut reader).await
+    };
+    let good = concat!(
+        r#"{"prompt": "Lesson 0.", "responses": ["poor", {"content": "good", "model": "a"}], "ranks": [2, 1], "#,
+        r#""purpose": "course", "explanation": "It is **kinder**."}"#,
+        "\n",
+        r#"{"prompt": "A check.", "responses": ["one", "two", "three"], "ranks": [1, 2, 2]}"#,
+        "\n",
+    );
+    let wrong = [
+        (r#"{"prompt": "x", "responses": ["a", "b"], "ranks": [1, 1]}"#, "ranks"),
+        (r#"{"prompt": "x", "responses": ["a", "b"], "ranks": [1, 2], "purpose": "fun"}"#, "purpose"),
+        (r#"{"prompt": "x", "responses": ["a"], "ranks": [1]}"#, "responses"),
+        (r#"{"prompt": "x", "responses": ["a", "b"], "ranks": [1, 2], "colour": "red"}"#, "colour"),
+    ];
+    for (line, field) in wrong {
+        let Err(ImportError::BadRecords(bad)) = bring(&format!("{good}{line}\n")).await else { panic!("{line}") };
+        assert_eq!((bad[0].line, bad[0].field.as_str()), (3, field), "{bad:?}");
+    }
+    assert_eq!(count(pool, "SELECT count(*) FROM gold_tasks").await, 0);
+    let report = bring(good).await.expect("imported");
+    assert_eq!((report.added, report.duplicates, report.tasks), (2, 0, 2));
+    let again = bring(good).await.expect("nothing new");
+    assert_eq!((again.added, again.duplicates), (0, 2));
+    let turned = r#"{"prompt": "A check.", "responses": ["two", "one", "three"], "ranks": [1, 2, 2]}"#;
+    let Err(ImportError::BadRecords(bad)) = bring(turned).await else { panic!("another order of the same answers") };
+    assert_eq!(bad[0].field, "ranks");
+
+    checks(&admin, "0", "1").await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let task = next(&ada).await;
+    ada.get(&task).await.assert(200).assert_contains("Lesson 0.");
+    ada.get(&answer(&ada, &task, true).await).await.assert_contains("<strong>kinder</strong>");
+    assert!(!next(&ada).await.starts_with("/tasks/"), "nothing of it is an ordinary task");
+    let page = admin.get("/admin/projects/test/import?kind=known-answers").await.assert(200);
+    page.assert_contains(r#"<option value="known-answers" selected>"#);
 }

@@ -3,7 +3,7 @@
 mod support;
 
 use laurel::{
-    db::{projects, tokens::TokenRole},
+    db::{audit::Actor, near_duplicates, projects, tokens::TokenRole},
     domain::role::Role,
     import::{self, Kind},
 };
@@ -105,4 +105,33 @@ async fn near_duplicates_are_held_back_until_somebody_lets_them_go() {
     import::import(pool, &actor, &project, Kind::Prompts, &mut lines.as_bytes()).await.expect("imported");
     assert_eq!(count(pool, "SELECT count(*) FROM prompts WHERE held_back_at IS NOT NULL").await, 1);
     assert_eq!(count(pool, waiting).await, 3);
+}
+
+/// Time of the search for near-duplicates among 100,000 prompts of about 40 words, one in ten of them nearly another:
+/// `cargo test --release -p laurel --test next_prompts -- --ignored --nocapture hundred_thousand`.
+#[tokio::test]
+#[ignore = "a measurement, for an optimised build"]
+async fn near_duplicates_of_a_hundred_thousand_prompts_are_found() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed { demonstration_overlap: 0, ..Seed::default() }).await;
+    sqlx::query(
+        "INSERT INTO prompts (id, project_id, conversation, language, split, content_hash)
+         SELECT gen_random_uuid(), $1, jsonb_build_array(jsonb_build_object('role', 'user', 'content', said.text)), 'en',
+             'train', sha256(convert_to(said.text, 'UTF8'))
+         FROM generate_series(1, 100000) AS n
+         CROSS JOIN LATERAL (
+             SELECT string_agg(left(md5((word + 1000 * (n - n % 10 + least(n % 10, 8)))::text), 6), ' ' ORDER BY word)
+                 || CASE n % 10 WHEN 9 THEN ' please' ELSE '' END AS text
+             FROM generate_series(1, 40) AS word
+         ) AS said",
+    )
+    .bind(project)
+    .execute(pool)
+    .await
+    .expect("prompts");
+    let begun = std::time::Instant::now();
+    let found = near_duplicates::hold_back(pool, &Actor::program("test"), (project, "test")).await.expect("searched");
+    println!("{found:?} in {:?}", begun.elapsed());
+    assert_eq!((found.prompts, found.held_back), (100_000, 10_000));
 }

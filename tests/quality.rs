@@ -272,3 +272,48 @@ async fn exports_weigh_and_leave_out_by_reliability() {
     assert_eq!(root.get(down).await.assert(200).text.lines().count(), 21);
     root.get("/admin/projects/test/export/rankings?minimum_reliability=600").await.assert(422);
 }
+
+/// Times of the pages that reckon over all labels, at 50,000 rankings of four answers by 20 people:
+/// `cargo test --release -p laurel --test quality -- --ignored --nocapture fifty_thousand`.
+#[tokio::test]
+#[ignore = "a measurement, for an optimised build"]
+async fn fifty_thousand_rankings_are_measured_and_shown() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed { ranking_overlap: 2, ..Seed::default() }).await;
+    let ada = server.user("Ada", Role::Admin).await;
+    for sql in [
+        "INSERT INTO prompts (id, project_id, conversation, language, split, content_hash)
+         SELECT gen_random_uuid(), p.id, '[{\"role\": \"user\", \"content\": \"x\"}]', 'en', 'train', sha256(n::text::bytea)
+         FROM projects p, generate_series(1, 25000) AS n",
+        "INSERT INTO responses (id, prompt_id, content, model)
+         SELECT gen_random_uuid(), p.id, repeat('an answer ', 40), 'model-' || n FROM prompts p, generate_series(0, 3) AS n",
+        "INSERT INTO rankings (id, prompt_id, annotator, seconds)
+         SELECT gen_random_uuid(), p.id, 'person-' || (abs(hashtext(p.id::text || n)) % 20), 40
+         FROM prompts p, generate_series(0, 1) AS n",
+        "INSERT INTO ranking_responses (ranking_id, position, response_id, rank)
+         SELECT r.id, place.position, place.id, row_number() OVER (PARTITION BY r.id ORDER BY random())
+         FROM rankings r
+         JOIN (SELECT id, prompt_id, row_number() OVER (PARTITION BY prompt_id ORDER BY model) - 1 AS position
+               FROM responses) AS place ON place.prompt_id = r.prompt_id",
+        "ANALYZE",
+    ] {
+        sqlx::query(sql).execute(pool).await.expect(sql);
+    }
+    assert_eq!(seed::count(pool, "SELECT count(*) FROM rankings").await, 50_000);
+    let timed = async |path: &str| {
+        let begun = std::time::Instant::now();
+        ada.get(path).await.assert(200);
+        begun.elapsed()
+    };
+    for path in ["/admin/projects/test/quality", "/admin/projects/test/leaderboard"] {
+        println!("{path}: {:?}, again {:?}", timed(path).await, timed(path).await);
+        let prompt = seed::prompt(pool, project, path).await;
+        sqlx::query("INSERT INTO rankings (id, prompt_id, annotator) VALUES (gen_random_uuid(), $1, 'person-1')")
+            .bind(prompt)
+            .execute(pool)
+            .await
+            .expect("one more");
+        println!("{path}: after one more label {:?}", timed(path).await);
+    }
+}

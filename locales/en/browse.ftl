@@ -36,3 +36,4 @@ browse-people-expired = time ended
 browse-people-submitted = submitted
 browse-people-skipped = skipped
 browse-priority-hint = Higher comes first; 0 is usual.
+browse-confidence = { $point } of 9, from 1 ({ $first } is far better) to 9 ({ $second } is)

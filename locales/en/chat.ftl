@@ -64,3 +64,4 @@ chat-try = Try it
 chat-try-message = Say hello in one short sentence.
 chat-tried = The model answers:
 chat-switch-off = Switch off
+chat-draft-late = The conversation has gone on meanwhile.

@@ -51,3 +51,10 @@ gold-queue-course = Course: { $count ->
    *[other] { $count } tasks
 } before real work
 gold-queue-failed = The course is not passed. Ask your lead how to go on.
+gold-again = Ask to take it again
+gold-retakes = { $count ->
+    [one] taken again once
+   *[other] taken again { $count } times
+}
+gold-import = Import known answers
+import-kind-known-answers = Known answers

@@ -66,3 +66,4 @@ export-more = By review and reliability
 export-include-rejected = Also rankings that reviewers rejected or corrected
 export-weights = With a weight for the annotator’s reliability
 export-minimum = Least reliability, percent
+quality-as-of = These figures are of { $time }. Newer ones are being reckoned: load the page again in a moment.

@@ -36,3 +36,4 @@ browse-people-expired = 时限已过
 browse-people-submitted = 已提交
 browse-people-skipped = 已跳过
 browse-priority-hint = 数值高的先分配；通常为 0。
+browse-confidence = 9 分中的 { $point } 分：1 表示 { $first } 好得多，9 表示 { $second } 好得多

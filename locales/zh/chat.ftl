@@ -61,3 +61,4 @@ chat-try = 试一试
 chat-try-message = 请用一句话打个招呼。
 chat-tried = 模型的回答：
 chat-switch-off = 关闭
+chat-draft-late = 对话在此期间已继续。

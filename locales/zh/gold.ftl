@@ -45,3 +45,7 @@ gold-lesson-passed = 您已通过培训，接下来是正式工作。
 gold-lesson-failed = 您已完成全部培训任务，但未达到合格线。请向负责人咨询下一步。
 gold-queue-course = 培训：正式工作前还有 { $count } 个任务
 gold-queue-failed = 尚未通过培训。请向负责人咨询下一步。
+gold-again = 请其重修
+gold-retakes = 已要求重修 { $count } 次
+gold-import = 导入已知答案
+import-kind-known-answers = 已知答案

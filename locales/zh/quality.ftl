@@ -57,3 +57,4 @@ export-more = 按审核与可靠度
 export-include-rejected = 也包括被审核者否决或更正的排序
 export-weights = 附上按标注者可靠度计算的权重
 export-minimum = 最低可靠度（%）
+quality-as-of = 以下数据截至 { $time }。新的数据正在计算：请稍后重新载入本页。

@@ -145,11 +145,14 @@ fn project_calls() -> [Call; 7] {
             .asks(&[
                 ("format", "jsonl (the default), csv or parquet"),
                 ("split", "train, validation or test; all where none is given"),
+                ("include_rejected", "true: also rankings that a reviewer rejected or corrected"),
+                ("minimum_reliability", "0 to 1: without rankings of annotators who are known to be less reliable"),
+                ("weights", "true: rankings and comparisons get a field weight, from their annotator's reliability"),
             ])
             .answers(200, "The records: one a line, or CSV, or Parquet", Bytes),
         Call::post("/projects/{slug}/import/{kind}", records::import)
             .of(TokenRole::Admin)
-            .says("Import a file of prompts, responses, demonstrations, rankings or comparisons: all or nothing.")
+            .says("Import a file of prompts, responses, demonstrations, rankings, comparisons or known-answers: all or nothing.")
             .takes(Bytes)
             .answers(200, "What came in", Json("ImportReport")),
     ]

@@ -111,8 +111,8 @@ pub(super) struct NewLease<'a> {
 pub(super) async fn insert(tx: &mut Transaction<'_, Postgres>, user: Uuid, new: NewLease<'_>) -> sqlx::Result<Uuid> {
     sqlx::query_scalar!(
         r#"
-        INSERT INTO assignments (id, task_id, user_id, lease_until, shown_order)
-        VALUES ($1, $2, $3, now() + make_interval(mins => $4), $5)
+        INSERT INTO assignments (id, task_id, user_id, lease_until, shown_order, attempt)
+        VALUES ($1, $2, $3, now() + make_interval(mins => $4), $5, task_attempt($2, $3))
         RETURNING id
         "#,
         new.id,

@@ -58,7 +58,9 @@ pub(super) async fn next_of_course(
         WHERE t.project_id = $2
             AND g.purpose = 'course'
             AND g.retired_at IS NULL
-            AND NOT EXISTS (SELECT 1 FROM assignments mine WHERE mine.task_id = t.id AND mine.user_id = $1)
+            AND NOT EXISTS (
+                SELECT 1 FROM assignments mine
+                WHERE mine.task_id = t.id AND mine.user_id = $1 AND mine.attempt = course_attempt($2, $1))
         ORDER BY g.created_at, g.task_id
         LIMIT 1
         "#,
@@ -186,8 +188,10 @@ async fn pass_if_reached(tx: &mut Transaction<'_, Postgres>, task: Uuid, user: U
             FROM (
                 SELECT a.agreed, a.pairs
                 FROM gold_answers a
+                JOIN assignments had ON had.id = a.assignment_id
                 JOIN tasks t ON t.id = a.task_id
                 WHERE a.user_id = $2 AND a.purpose = 'course' AND t.project_id = p.id
+                    AND had.attempt = course_attempt(p.id, $2)
                 ORDER BY a.id DESC
                 LIMIT p.course_tasks
             ) AS last

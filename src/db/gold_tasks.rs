@@ -7,6 +7,9 @@ use uuid::Uuid;
 
 use super::audit::{self, Actor};
 
+/// Characters that an explanation may have.
+pub const LONGEST_EXPLANATION: usize = 20_000;
+
 /// How a project checks its people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Checks {
@@ -261,9 +264,12 @@ pub struct Score {
     pub course_agreed: i64,
     pub course_pairs: i64,
     pub passed: bool,
+    /// How often they were asked to take the course again.
+    pub retakes: i32,
 }
 
-/// Everybody who has answered a task with a known answer in the project, by name.
+/// Everybody who has answered a task with a known answer in the project, by name. Of a course that is taken again, only the
+/// last time counts.
 pub async fn scores(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<Score>> {
     sqlx::query_as!(
         Score,
@@ -278,11 +284,13 @@ pub async fn scores(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<Score>> {
             count(*) FILTER (WHERE a.purpose = 'course') AS "course!",
             coalesce(sum(a.agreed) FILTER (WHERE a.purpose = 'course'), 0) AS "course_agreed!",
             coalesce(sum(a.pairs) FILTER (WHERE a.purpose = 'course'), 0) AS "course_pairs!",
-            NOT course_is_open($1, u.id) AS "passed!"
+            NOT course_is_open($1, u.id) AS "passed!",
+            course_attempt($1, u.id) AS "retakes!"
         FROM gold_answers a
+        JOIN assignments had ON had.id = a.assignment_id
         JOIN tasks t ON t.id = a.task_id
         JOIN users u ON u.id = a.user_id
-        WHERE t.project_id = $1
+        WHERE t.project_id = $1 AND (a.purpose = 'check' OR had.attempt = course_attempt($1, u.id))
         GROUP BY u.id
         ORDER BY u.name, u.email
         "#,
@@ -305,5 +313,34 @@ pub async fn let_pass(pool: &PgPool, actor: &Actor, project: (Uuid, &str), perso
     .await?;
     let detail = json!({ "person": person });
     audit::record(&mut *transaction, actor, "course.let_pass", &format!("project/{}", project.1), detail).await?;
+    transaction.commit().await
+}
+
+/// Asks somebody to take the course again: its tasks come once more, before any real work, and what they answered before stays on
+/// record without counting. Notes who did. `RowNotFound` where there is no such person.
+pub async fn ask_again(pool: &PgPool, actor: &Actor, project: (Uuid, &str), person: Uuid) -> sqlx::Result<()> {
+    let mut transaction = pool.begin().await?;
+    let email =
+        sqlx::query_scalar!("SELECT email FROM users WHERE id = $1", person).fetch_one(&mut *transaction).await?;
+    sqlx::query!(
+        r#"
+        INSERT INTO course_retakes AS asked (project_id, user_id, number, by_user)
+        VALUES ($1, $2, 1, $3)
+        ON CONFLICT (project_id, user_id) DO UPDATE
+        SET number = asked.number + 1, by_user = excluded.by_user, asked_at = now()
+        "#,
+        project.0,
+        person,
+        actor.user
+    )
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query!("DELETE FROM course_passes WHERE project_id = $1 AND user_id = $2", project.0, person)
+        .execute(&mut *transaction)
+        .await?;
+    // Real work that was fetched ahead comes after the course.
+    sqlx::query!("DELETE FROM reservations WHERE user_id = $1", person).execute(&mut *transaction).await?;
+    let detail = json!({ "person": email });
+    audit::record(&mut *transaction, actor, "course.ask_again", &format!("project/{}", project.1), detail).await?;
     transaction.commit().await
 }

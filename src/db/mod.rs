@@ -7,6 +7,7 @@ pub mod briefs;
 pub mod browse;
 pub mod bulk;
 mod candidates;
+pub mod chat_drafts;
 pub mod chat_endpoints;
 pub mod chat_turns;
 pub mod chats;

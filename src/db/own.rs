@@ -142,8 +142,10 @@ pub async fn courses(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<Course>> {
         CROSS JOIN LATERAL (
             SELECT sum(a.agreed) AS agreed, sum(a.pairs) AS pairs
             FROM gold_answers a
+            JOIN assignments had ON had.id = a.assignment_id
             JOIN tasks t ON t.id = a.task_id
             WHERE a.user_id = $1 AND a.purpose = 'course' AND t.project_id = p.id
+                AND had.attempt = course_attempt(p.id, $1)
         ) AS given
         WHERE p.archived_at IS NULL
             AND p.course_tasks > 0

@@ -80,8 +80,17 @@ pub struct Ranking {
     pub seconds: Option<f64>,
     pub extra_opinion: bool,
     pub created_at: OffsetDateTime,
+    /// How sure the person was of two answers: 1, the first of the record is far better, to 9.
+    pub confidence: Option<i32>,
+    pub all_bad: bool,
     pub ranks: Vec<i32>,
     pub responses: Vec<Uuid>,
+    /// In the order of `responses`, as is `flags`.
+    pub ratings: Vec<Option<i32>>,
+    /// Words with commas between them.
+    pub flags: Vec<String>,
+    /// Place of each answer in the record.
+    pub positions: Vec<i32>,
 }
 
 /// All answers to a prompt, oldest first.
@@ -134,8 +143,13 @@ pub async fn rankings(pool: &PgPool, prompt: Uuid) -> Result<Vec<Ranking>, sqlx:
             r.seconds,
             r.extra_opinion,
             r.created_at,
+            r.confidence,
+            r.all_bad,
             array_agg(rr.rank ORDER BY rr.rank, rr.position) AS "ranks!",
-            array_agg(rr.response_id ORDER BY rr.rank, rr.position) AS "responses!"
+            array_agg(rr.response_id ORDER BY rr.rank, rr.position) AS "responses!",
+            array_agg(rr.rating ORDER BY rr.rank, rr.position) AS "ratings!: Vec<Option<i32>>",
+            array_agg(array_to_string(rr.flags, ',') ORDER BY rr.rank, rr.position) AS "flags!",
+            array_agg(rr.position ORDER BY rr.rank, rr.position) AS "positions!"
         FROM rankings r
         JOIN ranking_responses rr ON rr.ranking_id = r.id
         LEFT JOIN users u ON u.id = r.user_id

@@ -101,7 +101,9 @@ async fn keep(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<Op
                     WHERE other.task_id = t.id AND other.state = 'leased' AND other.lease_until > now()
                 ) < t.overlap
             )
-            AND NOT EXISTS (SELECT 1 FROM assignments mine WHERE mine.task_id = t.id AND mine.user_id = $1)
+            AND NOT EXISTS (
+                SELECT 1 FROM assignments mine
+                WHERE mine.task_id = t.id AND mine.user_id = $1 AND mine.attempt = task_attempt(t.id, $1))
         RETURNING r.assignment_id
         "#,
         user,
@@ -148,7 +150,9 @@ pub(super) async fn take(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx
             AND p.archived_at IS NULL
             AND (p.open_to_everyone OR EXISTS (
                 SELECT 1 FROM memberships m WHERE m.project_id = p.id AND m.user_id = $2))
-            AND NOT EXISTS (SELECT 1 FROM assignments mine WHERE mine.task_id = t.id AND mine.user_id = $2)
+            AND NOT EXISTS (
+                SELECT 1 FROM assignments mine
+                WHERE mine.task_id = t.id AND mine.user_id = $2 AND mine.attempt = task_attempt(t.id, $2))
         FOR UPDATE OF t
         "#,
         reserved.task_id,

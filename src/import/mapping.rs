@@ -63,6 +63,9 @@ pub fn fields(kind: Kind) -> &'static [&'static str] {
         Kind::Rankings => {
             &["prompt", "prompt_id", "responses", "ranks", "id", "annotator", "seconds", "note", "created_at"]
         }
+        Kind::KnownAnswers => {
+            &["prompt", "prompt_id", "responses", "ranks", "purpose", "explanation", "language", "tags"]
+        }
         Kind::Comparisons => &["prompt", "chosen", "rejected", "margin", "id", "annotator", "created_at"],
     }
 }

@@ -37,11 +37,13 @@ pub enum Kind {
     Demonstrations,
     Rankings,
     Comparisons,
+    /// Answers whose order is known: checks, and tasks of the course.
+    KnownAnswers,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 5] =
-        [Kind::Prompts, Kind::Responses, Kind::Demonstrations, Kind::Rankings, Kind::Comparisons];
+    pub const ALL: [Kind; 6] =
+        [Kind::Prompts, Kind::Responses, Kind::Demonstrations, Kind::Rankings, Kind::Comparisons, Kind::KnownAnswers];
 
     /// The word of commands, forms and addresses.
     pub fn as_str(self) -> &'static str {
@@ -51,6 +53,7 @@ impl Kind {
             Kind::Demonstrations => "demonstrations",
             Kind::Rankings => "rankings",
             Kind::Comparisons => "comparisons",
+            Kind::KnownAnswers => "known-answers",
         }
     }
 

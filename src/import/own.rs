@@ -10,7 +10,7 @@ use super::{
     read::name_of,
 };
 use crate::{
-    db::tasks,
+    db::{gold_tasks, tasks},
     domain::{
         comparison::Confidence,
         conversation::check_prompt,
@@ -46,6 +46,7 @@ pub enum Label {
     Responses(Vec<Answer>),
     Demonstration(Demonstration),
     Ranking(Ranked),
+    KnownAnswer(KnownAnswer),
 }
 
 #[derive(Debug)]
@@ -82,12 +83,26 @@ pub struct Ranked {
     pub ranks: Vec<u32>,
     /// Of two answers judged head to head.
     pub confidence: Option<Confidence>,
+    /// None of the answers is good; the order holds all the same.
+    pub all_bad: bool,
     pub note: Option<String>,
     /// 1 to 7 an answer, where given.
     pub ratings: Vec<Option<i32>>,
     pub flags: Vec<Vec<String>>,
     /// The ranking that a comparison was part of.
     pub part_of: Option<String>,
+}
+
+/// An order of answers that is known to be right.
+#[derive(Debug)]
+pub struct KnownAnswer {
+    pub answers: Vec<Answer>,
+    /// Competition ranks, one an answer.
+    pub ranks: Vec<i32>,
+    /// `check` or `course`.
+    pub purpose: &'static str,
+    /// Markdown.
+    pub explanation: String,
 }
 
 /// Where an imported comparison keeps what a ranking of its two answers can't say: `{"margin", "ranking_id"}`.
@@ -105,6 +120,7 @@ pub fn parse(kind: Kind, line: u64, record: Map<String, Value>) -> Result<Incomi
         Kind::Comparisons => comparison(line, fields),
         Kind::Rankings if fields.has("chosen") => comparison(line, fields),
         Kind::Rankings => ranking(line, fields),
+        Kind::KnownAnswers => known_answer(line, fields),
     }
 }
 
@@ -165,8 +181,9 @@ fn ranking(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
         serde_json::from_value::<Vec<String>>(value).map_err(|_| Wrong::at(path, "a list of texts is wanted"))
     })?;
     let confidence = confidence(&mut fields, &ranks)?;
+    let all_bad = fields.truth("all_bad")?.unwrap_or_default();
     let opinion = opinion(fields, "id")?;
-    let ranked = Ranked { opinion, answers, ranks, confidence, note, ratings, flags, part_of: None };
+    let ranked = Ranked { opinion, answers, ranks, confidence, all_bad, note, ratings, flags, part_of: None };
     Ok(Incoming { line, prompt, label: Label::Ranking(ranked) })
 }
 
@@ -181,6 +198,7 @@ fn comparison(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
     }
     let part_of = fields.name("ranking_id")?;
     let note = fields.text("note")?;
+    let all_bad = fields.truth("all_bad")?.unwrap_or_default();
     let mut opinion = opinion(fields, "id")?;
     let kept: Map<String, Value> = [
         ("margin", margin.filter(|margin| margin.as_f64() != Some(1.0))),
@@ -197,12 +215,41 @@ fn comparison(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
         answers,
         ranks: vec![1, 2],
         confidence: None,
+        all_bad,
         note,
         ratings: Vec::new(),
         flags: Vec::new(),
         part_of,
     };
     Ok(Incoming { line, prompt, label: Label::Ranking(ranked) })
+}
+
+fn known_answer(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
+    let mut prompt = prompt_of_label(&mut fields)?;
+    prompt.language = language(&mut fields)?;
+    prompt.tags = fields.texts("tags")?.unwrap_or_default();
+    let answers = answers(&mut fields)?;
+    if !tasks::ANSWERS.contains(&answers.len()) {
+        return Err(Wrong::at("responses", format!("a task has 2 to 9 answers, not {}", answers.len())));
+    }
+    let ranks: Vec<i32> =
+        ranks(&mut fields, answers.len())?.into_iter().filter_map(|rank| i32::try_from(rank).ok()).collect();
+    if ranks.iter().all(|rank| *rank == 1) {
+        return Err(Wrong::at("ranks", "all answers are tied: nothing is known of them"));
+    }
+    let purpose = match fields.text("purpose")?.as_deref() {
+        None | Some("check") => "check",
+        Some("course") => "course",
+        Some(other) => return Err(Wrong::at("purpose", format!("“{other}” is neither check nor course"))),
+    };
+    let explanation = fields.text("explanation")?.unwrap_or_default();
+    if explanation.chars().count() > gold_tasks::LONGEST_EXPLANATION {
+        let longest = gold_tasks::LONGEST_EXPLANATION;
+        return Err(Wrong::at("explanation", format!("has more than {longest} characters")));
+    }
+    fields.name("project")?;
+    fields.nothing_left("")?;
+    Ok(Incoming { line, prompt, label: Label::KnownAnswer(KnownAnswer { answers, ranks, purpose, explanation }) })
 }
 
 fn conversation(fields: &mut Fields) -> Result<Option<Vec<Message>>, Wrong> {

@@ -96,6 +96,10 @@ fn understood(record: &Incoming) -> Understood {
             let ranks = ranked.ranks.iter().copied().map(Some);
             ranks.zip(ranked.answers.iter().map(|answer| cut(&answer.content))).collect()
         }
+        Label::KnownAnswer(known) => {
+            let ranks = known.ranks.iter().map(|rank| u32::try_from(*rank).ok());
+            ranks.zip(known.answers.iter().map(|answer| cut(&answer.content))).collect()
+        }
     };
     Understood { line: record.line, prompt, messages: messages.len(), said }
 }

@@ -1,5 +1,6 @@
-// A conversation: answers stream in as they are written, letters choose, what is typed is kept in this browser.
+// A conversation: answers stream in as they are written, letters choose, what is typed is kept on the server, and here while it is away.
 
+import { sendJson } from "./net.js";
 import { isForPage, keyName, words } from "./page.js";
 
 const chat = document.querySelector("[data-chat]");
@@ -107,15 +108,77 @@ function choosing() {
 
 function saying() {
   const field = say.elements.message;
-  const kept = `laurel.chat.${chat.dataset.chat}.${chat.querySelectorAll("[data-role]").length}`;
-  try {
-    field.value ||= localStorage.getItem(kept) ?? "";
-    field.addEventListener("input", () => localStorage.setItem(kept, field.value));
-  } catch { /* Storage is off. */ }
-  say.addEventListener("submit", () => {
+  const state = say.querySelector("[data-draft-state]");
+  const kept = `laurel.chat.${chat.dataset.chat}.${say.dataset.turns}`;
+  let timer = 0;
+  let running = false;
+  let saved = field.value;
+
+  const show = (kind, text) => {
+    state.dataset.state = kind;
+    state.textContent = text;
+  };
+  const keepHere = () => {
+    try {
+      localStorage.setItem(kept, JSON.stringify({ at: Date.now(), message: field.value }));
+    } catch { /* Storage is off. */ }
+  };
+  const forgetHere = () => {
     try {
       localStorage.removeItem(kept);
     } catch { /* Storage is off. */ }
+  };
+
+  /** Saves now; one request at a time, so that an older text never comes after a newer one. */
+  async function save() {
+    clearTimeout(timer);
+    if (running || field.value === saved) return;
+    running = true;
+    const message = field.value;
+    const answer = await sendJson("PUT", say.dataset.draft, { turns: Number(say.dataset.turns), message });
+    running = false;
+    if (answer.kind === "ok") {
+      saved = message;
+      if (field.value === message) forgetHere();
+      show("saved", words.saved);
+    } else if (answer.status === 409) {
+      // Said in another tab: the page shows how far the conversation is.
+      forgetHere();
+      location.reload();
+      return;
+    } else if (answer.kind === "login") {
+      show("login", `${words.login} `);
+      const link = document.createElement("a");
+      link.href = `/login?next=${encodeURIComponent(location.pathname)}`;
+      link.textContent = words.loginLink;
+      state.append(link);
+      return;
+    } else {
+      show("offline", answer.kind === "offline" ? words.draftOffline : answer.data?.message ?? words.draftOffline);
+      timer = setTimeout(save, 5_000);
+      return;
+    }
+    if (field.value !== saved) later();
+  }
+  function later() {
+    keepHere();
+    clearTimeout(timer);
+    timer = setTimeout(save, 800);
+  }
+
+  try {
+    const copy = JSON.parse(localStorage.getItem(kept));
+    if (copy?.at > Number(say.dataset.savedAt)) field.value = copy.message;
+  } catch { /* Storage is off, or holds nothing. */ }
+  if (field.value !== saved) later();
+  field.addEventListener("input", later);
+  window.addEventListener("online", save);
+  window.addEventListener("focus", () => state.dataset.state === "login" && save());
+  document.addEventListener("visibilitychange", () => document.hidden && save());
+  say.addEventListener("submit", () => {
+    clearTimeout(timer);
+    saved = field.value;
+    forgetHere();
   });
   field.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing) {

@@ -199,10 +199,19 @@ async fn work(server: &Server, client: &Client, email: &str) -> Uuid {
         let answers = client.get(&path).await.assert(200).text.matches("<article class=\"answer\"").count();
         let ranks: Vec<_> = (0..answers).map(|at| (format!("rank_{at}"), (at + 1).to_string())).collect();
         let mut fields: Vec<_> = ranks.iter().map(|(name, rank)| (name.as_str(), rank.as_str())).collect();
-        fields.extend([("completion", "A warm answer."), ("reason", "unclear"), ("then", "queue")]);
+        fields.extend([
+            ("completion", "A warm answer."),
+            ("reason", "report"),
+            ("detail", "It names a person."),
+            ("then", "queue"),
+        ]);
         client.post(&format!("{path}/{finish}"), &fields).await.assert(303);
     }
     head_to_head(server).await;
+    for (kind, about) in [("few_shot", "Something with bees"), ("use_case", "A shop answers its customers.")] {
+        let form = [("kind", kind), ("count", "2"), ("language", "en"), ("about", about)];
+        client.post(&format!("/admin/projects/{}/writing", seed::PROJECT), &form).await.assert(303);
+    }
     sqlx::query(
         "INSERT INTO assignments (id, task_id, user_id, lease_until, shown_order)
          SELECT gen_random_uuid(), t.id, u.id, now() + interval '1 hour',

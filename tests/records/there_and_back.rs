@@ -38,7 +38,7 @@ async fn demonstrations_rankings_and_comparisons_come_back_as_they_came() {
     ]);
     let rankings = lines(&[
         json!({ "id": "r1", "prompt": asked("A?"), "ranks": [2, 1, 4, 2], "annotator": "ada", "seconds": 3.0,
-                "created_at": "2026-11-02T08:00:00.25Z", "note": "hard", "ratings": [5, null, 1, 5], "flags": [[], [], ["rude"], []],
+                "created_at": "2026-11-02T08:00:00.25Z", "note": "hard", "all_bad": true, "ratings": [5, null, 1, 5], "flags": [[], [], ["rude"], []],
                 "responses": [{ "id": "x", "content": "same", "model": "m" }, { "id": "y", "content": "same", "model": "m" },
                               { "id": "z", "content": "", "model": null }, { "id": "w", "content": "w" }] }),
         json!({ "id": "r2", "prompt": asked("A?"), "ranks": [1, 2], "annotator": "bea", "extra_opinion": true,
@@ -59,6 +59,11 @@ async fn demonstrations_rankings_and_comparisons_come_back_as_they_came() {
         assert_eq!(good(bring(pool, &one, *kind, given).await).added, 2, "{kind:?}");
         assert_eq!(good(bring(pool, &one, *kind, given).await).duplicates, 2, "{kind:?}");
     }
+    let all_bad: i64 = sqlx::query_scalar("SELECT count(*) FROM rankings WHERE all_bad AND NOT extra ? 'all_bad'")
+        .fetch_one(pool)
+        .await
+        .expect("a number");
+    assert_eq!(all_bad, 1, "it has its own place");
     for (kind, out_kind, given) in &kinds {
         let out = file(pool, &one, *out_kind).await;
         let found = values(&out);

@@ -42,6 +42,14 @@ async fn ratings_flags_and_all_bad_are_stored_by_position_and_exported() {
     assert_eq!(comparisons.iter().filter(|pair| pair["all_bad"] == json!(true)).count(), 3, "it ranks all the same");
     let page = ada.get(&format!("/tasks/{assignment}")).await.assert(200);
     page.assert_contains("Rating 7 of 7").assert_contains("Hallucination on a closed task");
+    // A lead sees all of it on the prompt's page.
+    let cy = server.user("Cy", Role::Admin).await;
+    let prompt: Uuid = sqlx::query_scalar("SELECT id FROM prompts").fetch_one(server.pool()).await.expect("it");
+    let page = cy.get(&format!("/admin/projects/test/prompts/{prompt}")).await.assert(200);
+    for part in ["Rating 7 of 7", "Rating 3 of 7", "Hallucination on a closed task", "All answers are bad"] {
+        page.assert_contains(part);
+    }
+    page.assert_contains("It stops in the middle.");
 }
 
 #[tokio::test]

@@ -169,24 +169,27 @@ pub struct NewPlaces {
     pub flags: Vec<String>,
 }
 
+/// Inserts rankings with their notes, points of confidence, and whether all answers are bad.
 pub async fn insert_rankings(
     connection: &mut PgConnection,
     new: &New,
-    notes: &[Option<String>],
-    confidences: &[Option<i32>],
+    (notes, confidences, all_bad): (&[Option<String>], &[Option<i32>], &[bool]),
     places: &NewPlaces,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         INSERT INTO rankings
-            (id, prompt_id, external_id, annotator, seconds, extra_opinion, created_at, extra, note, confidence)
+            (id, prompt_id, external_id, annotator, seconds, extra_opinion, created_at, extra, note, confidence,
+            all_bad)
         SELECT
             id, prompt_id, external_id, annotator, seconds, extra_opinion, coalesce(created_at, now()), extra::jsonb, note,
-            confidence
+            confidence, all_bad
         FROM unnest(
             $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::double precision[], $6::boolean[], $7::timestamptz[],
-            $8::text[], $9::text[], $10::integer[]
-        ) AS new (id, prompt_id, external_id, annotator, seconds, extra_opinion, created_at, extra, note, confidence)
+            $8::text[], $9::text[], $10::integer[], $11::boolean[]
+        ) AS new (
+            id, prompt_id, external_id, annotator, seconds, extra_opinion, created_at, extra, note, confidence, all_bad
+        )
         "#,
         &new.ids,
         &new.prompts,
@@ -197,7 +200,8 @@ pub async fn insert_rankings(
         &new.created_at as &[Option<OffsetDateTime>],
         &new.extras,
         notes as &[Option<String>],
-        confidences as &[Option<i32>]
+        confidences as &[Option<i32>],
+        all_bad
     )
     .execute(&mut *connection)
     .await?;

@@ -1,6 +1,7 @@
 //! Many rows at once, for imports: what is here already, and inserts of thousands of rows in one statement.
 
 pub mod answers;
+pub mod gold;
 pub mod labels;
 pub mod prompts;
 

@@ -140,7 +140,7 @@ impl Said {
                 }
                 put("responses", Value::Array(self.answers));
             }
-            Kind::Rankings | Kind::Comparisons => {
+            Kind::Rankings | Kind::Comparisons | Kind::KnownAnswers => {
                 if self.ranks.is_empty() {
                     return Err(Wrong::whole("nothing says which answer is better"));
                 }

@@ -161,7 +161,9 @@ fn said(kind: Kind, asked: &Node, prompt: Vec<Message>, answers: &[&Node]) -> Ve
         Kind::Demonstrations => return answers.iter().map(|answer| demonstration(one, asked, answer)).collect(),
         // No more than a page shows.
         Kind::Responses => answers.iter().take(9).collect(),
-        Kind::Rankings | Kind::Comparisons => answers.iter().filter(|answer| answer.rank.is_some()).collect(),
+        Kind::Rankings | Kind::Comparisons | Kind::KnownAnswers => {
+            answers.iter().filter(|answer| answer.rank.is_some()).collect()
+        }
     };
     if ranked.len() < 2 {
         return Vec::new();

@@ -2,6 +2,7 @@
 
 mod answers;
 mod demonstrations;
+mod known_answers;
 mod prompts;
 mod rankings;
 mod tasks;
@@ -55,7 +56,7 @@ impl<'a> Store<'a> {
         self.report.records += number;
         let mut bad = Vec::new();
         let resolved = prompts::resolve(self, &mut records).await?;
-        let (mut candidates, mut written, mut ranked) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut candidates, mut written, mut ranked, mut known) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut added = 0;
         for (record, prompt) in records.into_iter().zip(&resolved) {
             let line = record.line;
@@ -71,6 +72,7 @@ impl<'a> Store<'a> {
                 Label::Responses(what) => candidates.push(Placed { line, prompt, what }),
                 Label::Demonstration(what) => written.push(Placed { line, prompt, what }),
                 Label::Ranking(what) => ranked.push(Placed { line, prompt, what }),
+                Label::KnownAnswer(what) => known.push(Placed { line, prompt, what }),
             }
         }
         if self.kind == Kind::Prompts {
@@ -84,6 +86,9 @@ impl<'a> Store<'a> {
         }
         if !ranked.is_empty() {
             added += rankings::store(self, ranked, &mut bad).await?;
+        }
+        if !known.is_empty() {
+            added += known_answers::store(self, known, &mut bad).await?;
         }
         self.report.added += added;
         self.report.duplicates = self.report.records - self.report.added;

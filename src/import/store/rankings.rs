@@ -96,7 +96,7 @@ pub async fn store(store: &mut Store<'_>, records: Vec<Placed<Ranked>>, bad: &mu
     }
     let mut answers = Answers::of(store, &prompts).await?;
     let (mut new, mut places) = (New::default(), NewPlaces::default());
-    let (mut notes, mut confidences) = (Vec::new(), Vec::new());
+    let (mut notes, mut confidences, mut all_bad) = (Vec::new(), Vec::new(), Vec::new());
     for Placed { line, prompt, what } in records {
         let ranks = what.ranks.iter().map(|rank| i32::try_from(*rank).unwrap_or(i32::MAX));
         let keys = what.answers.iter().map(AnswerKey::of);
@@ -108,6 +108,7 @@ pub async fn store(store: &mut Store<'_>, records: Vec<Placed<Ranked>>, bad: &mu
                 match add(&mut new, &mut places, &mut answers, prompt, what) {
                     Ok(said) => {
                         notes.push(said.note);
+                        all_bad.push(said.all_bad);
                         confidences.push(said.confidence.map(|confidence| i32::from(confidence.point())));
                     }
                     Err(wrong) => bad.push(BadRecord::of(line, wrong)),
@@ -118,7 +119,7 @@ pub async fn store(store: &mut Store<'_>, records: Vec<Placed<Ranked>>, bad: &mu
     }
     answers.insert(store).await?;
     if !new.ids.is_empty() {
-        labels::insert_rankings(store.connection, &new, &notes, &confidences, &places).await?;
+        labels::insert_rankings(store.connection, &new, (&notes, &confidences, &all_bad), &places).await?;
     }
     Ok(u64::try_from(new.ids.len()).unwrap_or_default())
 }
@@ -126,6 +127,7 @@ pub async fn store(store: &mut Store<'_>, records: Vec<Placed<Ranked>>, bad: &mu
 /// What a ranking says as a whole, besides its ranks.
 struct Said {
     confidence: Option<Confidence>,
+    all_bad: bool,
     note: Option<String>,
 }
 
@@ -149,5 +151,5 @@ fn add(
         places.flags.push(serde_json::json!(flags).to_string());
     }
     demonstrations::add(new, id, prompt, ranked.opinion);
-    Ok(Said { confidence: ranked.confidence, note: ranked.note })
+    Ok(Said { confidence: ranked.confidence, all_bad: ranked.all_bad, note: ranked.note })
 }

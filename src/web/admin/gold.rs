@@ -133,6 +133,18 @@ async fn show(
     Ok(Html(shown.render()?).into_response())
 }
 
+/// `POST /admin/projects/{slug}/gold/people/{person}/again`: the course once more before real work.
+pub async fn ask_again(
+    Lead(user): Lead,
+    State(state): State<AppState>,
+    InProject(project): InProject,
+    Path((_, person)): Path<(String, Uuid)>,
+    CsrfForm(Button {}): CsrfForm<Button>,
+) -> Result<Redirect, PageError> {
+    gold_tasks::ask_again(&state.pool, &actor(&user), (project.id, &project.slug), person).await?;
+    Ok(Redirect::to(&format!("/admin/projects/{}/gold#people", project.slug)))
+}
+
 /// `POST /admin/projects/{slug}/gold/people/{person}/pass`: real work without the mark of the course.
 pub async fn let_pass(
     Lead(user): Lead,

@@ -12,15 +12,12 @@ use uuid::Uuid;
 use super::project::{Frame, InProject, actor};
 use crate::{
     db::{
-        gold_tasks::{self, Known, Material},
+        gold_tasks::{self, Known, LONGEST_EXPLANATION, Material},
         projects::Project,
     },
     domain::{assignment, ranking::Ranking},
     web::{AppState, Page, PageError, authorise::Lead, csrf::CsrfForm, markdown},
 };
-
-/// Characters that an explanation may have.
-const LONGEST: usize = 20_000;
 
 #[derive(Template)]
 #[template(path = "admin/gold_task.html")]
@@ -141,8 +138,8 @@ impl Form {
         if !matches!(self.purpose.as_str(), "check" | "course") {
             return Err(page.t("gold-error-purpose"));
         }
-        if self.explanation.chars().count() > LONGEST {
-            return Err(page.t1("admin-error-long", "most", LONGEST));
+        if self.explanation.chars().count() > LONGEST_EXPLANATION {
+            return Err(page.t1("admin-error-long", "most", LONGEST_EXPLANATION));
         }
         Ok(Known {
             ranks: ranking.ranks().iter().filter_map(|rank| i32::try_from(*rank).ok()).collect(),

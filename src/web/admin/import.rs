@@ -31,7 +31,7 @@ struct ImportPage {
 }
 
 impl ImportPage {
-    fn kinds(&self) -> [Kind; 5] {
+    fn kinds(&self) -> [Kind; 6] {
         Kind::ALL
     }
 }

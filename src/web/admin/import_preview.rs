@@ -80,7 +80,7 @@ struct PreviewPage {
 }
 
 impl PreviewPage {
-    fn kinds(&self) -> [Kind; 5] {
+    fn kinds(&self) -> [Kind; 6] {
         Kind::ALL
     }
 

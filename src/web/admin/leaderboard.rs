@@ -1,19 +1,18 @@
 //! `/admin/projects/{slug}/leaderboard`: the models by the strength that rankings give them, who beats whom, and blind tests of two.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::{
     extract::{Path, Query, State},
     response::{Html, IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
     dots::{self, Dots, Estimate},
     figures,
-    kept::Kept,
+    kept::{Kept, Shown},
     project::{Frame, InProject, actor},
     show, table_file,
 };
@@ -64,6 +63,8 @@ struct LeaderboardPage {
     page: Page,
     frame: Frame,
     wanted: Wanted,
+    /// The time that the figures are of, where newer ones are being reckoned.
+    as_of: Option<OffsetDateTime>,
     board: Board,
     names: Vec<String>,
     dots: Option<Dots>,
@@ -90,17 +91,16 @@ struct Reckoned {
 static RECKONED: Kept<(Uuid, String, String), Reckoned> = Kept::new();
 
 /// The board of the prompts that are wanted, reckoned away from the threads that serve.
-async fn reckoned(state: &AppState, project: Uuid, wanted: &Wanted) -> Result<Arc<Reckoned>, PageError> {
+async fn reckoned(state: &AppState, project: Uuid, wanted: &Wanted) -> Result<Shown<Reckoned>, PageError> {
     let key = (project, wanted.tag.clone(), wanted.language.clone());
     let stamp = quality::stamp(&state.pool, project).await?;
-    if let Some(known) = RECKONED.find(&key, stamp) {
-        return Ok(known);
-    }
-    let Judgements { judged, models } =
-        leaderboard::judgements(&state.pool, project, &wanted.tag, &wanted.language).await?;
-    let reckon = move || Reckoned { board: board(&judged, models.len()), names: models };
-    let reckoned = tokio::task::spawn_blocking(reckon).await.map_err(anyhow::Error::from)?;
-    Ok(RECKONED.keep(key, stamp, reckoned))
+    let (pool, tag, language) = (state.pool.clone(), wanted.tag.clone(), wanted.language.clone());
+    let reckon = move || async move {
+        let Judgements { judged, models } = leaderboard::judgements(&pool, project, &tag, &language).await?;
+        let reckon = move || Reckoned { board: board(&judged, models.len()), names: models };
+        Ok(tokio::task::spawn_blocking(reckon).await?)
+    };
+    Ok(RECKONED.serve(key, stamp, reckon).await?)
 }
 
 pub async fn get(
@@ -111,7 +111,7 @@ pub async fn get(
     page: Page,
 ) -> Result<impl IntoResponse, PageError> {
     let pool = &state.pool;
-    let reckoned = reckoned(&state, project.id, &wanted).await?;
+    let Shown { value: reckoned, as_of } = reckoned(&state, project.id, &wanted).await?;
     let (board, names) = (reckoned.board.clone(), reckoned.names.clone());
     let browse::Choices { languages, tags, .. } = browse::choices(pool, project.id).await?;
     let tests = blind_tests::of_project(pool, project.id).await?.into_iter().map(shown_test).collect();
@@ -119,6 +119,7 @@ pub async fn get(
         frame: Frame::new(&page, &project, "leaderboard"),
         page,
         wanted,
+        as_of,
         dots: plot(&board, &names),
         board,
         names,
@@ -214,7 +215,7 @@ pub async fn table(
     Path((_, table)): Path<(String, String)>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, PageError> {
-    let reckoned = reckoned(&state, project.id, &wanted).await?;
+    let reckoned = reckoned(&state, project.id, &wanted).await?.value;
     let Reckoned { board, names } = &*reckoned;
     let file = format!("{}-leaderboard-{table}", project.slug);
     match table.as_str() {

@@ -70,6 +70,7 @@ pub fn routes() -> Routes {
         .route("/admin/projects/{slug}/gold/new", get(gold_task::new))
         .route("/admin/projects/{slug}/gold/{task}", get(gold_task::get).post(gold_task::post))
         .route("/admin/projects/{slug}/gold/people/{person}/pass", post(gold::let_pass))
+        .route("/admin/projects/{slug}/gold/people/{person}/again", post(gold::ask_again))
         .route("/admin/projects/{slug}/plan", get(plan::get).post(plan::post))
         .route("/admin/projects/{slug}/writing", get(writing::get).post(writing::post))
         .route("/admin/projects/{slug}/writing/{id}/withdraw", post(writing::withdraw))

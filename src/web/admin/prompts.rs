@@ -18,6 +18,7 @@ use crate::{
         task_control::{self, Assignment, PRIORITIES, Task},
         words, written_prompts,
     },
+    domain::label_scheme::Flag,
     web::{AppState, Page, PageError, authorise::Reviewer, markdown},
 };
 
@@ -38,7 +39,19 @@ struct ShownResponse {
 /// A ranking as letters: `B > A = C`.
 struct ShownRanking {
     order: String,
+    /// How sure, head to head: the point, with the letters of the two answers as the record has them.
+    confidence: Option<(String, String, String)>,
+    /// Answers of which something is said besides their rank.
+    said: Vec<Said>,
     ranking: Ranking,
+}
+
+/// What a label says of one answer.
+struct Said {
+    letter: String,
+    rating: Option<i32>,
+    /// Those that we have words for, and others as an import brought them.
+    flags: Vec<Result<Flag, String>>,
 }
 
 /// A demonstration, rendered.
@@ -122,7 +135,12 @@ pub async fn one(
     let rankings = prompt_list::rankings(&state.pool, id)
         .await?
         .into_iter()
-        .map(|ranking| ShownRanking { order: order(&ranking, &responses), ranking })
+        .map(|ranking| ShownRanking {
+            order: order(&ranking, &responses),
+            confidence: confidence(&ranking, &responses),
+            said: said(&ranking, &responses),
+            ranking,
+        })
         .collect();
     let demonstrations = prompt_list::demonstrations(&state.pool, id)
         .await?
@@ -160,6 +178,36 @@ fn letter(index: usize) -> String {
     if index < 26 { letter.to_string() } else { format!("{letter}{}", index / 26 + 1) }
 }
 
+fn letter_of(id: Uuid, responses: &[ShownResponse]) -> String {
+    let known = responses.iter().find(|response| response.id == id);
+    known.map_or_else(|| "?".to_owned(), |response| response.letter.clone())
+}
+
+/// The point between two answers, with their letters in the order of the record.
+fn confidence(ranking: &Ranking, responses: &[ShownResponse]) -> Option<(String, String, String)> {
+    let at = |position: i32| {
+        let place = ranking.positions.iter().position(|known| *known == position)?;
+        Some(letter_of(*ranking.responses.get(place)?, responses))
+    };
+    Some((ranking.confidence?.to_string(), at(0)?, at(1)?))
+}
+
+/// What is said of each answer besides its rank, the best first.
+fn said(ranking: &Ranking, responses: &[ShownResponse]) -> Vec<Said> {
+    let each = ranking.responses.iter().zip(&ranking.ratings).zip(&ranking.flags);
+    each.filter(|((_, rating), flags)| rating.is_some() || !flags.is_empty())
+        .map(|((id, rating), flags)| Said {
+            letter: letter_of(*id, responses),
+            rating: *rating,
+            flags: flags
+                .split(',')
+                .filter(|word| !word.is_empty())
+                .map(|word| Flag::of(word).ok_or_else(|| word.to_owned()))
+                .collect(),
+        })
+        .collect()
+}
+
 fn order(ranking: &Ranking, responses: &[ShownResponse]) -> String {
     let mut shown = String::new();
     let mut last = None;
@@ -169,8 +217,7 @@ fn order(ranking: &Ranking, responses: &[ShownResponse]) -> String {
             Some(_) => shown.push_str(" > "),
             None => {}
         }
-        let letter = responses.iter().find(|response| response.id == *id).map(|response| response.letter.as_str());
-        shown.push_str(letter.unwrap_or("?"));
+        shown.push_str(&letter_of(*id, responses));
         last = Some(rank);
     }
     shown

@@ -1,6 +1,6 @@
 //! `/admin/projects/{slug}/quality`: how far people agree, how reliable each is, whose work looks hasty; each table as CSV.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use askama::Template;
 use axum::{
@@ -8,18 +8,22 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 use serde::Deserialize;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
     dots::{self, Dots, Estimate},
     figures,
-    kept::Kept,
+    kept::{Kept, Shown},
     project::{Frame, InProject},
     show, table_file,
     week_plot::{self, WeekPlot, YARDSTICK},
 };
 use crate::{
-    db::quality::{self, Annotator, Labels},
+    db::{
+        gold_tasks::{self, Score},
+        quality::{self, Annotator, Labels},
+    },
     domain::quality::{ENOUGH_PROMPTS, ENOUGH_VOTES, Person, Report, report},
     web::{AppState, Page, PageError, authorise::Reviewer},
 };
@@ -41,8 +45,12 @@ struct QualityPage {
     frame: Frame,
     wanted: Wanted,
     has_simulated: bool,
+    /// The time that the figures are of, where newer ones are being reckoned.
+    as_of: Option<OffsetDateTime>,
     report: Report,
     annotators: Vec<Annotator>,
+    /// How people do on checks whose answers are known, by account.
+    gold: HashMap<Uuid, Score>,
     weeks: Option<WeekPlot>,
     dots: Option<Dots>,
     /// Where the yardstick stands in the plot of people.
@@ -52,6 +60,12 @@ struct QualityPage {
 impl QualityPage {
     fn annotator(&self, index: &usize) -> &Annotator {
         &self.annotators[*index]
+    }
+
+    /// Checks that somebody has answered, with the share of their pairs that they ordered as is known.
+    fn checks(&self, index: &usize) -> Option<(&Score, String)> {
+        let score = self.gold.get(&self.annotators[*index].user?).filter(|score| score.checks_pairs > 0)?;
+        Some((score, figures::percent(score.checks_agreed as f64 / score.checks_pairs as f64)))
     }
 
     /// People who ranked, those with the most rankings first.
@@ -85,20 +99,20 @@ struct Measured {
 static MEASURED: Kept<(Uuid, bool), Measured> = Kept::new();
 
 /// The report of the labels that stand now, reckoned away from the threads that serve.
-async fn measured(state: &AppState, project: Uuid, wanted: &Wanted) -> Result<Arc<Measured>, PageError> {
+async fn measured(state: &AppState, project: Uuid, wanted: &Wanted) -> Result<Shown<Measured>, PageError> {
     let people_only = wanted.whose == "people";
     let stamp = quality::stamp(&state.pool, project).await?;
-    if let Some(known) = MEASURED.find(&(project, people_only), stamp) {
-        return Ok(known);
-    }
-    let labels = quality::labels(&state.pool, project).await?;
-    let measure = move || {
-        let has_simulated = labels.annotators.iter().any(|annotator| annotator.simulated);
-        let Labels { labels, annotators } = if people_only { labels.of_people() } else { labels };
-        Measured { report: report(&labels, annotators.len()), annotators, has_simulated }
+    let pool = state.pool.clone();
+    let measure = move || async move {
+        let labels = quality::labels(&pool, project).await?;
+        let measure = move || {
+            let has_simulated = labels.annotators.iter().any(|annotator| annotator.simulated);
+            let Labels { labels, annotators } = if people_only { labels.of_people() } else { labels };
+            Measured { report: report(&labels, annotators.len()), annotators, has_simulated }
+        };
+        Ok(tokio::task::spawn_blocking(measure).await?)
     };
-    let measured = tokio::task::spawn_blocking(measure).await.map_err(anyhow::Error::from)?;
-    Ok(MEASURED.keep((project, people_only), stamp, measured))
+    Ok(MEASURED.serve((project, people_only), stamp, measure).await?)
 }
 
 pub async fn get(
@@ -108,20 +122,27 @@ pub async fn get(
     Query(wanted): Query<Wanted>,
     page: Page,
 ) -> Result<impl IntoResponse, PageError> {
-    let measured = measured(&state, project.id, &wanted).await?;
+    let Shown { value: measured, as_of } = measured(&state, project.id, &wanted).await?;
     let report = measured.report.clone();
     let shown = QualityPage {
         frame: Frame::new(&page, &project, "quality"),
         page,
         wanted,
         has_simulated: measured.has_simulated,
+        as_of,
         weeks: week_plot::plot(&report.weeks),
         dots: people_plot(&report, &measured.annotators),
         yardstick_x: format!("{:.1}", YARDSTICK.0 * dots::WIDTH),
         report,
         annotators: measured.annotators.clone(),
+        gold: gold_scores(&state, project.id).await?,
     };
     Ok(Html(shown.render()?))
+}
+
+/// Scores on known answers by account: answers to them are no labels, so they are not among what is measured.
+async fn gold_scores(state: &AppState, project: Uuid) -> Result<HashMap<Uuid, Score>, PageError> {
+    Ok(gold_tasks::scores(&state.pool, project).await?.into_iter().map(|score| (score.id, score)).collect())
 }
 
 fn people_plot(report: &Report, annotators: &[Annotator]) -> Option<Dots> {
@@ -147,14 +168,16 @@ pub async fn table(
     Path((_, table)): Path<(String, String)>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, PageError> {
-    let measured = measured(&state, project.id, &wanted).await?;
+    let measured = measured(&state, project.id, &wanted).await?.value;
     let Measured { annotators, report, .. } = &*measured;
     let annotator = |index: usize| annotators[index].key.clone();
     let name = format!("{}-quality-{table}", project.slug);
     match table.as_str() {
         "annotators.csv" => {
+            let gold = gold_scores(&state, project.id).await?;
             let rows = report.people.iter().filter(|person| person.rankings > 0).map(|person| {
                 let agreement = person.agreement;
+                let score = annotators[person.annotator].user.and_then(|user| gold.get(&user));
                 vec![
                     annotator(person.annotator),
                     annotators[person.annotator].simulated.to_string(),
@@ -170,6 +193,9 @@ pub async fn table(
                     person.too_fast.to_string(),
                     table_file::cell(person.places.first().map(|(share, _)| share)),
                     table_file::cell(person.places.test().map(|test| test.p)),
+                    score.map_or(0, |score| score.checks).to_string(),
+                    score.map_or(0, |score| score.checks_agreed).to_string(),
+                    score.map_or(0, |score| score.checks_pairs).to_string(),
                 ]
             });
             let columns = [
@@ -187,6 +213,9 @@ pub async fn table(
                 "too_fast",
                 "first_place_best",
                 "position_p",
+                "checks",
+                "check_pairs_agreed",
+                "check_pairs",
             ];
             table_file::csv(&name, &columns, rows)
         }

@@ -7,16 +7,18 @@
 //! | `POST /chats` | begins a conversation in the project `slug` → 303 to it |
 //! | `GET /chats/{chat}` | the conversation and what comes next in it |
 //! | `POST /chats/{chat}/say` | field `message`: the person's turn → 303 back |
+//! | `PUT /chats/{chat}/draft` | JSON `turns`, `message`: keeps what is typed → `{"saved_at"}`; 409 where the conversation is further |
 //! | `POST /chats/{chat}/answers` | asks the model; streamed to scripts (`text/event-stream`), else 303 back when all are there |
 //! | `POST /chats/{chat}/choose` | fields `turn`, `best` (position), `seconds` → 303 back |
 //! | `POST /chats/{chat}/finish` | ends it → 303 to `/chats` |
 
 mod answers;
+mod draft;
 mod list;
 mod show;
 mod steps;
 
-use axum::routing::get;
+use axum::routing::{get, put};
 
 use super::{PageError, routes::Routes};
 pub use answers::explain;
@@ -29,6 +31,7 @@ pub fn routes() -> Routes {
         .route("/chats", get(list::get).post(list::post))
         .route("/chats/{chat}", get(show::get))
         .route("/chats/{chat}/say", get(steps::back).post(steps::say))
+        .route("/chats/{chat}/draft", put(draft::put))
         .route("/chats/{chat}/answers", get(steps::back).post(answers::post))
         .route("/chats/{chat}/choose", get(steps::back).post(steps::choose))
         .route("/chats/{chat}/finish", get(steps::back).post(steps::finish))

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     db::{
-        chat_endpoints,
+        chat_drafts, chat_endpoints,
         chats::{self, Chat},
     },
     domain::assignment,
@@ -56,6 +56,10 @@ struct ChatPage {
     coming: Vec<char>,
     /// What was typed, where it could not be sent.
     message: String,
+    /// Milliseconds since 1970 at which the draft shown was saved; 0 where there is none.
+    saved_at: i128,
+    /// Turns so far.
+    turns: usize,
     error: Option<String>,
     longest: usize,
 }
@@ -104,10 +108,21 @@ pub async fn draw(
             .collect(),
         _ => Vec::new(),
     };
+    let draft = match next {
+        Next::Message if error.is_none() => {
+            let number = i32::try_from(chat.turns.len()).unwrap_or(i32::MAX);
+            chat_drafts::find(&state.pool, chat.id, number).await?
+        }
+        _ => None,
+    };
+    let saved_at = draft.as_ref().map_or(0, |draft| draft.updated_at.unix_timestamp_nanos() / 1_000_000);
+    let message = draft.map_or(message, |draft| draft.body);
     let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let shown = ChatPage {
         messages: view::messages(&said),
         turn: last.map_or(0, |turn| turn.number),
+        turns: chat.turns.len(),
+        saved_at,
         coming: (0..usize::try_from(answers_a_turn).unwrap_or_default()).map(assignment::letter).collect(),
         longest: LONGEST_MESSAGE,
         page,
