@@ -2,9 +2,10 @@
 
 mod support;
 
+use fantoccini::Locator;
 use laurel::domain::role::Role;
 use support::{
-    Client, Server,
+    Browser, Client, PASSWORD, Server,
     seed::{self, Seed, assignment_in},
     server,
 };
@@ -80,4 +81,27 @@ async fn the_overview_follows_the_work_without_being_asked() {
     hear("0 of 2 labels").await;
     write_one(&bob, "Here.").await;
     hear("1 of 2 labels").await;
+}
+
+#[tokio::test]
+async fn the_open_overview_changes_in_the_browser_without_a_reload() {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed::default()).await;
+    for number in 0..2 {
+        seed::demonstration_task(&server.state, project, &format!("Write {number}.")).await;
+    }
+    server.account("Rosa", Role::Reviewer).await;
+    let bob = server.user("Bob", Role::Annotator).await;
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "rosa@example.org", PASSWORD).await;
+    browser.goto(&format!("{}/admin/projects/test", server.address)).await.expect("the overview");
+    browser.execute("window.sameDocument = true", Vec::new()).await.expect("marked");
+    for done in 1..=2 {
+        write_one(&bob, "Here.").await;
+        let told = format!("//*[@data-live-events]//*[contains(text(), '{done} of 2 labels')]");
+        browser.wait().for_element(Locator::XPath(&told)).await.expect("told");
+    }
+    let same = browser.execute("return window.sameDocument === true", Vec::new()).await.expect("read");
+    assert_eq!(same, serde_json::json!(true), "the page was loaded again");
+    browser.close().await;
 }

@@ -8,6 +8,7 @@ use laurel::{
     db::{job_metrics, job_queue, jobs, projects::ProjectSettings, tokens::TokenRole},
     domain::role::Role,
 };
+use laurel_records::{JobReport, MetricRecord, Stage};
 use serde_json::{Value, json};
 use support::{
     Browser, PASSWORD,
@@ -161,6 +162,52 @@ async fn a_worker_tells_of_samples_and_the_page_shows_those_of_the_newest_step_u
     assert_eq!(asked("").await, (200, json!(without_nulls(40))));
     assert_eq!(asked("?at=ppo.20").await, (200, json!(without_nulls(20))));
     assert_eq!(asked("?at=later").await.0, 422);
+}
+
+#[tokio::test]
+async fn two_runs_stand_in_one_plot_with_a_line_and_a_column_each() {
+    let server = server_with_two_runs().await;
+    server.account("Ada", Role::Admin).await;
+    let slug: String = sqlx::query_scalar("SELECT slug FROM projects").fetch_one(server.pool()).await.expect("it");
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    browser.goto(&format!("{}/admin/projects/{slug}/compare", server.address)).await.expect("the page");
+    browser.wait().for_element(Locator::Css("[data-compare] .plot-line-2")).await.expect("a second line");
+    let lines = browser.find_all(Locator::Css("[data-compare] .plot polyline")).await.expect("lines");
+    assert_eq!(lines.len(), 2, "one metric, two runs");
+    let named = browser.find_all(Locator::Css("[data-compare] figcaption .key")).await.expect("names");
+    let mut names = Vec::new();
+    for name in named {
+        names.push(name.text().await.expect("text"));
+    }
+    names.sort();
+    assert!(names.len() == 2 && names[0].contains("Round 1") && names[1].contains("Round 2"), "{names:?}");
+    browser.find(Locator::Css(".plot summary")).await.expect("a table").click().await.expect("opened");
+    let row = browser.wait().for_element(Locator::XPath("//figure//tr[th = '20']")).await.expect("a row");
+    let cells = row.find_all(Locator::Css("td")).await.expect("cells");
+    assert_eq!(cells.len(), 2);
+    browser.close().await;
+}
+
+/// A project with two runs that have ended, with three values of one metric each.
+async fn server_with_two_runs() -> support::Server {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = ready_project(pool, ProjectSettings::default(), 4).await;
+    for run in [1.0, 2.0] {
+        job_queue::enqueue_nightly(pool, &admin(), project.id).await.expect("queued");
+        let job = claim(pool).await;
+        let metric = |step: u64| MetricRecord {
+            stage: Stage::Ppo,
+            step,
+            name: "objective/kl".to_owned(),
+            value: run * step as f64,
+        };
+        let told = JobReport { metrics: vec![metric(0), metric(10), metric(20)], ..report(job.lease) };
+        job_metrics::report(pool, job.id, &JobReport { log: Vec::new(), ..told }).await.expect("stored");
+        jobs::finish(pool, job.id, &finished(&job, None)).await.expect("finished");
+    }
+    server
 }
 
 /// The samples of a step as they are stored.

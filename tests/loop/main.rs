@@ -80,6 +80,35 @@ async fn the_circle_turns_twice_and_the_export_says_what_the_person_said() {
     database.close().await.expect("closed");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_survives_a_restart_of_the_server_and_is_submitted_from_the_same_page() {
+    let mut laurel = Laurel::start();
+    laurel.command(&["user", "add", "bea@example.org", "--role", "annotator", "--password-stdin"], PASSWORD);
+    laurel.command(&["project", "add", "poems", "--name", "Poems"], "");
+    laurel.command(&["import", "prompts", "--project", "poems", "-"], "{\"prompt\": \"Write a poem.\"}\n");
+    let browser = Browser::open().await;
+    browser.log_in(&laurel.address, "bea@example.org", PASSWORD).await;
+    browser.goto(&format!("{}/queue", laurel.address)).await.expect("the queue");
+    browser.press("n").await;
+    browser.fill("#completion", "Roses are red").await;
+    let saved = Locator::Css("[data-draft-state][data-state=saved]");
+    browser.wait().for_element(saved).await.expect("saved");
+    laurel.restart();
+    // The page was open all the while: what is typed on is saved, and what is sent arrives once.
+    browser.fill("#completion", ", violets").await;
+    let draft = "return document.querySelector('[data-draft-state]').dataset.state === 'saved'";
+    let caught_up = async || browser.execute(draft, vec![]).await.ok()?.as_bool()?.then_some(());
+    until("the draft", caught_up).await;
+    browser.refresh().await.expect("again");
+    let field = browser.wait().for_element(Locator::Id("completion")).await.expect("the task");
+    assert_eq!(field.prop("value").await.expect("read").as_deref(), Some("Roses are red, violets"));
+    browser.fill("#completion", " are blue\u{E009}\u{E007}").await;
+    browser.wait().for_element(Locator::Css(".queue-head")).await.expect("the queue again");
+    let exported = laurel.command(&["export", "demonstrations", "--project", "poems"], "");
+    assert_eq!(exported.matches("Roses are red, violets are blue").count(), 1, "{exported}");
+    browser.close().await;
+}
+
 /// The night of a round ended well, with the numbers of its evaluation.
 async fn evaluated(pool: &PgPool, round: i32) {
     let (state, error, summary): (String, Option<String>, serde_json::Value) =

@@ -31,18 +31,19 @@ impl Laurel {
         let data_dir = tempfile::Builder::new().prefix("laurel-loop").tempdir().expect("a directory");
         // Postgres may run as another user: it has to pass.
         std::fs::set_permissions(data_dir.path(), std::fs::Permissions::from_mode(0o755)).expect("permissions");
-        let mut serving = laurel(data_dir.path())
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("laurel starts");
-        let mut lines = BufReader::new(serving.stdout.take().expect("a pipe")).lines();
-        let first = lines.next().expect("a line").expect("text");
-        let address = first.strip_prefix("Laurel serves ").unwrap_or_else(|| panic!("no address in “{first}”"));
-        let address = address.trim_end_matches('/').to_owned();
-        // Whatever it says later is read away, so that it never waits for us.
-        std::thread::spawn(move || lines.for_each(drop));
+        let (serving, address) = serve(data_dir.path(), "127.0.0.1:0");
         Self { serving, address, data_dir }
+    }
+
+    /// Stops the server as an update does, and starts it again at the same address.
+    pub fn restart(&mut self) {
+        kill(Pid::from_raw(self.serving.id() as i32), Signal::SIGTERM).expect("asked");
+        let status = self.serving.wait().expect("ended");
+        assert!(status.success(), "SIGTERM is no failure: {status}");
+        let listen = self.address.trim_start_matches("http://");
+        let (serving, address) = serve(self.data_dir.path(), listen);
+        assert_eq!(address, self.address);
+        self.serving = serving;
     }
 
     /// Runs a command of `laurel` beside the server; what it printed.
@@ -82,6 +83,19 @@ impl Drop for Laurel {
         let _ = kill(Pid::from_raw(self.serving.id() as i32), Signal::SIGTERM);
         let _ = self.serving.wait();
     }
+}
+
+/// Starts the server on a data directory; its process and address.
+fn serve(data_dir: &Path, listen: &str) -> (Child, String) {
+    let mut serving =
+        laurel(data_dir).args(["serve", "--listen", listen]).stdout(Stdio::piped()).spawn().expect("laurel starts");
+    let mut lines = BufReader::new(serving.stdout.take().expect("a pipe")).lines();
+    let first = lines.next().expect("a line").expect("text");
+    let address = first.strip_prefix("Laurel serves ").unwrap_or_else(|| panic!("no address in “{first}”"));
+    let address = address.trim_end_matches('/').to_owned();
+    // Whatever it says later is read away, so that it never waits for us.
+    std::thread::spawn(move || lines.for_each(drop));
+    (serving, address)
 }
 
 fn laurel(data_dir: &Path) -> Command {

@@ -7,6 +7,7 @@ mod corrections;
 mod every_order;
 mod head_to_head;
 mod label_scheme;
+mod people;
 mod pictures;
 mod reading;
 mod reports;
