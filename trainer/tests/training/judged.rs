@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use laurel_records::ResponsesRecord;
 use laurel_trainer::{
     model::ModelDirectory,
-    train::{ppo, ppo::PpoSettings},
+    train::{Earlier, Run, ppo, ppo::PpoSettings},
 };
 use serde_json::Value;
 
@@ -168,4 +168,13 @@ fn policies_are_kept_on_the_way_when_that_is_asked_for() {
     assert_eq!(weights(&last), weights(&out));
     assert_ne!(weights(&first), weights(&out));
     assert!(ModelDirectory::open(&first).unwrap().load_decoder(&burn::tensor::Device::flex()).is_ok());
+
+    // Another run's are not mixed with them.
+    fs::remove_dir_all(&out).unwrap();
+    let error = ppo::run(&settings, &inputs, &world.run("out"), &mut Told::default()).unwrap_err();
+    assert!(error.is_wrong_input() && error.to_string().contains("--overwrite"), "{error}");
+    let run = Run { earlier: Earlier::Overwrite, ..world.run("out") };
+    let settings = PpoSettings { keep_policy_steps: 3, ..settings };
+    ppo::run(&settings, &inputs, &run, &mut Told::default()).unwrap();
+    assert!(!first.exists() && world.path("out.policies/000003").exists());
 }
