@@ -33,6 +33,12 @@ const FINDINGS: &str = "const done = arguments[arguments.length - 1];
         found => done(found.violations.flatMap(rule => rule.nodes.map(node => `${rule.id}: ${node.target} (${rule.help})`))),
         error => done([String(error)]));";
 
+/// Runs in the page: what stands out at its side, not counting what scrolls in a box of its own.
+const OUTSIDE: &str = "const width = document.documentElement.clientWidth;
+    return [...document.querySelectorAll('main *')]
+        .filter(part => part.getBoundingClientRect().right > width && !part.closest('.table-scroll, .chart, pre'))
+        .slice(0, 5).map(part => `${part.localName}.${part.className}: ${part.textContent.trim().slice(0, 60)}`);";
+
 #[tokio::test]
 async fn axe_finds_nothing_on_any_page() {
     let axe =
@@ -88,7 +94,8 @@ async fn examine(
     let script = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]";
     let widths = browser.execute(script, Vec::new()).await.expect("read");
     if widths[0].as_i64() > widths[1].as_i64() {
-        wrong.push(format!("{} {path}: wider than its window: {widths}", look.name));
+        let outside = browser.execute(OUTSIDE, Vec::new()).await.expect("read");
+        wrong.push(format!("{} {path}: wider than its window: {widths}: {outside}", look.name));
     }
     browser.execute(axe, Vec::new()).await.expect("axe is there");
     let found = browser.execute_async(FINDINGS, Vec::new()).await.expect("axe answers");
