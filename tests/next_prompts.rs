@@ -74,6 +74,48 @@ async fn what_the_reward_model_is_least_sure_of_comes_first() {
     ada.post("/admin/projects/test/next", &[("order", "sideways"), ("percent", "80")]).await.assert(422);
 }
 
+/// What a worker asks before it scores: the prompts whose answers wait for people, each with the answers of its newest task.
+#[tokio::test]
+async fn answers_that_wait_to_be_ranked_go_out_until_they_are_ranked() {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed::default()).await;
+    seed::demonstration_task(&server.state, project, "Write one.").await;
+    seed::ranking_task(&server.state, project, "Rank first.", &["a", "b"]).await;
+    let (newer, _) = seed::ranking_task(&server.state, project, "Rank second.", &["c", "d", "e"]).await;
+    let job = Uuid::now_v7();
+    sqlx::query("INSERT INTO jobs (id, project_id, kind, round, config) VALUES ($1, $2, 'nightly', 1, '{}')")
+        .bind(job)
+        .bind(project)
+        .execute(server.pool())
+        .await
+        .expect("a job");
+    let token = server.token(TokenRole::Trainer).await;
+    let waiting = async || {
+        let address = format!("{}/api/v1/jobs/{job}/waiting", server.address);
+        let answer = reqwest::Client::new().get(address).bearer_auth(&token).send().await.expect("an answer");
+        let text = answer.text().await.expect("text");
+        let line = |line: &str| serde_json::from_str::<laurel_records::ResponsesRecord>(line).expect("a record");
+        text.lines().map(line).collect::<Vec<_>>()
+    };
+    let found = waiting().await;
+    let answers: Vec<Vec<&str>> =
+        found.iter().map(|record| record.responses.iter().map(|one| one.content.as_str()).collect()).collect();
+    assert_eq!(answers, [vec!["c", "d", "e"], vec!["a", "b"]]);
+    assert_eq!(found[0].prompt[0].content, "Rank second.");
+
+    // The ids are those that the scores are told by.
+    let prompt = found[0].prompt_id.as_deref().expect("an id");
+    let scores = json!({ "model": "reward-1", "scores": [{ "prompt_id": prompt, "uncertainty": 0.4 }] });
+    let answer: serde_json::Value = send_scores(&server, &token, &scores).await.json().await.expect("JSON");
+    assert_eq!(answer, json!({ "stored": 1, "unknown": [] }));
+    sqlx::query("UPDATE tasks SET labels = overlap WHERE id = $1")
+        .bind(newer)
+        .execute(server.pool())
+        .await
+        .expect("done");
+    assert_eq!(waiting().await.len(), 1);
+}
+
 #[tokio::test]
 async fn near_duplicates_are_held_back_until_somebody_lets_them_go() {
     let server = server().await;

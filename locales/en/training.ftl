@@ -74,6 +74,7 @@ training-found-rankings = Rankings
 training-found-new_rankings = Rankings, new
 training-found-prompts = Prompts
 training-found-answers = Answers
+training-found-prompts_scored = Prompts scored by uncertainty
 training-yes = yes
 training-no = no
 training-models-made = Models it made

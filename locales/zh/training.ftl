@@ -74,6 +74,7 @@ training-found-rankings = 排序
 training-found-new_rankings = 新排序
 training-found-prompts = 提示
 training-found-answers = 回答
+training-found-prompts_scored = 已按不确定度评分的提示
 training-yes = 是
 training-no = 否
 training-models-made = 产生的模型

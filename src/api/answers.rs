@@ -1,4 +1,5 @@
-//! `/api/v1/jobs/{id}/prompts` and `/responses`: a sampling job's prompts go out, its answers come in.
+//! `/api/v1/jobs/{id}/prompts`, `/responses` and `/waiting`: a sampling job's prompts go out, its answers come in; answers that
+//! wait to be ranked go out to be judged.
 
 use axum::{
     Json,
@@ -9,7 +10,7 @@ use axum::{
 };
 use futures_util::stream;
 use laurel_records::{ResponsesAnswer, ResponsesRecord};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::io::AsyncBufRead;
 use uuid::Uuid;
 
@@ -31,13 +32,21 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// Fetch the prompts that a sampling job still has to answer.
 pub async fn prompts(_: Trainer, State(state): State<AppState>, Place(id): Place<Uuid>) -> Result<Response, Refusal> {
-    let prompts = sampling::prompts_needing_answers(&state.pool, id).await?;
-    let lines = prompts.into_iter().map(|prompt| {
-        let mut line = serde_json::to_vec(&prompt)?;
+    Ok(lines(sampling::prompts_needing_answers(&state.pool, id).await?))
+}
+
+/// Fetch the prompts whose answers wait to be ranked, with those answers.
+pub async fn waiting(_: Trainer, State(state): State<AppState>, Place(id): Place<Uuid>) -> Result<Response, Refusal> {
+    Ok(lines(sampling::waiting_answers(&state.pool, id).await?))
+}
+
+fn lines<T: Serialize + Send + 'static>(records: Vec<T>) -> Response {
+    let lines = records.into_iter().map(|record| {
+        let mut line = serde_json::to_vec(&record)?;
         line.push(b'\n');
         Ok::<_, serde_json::Error>(Bytes::from(line))
     });
-    Ok(([(header::CONTENT_TYPE, JSONL)], Body::from_stream(stream::iter(lines))).into_response())
+    ([(header::CONTENT_TYPE, JSONL)], Body::from_stream(stream::iter(lines))).into_response()
 }
 
 #[derive(Debug, Deserialize)]

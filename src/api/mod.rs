@@ -34,7 +34,7 @@ fn calls() -> Vec<Call> {
     calls
 }
 
-fn job_calls() -> [Call; 9] {
+fn job_calls() -> [Call; 10] {
     [
         Call::post("/jobs/claim", jobs::claim)
             .says("Claim the job that waits longest; nobody else gets the same.")
@@ -68,6 +68,9 @@ fn job_calls() -> [Call; 9] {
         Call::get("/jobs/{id}/prompts", answers::prompts)
             .says("Fetch the prompts that a sampling job still has to answer.")
             .answers(200, "One prompt a line", Lines("PromptRecord")),
+        Call::get("/jobs/{id}/waiting", answers::waiting)
+            .says("Fetch the project's prompts whose answers wait to be ranked, newest first, with those answers.")
+            .answers(200, "The answers to one prompt a line", Lines("ResponsesRecord")),
         Call::post("/jobs/{id}/responses", answers::responses)
             .says("Bring sampled answers; a prompt that has its answers of this job keeps them.")
             .asks(&[("lease!", "The lease that the claim gave")])

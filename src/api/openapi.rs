@@ -245,6 +245,7 @@ mod tests {
             config: Map::new(),
             base: Some(model()),
             policy: None,
+            reward: Some(model()),
             completed: Vec::new(),
             answers_per_prompt: 4,
             previous: Some(previous.clone()),

@@ -1,7 +1,7 @@
 //! `/api/v1/projects/{slug}/prompt-scores`: how unsure the reward model is of prompts comes in.
 
 use axum::{Json, extract::State};
-use serde::{Deserialize, Serialize};
+use laurel_records::{PromptScores, PromptScoresAnswer};
 use uuid::Uuid;
 
 use super::{
@@ -13,29 +13,6 @@ use crate::{db::prompt_order, web::AppState};
 
 /// Scores that one call may bring.
 const MOST: usize = 100_000;
-
-/// How unsure a model is of prompts.
-#[derive(Debug, Clone, Deserialize)]
-pub struct PromptScores {
-    /// The reward model, as the registry names it.
-    model: Option<String>,
-    scores: Vec<PromptScore>,
-}
-
-/// How unsure it is of one prompt.
-#[derive(Debug, Clone, Deserialize)]
-pub struct PromptScore {
-    prompt_id: Uuid,
-    /// 0 or more, higher is less sure; say, the standard deviation of an ensemble's reward, or the entropy of its preferences.
-    uncertainty: f64,
-}
-
-/// What became of the scores.
-#[derive(Debug, Clone, Serialize)]
-pub struct PromptScoresAnswer {
-    stored: usize,
-    unknown: Vec<Uuid>,
-}
 
 /// Tell how unsure the reward model is of prompts.
 pub async fn store(

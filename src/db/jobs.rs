@@ -129,6 +129,7 @@ pub async fn claim(pool: &PgPool, worker: &str) -> Result<Option<ClaimedJob>, sq
         config: words::parse_json(row.config)?,
         base: models::base(&mut *transaction, row.project_id).await?.map(|model| model.record),
         policy: policy.map(|model| model.record),
+        reward: models::newest_reward(&mut *transaction, row.project_id).await?.map(|model| model.record),
         completed: models::of_job(&mut *transaction, row.id)
             .await?
             .into_iter()

@@ -167,6 +167,26 @@ pub async fn base(executor: impl PgExecutor<'_>, project: Uuid) -> Result<Option
     .transpose()
 }
 
+/// The newest complete reward model of a project.
+pub async fn newest_reward(executor: impl PgExecutor<'_>, project: Uuid) -> Result<Option<Model>, sqlx::Error> {
+    sqlx::query_as!(
+        Row,
+        r#"
+        SELECT
+            id, project_id, name, stage, round, parent_id, job_id, digest, files, metrics, lineage, complete, created_at
+        FROM models
+        WHERE project_id = $1 AND stage = 'reward' AND complete
+        ORDER BY id DESC
+        LIMIT 1
+        "#,
+        project
+    )
+    .fetch_optional(executor)
+    .await?
+    .map(Model::try_from)
+    .transpose()
+}
+
 /// Registers a model that a job made, named by stage and round. One model a job and stage: registering again gives the
 /// record that is there. If that one never became complete (its worker died), it takes over the new files' names and digests.
 pub async fn register(pool: &PgPool, job: Uuid, model: &RegisterModel) -> Result<ModelRecord, JobError> {

@@ -1,12 +1,13 @@
 //! A sampling job's work: which prompts still need answers, and what comes back for them.
 
-use laurel_records::{JobKind, Message, PromptRecord, ResponsesAnswer, ResponsesRecord};
+use laurel_records::{JobKind, Message, PromptRecord, ResponseRecord, ResponsesAnswer, ResponsesRecord};
 use serde_json::{Map, Value};
 use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
 use super::{
     jobs::{self, Held, JobError},
+    prompt_order::TaskOrder,
     tasks::{self, CreateTaskError, NewRankingTask},
     words,
 };
@@ -65,6 +66,54 @@ pub async fn prompts_needing_answers(pool: &PgPool, job: Uuid) -> Result<Vec<Pro
         .collect()
 }
 
+/// Prompts whose answers are told at most.
+const MOST_WAITING: i64 = 2000;
+
+/// The prompts of a job's project whose answers wait to be put into an order, newest first, each with the answers of its
+/// newest task.
+pub async fn waiting_answers(pool: &PgPool, job: Uuid) -> Result<Vec<ResponsesRecord>, JobError> {
+    let project = sqlx::query_scalar!("SELECT project_id FROM jobs WHERE id = $1", job)
+        .fetch_optional(pool)
+        .await?
+        .ok_or(JobError::NotFound)?;
+    let rows = sqlx::query!(
+        r#"
+        SELECT
+            waiting.prompt_id,
+            p.conversation AS "conversation: Json<Vec<Message>>",
+            (
+                SELECT json_agg(json_build_object('id', r.id, 'content', r.content, 'model', r.model) ORDER BY place.position)
+                FROM task_responses place
+                JOIN responses r ON r.id = place.response_id
+                WHERE place.task_id = waiting.id
+            ) AS "responses!: Json<Vec<ResponseRecord>>"
+        FROM (
+            SELECT DISTINCT ON (t.prompt_id) t.id, t.prompt_id
+            FROM tasks t
+            WHERE t.project_id = $1
+                AND t.labels < t.overlap
+                AND t.withdrawn_at IS NULL
+                AND EXISTS (SELECT 1 FROM task_responses place WHERE place.task_id = t.id)
+            ORDER BY t.prompt_id, t.id DESC
+        ) waiting
+        JOIN prompts p ON p.id = waiting.prompt_id
+        ORDER BY waiting.id DESC
+        LIMIT $2
+        "#,
+        project,
+        MOST_WAITING
+    )
+    .fetch_all(pool)
+    .await?;
+    let record = |prompt: Uuid, conversation: Vec<Message>, responses: Vec<ResponseRecord>| ResponsesRecord {
+        prompt_id: Some(prompt.to_string()),
+        prompt: conversation,
+        responses,
+        extra: Map::new(),
+    };
+    Ok(rows.into_iter().map(|row| record(row.prompt_id, row.conversation.0, row.responses.0)).collect())
+}
+
 /// Stores sampled answers and makes their ranking tasks, all in one transaction; a prompt that has its answers of this job
 /// keeps them. Refuses everything when one record is wrong, and says which: each comes with the number of its line.
 pub async fn store_responses(
@@ -104,8 +153,11 @@ async fn store_one(
         .ok_or_else(|| JobError::Invalid("prompt_id: it names no prompt".to_owned()))?;
     let state = sqlx::query!(
         r#"
-        SELECT EXISTS (SELECT 1 FROM tasks WHERE job_id = $2 AND prompt_id = p.id) AS "answered!"
+        SELECT
+            EXISTS (SELECT 1 FROM tasks WHERE job_id = $2 AND prompt_id = p.id) AS "answered!",
+            project.task_order
         FROM prompts p
+        JOIN projects project ON project.id = p.project_id
         WHERE p.id = $1 AND p.project_id = $3
         "#,
         prompt,
@@ -115,6 +167,7 @@ async fn store_one(
     .fetch_optional(&mut *connection)
     .await?
     .ok_or_else(|| JobError::Invalid("prompt_id: the project has no such prompt".to_owned()))?;
+    let order: TaskOrder = words::parse(&state.task_order)?;
     if state.answered {
         return Ok(false);
     }
@@ -147,8 +200,8 @@ async fn store_one(
         prompt,
         responses: &ids,
         round: held.round,
-        // What answers now is ranked before what is left of earlier rounds.
-        priority: held.round,
+        // What answers now is ranked before what is left of earlier rounds, unless the project has an order of its own.
+        priority: if order == TaskOrder::AsMade { held.round } else { 0 },
         job: Some(job),
     };
     match tasks::create_ranking_task(connection, task).await {

@@ -24,6 +24,8 @@ const NEEDED: &[(&str, &str, TokenRole)] = &[
     ("post", "/jobs/{id}/stop", TokenRole::Admin),
     ("get", "/jobs/{id}/prompts", TokenRole::Trainer),
     ("post", "/jobs/{id}/responses", TokenRole::Trainer),
+    ("get", "/jobs/{id}/waiting", TokenRole::Trainer),
+    ("get", "/jobs/{id}/samples", TokenRole::Trainer),
     ("post", "/jobs/{id}/models", TokenRole::Trainer),
     ("get", "/models/{id}", TokenRole::Trainer),
     ("put", "/models/{id}/files/{name}", TokenRole::Trainer),

@@ -46,6 +46,8 @@ async fn the_circle_turns_twice_and_the_export_says_what_the_person_said() {
     project.promote(pool, "ppo-1").await;
     Worker::once(&laurel, &project.token, "worker-1");
     assert_eq!(waiting_answers(pool, "ppo-1").await, 24, "four answers to each of six prompts");
+    let scored = "SELECT count(*) FROM prompt_scores WHERE model = 'reward-1' AND uncertainty > 0";
+    assert_eq!(number(pool, scored).await, 6, "how unsure the reward model is of each of them");
 
     // They are ranked; the second night loses one worker in the middle of PPO by a power cut, and the next by SIGTERM.
     assert_eq!(project.annotate(&laurel).await.rankings, 6);

@@ -6,7 +6,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use laurel_records::{JobReport, ModelFile};
+use laurel_records::{JobReport, ModelFile, PromptScore, PromptScores};
 use laurel_trainer::night::{Client, ClientError, Interruption, Interrupts};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -101,6 +101,27 @@ fn a_lost_lease_is_told_from_other_conflicts() {
     let client = Client::new(&address, "secret", &Interrupts::default());
     assert!(matches!(client.report(Uuid::nil(), &report()), Err(ClientError::LeaseLost)));
     assert!(matches!(client.report(Uuid::nil(), &report()), Err(ClientError::Refused { status: 409, .. })));
+}
+
+#[test]
+fn answers_that_wait_come_in_and_how_unsure_the_model_is_goes_out() {
+    let waiting = concat!(
+        r#"{"prompt_id":"00000000-0000-0000-0000-000000000001","prompt":[{"role":"user","content":"Hi"}],"#,
+        r#""responses":[{"content":"Hello"},{"content":"Hey"}]}"#,
+        "\n"
+    );
+    let (address, server) = server(vec![Answer::Says(200, waiting), Answer::Says(200, r#"{"stored":1,"unknown":[]}"#)]);
+    let client = Client::new(&address, "secret", &Interrupts::default());
+    let found = client.waiting_answers(Uuid::nil()).expect("answers");
+    assert_eq!((found.len(), found[0].responses.len()), (1, 2));
+    let score = PromptScore { prompt_id: Uuid::from_u128(1), uncertainty: 0.5 };
+    let scores = PromptScores { model: Some("reward-2".to_owned()), scores: vec![score] };
+    assert_eq!(client.prompt_scores("tea", &scores).expect("stored").stored, 1);
+    let heard = server.join().expect("served");
+    assert!(heard[0].0.ends_with("/jobs/00000000-0000-0000-0000-000000000000/waiting HTTP/1.1"), "{heard:?}");
+    assert!(heard[1].0.starts_with("POST /api/v1/projects/tea/prompt-scores"), "{heard:?}");
+    let sent: PromptScores = serde_json::from_str(&heard[1].1).expect("scores");
+    assert_eq!(sent, scores);
 }
 
 #[test]

@@ -171,7 +171,7 @@ fn summaries(metrics: &[MetricRecord]) -> Vec<MetricSummary> {
 
 /// The numbers of a summary under names for people, those that one looks for first at the front.
 fn findings(page: &Page, summary: &Value) -> Vec<Finding> {
-    const KNOWN: [&str; 18] = [
+    const KNOWN: [&str; 19] = [
         "policy_is_better",
         "nothing_new",
         "nll_before",
@@ -190,6 +190,7 @@ fn findings(page: &Page, summary: &Value) -> Vec<Finding> {
         "new_rankings",
         "prompts",
         "answers",
+        "prompts_scored",
     ];
     /// For programs: by it the next run sees whether anything has changed.
     const UNSEEN: &str = "inputs";

@@ -15,6 +15,8 @@
 //! | `GET models/{id}/files/{name}` | → the file's bytes |
 //! | `GET jobs/{id}/prompts` | → JSONL of [`crate::PromptRecord`]: the prompts that still need answers (kind `sample`) |
 //! | `POST jobs/{id}/responses?lease=UUID` | JSONL of [`crate::ResponsesRecord`] → [`ResponsesAnswer`]; a prompt that has its answers of this job keeps them |
+//! | `GET jobs/{id}/waiting` | → JSONL of [`crate::ResponsesRecord`]: the project's prompts whose answers wait to be ranked, newest first |
+//! | `POST projects/{slug}/prompt-scores` | [`PromptScores`] → [`PromptScoresAnswer`] |
 //! | `GET projects/{slug}/export/{prompts,demonstrations,rankings,comparisons}?format=jsonl&split=train` | → the records |
 
 use std::collections::BTreeMap;
@@ -82,6 +84,9 @@ pub struct ClaimedJob {
     pub base: Option<ModelRecord>,
     /// The model that answers now (kind `nightly`), or the one to sample from (kind `sample`).
     pub policy: Option<ModelRecord>,
+    /// The project's newest reward model (kind `sample`): it says how unsure it is of the order of the new answers.
+    #[serde(default)]
+    pub reward: Option<ModelRecord>,
     /// Models that an earlier attempt at this job has completed: their stages are not run again.
     pub completed: Vec<ModelRecord>,
     /// Candidate answers wanted for each prompt (kind `sample`).
@@ -244,6 +249,31 @@ pub struct ResponsesAnswer {
     pub stored: u64,
     /// Prompts that had their answers of this job already.
     pub already_there: u64,
+}
+
+/// How unsure a reward model is of prompts: what comes next may follow it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PromptScores {
+    /// The reward model, as the registry names it.
+    #[serde(default)]
+    pub model: Option<String>,
+    pub scores: Vec<PromptScore>,
+}
+
+/// How unsure it is of one prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PromptScore {
+    pub prompt_id: Uuid,
+    /// 0 or more, higher is less sure: the standard deviation of an ensemble's rewards, or the entropy of its preferences.
+    pub uncertainty: f64,
+}
+
+/// What became of the scores.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptScoresAnswer {
+    pub stored: usize,
+    /// Ids that are no prompts of the project.
+    pub unknown: Vec<Uuid>,
 }
 
 /// The body of every error answer.

@@ -60,8 +60,9 @@ impl Calibration {
             sums.iter().map(|(_, expected, observed): &(usize, f64, f64)| (expected - observed).abs() / all).sum();
         let bin = |(at, (pairs, expected, observed)): (usize, (usize, f64, f64))| {
             let mean = |sum: f64| (pairs > 0).then(|| sum / pairs as f64);
-            let from = 0.5 + at as f64 * width;
-            Bin { from, to: from + width, pairs, expected: mean(expected), observed: mean(observed) }
+            // From whole numbers, so that 0.6 is written as 0.6.
+            let edge = |at: usize| (BINS + at) as f64 / (2 * BINS) as f64;
+            Bin { from: edge(at), to: edge(at + 1), pairs, expected: mean(expected), observed: mean(observed) }
         };
         Self { bins: sums.into_iter().enumerate().map(bin).collect(), expected_error }
     }

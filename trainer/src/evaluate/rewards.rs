@@ -39,35 +39,6 @@ pub struct Verdict {
     pub length: usize,
 }
 
-impl Verdict {
-    /// How far the members are apart: the standard deviation (unbiased) of what they give. `None` without an ensemble.
-    pub fn disagreement(&self) -> Option<f64> {
-        deviation(&self.members)
-    }
-}
-
-/// The standard deviation (unbiased) of some numbers; `None` of fewer than two.
-pub fn deviation(values: &[f64]) -> Option<f64> {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt())
-}
-
-/// How unsure an ensemble is of the order of a prompt's answers: the deviation of its members' differences, a mean over the
-/// pairs of answers. What a member adds to all answers of a prompt alike is no opinion about their order, and cancels.
-/// `None` for fewer than two answers or members.
-pub fn uncertainty_of_order(answers: &[Verdict]) -> Option<f64> {
-    let mut found = vec![];
-    for (at, one) in answers.iter().enumerate() {
-        for other in &answers[at + 1..] {
-            let differences: Vec<f64> = one.members.iter().zip(&other.members).map(|(a, b)| a - b).collect();
-            found.push(deviation(&differences)?);
-        }
-    }
-    (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64)
-}
-
 /// As [`rewards`], with what the members of an ensemble say and the length of each answer.
 pub fn verdicts(
     model: &RewardModel,

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context;
 use laurel_records::{
     ApiError, ClaimRequest, ClaimedJob, FinishRequest, HeartbeatAnswer, JobReport, Lease, ModelFile, ModelRecord,
-    PromptRecord, RegisterModel, ResponsesAnswer, ResponsesRecord,
+    PromptRecord, PromptScores, PromptScoresAnswer, RegisterModel, ResponsesAnswer, ResponsesRecord,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
@@ -159,14 +159,28 @@ impl Client {
 
     /// The prompts that a sampling job still has to answer.
     pub fn prompts_to_answer(&self, job: Uuid) -> Result<Vec<PromptRecord>, ClientError> {
-        let url = self.url(&format!("jobs/{job}/prompts"));
-        let what = "the prompts to answer";
+        self.lines("the prompts to answer", &format!("jobs/{job}/prompts"))
+    }
+
+    /// Records, a line each.
+    fn lines<T: DeserializeOwned>(&self, what: &str, path: &str) -> Result<Vec<T>, ClientError> {
+        let url = self.url(path);
         self.tries(what, || {
             let mut answer = self.checked(self.authorized(self.agent.get(&url)).call()?)?;
             let text = answer.body_mut().with_config().limit(u64::MAX).read_to_string()?;
             let lines = text.lines().filter(|line| !line.trim().is_empty());
             lines.map(|line| serde_json::from_str(line).map_err(|error| malformed(what, &error))).collect()
         })
+    }
+
+    /// The project's prompts whose answers wait to be ranked, with those answers, the newest first.
+    pub fn waiting_answers(&self, job: Uuid) -> Result<Vec<ResponsesRecord>, ClientError> {
+        self.lines("the answers that wait", &format!("jobs/{job}/waiting"))
+    }
+
+    /// Tells how unsure a reward model is of prompts.
+    pub fn prompt_scores(&self, project: &str, scores: &PromptScores) -> Result<PromptScoresAnswer, ClientError> {
+        self.call("how unsure the reward model is", &format!("projects/{project}/prompt-scores"), scores)
     }
 
     /// Stores sampled answers; a prompt that has its answers of this job keeps them.

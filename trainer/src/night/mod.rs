@@ -15,6 +15,7 @@ mod reports;
 mod sample;
 mod settings;
 mod stages;
+mod uncertainty;
 mod work;
 mod worker;
 

@@ -10,7 +10,7 @@ use anyhow::Context;
 use laurel_records::{ModelRecord, Stage};
 use serde_json::{Value, json};
 
-use super::{evaluation, models::LocalModel, records::Records, stages, work::Work, worker::Found};
+use super::{evaluation, models::LocalModel, records::Records, stages, uncertainty, work::Work, worker::Found};
 
 /// Fewest demonstrations, and fewest rankings, from which a stage learns.
 const FEWEST: usize = 4;
@@ -55,6 +55,10 @@ pub fn run(work: &Work) -> anyhow::Result<Found> {
     let mut models =
         Models { base: work.fetch(base)?, sft: None, reward: None, ppo: None, answering: work.job.policy.clone() };
     learn(work, &records, &mut models)?;
+    if let Some(reward) = &models.reward {
+        let told = uncertainty::tell_of_waiting(work, reward)?;
+        found.summary.insert("prompts_scored".to_owned(), json!(told));
+    }
     evaluation::run(work, &records, &models, &mut found)?;
     Ok(found)
 }

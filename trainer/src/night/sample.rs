@@ -6,7 +6,7 @@ use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{work::Work, worker::Found};
+use super::{uncertainty::Doubter, work::Work, worker::Found};
 use crate::{
     data::ModelTokenizer,
     generate::{Engine, EngineLimits, Generated, Request, SamplingSettings, answer_all},
@@ -30,6 +30,10 @@ pub fn run(work: &Work) -> anyhow::Result<Found> {
     let total = prompts.len() as u64;
     work.reports.progress(Stage::Sample, 0, total);
     let mut counts = Counts::default();
+    let doubter = match work.job.reward.as_ref().filter(|_| work.settings.evaluate.waiting > 0) {
+        Some(reward) => Some(Doubter::open(work, &work.fetch(reward)?)?),
+        None => None,
+    };
     let mut engine = Engine::new(&decoder, tokenizer.stop_ids(), tokenizer.pad_id(), limits(per_prompt));
     let requests = requests(work, &tokenizer, &prompts, per_prompt)?;
     let seeds: Vec<Vec<u64>> = requests.iter().map(|request| request.seeds.clone()).collect();
@@ -39,6 +43,9 @@ pub fn run(work: &Work) -> anyhow::Result<Found> {
         ready.push(record(work, &tokenizer, &prompts[place], &answers, &seeds[place]));
         if ready.len() * per_prompt >= BATCH || counts.prompts == prompts.len() {
             work.client.responses(work.job.id, work.job.lease, &ready)?;
+            if let Some(doubter) = &doubter {
+                counts.told += doubter.tell(work, &ready)?;
+            }
             ready.clear();
             work.reports.progress(Stage::Sample, counts.prompts as u64, total);
             work.reports.metric(Stage::Sample, counts.prompts as u64, "sample/length", counts.mean_length());
@@ -50,6 +57,9 @@ pub fn run(work: &Work) -> anyhow::Result<Found> {
     let mut found = Found::default();
     found.summary.insert("prompts".to_owned(), json!(counts.prompts));
     found.summary.insert("answers".to_owned(), json!(counts.answers));
+    if doubter.is_some() {
+        found.summary.insert("prompts_scored".to_owned(), json!(counts.told));
+    }
     Ok(found)
 }
 
@@ -60,6 +70,8 @@ struct Counts {
     answers: usize,
     tokens: usize,
     unfinished: usize,
+    /// Prompts of which the server knows how unsure the reward model is.
+    told: usize,
 }
 
 impl Counts {

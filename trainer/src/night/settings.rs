@@ -27,11 +27,13 @@ pub struct EvaluateSettings {
     pub prompts: usize,
     /// Texts that go through a model together.
     pub batch: usize,
+    /// Most prompts with answers that wait to be ranked of which the reward model says how unsure it is; 0: none.
+    pub waiting: usize,
 }
 
 impl Default for EvaluateSettings {
     fn default() -> Self {
-        Self { prompts: 200, batch: 8 }
+        Self { prompts: 200, batch: 8, waiting: 500 }
     }
 }
 
