@@ -7,6 +7,7 @@ use std::{
 };
 
 use laurel_records::{Message, Role};
+use rayon::prelude::*;
 use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 
@@ -93,6 +94,11 @@ impl ModelTokenizer {
     /// The tokens of a whole text, with what the tokenizer puts around it (a beginning of text, say).
     pub fn encode_whole(&self, text: &str) -> Vec<u32> {
         self.encode_with(text, true)
+    }
+
+    /// The tokens of many texts, as [`Self::encode`] gives them, on all cores.
+    pub fn encode_all<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Vec<Vec<u32>> {
+        texts.par_iter().map(|text| self.encode(text.as_ref())).collect()
     }
 
     /// As [`Self::encode`]; `whole` adds what the tokenizer puts around a whole text (a beginning of text, say).

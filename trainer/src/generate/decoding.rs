@@ -8,6 +8,7 @@ use burn::{
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use super::sampling::SamplingSettings;
 use crate::{
@@ -67,9 +68,9 @@ pub fn generate(
         let logits = decoder.logits(hidden);
         let vocabulary = logits.dims()[2];
         let logits: Vec<f32> = logits.into_data_as::<f32>().try_to_vec().expect("the data was just converted to f32");
-        for (row, logits) in rows.iter_mut().zip(logits.chunks(vocabulary)) {
-            row.take(logits, settings, stop_ids);
-        }
+        rows.par_iter_mut()
+            .zip(logits.par_chunks(vocabulary))
+            .for_each(|(row, logits)| row.take(logits, settings, stop_ids));
         let going: Vec<usize> = (0..rows.len()).filter(|&at| !rows[at].has_ended()).collect();
         if going.len() < rows.len() {
             let (kept, ended): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| !row.has_ended());

@@ -1,5 +1,6 @@
 //! The law that the next token is drawn from: temperature, top-k, top-p.
 
+use laurel_kernels::likelihood::{exponentials, likeliest};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
@@ -54,77 +55,88 @@ impl SamplingSettings {
 /// Tokens that may come next, with their probabilities.
 #[derive(Debug)]
 struct Law {
-    tokens: Vec<u32>,
-    /// Not yet divided by their sum.
-    weights: Vec<f64>,
+    /// Of every token of the vocabulary, not yet divided by their sum; the likeliest has 1, what was cut off 0.
+    weights: Vec<f32>,
     sum: f64,
 }
 
 impl Law {
     /// In the order of transformers: temperature, then top-k, then top-p of what is left.
     fn new(logits: &[f32], settings: &SamplingSettings) -> Self {
+        let mut weights = vec![0.0; logits.len()];
         if settings.temperature == 0.0 {
-            return Self { tokens: vec![likeliest(logits)], weights: vec![1.0], sum: 1.0 };
+            weights[likeliest(logits)] = 1.0;
+            return Self { weights, sum: 1.0 };
         }
-        let mut tokens: Vec<u32> = (0..logits.len() as u32).collect();
+        let mut sum = exponentials(logits, (1.0 / settings.temperature) as f32, &mut weights);
         if settings.top_k > 0 && settings.top_k < logits.len() {
             let bound = kth_largest(logits, settings.top_k);
-            tokens.retain(|&token| logits[token as usize] >= bound);
+            weights.iter_mut().zip(logits).filter(|(_, logit)| **logit < bound).for_each(|(weight, _)| *weight = 0.0);
+            sum = total(&weights);
         }
-        let logit = |token: u32| f64::from(logits[token as usize]) / settings.temperature;
-        let largest = tokens.iter().map(|&token| logit(token)).fold(f64::NEG_INFINITY, f64::max);
-        let weights: Vec<f64> = tokens.iter().map(|&token| (logit(token) - largest).exp()).collect();
-        let mut law = Self { sum: weights.iter().sum(), tokens, weights };
+        let mut law = Self { weights, sum };
         if settings.top_p < 1.0 {
             law.keep_nucleus(settings.top_p);
         }
         law
     }
 
-    /// Keeps a token when the likelier ones together stay below `top_p`, so the likeliest is always kept.
+    /// Keeps a token when the likelier ones together stay below `top_p`, so the likeliest is always kept. Of equally likely
+    /// tokens the first ones.
+    ///
+    /// The vocabulary is not sorted: its mass is counted by size of the weights, largest first, and only the tokens of the
+    /// size at which the nucleus ends are put in order.
     fn keep_nucleus(&mut self, top_p: f64) {
-        let mut order: Vec<usize> = (0..self.tokens.len()).collect();
-        // Equal weights in the order of their tokens, so that the same logits give the same law.
-        order.sort_by(|&a, &b| self.weights[b].total_cmp(&self.weights[a]).then(a.cmp(&b)));
-        let mut likelier = 0.0;
-        let mut kept = 0;
-        while kept < order.len() && likelier < top_p * self.sum {
-            likelier += self.weights[order[kept]];
-            kept += 1;
+        let mass = top_p * self.sum;
+        let mut of_size = vec![0.0f64; SIZES];
+        self.weights.iter().for_each(|&weight| of_size[size(weight)] += f64::from(weight));
+        let (mut likelier, mut last) = (0.0, SIZES - 1);
+        while last > 0 && likelier + of_size[last] < mass {
+            likelier += of_size[last];
+            last -= 1;
         }
-        order.truncate(kept);
-        self.tokens = order.iter().map(|&index| self.tokens[index]).collect();
-        self.weights = order.iter().map(|&index| self.weights[index]).collect();
-        self.sum = self.weights.iter().sum();
+        let mut border: Vec<usize> = (0..self.weights.len()).filter(|&at| size(self.weights[at]) == last).collect();
+        border.sort_by(|&a, &b| self.weights[b].total_cmp(&self.weights[a]).then(a.cmp(&b)));
+        let kept = border.iter().take_while(|&&at| {
+            let keep = likelier < mass;
+            likelier += f64::from(self.weights[at]);
+            keep
+        });
+        let kept = kept.count();
+        border[kept..].iter().for_each(|&at| self.weights[at] = 0.0);
+        self.weights.iter_mut().filter(|weight| size(**weight) < last).for_each(|weight| *weight = 0.0);
+        self.sum = total(&self.weights);
     }
 
     /// The token at `point`, uniform in [0, 1), of the cumulated probabilities.
     fn draw(&self, point: f64) -> (u32, f32) {
         let mut left = point * self.sum;
-        let mut chosen = self.tokens.len() - 1;
-        for (index, &weight) in self.weights.iter().enumerate() {
-            if left < weight {
-                chosen = index;
+        // Rounding may leave the point beyond the end: then it is the last token that has a probability.
+        let (mut chosen, mut last) = (None, 0);
+        for (token, &weight) in self.weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
+            last = token;
+            if left < f64::from(weight) {
+                chosen = Some(token);
                 break;
             }
-            left -= weight;
+            left -= f64::from(weight);
         }
-        // Rounding may leave the point beyond the end, on a token of no weight at all.
-        while self.weights[chosen] == 0.0 && chosen > 0 {
-            chosen -= 1;
-        }
-        (self.tokens[chosen], (self.weights[chosen] / self.sum).ln() as f32)
+        let chosen = chosen.unwrap_or(last);
+        (chosen as u32, (f64::from(self.weights[chosen]) / self.sum).ln() as f32)
     }
 }
 
-fn likeliest(logits: &[f32]) -> u32 {
-    let mut best = 0;
-    for (index, &logit) in logits.iter().enumerate() {
-        if logit > logits[best] {
-            best = index;
-        }
-    }
-    best as u32
+/// Sizes of weights that [`size`] tells apart: 0 to 1 by exponent and the first three bits of the mantissa.
+const SIZES: usize = (1.0f32.to_bits() >> SIZE_BITS) as usize + 1;
+const SIZE_BITS: u32 = 20;
+
+/// A number that grows with the weight, from 0 to 1: the bits of positive numbers are ordered as the numbers are.
+fn size(weight: f32) -> usize {
+    ((weight.to_bits() >> SIZE_BITS) as usize).min(SIZES - 1)
+}
+
+fn total(weights: &[f32]) -> f64 {
+    weights.iter().map(|&weight| f64::from(weight)).sum()
 }
 
 fn kth_largest(logits: &[f32], k: usize) -> f32 {
@@ -154,11 +166,8 @@ mod tests {
             let Case { logits, temperature, top_k, top_p, probabilities } = case;
             let settings = SamplingSettings { temperature, top_k, top_p, max_new_tokens: 1 };
             let law = Law::new(&logits, &settings);
-            let mut found = vec![0.0; logits.len()];
-            for (&token, weight) in law.tokens.iter().zip(&law.weights) {
-                found[token as usize] = weight / law.sum;
-            }
-            for (found, expected) in found.iter().zip(&probabilities) {
+            for (&weight, expected) in law.weights.iter().zip(&probabilities) {
+                let found = f64::from(weight) / law.sum;
                 assert!((found - expected).abs() < 1e-6, "{settings:?} {logits:?}: {found}, expected {expected}");
             }
         }
@@ -173,6 +182,25 @@ mod tests {
             let (drawn, logprob) = law.draw(point);
             assert_eq!(drawn, token, "at {point}");
             assert!((logprob - logits[token as usize]).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn the_nucleus_of_many_tokens_is_what_sorting_gives() {
+        let logits: Vec<f32> = (0..5000).map(|i| ((i * 7919) % 613) as f32 / 70.0).collect();
+        for top_p in [0.05, 0.5, 0.9, 0.999] {
+            let whole = Law::new(&logits, &SamplingSettings::default());
+            let law = Law::new(&logits, &SamplingSettings { top_p, ..SamplingSettings::default() });
+            let mut order: Vec<usize> = (0..logits.len()).collect();
+            order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
+            let mut likelier = 0.0;
+            for token in order {
+                // At the border the order of summing decides.
+                if (likelier - top_p).abs() > 1e-6 {
+                    assert_eq!(law.weights[token] > 0.0, likelier < top_p, "{top_p}: {token} after {likelier}");
+                }
+                likelier += f64::from(whole.weights[token]) / whole.sum;
+            }
         }
     }
 

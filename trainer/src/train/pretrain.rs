@@ -129,9 +129,8 @@ pub(super) fn blocks(tokenizer: &ModelTokenizer, documents: &[String], length: u
     let length = if length == 0 { context } else { length.min(context) }.max(2);
     let mut ids = Vec::new();
     for document in documents {
-        for piece in pieces(document) {
-            ids.extend(tokenizer.encode(piece));
-        }
+        let pieces: Vec<&str> = pieces(document).collect();
+        ids.extend(tokenizer.encode_all(&pieces).concat());
         ids.extend(tokenizer.stop_ids().first());
     }
     let whole = ids.chunks_exact(length);

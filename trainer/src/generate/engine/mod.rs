@@ -17,6 +17,7 @@ use burn::{
     module::Module,
     tensor::{Tensor, TensorData},
 };
+use rayon::prelude::*;
 
 use super::sampling::SamplingSettings;
 use crate::model::{Decoder, KvCache, Layout};
@@ -224,8 +225,10 @@ impl Engine {
         let layout = Layout::step(cache);
         let hidden = self.decoder.hidden_states(input_ids, &layout, Some(cache));
         let logits = self.logits(hidden);
-        for (row, logits) in self.rows.iter_mut().zip(&logits) {
-            row.take(logits, &self.stop_ids, listener);
+        // Drawing looks at every token of the vocabulary, so rows draw side by side; then they are told of in their order.
+        let drawn: Vec<_> = self.rows.par_iter_mut().zip(&logits).map(|(row, logits)| row.draw(logits)).collect();
+        for (row, drawn) in self.rows.iter_mut().zip(drawn) {
+            row.tell(drawn, &self.stop_ids, listener);
         }
         self.drop_ended();
     }

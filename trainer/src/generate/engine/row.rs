@@ -24,6 +24,14 @@ pub(super) struct Row {
     ended: bool,
 }
 
+/// A token that was drawn for a row.
+#[derive(Debug)]
+pub(super) struct Drawn {
+    token: u32,
+    logprob: f32,
+    of_model: Option<TokenLogprobs>,
+}
+
 impl Row {
     /// The rows of a request: one for each of its seeds.
     pub fn all_of(id: RequestId, request: &Request, context: usize) -> Vec<Self> {
@@ -43,21 +51,33 @@ impl Row {
 
     /// Draws the next token and tells it.
     pub fn take(&mut self, logits: &[f32], stop_ids: &[u32], listener: Listener) {
+        let drawn = self.draw(logits);
+        self.tell(drawn, stop_ids, listener);
+    }
+
+    /// Draws the next token from its logits; nothing is told yet. `None` when the row has ended.
+    pub fn draw(&mut self, logits: &[f32]) -> Option<Drawn> {
         if self.ended {
-            return;
+            return None;
         }
         let (token, logprob) = if self.changes.is_empty() {
             self.settings.sample(logits, &mut self.rng)
         } else {
             self.settings.sample(&self.changes.apply(logits, &self.tokens), &mut self.rng)
         };
+        let of_model = self.top_logprobs.map(|count| TokenLogprobs::new(logits, token, count));
+        Some(Drawn { token, logprob, of_model })
+    }
+
+    /// Tells of the token that was drawn.
+    pub fn tell(&mut self, drawn: Option<Drawn>, stop_ids: &[u32], listener: Listener) {
+        let Some(Drawn { token, logprob, of_model }) = drawn else { return };
         self.tokens.push(token);
         let end = if stop_ids.contains(&token) {
             Some(End::StopToken)
         } else {
             (self.tokens.len() >= self.limit).then_some(End::Length)
         };
-        let of_model = self.top_logprobs.map(|count| TokenLogprobs::new(logits, token, count));
         let sampled = Sampled { request: self.request, answer: self.answer, token, logprob, of_model, end };
         self.ended = listener(sampled) == Verdict::Leave || end.is_some();
     }
