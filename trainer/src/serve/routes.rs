@@ -4,13 +4,13 @@ use std::sync::{Arc, atomic::Ordering};
 
 use axum::{
     Json, Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, FromRequest, Path, Request, State},
-    http::{Method, StatusCode, Uri, header::AUTHORIZATION},
+    extract::{Path, Request, State},
+    http::{Method, Uri, header::AUTHORIZATION},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use super::{
@@ -31,7 +31,6 @@ pub fn router(served: Arc<Served>) -> Router {
         .route("/v1/models/{*name}", get(model))
         .route("/v1/chat/completions", post(chat_completions))
         .route("/v1/completions", post(text_completions))
-        .layer(DefaultBodyLimit::max(served.limits.body))
         .layer(middleware::from_fn_with_state(served.clone(), check_key))
         // Open to whoever watches over the process.
         .route("/healthz", get(healthz))
@@ -111,13 +110,27 @@ async fn answer(
     whole(&served, &wanted, answering, answers, prompt).await
 }
 
-async fn body(request: Request, served: &Served) -> Result<Bytes, ApiError> {
-    let arrived = tokio::time::timeout(served.limits.patience, Bytes::from_request(request, &()));
-    let body = arrived.await.map_err(|_| ApiError::too_slow())?;
-    body.map_err(|rejection| match rejection.into_response().status() {
-        StatusCode::PAYLOAD_TOO_LARGE => ApiError::too_large(served.limits.body),
-        _ => ApiError::malformed("the request's body broke off"),
-    })
+/// Of a body that is too long, so many times the limit are read, and forgotten: a client that is still writing when the
+/// connection closes would see a broken pipe in place of the answer.
+const READ_ON: usize = 8;
+
+async fn body(request: Request, served: &Served) -> Result<Vec<u8>, ApiError> {
+    let limit = served.limits.body;
+    let read = async {
+        let mut parts = request.into_body().into_data_stream();
+        let (mut kept, mut arrived) = (vec![], 0);
+        while let Some(part) = parts.next().await {
+            let part = part.map_err(|_| ApiError::malformed("the request's body broke off"))?;
+            arrived += part.len();
+            if arrived <= limit {
+                kept.extend_from_slice(&part);
+            } else if arrived > READ_ON * limit {
+                break;
+            }
+        }
+        if arrived > limit { Err(ApiError::too_large(limit)) } else { Ok(kept) }
+    };
+    tokio::time::timeout(served.limits.patience, read).await.map_err(|_| ApiError::too_slow())?
 }
 
 /// Waits for everything.
