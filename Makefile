@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo trainer test lint test-server test-trainer sample-data learn methods frontier pictures sqlx-cache tiny-model clean
+.PHONY: help run demo trainer test lint test-server test-trainer sample-data learn methods frontier bench-trainer pictures sqlx-cache tiny-model clean
 
 # Where the pretrained model and the data for tests lie; fetched once, outside git.
 export LAUREL_SAMPLE_DATA ?= $(CURDIR)/data/sample-data
@@ -67,6 +67,10 @@ methods: ## Compare PPO, DPO, best-of-n, RLOO and GRPO on the sample task, from 
 frontier: ## Gold reward against the divergence, by PPO and by best-of-n, as a figure (about 5 minutes)
 	cargo build --release --locked -p laurel -p laurel-trainer
 	scripts/frontier.py
+
+bench-trainer: ## Speed and memory of the trainer beside PyTorch's (which it installs: some gigabytes)
+	scripts/sample_data.py
+	scripts/bench_trainer.py
 
 pictures: ## Take the pictures of docs/ again
 	scripts/pictures.sh
