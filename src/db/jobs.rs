@@ -1,6 +1,6 @@
 //! Jobs at work: claimed by lease, signs of life, the end. A job is held by whoever knows its lease.
 
-use laurel_records::{ClaimedJob, FinishRequest, HeartbeatAnswer, JobKind, JobOutcome, PreviousRun};
+use laurel_records::{ClaimedJob, FinishRequest, HeartbeatAnswer, JobKind, JobOutcome, PreviousRun, Stage};
 use serde_json::{Map, Value};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -129,7 +129,7 @@ pub async fn claim(pool: &PgPool, worker: &str) -> Result<Option<ClaimedJob>, sq
         config: words::parse_json(row.config)?,
         base: models::base(&mut *transaction, row.project_id).await?.map(|model| model.record),
         policy: policy.map(|model| model.record),
-        reward: models::newest_reward(&mut *transaction, row.project_id).await?.map(|model| model.record),
+        reward: models::newest(&mut *transaction, row.project_id, Stage::Reward).await?.map(|model| model.record),
         completed: models::of_job(&mut *transaction, row.id)
             .await?
             .into_iter()

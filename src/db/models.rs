@@ -149,37 +149,23 @@ pub async fn of_job(executor: impl PgExecutor<'_>, job: Uuid) -> Result<Vec<Mode
 
 /// The pretrained model of a project, where training starts: the base model that was brought last and is complete.
 pub async fn base(executor: impl PgExecutor<'_>, project: Uuid) -> Result<Option<Model>, sqlx::Error> {
-    sqlx::query_as!(
-        Row,
-        r#"
-        SELECT
-            id, project_id, name, stage, round, parent_id, job_id, digest, files, metrics, lineage, complete, created_at
-        FROM models
-        WHERE project_id = $1 AND stage = 'base' AND complete
-        ORDER BY id DESC
-        LIMIT 1
-        "#,
-        project
-    )
-    .fetch_optional(executor)
-    .await?
-    .map(Model::try_from)
-    .transpose()
+    newest(executor, project, Stage::Base).await
 }
 
-/// The newest complete reward model of a project.
-pub async fn newest_reward(executor: impl PgExecutor<'_>, project: Uuid) -> Result<Option<Model>, sqlx::Error> {
+/// The newest complete model that a stage made in a project.
+pub async fn newest(executor: impl PgExecutor<'_>, project: Uuid, stage: Stage) -> Result<Option<Model>, sqlx::Error> {
     sqlx::query_as!(
         Row,
         r#"
         SELECT
             id, project_id, name, stage, round, parent_id, job_id, digest, files, metrics, lineage, complete, created_at
         FROM models
-        WHERE project_id = $1 AND stage = 'reward' AND complete
+        WHERE project_id = $1 AND stage = $2 AND complete
         ORDER BY id DESC
         LIMIT 1
         "#,
-        project
+        project,
+        words::stage(stage)
     )
     .fetch_optional(executor)
     .await?

@@ -79,7 +79,7 @@ pub async fn waiting_answers(pool: &PgPool, job: Uuid) -> Result<Vec<ResponsesRe
     let rows = sqlx::query!(
         r#"
         SELECT
-            waiting.prompt_id,
+            p.id AS prompt_id,
             p.conversation AS "conversation: Json<Vec<Message>>",
             (
                 SELECT json_agg(json_build_object('id', r.id, 'content', r.content, 'model', r.model) ORDER BY place.position)

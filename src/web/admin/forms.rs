@@ -2,7 +2,22 @@
 
 use std::ops::RangeInclusive;
 
+use serde::Deserialize;
+
 use crate::web::Page;
+
+/// Whether something is asked no more.
+#[derive(Debug, Deserialize)]
+pub struct Withdrawal {
+    /// `yes` takes it back, anything else asks again.
+    withdrawn: String,
+}
+
+impl Withdrawal {
+    pub fn is_withdrawn(&self) -> bool {
+        self.withdrawn == "yes"
+    }
+}
 
 /// What is wrong with a form, by field.
 #[derive(Debug, Clone, Default)]

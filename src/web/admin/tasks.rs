@@ -7,7 +7,10 @@ use axum::{
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::project::{InProject, actor};
+use super::{
+    forms::Withdrawal,
+    project::{InProject, actor},
+};
 use crate::{
     db::task_control::{self, PRIORITIES},
     web::{AppState, Page, PageError, authorise::Lead, csrf::CsrfForm},
@@ -34,21 +37,15 @@ pub async fn priority(
     Ok(Redirect::to(&format!("/admin/projects/{slug}/prompts/{prompt}#tasks")))
 }
 
-#[derive(Debug, Deserialize)]
-pub struct WithdrawForm {
-    /// `yes` takes it back, anything else asks again.
-    withdrawn: String,
-}
-
 /// `POST /admin/projects/{slug}/tasks/{id}/withdraw`.
 pub async fn withdraw(
     Lead(user): Lead,
     State(state): State<AppState>,
     InProject(project): InProject,
     Path((slug, id)): Path<(String, Uuid)>,
-    CsrfForm(form): CsrfForm<WithdrawForm>,
+    CsrfForm(form): CsrfForm<Withdrawal>,
 ) -> Result<Redirect, PageError> {
-    let withdrawn = form.withdrawn == "yes";
+    let withdrawn = form.is_withdrawn();
     let prompt = task_control::set_withdrawn(&state.pool, &actor(&user), project.id, id, withdrawn).await?;
     Ok(Redirect::to(&format!("/admin/projects/{slug}/prompts/{prompt}#tasks")))
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    forms::{Errors, Saved},
+    forms::{Errors, Saved, Withdrawal},
     project::{Frame, InProject, actor},
     show,
 };
@@ -126,21 +126,15 @@ pub async fn post(
     }
 }
 
-#[derive(Debug, Deserialize)]
-pub struct WithdrawForm {
-    /// `yes` asks no more, anything else asks again.
-    withdrawn: String,
-}
-
 /// `POST /admin/projects/{slug}/writing/{id}/withdraw`.
 pub async fn withdraw(
     Lead(user): Lead,
     State(state): State<AppState>,
     InProject(project): InProject,
     Path((slug, id)): Path<(String, Uuid)>,
-    CsrfForm(form): CsrfForm<WithdrawForm>,
+    CsrfForm(form): CsrfForm<Withdrawal>,
 ) -> Result<Redirect, PageError> {
-    briefs::set_withdrawn(&state.pool, &actor(&user), project.id, id, form.withdrawn == "yes").await?;
+    briefs::set_withdrawn(&state.pool, &actor(&user), project.id, id, form.is_withdrawn()).await?;
     Ok(Redirect::to(&format!("/admin/projects/{slug}/writing")))
 }
 

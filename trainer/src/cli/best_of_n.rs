@@ -6,9 +6,8 @@ use clap::Args;
 use laurel_records::{ResponseRecord, ResponsesRecord};
 use serde_json::{Map, Value, json};
 
-use super::{Common, WrongInput, generate::model_name, output, training::blame};
+use super::{Common, WrongInput, generate::model_name, output, sampling::SamplingArgs, training::blame};
 use crate::{
-    generate::SamplingSettings,
     rlhf::best_of_n,
     train::{
         OnlineInputs,
@@ -44,18 +43,8 @@ pub struct BestOfNCommand {
     /// The name that the answers carry as their model; by default the last part of the policy's path
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
-    /// The longest answer, in tokens
-    #[arg(long, default_value_t = 128, value_name = "N")]
-    max_new_tokens: usize,
-    /// Divides the logits; above 0, since the answers to a prompt must differ
-    #[arg(long, default_value_t = 1.0, value_name = "X")]
-    temperature: f64,
-    /// Only the N likeliest tokens; 0 means all
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    top_k: usize,
-    /// Only the likeliest tokens that together have this probability; 1 means all
-    #[arg(long, default_value_t = 1.0, value_name = "P")]
-    top_p: f64,
+    #[command(flatten)]
+    sampling: SamplingArgs,
     /// Taken off the score of an answer that does not end within max-new-tokens
     #[arg(long, default_value_t = 0.0, value_name = "X")]
     missing_eos_penalty: f64,
@@ -66,14 +55,8 @@ pub struct BestOfNCommand {
 
 impl BestOfNCommand {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
-        let sampling = SamplingSettings {
-            temperature: self.temperature,
-            top_k: self.top_k,
-            top_p: self.top_p,
-            max_new_tokens: self.max_new_tokens,
-        };
-        sampling.check().map_err(WrongInput)?;
-        if self.temperature == 0.0 && self.n > 1 {
+        let sampling = self.sampling.settings()?;
+        if sampling.temperature == 0.0 && self.n > 1 {
             return Err(WrongInput("--temperature must be above 0: at 0 all n answers are the same".into()).into());
         }
         if !self.missing_eos_penalty.is_finite() {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Instant};
 use laurel_records::{PromptRecord, ResponseRecord, ResponsesRecord};
 use serde_json::{Map, Value, json};
 
-use super::{Common, WrongInput, output, profiling::ProfileArgs};
+use super::{Common, WrongInput, output, profiling::ProfileArgs, sampling::SamplingArgs};
 use crate::{
     data::{DataError, ModelTokenizer, records},
     generate::{Generated, SamplingSettings, generate_in_batches, row_seed},
@@ -30,18 +30,8 @@ pub struct Generate {
     /// The name that the answers carry as their model; by default the last part of MODEL
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
-    /// The longest answer, in tokens
-    #[arg(long, default_value_t = 128, value_name = "N")]
-    max_new_tokens: usize,
-    /// Divides the logits; 0 takes the likeliest token each time
-    #[arg(long, default_value_t = 1.0, value_name = "X")]
-    temperature: f64,
-    /// Only the N likeliest tokens; 0 means all
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    top_k: usize,
-    /// Only the likeliest tokens that together have this probability; 1 means all
-    #[arg(long, default_value_t = 1.0, value_name = "P")]
-    top_p: f64,
+    #[command(flatten)]
+    sampling: SamplingArgs,
     /// Answers written at once: more are faster and need more memory
     #[arg(long, default_value_t = 32, value_name = "N")]
     batch: usize,
@@ -52,13 +42,7 @@ pub struct Generate {
 impl Generate {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
         self.profile.start();
-        let settings = SamplingSettings {
-            temperature: self.temperature,
-            top_k: self.top_k,
-            top_p: self.top_p,
-            max_new_tokens: self.max_new_tokens,
-        };
-        settings.check().map_err(WrongInput)?;
+        let settings = self.sampling.settings()?;
         let device = common.device.open()?;
         let model = ModelDirectory::open(&self.model)?;
         let tokenizer = ModelTokenizer::open(&model)?;
@@ -110,7 +94,8 @@ impl Generate {
             self.out.display(),
         );
         if unfinished > 0 {
-            summary += &format!("\n{unfinished} of them stopped at {} tokens, before their end", self.max_new_tokens);
+            summary +=
+                &format!("\n{unfinished} of them stopped at {} tokens, before their end", self.sampling.max_new_tokens);
         }
         if cut > 0 {
             summary += &format!("\n{cut} prompts were too long for the model and lost their beginning");

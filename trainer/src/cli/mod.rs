@@ -20,6 +20,7 @@ mod profiling;
 mod progress;
 mod reward;
 mod rloo;
+mod sampling;
 mod score;
 mod serve;
 mod settings;

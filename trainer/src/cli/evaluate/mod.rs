@@ -14,7 +14,7 @@ use clap::Args;
 use laurel_records::{DemonstrationRecord, PromptRecord, ResponseRecord, ResponsesRecord, Split};
 use serde_json::{Map, json};
 
-use super::{Common, WrongInput, generate::model_name, output, training::blame};
+use super::{Common, WrongInput, generate::model_name, output, sampling::SamplingArgs, training::blame};
 use crate::{
     data::{ModelTokenizer, records},
     evaluate::{self, Answers, Judged, Mean, WinRate},
@@ -56,18 +56,8 @@ pub struct Evaluate {
     /// Answers of each model to each prompt
     #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1024))]
     samples: u32,
-    /// The longest answer, in tokens
-    #[arg(long, default_value_t = 128, value_name = "N")]
-    max_new_tokens: usize,
-    /// Divides the logits; 0 takes the likeliest token each time
-    #[arg(long, default_value_t = 1.0, value_name = "X")]
-    temperature: f64,
-    /// Only the N likeliest tokens; 0 means all
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    top_k: usize,
-    /// Only the likeliest tokens that together have this probability; 1 means all
-    #[arg(long, default_value_t = 1.0, value_name = "P")]
-    top_p: f64,
+    #[command(flatten)]
+    sampling: SamplingArgs,
     /// Answers that go through a model together
     #[arg(long, default_value_t = 32, value_name = "N")]
     batch: usize,
@@ -104,13 +94,7 @@ struct Measured {
 
 impl Evaluate {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
-        let sampling = SamplingSettings {
-            temperature: self.temperature,
-            top_k: self.top_k,
-            top_p: self.top_p,
-            max_new_tokens: self.max_new_tokens,
-        };
-        sampling.check().map_err(WrongInput)?;
+        let sampling = self.sampling.settings()?;
         if self.out.exists() {
             return Err(WrongInput(format!("{} is there already", self.out.display())).into());
         }
