@@ -84,14 +84,14 @@ impl Gold {
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<ResponsesRecord>> {
-    let file = File::open(path).with_context(|| format!("{} can't be opened", path.display()))?;
+    let file = File::open(path).map_err(|error| WrongInput(format!("{} can't be opened: {error}", path.display())))?;
     let mut records = Vec::new();
     for (line, number) in BufReader::new(file).lines().zip(1..) {
         let line = line?;
         if !line.trim().is_empty() {
-            let record =
-                serde_json::from_str(&line).with_context(|| format!("line {number} is no record of responses"))?;
-            records.push(record);
+            let wrong =
+                |error| WrongInput(format!("{}, line {number} is no record of responses: {error}", path.display()));
+            records.push(serde_json::from_str(&line).map_err(wrong)?);
         }
     }
     Ok(records)

@@ -97,7 +97,10 @@ impl ModelDirectory {
         let directory = directory.into();
         match AdapterFiles::open(&directory)? {
             Some(files) => self.with_adapter_files(directory, files),
-            None => Err(ModelError::malformed(&directory, "holds no adapter: there is no adapter_config.json alone")),
+            None => Err(ModelError::malformed(
+                &directory,
+                "holds no adapter: one is a directory with adapter_config.json and no config.json",
+            )),
         }
     }
 
