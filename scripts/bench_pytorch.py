@@ -65,10 +65,13 @@ def reward(path, prompts=4, answers=4, sequence=128):
     model.config.pad_token_id = model.config.vocab_size - 1
     adam = optimiser(model)
     better, worse = zip(*[(b, w) for b in range(answers) for w in range(b + 1, answers)])
+    batch, asked = prompts * answers, sequence // 2
+    conversations = ids(model, batch, sequence)
+    # The answers to a prompt begin with it.
+    conversations[:, :asked] = conversations[::answers, :asked].repeat_interleave(answers, dim=0)
 
     def work():
-        batch = prompts * answers
-        scores = model(input_ids=ids(model, batch, sequence), use_cache=False).logits.reshape(prompts, answers)
+        scores = model(input_ids=conversations, use_cache=False).logits.reshape(prompts, answers)
         difference = scores[:, list(better)] - scores[:, list(worse)]
         train_step(model, adam, -torch.nn.functional.logsigmoid(difference).mean())
         return batch * sequence

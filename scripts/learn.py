@@ -50,6 +50,8 @@ def learn(stages):
     for number in (1, 2):
         for split in ("train", "validation"):
             answers = stages.answer(f"answers-{number}.{split}.jsonl", policy, prompts[split], 4, number)
+            if number == 1:
+                answers = learn_data.together(stages.path(f"asked-1.{split}.jsonl"), answers, stages.path(f"varied.{split}.jsonl"))
             rankings += stages.rank(f"ranked-{number}.{split}.jsonl", answers, split)
         data = stages.path(f"rankings-{number}.jsonl")
         learn_data.save(data, rankings)

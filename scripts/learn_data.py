@@ -14,24 +14,42 @@ TOPICS = ["ai", "computers", "conversations", "emotion", "food", "gossip", "gree
 
 
 def write(out):
-    """prompts.SPLIT.jsonl and demonstrations.jsonl in `out`; the number of prompts by split."""
+    """prompts.SPLIT.jsonl, demonstrations.jsonl and varied.SPLIT.jsonl in `out`; the number of prompts by split."""
     make_sample.TAGS = {language: {topic: 10_000 for topic in TOPICS} for language in ("en", "zh")}
     questions = {question["question"]: question
                  for question in make_sample.own_questions() + make_sample.corpus_questions()
                  if question["language"] == "en"}
     demonstrations, prompts = [], {"train": [], "validation": [], "test": []}
+    varied = {"train": [], "validation": []}
+    # Answers that miss their topic are other questions' answers: never one of the test split's.
+    learned_from = [question for question in questions.values() if split_of(question["question"]) != "test"]
     for question in questions.values():
         prompt = [{"role": "user", "content": question["question"]}]
         split = split_of(question["question"])
         prompts[split].append({"id": question["id"], "prompt": prompt, "language": question["language"], "split": split})
         demonstrations.append({"id": f"demo-{question['id']}", "prompt": prompt, "split": split,
                                "completion": [{"role": "assistant", "content": make_sample.in_manner(question)}]})
+        if split in varied:
+            varied[split].append({"prompt": prompt, "responses": make_sample.candidates(question, learned_from)})
     for split, lines in prompts.items():
         save(out / f"prompts.{split}.jsonl", lines)
+    for split, lines in varied.items():
+        save(out / f"varied.{split}.jsonl", lines)
     save(out / "demonstrations.jsonl", [line for line in demonstrations if line["split"] != "test"])
     held_out = [{**line, "split": "validation"} for line in demonstrations if line["split"] == "test"]
     save(out / "demonstrations.test.jsonl", held_out)
     return {split: len(lines) for split, lines in prompts.items()}
+
+
+def together(path, *files):
+    """One file of the responses of several to the same prompts, in `path`."""
+    merged = {}
+    for number, file in enumerate(files):
+        for line in load(file):
+            responses = [{**response, "id": f"{number}-{at}"} for at, response in enumerate(line["responses"])]
+            merged.setdefault(json.dumps(line["prompt"]), {**line, "responses": []})["responses"] += responses
+    save(path, merged.values())
+    return path
 
 
 def split_of(text):

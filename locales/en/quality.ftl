@@ -67,3 +67,7 @@ export-include-rejected = Also rankings that reviewers rejected or corrected
 export-weights = With a weight for the annotator’s reliability
 export-minimum = Least reliability, percent
 quality-as-of = These figures are of { $time }. Newer ones are being reckoned: load the page again in a moment.
+quality-under-way = The figures are being reckoned
+quality-under-way-what = There are many labels, so this takes a few seconds. This page shows the figures as soon as they are there.
+quality-under-way-again = Look again now
+quality-under-way-too-long = The figures are still being reckoned. Try again in a few minutes.

@@ -58,3 +58,7 @@ export-include-rejected = 也包括被审核者否决或更正的排序
 export-weights = 附上按标注者可靠度计算的权重
 export-minimum = 最低可靠度（%）
 quality-as-of = 以下数据截至 { $time }。新的数据正在计算：请稍后重新载入本页。
+quality-under-way = 正在计算数据
+quality-under-way-what = 标注数量较多，需要几秒钟。计算完成后，本页会立即显示结果。
+quality-under-way-again = 现在再看一次
+quality-under-way-too-long = 数据仍在计算中。请几分钟后再试。

@@ -18,9 +18,9 @@ use burn::{
 };
 use laurel_kernels::matrix::{Target, View, product, row_times_matrix};
 use laurel_trainer::{
-    data::ModelTokenizer,
+    data::{Example, ModelTokenizer, RewardBatch},
     generate::{SamplingSettings, generate},
-    model::{Decoder, DecoderConfig, Layout, ModelDirectory, RewardModel, hf, lora::LoraSettings},
+    model::{Decoder, DecoderConfig, Layout, ModelDirectory, RewardEnsemble, hf, lora::LoraSettings},
     rlhf::{
         reward::{Pairs, kwise_loss_sum},
         sft::completion_nll,
@@ -128,21 +128,32 @@ fn sft(decoder: Decoder, batch: usize, sequence: usize) -> Box<dyn FnMut() -> us
     })
 }
 
-/// One step over rankings: all answers of all prompts in one forward pass, the loss over their pairs.
+/// One step over rankings: all answers of all prompts in one forward pass, the loss over their pairs. Half of a sequence is
+/// the prompt. What is counted are the tokens of the answers' conversations, however often a program computes them.
 fn reward(decoder: &Decoder, prompts: usize, answers: usize, sequence: usize) -> Box<dyn FnMut() -> usize> {
     let device = Device::flex().autodiff();
-    let (mut model, mut optimiser) = (Some(RewardModel::from_policy(decoder, 0).train()), Optimiser::new(adam()));
-    let pairs = Pairs::of(&vec![(1..=answers as u32).collect(); prompts]);
+    let (mut model, mut optimiser) = (Some(RewardEnsemble::from_policy(decoder, &[0]).train()), Optimiser::new(adam()));
+    let ranks: Vec<u32> = (1..=answers as u32).collect();
+    let pairs = Pairs::of(&vec![ranks.clone(); prompts]);
+    let (asked, vocabulary) = (sequence / 2, decoder.config().vocabulary_size);
+    let example = |prompt: usize, answer: usize| {
+        let own = (prompt * answers + answer + prompts) * sequence;
+        let ids = (0..sequence).map(|at| token(if at < asked { prompt * sequence + at } else { own + at }, vocabulary));
+        let completion_mask = (0..sequence).map(|at| u8::from(at >= asked)).collect();
+        Example { ids: ids.map(|id| id as u32).collect(), completion_mask }
+    };
+    let examples: Vec<Vec<Example>> =
+        (0..prompts).map(|prompt| (0..answers).map(|answer| example(prompt, answer)).collect()).collect();
     Box::new(move || {
         let reward = model.take().unwrap();
-        let batch = prompts * answers;
-        let ids = ids(&reward.decoder, batch, sequence, &device);
-        let last = Tensor::<1, Int>::from_data(TensorData::new(vec![sequence as i32 - 1; batch], [batch]), &device);
-        let scores = reward.rewards(ids, &Layout::causal(batch, sequence, &device), last);
+        let of_prompts: Vec<(&[Example], &[u32])> =
+            examples.iter().map(|of_prompt| (of_prompt.as_slice(), ranks.as_slice())).collect();
+        let batch = RewardBatch::new(&of_prompts, 0, &device);
+        let scores = reward.scores(batch.input_ids, &batch.layout, batch.ends).squeeze_dim::<1>(1);
         let mut gradients = Accumulator::new();
         gradients.add(&reward, kwise_loss_sum(scores, &pairs), prompts as f64);
         model = Some(optimiser.step(reward, gradients, RATE).unwrap().0);
-        batch * sequence
+        prompts * answers * sequence
     })
 }
 

@@ -1,5 +1,5 @@
-//! What was reckoned from many labels, kept in memory until there are new ones. What took long is shown a little old, with the time
-//! that it is of, while it is reckoned anew: nobody waits for it twice.
+//! What was reckoned from many labels, kept in memory until there are new ones. Whoever comes first waits for it a moment and is
+//! then told that it is under way. What took long is shown a little old, with the time that it is of, while it is reckoned anew.
 
 use std::{
     future::Future,
@@ -8,11 +8,16 @@ use std::{
 };
 
 use time::OffsetDateTime;
+use tokio::sync::Notify;
 
 /// Entries that are kept; the oldest goes first.
 const MOST: usize = 16;
 /// What takes longer is not waited for where an older result is here.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a page waits before it says that its figures are under way.
+pub const A_MOMENT: Duration = Duration::from_millis(1500);
+/// How long a file waits for its figures.
+pub const TO_THE_END: Duration = Duration::from_secs(600);
 
 /// A result with the stamp of the labels that it was reckoned from.
 struct Entry<K, V> {
@@ -21,8 +26,6 @@ struct Entry<K, V> {
     value: Arc<V>,
     at: OffsetDateTime,
     took: Duration,
-    /// A newer one is being reckoned.
-    renewing: bool,
 }
 
 /// A result as it is shown.
@@ -32,8 +35,18 @@ pub struct Shown<V> {
     pub as_of: Option<OffsetDateTime>,
 }
 
+struct State<K, V> {
+    entries: Vec<Entry<K, V>>,
+    /// What is being reckoned: never the same twice at once.
+    under_way: Vec<K>,
+}
+
 /// Results by key.
-pub struct Kept<K, V>(Mutex<Vec<Entry<K, V>>>);
+pub struct Kept<K, V> {
+    state: Mutex<State<K, V>>,
+    /// Told whenever something that was under way has ended.
+    ended: Notify,
+}
 
 impl<K, V> Kept<K, V>
 where
@@ -41,11 +54,28 @@ where
     V: Send + Sync + 'static,
 {
     pub const fn new() -> Self {
-        Kept(Mutex::new(Vec::new()))
+        Kept { state: Mutex::new(State { entries: Vec::new(), under_way: Vec::new() }), ended: Notify::const_new() }
     }
 
-    /// The result of these very labels; an older one, if it is here and reckoning took long; else it is reckoned now.
+    /// The result of these very labels; an older one, if it is here and reckoning took long; else it is reckoned now. `None`
+    /// where that takes longer than `patience`: it goes on, and who asks again later finds it.
     pub async fn serve<R>(
+        &'static self,
+        key: K,
+        stamp: i64,
+        patience: Duration,
+        reckon: impl FnOnce() -> R,
+    ) -> Result<Option<Shown<V>>, anyhow::Error>
+    where
+        R: Future<Output = anyhow::Result<V>> + Send + 'static,
+    {
+        match tokio::time::timeout(patience, self.find_or_reckon(key, stamp, reckon)).await {
+            Ok(found) => found.map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn find_or_reckon<R>(
         &'static self,
         key: K,
         stamp: i64,
@@ -54,74 +84,87 @@ where
     where
         R: Future<Output = anyhow::Result<V>> + Send + 'static,
     {
-        match self.find(&key, stamp) {
-            Found::Fresh(value) => return Ok(Shown { value, as_of: None }),
-            Found::Older { value, at, begin } => {
-                if begin {
-                    let reckoning = reckon();
-                    tokio::spawn(async move {
-                        let begun = Instant::now();
-                        match reckoning.await {
-                            Ok(value) => drop(self.keep(key, stamp, value, begun.elapsed())),
-                            Err(error) => {
-                                tracing::warn!(%error, "figures could not be reckoned anew");
-                                self.give_up(&key);
-                            }
-                        }
-                    });
-                }
-                return Ok(Shown { value, as_of: Some(at) });
+        let mut reckon = Some(reckon);
+        loop {
+            let mut ended = std::pin::pin!(self.ended.notified());
+            ended.as_mut().enable();
+            let (found, begin) = self.find(&key, stamp);
+            let begun = reckon.take_if(|_| begin).map(|reckon| self.begin(key.clone(), stamp, reckon()));
+            match (found, begun) {
+                (Found::Fresh(value), _) => return Ok(Shown { value, as_of: None }),
+                (Found::Older { value, at }, _) => return Ok(Shown { value, as_of: Some(at) }),
+                (Found::Nothing, Some(task)) => return Ok(Shown { value: task.await??, as_of: None }),
+                (Found::Nothing, None) => ended.await,
             }
-            Found::Nothing => {}
         }
-        let begun = Instant::now();
-        let value = reckon().await?;
-        Ok(Shown { value: self.keep(key, stamp, value, begun.elapsed()), as_of: None })
     }
 
-    fn find(&self, key: &K, stamp: i64) -> Found<V> {
-        let mut entries = self.lock();
-        match entries.iter_mut().find(|entry| entry.key == *key) {
-            Some(entry) if entry.stamp == stamp => Found::Fresh(entry.value.clone()),
-            Some(entry) if entry.took >= PATIENCE => {
-                let begin = !std::mem::replace(&mut entry.renewing, true);
-                Found::Older { value: entry.value.clone(), at: entry.at, begin }
+    /// Reckons whether or not somebody goes on waiting.
+    fn begin<R>(&'static self, key: K, stamp: i64, reckoning: R) -> tokio::task::JoinHandle<anyhow::Result<Arc<V>>>
+    where
+        R: Future<Output = anyhow::Result<V>> + Send + 'static,
+    {
+        tokio::spawn(async move {
+            let _ending = Ending { kept: self, key: key.clone() };
+            let begun = Instant::now();
+            match reckoning.await {
+                Ok(value) => Ok(self.keep(key, stamp, value, begun.elapsed())),
+                Err(error) => {
+                    tracing::warn!(%error, "figures could not be reckoned");
+                    Err(error)
+                }
             }
+        })
+    }
+
+    /// What is here, and whether the caller is to reckon: it then counts as under way.
+    fn find(&self, key: &K, stamp: i64) -> (Found<V>, bool) {
+        let mut state = self.lock();
+        let found = match state.entries.iter().find(|entry| entry.key == *key) {
+            Some(entry) if entry.stamp == stamp => return (Found::Fresh(entry.value.clone()), false),
+            Some(entry) if entry.took >= PATIENCE => Found::Older { value: entry.value.clone(), at: entry.at },
             _ => Found::Nothing,
+        };
+        let begin = !state.under_way.contains(key);
+        if begin {
+            state.under_way.push(key.clone());
         }
+        (found, begin)
     }
 
     /// Keeps a result in place of an older one of the same key.
     fn keep(&self, key: K, stamp: i64, value: V, took: Duration) -> Arc<V> {
         let value = Arc::new(value);
-        let mut entries = self.lock();
+        let entries = &mut self.lock().entries;
         entries.retain(|entry| entry.key != key);
         if entries.len() >= MOST {
             entries.remove(0);
         }
-        let at = OffsetDateTime::now_utc();
-        entries.push(Entry { key, stamp, value: value.clone(), at, took, renewing: false });
+        entries.push(Entry { key, stamp, value: value.clone(), at: OffsetDateTime::now_utc(), took });
         value
     }
 
-    /// The next reader tries again.
-    fn give_up(&self, key: &K) {
-        self.lock().iter_mut().filter(|entry| entry.key == *key).for_each(|entry| entry.renewing = false);
+    fn lock(&self) -> MutexGuard<'_, State<K, V>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Entry<K, V>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+/// However a reckoning ends, the next reader may begin another.
+struct Ending<K: PartialEq + Clone + Send + 'static, V: Send + Sync + 'static> {
+    kept: &'static Kept<K, V>,
+    key: K,
+}
+
+impl<K: PartialEq + Clone + Send + 'static, V: Send + Sync + 'static> Drop for Ending<K, V> {
+    fn drop(&mut self) {
+        self.kept.lock().under_way.retain(|key| *key != self.key);
+        self.kept.ended.notify_waiters();
     }
 }
 
 enum Found<V> {
     Fresh(Arc<V>),
-    /// `begin`: nobody is reckoning it anew yet; the caller is to.
-    Older {
-        value: Arc<V>,
-        at: OffsetDateTime,
-        begin: bool,
-    },
+    Older { value: Arc<V>, at: OffsetDateTime },
     Nothing,
 }
 
@@ -131,20 +174,25 @@ mod tests {
 
     /// The result that a reader of labels with this stamp sees, and whether it is old.
     async fn seen(kept: &'static Kept<&'static str, i64>, key: &'static str, stamp: i64) -> (i64, bool) {
-        let shown = kept.serve(key, stamp, move || async move { Ok(stamp * 10) }).await.expect("a result");
+        let shown = kept.serve(key, stamp, TO_THE_END, move || async move { Ok(stamp * 10) }).await.expect("a result");
+        let shown = shown.expect("it was waited for");
         (*shown.value, shown.as_of.is_some())
+    }
+
+    fn is_fresh(kept: &Kept<&'static str, i64>, stamp: i64) -> bool {
+        matches!(kept.find(&"sample", stamp).0, Found::Fresh(_))
     }
 
     #[tokio::test]
     async fn a_result_holds_until_there_are_new_labels() {
         static KEPT: Kept<&str, i64> = Kept::new();
         assert_eq!(seen(&KEPT, "sample", 7).await, (70, false));
-        assert!(matches!(KEPT.find(&"sample", 7), Found::Fresh(_)));
+        assert!(is_fresh(&KEPT, 7));
         assert_eq!(seen(&KEPT, "sample", 8).await, (80, false), "what is quick is reckoned at once");
         for key in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"] {
             seen(&KEPT, key, 1).await;
         }
-        assert!(matches!(KEPT.find(&"sample", 8), Found::Nothing), "the oldest went");
+        assert!(!is_fresh(&KEPT, 8), "the oldest went");
     }
 
     #[tokio::test]
@@ -156,14 +204,42 @@ mod tests {
             wait.await.expect("told to go on");
             Ok(80)
         };
-        let shown = KEPT.serve("sample", 8, slow).await.expect("at once");
+        let shown = KEPT.serve("sample", 8, TO_THE_END, slow).await.expect("at once").expect("at once");
         assert_eq!((*shown.value, shown.as_of.is_some()), (70, true));
         let never = || async { panic!("two at once") };
-        assert_eq!(*KEPT.serve("sample", 8, never).await.expect("at once").value, 70);
+        let shown = KEPT.serve("sample", 8, TO_THE_END, never).await.expect("at once").expect("at once");
+        assert_eq!(*shown.value, 70);
         go.send(()).expect("it waits");
-        while !matches!(KEPT.find(&"sample", 8), Found::Fresh(_)) {
+        while !is_fresh(&KEPT, 8) {
             tokio::task::yield_now().await;
         }
         assert_eq!(seen(&KEPT, "sample", 8).await, (80, false));
+    }
+
+    #[tokio::test]
+    async fn the_first_readers_are_told_that_it_is_under_way_and_it_goes_on_once() {
+        static KEPT: Kept<&str, i64> = Kept::new();
+        let (go, wait) = tokio::sync::oneshot::channel::<()>();
+        let slow = move || async move {
+            wait.await.expect("told to go on");
+            Ok(70)
+        };
+        let shortly = Duration::from_millis(1);
+        assert!(KEPT.serve("sample", 7, shortly, slow).await.expect("no fault").is_none());
+        let never = || async { panic!("two at once") };
+        assert!(KEPT.serve("sample", 7, shortly, never).await.expect("no fault").is_none());
+        let waiting = tokio::spawn(KEPT.serve("sample", 7, TO_THE_END, never));
+        tokio::task::yield_now().await;
+        go.send(()).expect("it waits");
+        let shown = waiting.await.expect("no panic").expect("no fault").expect("it waited to the end");
+        assert_eq!((*shown.value, shown.as_of.is_some()), (70, false));
+    }
+
+    #[tokio::test]
+    async fn after_a_fault_the_next_reader_tries_again() {
+        static KEPT: Kept<&str, i64> = Kept::new();
+        let fails = || async { Err(anyhow::anyhow!("no database")) };
+        assert!(KEPT.serve("sample", 7, TO_THE_END, fails).await.is_err());
+        assert_eq!(seen(&KEPT, "sample", 7).await, (70, false));
     }
 }

@@ -1,5 +1,7 @@
 //! `/admin/projects/{slug}/leaderboard`: the models by the strength that rankings give them, who beats whom, and blind tests of two.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::{
     extract::{Path, Query, State},
@@ -12,9 +14,9 @@ use uuid::Uuid;
 use super::{
     dots::{self, Dots, Estimate},
     figures,
-    kept::{Kept, Shown},
+    kept::{A_MOMENT, Kept, Shown, TO_THE_END},
     project::{Frame, InProject, actor},
-    show, table_file,
+    show, table_file, under_way,
 };
 use crate::{
     db::{
@@ -90,8 +92,14 @@ struct Reckoned {
 /// By project, tag and language.
 static RECKONED: Kept<(Uuid, String, String), Reckoned> = Kept::new();
 
-/// The board of the prompts that are wanted, reckoned away from the threads that serve.
-async fn reckoned(state: &AppState, project: Uuid, wanted: &Wanted) -> Result<Shown<Reckoned>, PageError> {
+/// The board of the prompts that are wanted, reckoned away from the threads that serve; `None` where that takes longer than
+/// `patience`.
+async fn reckoned(
+    state: &AppState,
+    project: Uuid,
+    wanted: &Wanted,
+    patience: Duration,
+) -> Result<Option<Shown<Reckoned>>, PageError> {
     let key = (project, wanted.tag.clone(), wanted.language.clone());
     let stamp = quality::stamp(&state.pool, project).await?;
     let (pool, tag, language) = (state.pool.clone(), wanted.tag.clone(), wanted.language.clone());
@@ -100,7 +108,7 @@ async fn reckoned(state: &AppState, project: Uuid, wanted: &Wanted) -> Result<Sh
         let reckon = move || Reckoned { board: board(&judged, models.len()), names: models };
         Ok(tokio::task::spawn_blocking(reckon).await?)
     };
-    Ok(RECKONED.serve(key, stamp, reckon).await?)
+    Ok(RECKONED.serve(key, stamp, patience, reckon).await?)
 }
 
 pub async fn get(
@@ -109,14 +117,17 @@ pub async fn get(
     InProject(project): InProject,
     Query(wanted): Query<Wanted>,
     page: Page,
-) -> Result<impl IntoResponse, PageError> {
+) -> Result<Response, PageError> {
     let pool = &state.pool;
-    let Shown { value: reckoned, as_of } = reckoned(&state, project.id, &wanted).await?;
+    let frame = Frame::new(&page, &project, "leaderboard");
+    let Some(Shown { value: reckoned, as_of }) = reckoned(&state, project.id, &wanted, A_MOMENT).await? else {
+        return under_way::page(page, frame);
+    };
     let (board, names) = (reckoned.board.clone(), reckoned.names.clone());
     let browse::Choices { languages, tags, .. } = browse::choices(pool, project.id).await?;
     let tests = blind_tests::of_project(pool, project.id).await?.into_iter().map(shown_test).collect();
     let shown = LeaderboardPage {
-        frame: Frame::new(&page, &project, "leaderboard"),
+        frame,
         page,
         wanted,
         as_of,
@@ -128,7 +139,7 @@ pub async fn get(
         models: leaderboard::models(pool, project.id).await?,
         tests,
     };
-    Ok(Html(shown.render()?))
+    Ok(Html(shown.render()?).into_response())
 }
 
 fn shown_test(test: BlindTest) -> ShownTest {
@@ -214,8 +225,11 @@ pub async fn table(
     InProject(project): InProject,
     Path((_, table)): Path<(String, String)>,
     Query(wanted): Query<Wanted>,
+    page: Page,
 ) -> Result<Response, PageError> {
-    let reckoned = reckoned(&state, project.id, &wanted).await?.value;
+    let reckoned =
+        reckoned(&state, project.id, &wanted, TO_THE_END).await?.ok_or_else(|| under_way::too_long(&page))?;
+    let reckoned = reckoned.value;
     let Reckoned { board, names } = &*reckoned;
     let file = format!("{}-leaderboard-{table}", project.slug);
     match table.as_str() {

@@ -42,6 +42,7 @@ mod show;
 mod table_file;
 mod tasks;
 mod training;
+mod under_way;
 mod week_plot;
 mod writing;
 

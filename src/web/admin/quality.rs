@@ -1,6 +1,6 @@
 //! `/admin/projects/{slug}/quality`: how far people agree, how reliable each is, whose work looks hasty; each table as CSV.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use askama::Template;
 use axum::{
@@ -14,9 +14,9 @@ use uuid::Uuid;
 use super::{
     dots::{self, Dots, Estimate},
     figures,
-    kept::{Kept, Shown},
+    kept::{A_MOMENT, Kept, Shown, TO_THE_END},
     project::{Frame, InProject},
-    show, table_file,
+    show, table_file, under_way,
     week_plot::{self, WeekPlot, YARDSTICK},
 };
 use crate::{
@@ -98,8 +98,14 @@ struct Measured {
 /// By project, and whether labels of programs are left out.
 static MEASURED: Kept<(Uuid, bool), Measured> = Kept::new();
 
-/// The report of the labels that stand now, reckoned away from the threads that serve.
-async fn measured(state: &AppState, project: Uuid, wanted: &Wanted) -> Result<Shown<Measured>, PageError> {
+/// The report of the labels that stand now, reckoned away from the threads that serve; `None` where that takes longer than
+/// `patience`.
+async fn measured(
+    state: &AppState,
+    project: Uuid,
+    wanted: &Wanted,
+    patience: Duration,
+) -> Result<Option<Shown<Measured>>, PageError> {
     let people_only = wanted.whose == "people";
     let stamp = quality::stamp(&state.pool, project).await?;
     let pool = state.pool.clone();
@@ -112,7 +118,7 @@ async fn measured(state: &AppState, project: Uuid, wanted: &Wanted) -> Result<Sh
         };
         Ok(tokio::task::spawn_blocking(measure).await?)
     };
-    Ok(MEASURED.serve((project, people_only), stamp, measure).await?)
+    Ok(MEASURED.serve((project, people_only), stamp, patience, measure).await?)
 }
 
 pub async fn get(
@@ -121,11 +127,14 @@ pub async fn get(
     InProject(project): InProject,
     Query(wanted): Query<Wanted>,
     page: Page,
-) -> Result<impl IntoResponse, PageError> {
-    let Shown { value: measured, as_of } = measured(&state, project.id, &wanted).await?;
+) -> Result<Response, PageError> {
+    let frame = Frame::new(&page, &project, "quality");
+    let Some(Shown { value: measured, as_of }) = measured(&state, project.id, &wanted, A_MOMENT).await? else {
+        return under_way::page(page, frame);
+    };
     let report = measured.report.clone();
     let shown = QualityPage {
-        frame: Frame::new(&page, &project, "quality"),
+        frame,
         page,
         wanted,
         has_simulated: measured.has_simulated,
@@ -137,7 +146,7 @@ pub async fn get(
         annotators: measured.annotators.clone(),
         gold: gold_scores(&state, project.id).await?,
     };
-    Ok(Html(shown.render()?))
+    Ok(Html(shown.render()?).into_response())
 }
 
 /// Scores on known answers by account: answers to them are no labels, so they are not among what is measured.
@@ -167,8 +176,11 @@ pub async fn table(
     InProject(project): InProject,
     Path((_, table)): Path<(String, String)>,
     Query(wanted): Query<Wanted>,
+    page: Page,
 ) -> Result<Response, PageError> {
-    let measured = measured(&state, project.id, &wanted).await?.value;
+    let measured =
+        measured(&state, project.id, &wanted, TO_THE_END).await?.ok_or_else(|| under_way::too_long(&page))?;
+    let measured = measured.value;
     let Measured { annotators, report, .. } = &*measured;
     let annotator = |index: usize| annotators[index].key.clone();
     let name = format!("{}-quality-{table}", project.slug);

@@ -1,6 +1,8 @@
 //! Causal attention over tiles of queries, forwards and backwards: scores are never kept, only log Σ exp of each query
 //! (Dao et al. 2022, without its tiling over keys: a row of scores fits the cache here).
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::{
@@ -66,26 +68,35 @@ impl<'a> Strided<'a> {
     }
 }
 
-/// Attention of `q` `[batch, queries, heads, head_size]`, turned and scaled, over keys (turned) and values. The query of
-/// token t in row b sees the keys `starts[b, t] ..= before + t`; one that sees none gets zeros. Writes `out`, shaped like
-/// `q`, and log Σ exp of the scores, `[batch, heads, queries]`.
+/// Which keys the queries see: that of token t in row b sees `starts[b, t] ..= before + t`, and `0 .. shared[b]` besides
+/// where its start lies beyond. One that sees none gets zeros.
+#[derive(Debug, Clone, Copy)]
+pub struct Sight<'a> {
+    /// `[batch, queries]`
+    pub starts: &'a [u32],
+    /// Tokens at the beginning of each row that what branches off from them sees; empty: none in any row.
+    pub shared: &'a [u32],
+}
+
+/// Attention of `q` `[batch, queries, heads, head_size]`, turned and scaled, over the keys (turned) and values that each
+/// sees. Writes `out`, shaped like `q`, and log Σ exp of the scores, `[batch, heads, queries]`.
 pub fn forward(
     sizes: &Sizes,
     q: &[f32],
     k: Strided,
     v: Strided,
-    starts: &[u32],
+    sight: Sight,
     out: &mut [f32],
     normaliser: &mut [f32],
 ) {
     let Sizes { batch, queries, heads, .. } = *sizes;
     assert_eq!((q.len(), out.len()), (batch * queries * sizes.row(), q.len()));
-    assert_eq!((starts.len(), normaliser.len()), (batch * queries, batch * heads * queries));
+    assert_eq!((sight.starts.len(), normaliser.len()), (batch * queries, batch * heads * queries));
     let out = Shared::new(out);
     let one = |(task, normaliser): (usize, &mut [f32])| {
         let (row, head) = (task / heads, task % heads);
         for (tile, normaliser) in normaliser.chunks_mut(TILE).enumerate() {
-            let tile = Tile::new(sizes, starts, row, head, tile * TILE, normaliser.len());
+            let tile = Tile::new(sizes, sight, row, head, tile * TILE, normaliser.len());
             // SAFETY: every task writes the queries of its own row and head.
             unsafe { tile.forward(q, k, v, &out, normaliser) };
         }
@@ -105,7 +116,7 @@ pub struct Passed<'a> {
     pub v: &'a [f32],
     pub out: &'a [f32],
     pub normaliser: &'a [f32],
-    pub starts: &'a [u32],
+    pub sight: Sight<'a>,
 }
 
 /// The gradients for q, k and v, of the shapes of [`forward`] with keys and values `[batch, queries, groups, head_size]` and
@@ -123,7 +134,7 @@ pub fn backward(sizes: &Sizes, passed: Passed, gradient: &[f32], of_q: &mut [f32
         let (row, group) = (task / groups, task % groups);
         for head in group * heads / groups..(group + 1) * heads / groups {
             for first in (0..queries).step_by(TILE) {
-                let tile = Tile::new(sizes, passed.starts, row, head, first, TILE.min(queries - first));
+                let tile = Tile::new(sizes, passed.sight, row, head, first, TILE.min(queries - first));
                 // SAFETY: every task writes the queries, keys and values of its own row and group.
                 unsafe { tile.backward(passed, gradient, &of) };
             }
@@ -137,7 +148,8 @@ struct Gradients<'a> {
     v: Shared<'a>,
 }
 
-/// Some queries of one head of one row.
+/// Some queries of one head of one row. Its columns are the keys that they look at: what the row shares, where all of them
+/// branch off from it, and then every key from the first one of their own on.
 struct Tile<'a> {
     sizes: &'a Sizes,
     starts: &'a [u32],
@@ -146,17 +158,46 @@ struct Tile<'a> {
     /// The first query.
     first: usize,
     count: usize,
-    /// The first key that any of them sees, and how many from there on to the last.
+    /// Keys that the row's branches share.
+    row_shared: usize,
+    /// Columns of keys that the tile's queries share; 0 where their own keys begin no later.
+    shared: usize,
+    /// The first key that any of them sees of its own, and how many from there on to the last.
     first_key: usize,
-    keys: usize,
+    own: usize,
+}
+
+/// Columns of a tile and the keys that they are.
+struct Span {
+    column: usize,
+    key: usize,
+    count: usize,
 }
 
 impl<'a> Tile<'a> {
-    fn new(sizes: &'a Sizes, starts: &'a [u32], row: usize, head: usize, first: usize, count: usize) -> Self {
-        let starts = &starts[row * sizes.queries + first..][..count];
+    fn new(sizes: &'a Sizes, sight: Sight<'a>, row: usize, head: usize, first: usize, count: usize) -> Self {
+        let starts = &sight.starts[row * sizes.queries + first..][..count];
         let end = sizes.before + first + count;
-        let first_key = starts.iter().min().map_or(end, |&start| (start as usize).min(end));
-        Self { sizes, starts, row, head, first, count, first_key, keys: end - first_key }
+        let mut first_key = starts.iter().min().map_or(end, |&start| (start as usize).min(end));
+        let row_shared = sight.shared.get(row).map_or(0, |&shared| shared as usize);
+        let mut shared = row_shared;
+        if first_key <= row_shared {
+            // One span of columns: with something shared it begins at the row's beginning.
+            shared = 0;
+            first_key = if row_shared > 0 { 0 } else { first_key };
+        }
+        Self { sizes, starts, row, head, first, count, row_shared, shared, first_key, own: end - first_key }
+    }
+
+    /// Columns of the scores.
+    fn keys(&self) -> usize {
+        self.shared + self.own
+    }
+
+    fn spans(&self) -> impl Iterator<Item = Span> {
+        let shared = Span { column: 0, key: 0, count: self.shared };
+        let own = Span { column: self.shared, key: self.first_key, count: self.own };
+        [shared, own].into_iter().filter(|span| span.count > 0)
     }
 
     fn group(&self) -> usize {
@@ -178,19 +219,21 @@ impl<'a> Tile<'a> {
         &values[self.place() + query * self.sizes.row()..][..self.sizes.head_size]
     }
 
-    /// The keys that a query sees, counted from the tile's first.
-    fn seen(&self, query: usize) -> std::ops::Range<usize> {
-        let end =
-            self.sizes.before + self.first + query + 1 - self.first_key.min(self.sizes.before + self.first + query + 1);
-        let start = (self.starts[query] as usize).saturating_sub(self.first_key);
-        start.min(end)..end
+    /// The columns that a query sees: of what is shared, and of its own.
+    fn seen(&self, query: usize) -> [Range<usize>; 2] {
+        let end = self.sizes.before + self.first + query + 1;
+        let start = (self.starts[query] as usize).clamp(self.first_key, end.max(self.first_key));
+        let own = self.shared + start - self.first_key..self.shared + end.max(self.first_key) - self.first_key;
+        // A token of what is shared sees it as its own.
+        let shared = if self.starts[query] > 0 { self.row_shared.min(own.start) } else { 0 };
+        [0..shared, own]
     }
 
     /// # Safety
     /// Nobody else uses the tile's part of `out`.
     unsafe fn forward(&self, q: &[f32], k: Strided, v: Strided, out: &Shared, normaliser: &mut [f32]) {
-        let size = self.sizes.head_size;
-        if self.keys == 0 {
+        let (size, keys) = (self.sizes.head_size, self.keys());
+        if keys == 0 {
             normaliser.fill(0.0);
             for query in 0..self.count {
                 // SAFETY: the caller's promise.
@@ -198,87 +241,111 @@ impl<'a> Tile<'a> {
             }
             return;
         }
-        let k = k.tokens(self.row, self.group(), self.first_key, self.keys, size);
-        let v = v.tokens(self.row, self.group(), self.first_key, self.keys, size);
-        let mut scores = vec![0.0f32; self.count * self.keys];
-        product_here(Target::write(&mut scores, self.keys), self.rows(q), k.transposed());
-        for (query, (scores, normaliser)) in scores.chunks_exact_mut(self.keys).zip(normaliser).enumerate() {
-            *normaliser = softmax(scores, self.seen(query));
+        let of_span =
+            |values: Strided<'a>, span: &Span| values.tokens(self.row, self.group(), span.key, span.count, size);
+        let mut scores = vec![0.0f32; self.count * keys];
+        for span in self.spans() {
+            let target = Target::write(&mut scores[span.column..], keys);
+            product_here(target, self.rows(q), of_span(k, &span).transposed());
         }
-        let p = View::new(&scores, self.count, self.keys);
-        // SAFETY: the caller's promise.
-        unsafe { product_into(out, self.place(), self.sizes.row(), false, p, v) };
+        for (query, (scores, normaliser)) in scores.chunks_exact_mut(keys).zip(normaliser).enumerate() {
+            *normaliser = softmax(scores, &self.seen(query));
+        }
+        for span in self.spans() {
+            let p = View::with_steps(&scores[span.column..], [self.count, span.count], [keys, 1]);
+            // SAFETY: the caller's promise.
+            unsafe { product_into(out, self.place(), self.sizes.row(), span.column > 0, p, of_span(v, &span)) };
+        }
     }
 
     /// # Safety
     /// Nobody else uses the tile's part of the gradient for the queries, nor its row's and group's of the others.
     unsafe fn backward(&self, passed: Passed, gradient: &[f32], of: &Gradients) {
-        let (size, row) = (self.sizes.head_size, self.sizes.row());
-        if self.keys == 0 {
+        let (size, row, keys) = (self.sizes.head_size, self.sizes.row(), self.keys());
+        if keys == 0 {
             for query in 0..self.count {
                 // SAFETY: the caller's promise.
                 unsafe { of.q.part(self.place() + query * row, size) }.fill(0.0);
             }
             return;
         }
-        let (keys, kept) = (self.keys, self.sizes.groups * size);
-        let strided = |values| Strided::tokens_first(values, self.sizes);
-        let k = strided(passed.k).tokens(self.row, self.group(), self.first_key, keys, size);
-        let v = strided(passed.v).tokens(self.row, self.group(), self.first_key, keys, size);
+        let kept = self.sizes.groups * size;
+        let of_span = |values, span: &Span| {
+            Strided::tokens_first(values, self.sizes).tokens(self.row, self.group(), span.key, span.count, size)
+        };
         let (q, gradient_rows) = (self.rows(passed.q), self.rows(gradient));
 
         let mut p = vec![0.0f32; self.count * keys];
         let mut ds = vec![0.0f32; self.count * keys];
-        product_here(Target::write(&mut p, keys), q, k.transposed());
-        product_here(Target::write(&mut ds, keys), gradient_rows, v.transposed());
+        for span in self.spans() {
+            let (k, v) = (of_span(passed.k, &span), of_span(passed.v, &span));
+            product_here(Target::write(&mut p[span.column..], keys), q, k.transposed());
+            product_here(Target::write(&mut ds[span.column..], keys), gradient_rows, v.transposed());
+        }
         let normaliser =
             &passed.normaliser[(self.row * self.sizes.heads + self.head) * self.sizes.queries + self.first..];
         for query in 0..self.count {
             let (p, ds) = (&mut p[query * keys..][..keys], &mut ds[query * keys..][..keys]);
             let (out, gradient) = (self.row_of(passed.out, query), self.row_of(gradient, query));
-            probabilities_backward(p, ds, self.seen(query), normaliser[query], out, gradient);
+            probabilities_backward(p, ds, &self.seen(query), normaliser[query], out, gradient);
         }
-        let (p, ds) = (View::new(&p, self.count, keys), View::new(&ds, self.count, keys));
-        let place = (self.row * self.sizes.queries + self.first_key) * kept + self.group() * size;
-        // SAFETY: the caller's promise.
-        unsafe {
-            product_into(&of.v, place, kept, true, p.transposed(), gradient_rows);
-            product_into(&of.k, place, kept, true, ds.transposed(), q);
-            product_into(&of.q, self.place(), row, false, ds, k);
+        for span in self.spans() {
+            let of_these = |values| View::with_steps(values, [self.count, span.count], [keys, 1]);
+            let (p, ds) = (of_these(&p[span.column..]), of_these(&ds[span.column..]));
+            let place = (self.row * self.sizes.queries + span.key) * kept + self.group() * size;
+            // SAFETY: the caller's promise.
+            unsafe {
+                product_into(&of.v, place, kept, true, p.transposed(), gradient_rows);
+                product_into(&of.k, place, kept, true, ds.transposed(), q);
+                product_into(&of.q, self.place(), row, span.column > 0, ds, of_span(passed.k, &span));
+            }
         }
     }
 }
 
+/// The gaps that `seen` leaves in `values` become zero.
+fn clear_unseen(values: &mut [f32], [shared, own]: &[Range<usize>; 2]) {
+    values[shared.end..own.start].fill(0.0);
+    values[own.end..].fill(0.0);
+}
+
 /// Scores to probabilities in place, zero outside `seen`; returns log Σ exp (0 where nothing is seen).
-fn softmax(scores: &mut [f32], seen: std::ops::Range<usize>) -> f32 {
-    scores[..seen.start].fill(0.0);
-    scores[seen.end..].fill(0.0);
-    let scores = &mut scores[seen];
-    if scores.is_empty() {
+fn softmax(scores: &mut [f32], seen: &[Range<usize>; 2]) -> f32 {
+    clear_unseen(scores, seen);
+    if seen.iter().all(Range::is_empty) {
         return 0.0;
     }
     wide(
         #[inline(always)]
         || {
-            let highest = largest(scores);
-            let mut lanes = [0.0f32; LANES];
-            let (chunks, rest) = scores.as_chunks_mut::<LANES>();
-            for chunk in chunks {
-                for lane in 0..LANES {
-                    chunk[lane] = exp(chunk[lane] - highest);
-                    lanes[lane] += chunk[lane];
-                }
-            }
-            let mut sum = total(lanes);
-            for score in rest {
-                *score = exp(*score - highest);
-                sum += *score;
-            }
+            let highest = seen.iter().map(|seen| largest(&scores[seen.clone()])).fold(f32::NEG_INFINITY, f32::max);
+            let sum: f32 = seen.iter().map(|seen| exponentials(&mut scores[seen.clone()], highest)).sum();
             let inverse = 1.0 / sum;
-            scores.iter_mut().for_each(|score| *score *= inverse);
+            for seen in seen {
+                scores[seen.clone()].iter_mut().for_each(|score| *score *= inverse);
+            }
             sum.ln() + highest
         },
     )
+}
+
+/// Each score s becomes exp(s − highest); returns their sum.
+#[inline(always)]
+fn exponentials(scores: &mut [f32], highest: f32) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let (chunks, rest) = scores.as_chunks_mut::<LANES>();
+    for chunk in chunks {
+        for lane in 0..LANES {
+            chunk[lane] = exp(chunk[lane] - highest);
+            lanes[lane] += chunk[lane];
+        }
+    }
+    let mut sum = total(lanes);
+    for score in rest {
+        *score = exp(*score - highest);
+        sum += *score;
+    }
+    sum
 }
 
 /// Scores of one query become its probabilities P, and dP (in `ds`) becomes dS = P · (dP − Σ dO·O); both zero outside
@@ -286,22 +353,22 @@ fn softmax(scores: &mut [f32], seen: std::ops::Range<usize>) -> f32 {
 fn probabilities_backward(
     p: &mut [f32],
     ds: &mut [f32],
-    seen: std::ops::Range<usize>,
+    seen: &[Range<usize>; 2],
     normaliser: f32,
     out: &[f32],
     gradient: &[f32],
 ) {
-    for unseen in [0..seen.start, seen.end..p.len()] {
-        p[unseen.clone()].fill(0.0);
-        ds[unseen].fill(0.0);
-    }
+    clear_unseen(p, seen);
+    clear_unseen(ds, seen);
     wide(
         #[inline(always)]
         || {
             let along = dot(out, gradient);
-            for (p, ds) in p[seen.clone()].iter_mut().zip(&mut ds[seen]) {
-                *p = exp(*p - normaliser);
-                *ds = *p * (*ds - along);
+            for seen in seen {
+                for (p, ds) in p[seen.clone()].iter_mut().zip(&mut ds[seen.clone()]) {
+                    *p = exp(*p - normaliser);
+                    *ds = *p * (*ds - along);
+                }
             }
         },
     );

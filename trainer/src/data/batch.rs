@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::example::Example;
-use crate::model::Layout;
+use crate::model::{Branches, Layout};
 
 /// A batch to learn answers from.
 #[derive(Debug, Clone)]
@@ -96,28 +96,95 @@ fn first_fit(lengths: &[usize], capacity: usize) -> Vec<Vec<usize>> {
     rows.into_iter().map(|(_, members)| members).collect()
 }
 
-/// Answers to be scored, several to each prompt, flat: all answers of the first prompt, then all of the second, ….
+/// Answers to be scored, several to each prompt. A prompt with its answers is one row, which begins with what they share, the
+/// prompt, and from which they branch off: the prompt is computed once and not once an answer, answers are not padded to
+/// each other's length, and every score is what it would be in a row of its own. Very long answers have rows of their own.
 #[derive(Debug, Clone)]
 pub struct RewardBatch {
-    /// `[answers, sequence]`, conversation with answer, padded on the right
+    /// `[rows, sequence]`, padded on the right
     pub input_ids: Tensor<2, Int>,
-    /// `[answers]`: the index of the last real token, where the score is read
-    pub last: Tensor<1, Int>,
+    /// `[answers]`: where each answer's last token, whose state is scored, lies among the tokens of all rows; all answers of
+    /// the first prompt, then all of the second, ….
+    pub ends: Tensor<1, Int>,
     pub layout: Layout,
-    /// The ranks of each prompt's answers, in the order of the rows.
+    /// The ranks of each prompt's answers, in the order of `ends`.
     pub ranks: Vec<Vec<u32>>,
 }
 
 impl RewardBatch {
     /// `prompts`: for each prompt its answers as examples, and their ranks.
     pub fn new(prompts: &[(&[Example], &[u32])], pad_id: u32, device: &Device) -> Self {
-        let answers: Vec<&Example> = prompts.iter().flat_map(|(examples, _)| examples.iter()).collect();
-        let ids: Vec<&[u32]> = answers.iter().map(|example| example.ids.as_slice()).collect();
-        let (input_ids, last) = padded_right(&ids, pad_id, device);
-        let [batch, sequence] = input_ids.dims();
-        let ranks = prompts.iter().map(|(_, ranks)| ranks.to_vec()).collect();
-        Self { input_ids, last, layout: Layout::causal(batch, sequence, device), ranks }
+        let rows: Vec<AnswerRow> = prompts.iter().flat_map(|(answers, _)| AnswerRow::all_of(answers)).collect();
+        let length = rows.iter().map(AnswerRow::tokens).max().unwrap_or(0);
+        let mut ids = Vec::with_capacity(rows.len() * length);
+        let mut ends = Vec::new();
+        for row in &rows {
+            let start = ids.len();
+            ids.extend(row.ids().map(|id| id as i32));
+            ids.resize(start + length, pad_id as i32);
+            ends.extend(row.branches.ends().map(|end| (start + end) as i32));
+        }
+        let layouts: Vec<Branches> = rows.iter().map(|row| row.branches.clone()).collect();
+        let (shape, answers) = ([rows.len(), length], ends.len());
+        Self {
+            input_ids: Tensor::from_data(TensorData::new(ids, shape), device),
+            ends: Tensor::from_data(TensorData::new(ends, [answers]), device),
+            layout: Layout::branching(&layouts, length, device),
+            ranks: prompts.iter().map(|(_, ranks)| ranks.to_vec()).collect(),
+        }
     }
+
+    /// Tokens that a prompt's answers take, padding of their rows to each other's length included.
+    pub fn tokens_of(answers: &[Example]) -> usize {
+        let rows = AnswerRow::all_of(answers);
+        rows.len() * rows.iter().map(AnswerRow::tokens).max().unwrap_or(0)
+    }
+}
+
+/// A row of up to so many tokens is always shared.
+const SHORT_ROW: usize = 1024;
+
+/// One row of a [`RewardBatch`].
+struct AnswerRow<'a> {
+    answers: &'a [Example],
+    branches: Branches,
+}
+
+impl<'a> AnswerRow<'a> {
+    fn new(answers: &'a [Example]) -> Self {
+        Self { answers, branches: branches(answers) }
+    }
+
+    /// The rows of a prompt's answers: one, unless attention over all of them at once would cost far more than over each,
+    /// as it does on devices that make the whole matrix of scores.
+    fn all_of(answers: &'a [Example]) -> Vec<Self> {
+        let shared = Self::new(answers);
+        let area = |tokens: usize| tokens * tokens;
+        let apart: usize = answers.iter().map(|answer| area(answer.ids.len())).sum();
+        if shared.tokens() <= SHORT_ROW || area(shared.tokens()) <= 2 * apart {
+            return vec![shared];
+        }
+        answers.chunks(1).map(Self::new).collect()
+    }
+
+    fn tokens(&self) -> usize {
+        self.branches.tokens()
+    }
+
+    fn ids(&self) -> impl Iterator<Item = u32> {
+        let shared = self.branches.shared;
+        let first = self.answers.first().map_or(&[][..], |answer| &answer.ids[..shared]);
+        first.iter().chain(self.answers.iter().flat_map(move |answer| &answer.ids[shared..])).copied()
+    }
+}
+
+/// What the answers to a prompt share, and how long each goes on: at least a token of its own, where it is scored.
+fn branches(answers: &[Example]) -> Branches {
+    let Some((first, others)) = answers.split_first() else { return Branches { shared: 0, lengths: vec![] } };
+    let shortest = answers.iter().map(|answer| answer.ids.len()).min().unwrap_or(0);
+    let alike = |other: &Example| first.ids.iter().zip(&other.ids).take_while(|(one, other)| one == other).count();
+    let shared = others.iter().map(alike).fold(shortest.saturating_sub(1), usize::min);
+    Branches { shared, lengths: answers.iter().map(|answer| answer.ids.len() - shared).collect() }
 }
 
 /// Rows of tokens padded on the right, `[batch, sequence]`, and the index of each row's last real token, `[batch]`.

@@ -152,14 +152,30 @@ fn packing_fills_rows_and_keeps_texts_apart() {
 }
 
 #[test]
-fn a_score_is_read_at_each_answers_last_token() {
-    let answers = [example(&[1, 2, 3], 1), example(&[4, 5], 1)];
-    let others = [example(&[6, 7], 1), example(&[8], 0)];
-    let batch = RewardBatch::new(&[(&answers, &[1, 2]), (&others, &[1, 1])], 0, &Device::flex());
-    let last: Vec<i32> = batch.last.into_data_as::<i32>().try_to_vec().unwrap();
-    assert_eq!(batch.input_ids.dims(), [4, 3]);
-    assert_eq!(last, [2, 1, 1, 0]);
-    assert_eq!(batch.ranks, [[1, 2], [1, 1]]);
+fn answers_branch_off_from_what_they_share_and_are_scored_at_their_last_token() {
+    let answers = [example(&[1, 2, 3, 4], 2), example(&[1, 2, 5], 2), example(&[1, 2, 3, 6], 2)];
+    // One is the beginning of the other, and a token of its own is left to score.
+    let others = [example(&[6, 7], 1), example(&[6, 7, 8], 1)];
+    let batch = RewardBatch::new(&[(&answers, &[1, 2, 3]), (&others, &[1, 1])], 99, &Device::flex());
+    let numbers = |tensor: burn::tensor::TensorData| tensor.try_to_vec::<i32>().unwrap();
+    assert_eq!(batch.input_ids.dims(), [2, 7]);
+    assert_eq!(numbers(batch.input_ids.into_data_as::<i32>()), [1, 2, 3, 4, 5, 3, 6, 6, 7, 7, 8, 99, 99, 99]);
+    assert_eq!(numbers(batch.layout.positions().into_data_as::<i32>()), [0, 1, 2, 3, 2, 2, 3, 0, 1, 1, 2, 0, 0, 0]);
+    assert_eq!(numbers(batch.ends.into_data_as::<i32>()), [3, 4, 6, 8, 10]);
+    assert_eq!(batch.ranks, [vec![1, 2, 3], vec![1, 1]]);
+}
+
+#[test]
+fn long_answers_to_a_short_prompt_have_rows_of_their_own() {
+    let long = |first: u32| example(&[&[1, 2][..], &vec![first; 600]].concat(), 2);
+    let answers = [long(7), long(8), long(9)];
+    let batch = RewardBatch::new(&[(&answers, &[1, 2, 3])], 0, &Device::flex());
+    assert_eq!(batch.input_ids.dims(), [3, 602]);
+    assert_eq!(batch.ends.into_data_as::<i32>().try_to_vec::<i32>().unwrap(), [601, 1203, 1805]);
+    assert_eq!(RewardBatch::tokens_of(&answers), 3 * 602);
+    // A long prompt is worth sharing at any length.
+    let after = |first: u32| example(&[&vec![1; 1500][..], &vec![first; 100]].concat(), 1500);
+    assert_eq!(RewardBatch::tokens_of(&[after(7), after(8), after(9)]), 1800);
 }
 
 fn file(lines: &str) -> tempfile::NamedTempFile {

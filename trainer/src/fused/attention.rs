@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 use laurel_kernels::{
-    attention::{Passed, Sizes, Strided, backward, forward},
+    attention::{Passed, Sight, Sizes, Strided, backward, forward},
     rotary::{self, Angles},
 };
 
@@ -19,12 +19,18 @@ pub(crate) struct Heads {
     pub before: usize,
     /// The first key that each token sees, `[batch, sequence]`.
     pub starts: Vec<u32>,
+    /// Tokens at the beginning of each row that what branches off from them sees too; empty: none.
+    pub shared: Vec<u32>,
 }
 
 impl Heads {
     fn sizes(&self, batch: usize, queries: usize) -> Sizes {
         let Self { heads, groups, head_size, before, .. } = *self;
         Sizes { batch, queries, before, heads, groups, head_size }
+    }
+
+    fn sight(&self) -> Sight<'_> {
+        Sight { starts: &self.starts, shared: &self.shared }
     }
 }
 
@@ -103,7 +109,7 @@ fn over_itself([q, k, v]: [FlexTensor; 3], turn: Turn) -> (FlexTensor, Back) {
     let mut normaliser = room(batch * shape.heads * sequence);
     let strided = |values| Strided::tokens_first(values, &shape);
     let (keys, values) = (strided(numbers(&k)), strided(numbers(&v)));
-    forward(&shape, numbers(&q), keys, values, &turn.shape.starts, &mut out, &mut normaliser);
+    forward(&shape, numbers(&q), keys, values, turn.shape.sight(), &mut out, &mut normaliser);
     let out = tensor(out, [batch, sequence, row]);
     let kept_out = out.clone();
     let back = move |gradient: FlexTensor, _: [bool; 3]| {
@@ -117,7 +123,7 @@ fn over_itself([q, k, v]: [FlexTensor; 3], turn: Turn) -> (FlexTensor, Back) {
             v: numbers(&v),
             out: numbers(&kept_out),
             normaliser: &normaliser,
-            starts: &turn.shape.starts,
+            sight: turn.shape.sight(),
         };
         backward(&shape, passed, numbers(&gradient), &mut of_q, &mut of_k, &mut of_v);
         turn.apply_to(&mut of_q, shape.heads, turn.scale(), true);
@@ -145,6 +151,6 @@ fn over_cache([q, k, v]: [FlexTensor; 3], turn: Turn, store: Store) -> Tensor<3>
     let mut out = room(batch * sequence * row);
     let mut normaliser = room(batch * shape.heads * sequence);
     let [keys, values] = strided;
-    forward(&shape, numbers(&q), keys, values, &turn.shape.starts, &mut out, &mut normaliser);
+    forward(&shape, numbers(&q), keys, values, turn.shape.sight(), &mut out, &mut normaliser);
     Tensor::from_primitive::<Flex>(tensor(out, [batch, sequence, row]))
 }

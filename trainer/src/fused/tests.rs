@@ -8,7 +8,7 @@ use burn::{
 };
 
 use crate::{
-    model::{Decoder, DecoderConfig, Layout, lora::LoraSettings},
+    model::{Branches, Decoder, DecoderConfig, Layout, lora::LoraSettings},
     rlhf::logprobs::token_log_probs,
 };
 
@@ -100,6 +100,10 @@ fn values_and_gradients_are_those_of_the_plain_operations() {
         compare(&decoder, |device| Layout::left_padded(&[70, 0, 3], 90, device), [3, 90], &[70, 0, 3]);
         let segments: Vec<Vec<usize>> = [40, 101].map(|cut| (0..117).map(|at| usize::from(at >= cut)).collect()).into();
         compare(&decoder, |device| Layout::packed(&segments, device), [2, 117], &[]);
+        // More than a tile is shared, or less; branches end inside a tile and beyond it; one row is padded.
+        let rows = [(70, vec![5, 61]), (9, vec![30, 1, 95])].map(|(shared, lengths)| Branches { shared, lengths });
+        let longest = rows.iter().map(Branches::tokens).max().unwrap();
+        compare(&decoder, |device| Layout::branching(&rows, longest, device), [2, longest], &[]);
     }
 }
 

@@ -146,6 +146,7 @@ impl Attention {
             head_size: self.head_size,
             before: cache.as_ref().map_or(0, |(cache, _)| cache.length()),
             starts: pass.layout.starts(batch),
+            shared: pass.layout.shared().to_vec(),
         };
         let rotation = pass.rotation.map(Rotation::angles);
         let fused = match &mut cache {

@@ -52,9 +52,9 @@ impl RewardEnsemble {
         self.heads.dims()[1]
     }
 
-    /// What every member gives each row at one of its tokens, `last[row]`: `[batch, members]`.
-    pub fn scores(&self, input_ids: Tensor<2, Int>, layout: &Layout, last: Tensor<1, Int>) -> Tensor<2> {
-        hidden_at(&self.decoder, input_ids, layout, last).matmul(self.heads.val())
+    /// What every member gives each text at its last token, `ends[text]` among the tokens of all rows: `[texts, members]`.
+    pub fn scores(&self, input_ids: Tensor<2, Int>, layout: &Layout, ends: Tensor<1, Int>) -> Tensor<2> {
+        hidden_at(&self.decoder, input_ids, layout, ends).matmul(self.heads.val())
     }
 
     /// The reward model whose score is the mean of the members', which is one head again since heads are linear; and the
@@ -100,16 +100,17 @@ impl Members {
     ) -> Tensor<2> {
         let means: Vec<f32> = self.means.iter().map(|&mean| mean as f32).collect();
         let means = Tensor::<2>::from_data(TensorData::new(means, [1, self.count()]), &self.heads.device());
-        hidden_at(decoder, input_ids, layout, last).matmul(self.heads.clone()) - means
+        let [batch, sequence] = input_ids.dims();
+        let rows = Tensor::<1, Int>::arange(0..batch as i64, &last.device()) * sequence as i64;
+        hidden_at(decoder, input_ids, layout, rows + last).matmul(self.heads.clone()) - means
     }
 }
 
-/// The last hidden state of each row at one of its tokens: `[batch, hidden]`.
-fn hidden_at(decoder: &Decoder, input_ids: Tensor<2, Int>, layout: &Layout, last: Tensor<1, Int>) -> Tensor<2> {
+/// The last hidden states at some tokens of all rows: `[ends, hidden]`.
+fn hidden_at(decoder: &Decoder, input_ids: Tensor<2, Int>, layout: &Layout, ends: Tensor<1, Int>) -> Tensor<2> {
     let hidden = decoder.hidden_states(input_ids, layout, None);
     let [batch, sequence, size] = hidden.dims();
-    let rows = Tensor::<1, Int>::arange(0..batch as i64, &hidden.device()) * sequence as i64;
-    hidden.reshape([batch * sequence, size]).select(0, rows + last)
+    hidden.reshape([batch * sequence, size]).select(0, ends)
 }
 
 fn fresh(hidden: usize, seeds: &[u64], device: &Device) -> Tensor<2> {

@@ -10,13 +10,40 @@ use super::cache::KvCache;
 /// a meaningless but finite result instead of NaN.
 const HIDDEN: f32 = -1e30;
 
-/// Positions and attention mask of a batch of token ids: every token sees itself and what came before, from a first key on.
+/// A text from which others branch off, all in one row: first what they share, then each branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Branches {
+    /// Tokens that all branches begin with.
+    pub shared: usize,
+    /// Tokens of each branch beyond those; at least one.
+    pub lengths: Vec<usize>,
+}
+
+impl Branches {
+    /// Tokens of the row.
+    pub fn tokens(&self) -> usize {
+        self.shared + self.lengths.iter().sum::<usize>()
+    }
+
+    /// The place of each branch's last token in the row.
+    pub fn ends(&self) -> impl Iterator<Item = usize> {
+        self.lengths.iter().scan(self.shared, |end, length| {
+            *end += length;
+            Some(*end - 1)
+        })
+    }
+}
+
+/// Positions and attention mask of a batch of token ids: every token sees itself and what came before, from a first key on,
+/// and what its row shares.
 #[derive(Debug, Clone)]
 pub struct Layout {
     /// `[batch or 1, sequence]`
     positions: Tensor<2, Int>,
     /// The first key that each token sees, `[batch, sequence]`; empty: all see from the first key on.
     starts: Vec<u32>,
+    /// Tokens at the beginning of each row that its branches see, `[batch]`; empty: nothing branches.
+    shared: Vec<u32>,
     sequence: usize,
     /// Tokens in the cache before the first.
     before: usize,
@@ -75,6 +102,29 @@ impl Layout {
         Self { starts, ..Self::new(positions, 0, sequence, device) }
     }
 
+    /// A text with branches in every row: a branch sees what is shared and itself, at the positions that it would have in a
+    /// row of its own. Rows are padded on the right to `sequence` tokens.
+    pub fn branching(rows: &[Branches], sequence: usize, device: &Device) -> Self {
+        let mut positions = Vec::with_capacity(rows.len() * sequence);
+        let mut starts = Vec::with_capacity(rows.len() * sequence);
+        for row in rows {
+            let end = positions.len() + sequence;
+            positions.extend((0..row.shared).map(|at| at as i32));
+            starts.resize(starts.len() + row.shared, 0);
+            let mut start = row.shared;
+            for &length in &row.lengths {
+                positions.extend((row.shared..row.shared + length).map(|at| at as i32));
+                starts.resize(starts.len() + length, start as u32);
+                start += length;
+            }
+            positions.resize(end, 0);
+            starts.resize(end, start as u32);
+        }
+        let positions = int_tensor(positions, [rows.len(), sequence], device);
+        let shared = rows.iter().map(|row| row.shared as u32).collect();
+        Self { starts, shared, ..Self::new(positions, 0, sequence, device) }
+    }
+
     fn unpadded(before: usize, sequence: usize, device: &Device) -> Self {
         let (start, end) = (before as i64, (before + sequence) as i64);
         Self::new(Tensor::<1, Int>::arange(start..end, device).unsqueeze(), before, sequence, device)
@@ -95,14 +145,19 @@ impl Layout {
     }
 
     fn new(positions: Tensor<2, Int>, before: usize, sequence: usize, device: &Device) -> Self {
-        let (starts, pads) = (vec![], vec![]);
-        Self { positions, starts, sequence, before, bias: OnceLock::new(), pads, device: device.clone() }
+        let (starts, shared, pads) = (vec![], vec![], vec![]);
+        Self { positions, starts, shared, sequence, before, bias: OnceLock::new(), pads, device: device.clone() }
     }
 
     /// The first key that each token sees, `[batch, sequence]`; the last is the token itself. A token of padding may stand
     /// before its first key: it sees nothing.
     pub(super) fn starts(&self, batch: usize) -> Vec<u32> {
         if self.starts.is_empty() { vec![0; batch * self.sequence] } else { self.starts.clone() }
+    }
+
+    /// Tokens at the beginning of each row that every token sees whose first key lies beyond, `[batch]`; empty: none.
+    pub(super) fn shared(&self) -> &[u32] {
+        &self.shared
     }
 
     /// `[batch or 1, sequence]`
@@ -127,6 +182,8 @@ impl Layout {
             if start <= last {
                 bias[line * keys + start..=line * keys + last].fill(0.0);
             }
+            let shared = self.shared.get(line / sequence).map_or(0, |&shared| shared as usize);
+            bias[line * keys..line * keys + shared.min(start)].fill(0.0);
         }
         Some(Tensor::from_data(TensorData::new(bias, [batch, 1, sequence, keys]), &self.device))
     }

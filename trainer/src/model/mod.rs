@@ -29,7 +29,7 @@ pub use ensemble::{Members, RewardEnsemble};
 pub use error::ModelError;
 pub use heads::{RewardModel, ScalarHead};
 pub use hf::ModelDirectory;
-pub use layout::Layout;
+pub use layout::{Branches, Layout};
 pub use linear::Linear;
 pub use presets::PRESETS;
 pub use rope::{Rope, RopeScaling};

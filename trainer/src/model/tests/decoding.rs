@@ -1,6 +1,6 @@
 //! Neither padding, nor company in the batch, nor a cache changes what a row gives.
 
-use super::*;
+use super::{super::Branches, *};
 
 const LENGTH: usize = 11;
 
@@ -41,6 +41,32 @@ fn texts_packed_into_one_row_do_not_see_each_other() {
         let packed = logits(&decoder, &[[first, second.clone()].concat()], &layout, &device);
         let alone = logits(&decoder, &[second], &Layout::causal(1, 7, &device), &device);
         assert_close(&values(packed.narrow(1, 4, 7)), &values(alone));
+    }
+}
+
+#[test]
+fn branches_of_a_text_are_what_they_are_in_rows_of_their_own() {
+    let device = Device::flex();
+    for decoder in decoders(&device) {
+        let (shared, branches) = (row(6, 1), [row(3, 5), row(1, 6), row(5, 7)]);
+        let whole = [shared.clone(), branches.concat(), vec![0; 2]].concat();
+        let rows = [
+            Branches { shared: 6, lengths: branches.iter().map(Vec::len).collect() },
+            Branches { shared: 0, lengths: vec![17] },
+        ];
+        let other = row(17, 9);
+        let layout = Layout::branching(&rows, 17, &device);
+        let found = logits(&decoder, &[whole, other.clone()], &layout, &device);
+        let alone = |text: &[i32]| logits(&decoder, &[text.to_vec()], &Layout::causal(1, text.len(), &device), &device);
+        let mut start = 6;
+        for branch in &branches {
+            let text = [shared.as_slice(), branch].concat();
+            let of_branch = found.clone().narrow(0, 0, 1).narrow(1, start, branch.len());
+            assert_close(&values(of_branch), &values(alone(&text).narrow(1, 6, branch.len())));
+            start += branch.len();
+        }
+        assert_close(&values(found.clone().narrow(0, 0, 1).narrow(1, 0, 6)), &values(alone(&shared)));
+        assert_close(&values(found.narrow(0, 1, 1)), &values(alone(&other)));
     }
 }
 

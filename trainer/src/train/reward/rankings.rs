@@ -31,9 +31,9 @@ struct Ranked {
 }
 
 impl Ranked {
-    /// Tokens of its answers, each padded to the longest.
+    /// Tokens of the prompt and of its answers.
     fn tokens(&self) -> usize {
-        self.answers.len() * self.answers.iter().map(|answer| answer.ids.len()).max().unwrap_or(0)
+        RewardBatch::tokens_of(&self.answers)
     }
 
     fn has_pair(&self) -> bool {
@@ -185,7 +185,7 @@ impl Rankings {
         let prompts: Vec<(&[Example], &[u32])> =
             rankings.iter().map(|one| (one.answers.as_slice(), one.record.ranks.as_slice())).collect();
         let batch = RewardBatch::new(&prompts, self.pad_id, &device);
-        model.scores(batch.input_ids, &batch.layout, batch.last)
+        model.scores(batch.input_ids, &batch.layout, batch.ends)
     }
 }
 
