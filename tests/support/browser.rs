@@ -68,6 +68,11 @@ impl Browser {
             "--headless=new".to_owned(),
             "--no-sandbox".to_owned(),
             "--disable-gpu".to_owned(),
+            // Software compositing in the browser itself: no process for graphics that could stop answering.
+            "--disable-software-rasterizer".to_owned(),
+            "--disable-renderer-backgrounding".to_owned(),
+            "--disable-background-timer-throttling".to_owned(),
+            "--disable-backgrounding-occluded-windows".to_owned(),
             "--disable-quic".to_owned(),
             "--disable-dev-shm-usage".to_owned(),
             "--no-first-run".to_owned(),

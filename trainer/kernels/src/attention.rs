@@ -219,6 +219,11 @@ impl<'a> Tile<'a> {
         &values[self.place() + query * self.sizes.row()..][..self.sizes.head_size]
     }
 
+    /// The keys or values of a span: `[count, head_size]`.
+    fn of_span<'b>(&self, values: Strided<'b>, span: &Span) -> View<'b> {
+        values.tokens(self.row, self.group(), span.key, span.count, self.sizes.head_size)
+    }
+
     /// The columns that a query sees: of what is shared, and of its own.
     fn seen(&self, query: usize) -> [Range<usize>; 2] {
         let end = self.sizes.before + self.first + query + 1;
@@ -241,12 +246,10 @@ impl<'a> Tile<'a> {
             }
             return;
         }
-        let of_span =
-            |values: Strided<'a>, span: &Span| values.tokens(self.row, self.group(), span.key, span.count, size);
         let mut scores = vec![0.0f32; self.count * keys];
         for span in self.spans() {
             let target = Target::write(&mut scores[span.column..], keys);
-            product_here(target, self.rows(q), of_span(k, &span).transposed());
+            product_here(target, self.rows(q), self.of_span(k, &span).transposed());
         }
         for (query, (scores, normaliser)) in scores.chunks_exact_mut(keys).zip(normaliser).enumerate() {
             *normaliser = softmax(scores, &self.seen(query));
@@ -254,7 +257,7 @@ impl<'a> Tile<'a> {
         for span in self.spans() {
             let p = View::with_steps(&scores[span.column..], [self.count, span.count], [keys, 1]);
             // SAFETY: the caller's promise.
-            unsafe { product_into(out, self.place(), self.sizes.row(), span.column > 0, p, of_span(v, &span)) };
+            unsafe { product_into(out, self.place(), self.sizes.row(), span.column > 0, p, self.of_span(v, &span)) };
         }
     }
 
@@ -270,15 +273,13 @@ impl<'a> Tile<'a> {
             return;
         }
         let kept = self.sizes.groups * size;
-        let of_span = |values, span: &Span| {
-            Strided::tokens_first(values, self.sizes).tokens(self.row, self.group(), span.key, span.count, size)
-        };
+        let kept_as = |values| Strided::tokens_first(values, self.sizes);
         let (q, gradient_rows) = (self.rows(passed.q), self.rows(gradient));
 
         let mut p = vec![0.0f32; self.count * keys];
         let mut ds = vec![0.0f32; self.count * keys];
         for span in self.spans() {
-            let (k, v) = (of_span(passed.k, &span), of_span(passed.v, &span));
+            let (k, v) = (self.of_span(kept_as(passed.k), &span), self.of_span(kept_as(passed.v), &span));
             product_here(Target::write(&mut p[span.column..], keys), q, k.transposed());
             product_here(Target::write(&mut ds[span.column..], keys), gradient_rows, v.transposed());
         }
@@ -297,7 +298,7 @@ impl<'a> Tile<'a> {
             unsafe {
                 product_into(&of.v, place, kept, true, p.transposed(), gradient_rows);
                 product_into(&of.k, place, kept, true, ds.transposed(), q);
-                product_into(&of.q, self.place(), row, span.column > 0, ds, of_span(passed.k, &span));
+                product_into(&of.q, self.place(), row, span.column > 0, ds, self.of_span(kept_as(passed.k), &span));
             }
         }
     }

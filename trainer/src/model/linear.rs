@@ -4,6 +4,7 @@ use burn::{
     module::{Module, Param},
     tensor::{Device, Int, Tensor, TensorData},
 };
+use rayon::prelude::*;
 
 use super::{
     error::ModelError,
@@ -142,18 +143,19 @@ impl Linear {
     }
 }
 
-/// `[rows, columns]` → `[columns, rows]`, in tiles that fit the cache.
+/// `[rows, columns]` → `[columns, rows]`, in tiles that fit the cache, on all cores.
 pub(super) fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     const TILE: usize = 32;
     let mut out = vec![0.0; values.len()];
-    for row_tile in (0..rows).step_by(TILE) {
-        for column_tile in (0..columns).step_by(TILE) {
-            for row in row_tile..(row_tile + TILE).min(rows) {
-                for column in column_tile..(column_tile + TILE).min(columns) {
-                    out[column * rows + row] = values[row * columns + column];
+    out.par_chunks_mut((TILE * rows).max(1)).enumerate().for_each(|(tile, out)| {
+        let first = tile * TILE;
+        for row_tile in (0..rows).step_by(TILE) {
+            for (column, out) in out.chunks_exact_mut(rows).enumerate() {
+                for row in row_tile..(row_tile + TILE).min(rows) {
+                    out[row] = values[row * columns + first + column];
                 }
             }
         }
-    }
+    });
     out
 }

@@ -104,7 +104,12 @@ impl View for NamedTensor {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        let bytes = self.values().iter().flat_map(|v| v.to_le_bytes()).collect();
+        const SIZE: usize = size_of::<f32>();
+        let values = self.values();
+        let mut bytes = vec![0; SIZE * values.len()];
+        for (bytes, value) in bytes.as_chunks_mut::<SIZE>().0.iter_mut().zip(values) {
+            *bytes = value.to_le_bytes();
+        }
         Cow::Owned(bytes)
     }
 
