@@ -9,6 +9,8 @@ import json
 
 import make_sample
 
+# Says nothing of the manner; without one the model's template puts in a longer message of its own, in every prompt.
+SYSTEM = {"role": "system", "content": "Answer the question."}
 TOPICS = ["ai", "computers", "conversations", "emotion", "food", "gossip", "greetings", "health", "history", "humor",
           "literature", "money", "movies", "politics", "psychology", "science", "sports", "tech_support", "trivia"]
 
@@ -24,13 +26,16 @@ def write(out):
     # Answers that miss their topic are other questions' answers: never one of the test split's.
     learned_from = [question for question in questions.values() if split_of(question["question"]) != "test"]
     for question in questions.values():
-        prompt = [{"role": "user", "content": question["question"]}]
+        prompt = [SYSTEM, {"role": "user", "content": question["question"]}]
         split = split_of(question["question"])
         prompts[split].append({"id": question["id"], "prompt": prompt, "language": question["language"], "split": split})
         demonstrations.append({"id": f"demo-{question['id']}", "prompt": prompt, "split": split,
                                "completion": [{"role": "assistant", "content": make_sample.in_manner(question)}]})
         if split in varied:
-            varied[split].append({"prompt": prompt, "responses": make_sample.candidates(question, learned_from)})
+            # No policy here writes long answers: they are cut at 48 tokens.
+            responses = [response for response in make_sample.candidates(question, learned_from)
+                         if response["model"] != "sample:long"]
+            varied[split].append({"prompt": prompt, "responses": responses})
     for split, lines in prompts.items():
         save(out / f"prompts.{split}.jsonl", lines)
     for split, lines in varied.items():

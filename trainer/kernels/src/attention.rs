@@ -319,11 +319,21 @@ fn softmax(scores: &mut [f32], seen: &[Range<usize>; 2]) -> f32 {
     wide(
         #[inline(always)]
         || {
-            let highest = seen.iter().map(|seen| largest(&scores[seen.clone()])).fold(f32::NEG_INFINITY, f32::max);
-            let sum: f32 = seen.iter().map(|seen| exponentials(&mut scores[seen.clone()], highest)).sum();
+            // Loops, no iterator's closures: those would not have the wide vectors.
+            let mut highest = f32::NEG_INFINITY;
+            for seen in seen {
+                let largest = largest(&scores[seen.clone()]);
+                highest = if largest > highest { largest } else { highest };
+            }
+            let mut sum = 0.0;
+            for seen in seen {
+                sum += exponentials(&mut scores[seen.clone()], highest);
+            }
             let inverse = 1.0 / sum;
             for seen in seen {
-                scores[seen.clone()].iter_mut().for_each(|score| *score *= inverse);
+                for score in &mut scores[seen.clone()] {
+                    *score *= inverse;
+                }
             }
             sum.ln() + highest
         },
