@@ -8,6 +8,7 @@
 pub mod activation;
 pub mod adam;
 pub mod attention;
+pub mod few_rows;
 pub mod likelihood;
 pub mod math;
 pub mod matrix;

@@ -143,22 +143,29 @@ pub(crate) unsafe fn product_into(target: &Shared, from: usize, row_step: usize,
     }
 }
 
-/// Columns that one task of [`row_times_matrix`] takes, at least.
-const COLUMNS: usize = 256;
+/// Numbers of the matrix that one task of [`row_times_matrix`] reads: some rows, one after the other in memory.
+const NUMBERS_A_TASK: usize = 1 << 16;
 
 /// `x·w` for one row `x` `[k]` and `w` `[k, n]` row-major: every weight is read once, in the order of memory.
 pub fn row_times_matrix(x: &[f32], w: &[f32], out: &mut [f32]) {
     let (k, n) = (x.len(), out.len());
     assert_eq!(w.len(), k * n);
-    // A task takes the same columns of every row: wide enough to stream, and no task adds to what another wrote.
-    let width = n.div_ceil(2).next_multiple_of(16).max(COLUMNS);
-    out.par_chunks_mut(width).enumerate().for_each(|(task, out)| {
-        let first = task * width;
+    if n == 0 || k == 0 {
+        return out.fill(0.0);
+    }
+    let rows = NUMBERS_A_TASK.div_ceil(n);
+    let mut sums = vec![0.0f32; k.div_ceil(rows) * n];
+    sums.par_chunks_mut(n).zip(x.par_chunks(rows).zip(w.par_chunks(rows * n))).for_each(|(sums, (x, w))| {
         wide(
             #[inline(always)]
-            || columns(x, &w[first..], n, out),
+            || columns(x, w, n, sums),
         );
     });
+    let (first, others) = sums.split_at(n);
+    out.copy_from_slice(first);
+    for sums in others.chunks_exact(n) {
+        out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
+    }
 }
 
 /// `out = Σ x[i] · w[i·step ..]`, four rows at a time: more would fall on each other in the cache where the rows lie a power of two apart.

@@ -5,6 +5,7 @@
 //! decided ([`Held::of`]). The loops themselves are `laurel_kernels`.
 
 mod adam;
+mod adapted;
 mod attention;
 mod held;
 mod ops;
@@ -12,5 +13,6 @@ mod ops;
 mod tests;
 
 pub(crate) use adam::{Step, Weights, sum_of_squares};
+pub(crate) use adapted::adapted_linear;
 pub(crate) use attention::{Heads, attention};
 pub(crate) use ops::{linear, rms_norm, swiglu, token_log_probs};

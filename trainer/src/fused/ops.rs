@@ -2,7 +2,7 @@
 
 use burn::tensor::{Int, Tensor};
 use laurel_kernels::{
-    activation, likelihood,
+    activation, few_rows, likelihood,
     matrix::{Target, View, matrix_times_row, product, row_times_matrix},
     norm,
 };
@@ -23,6 +23,9 @@ pub(crate) fn linear(x: &Tensor<2>, weight: &Tensor<2>, transposed: bool) -> Opt
         match (tokens, transposed) {
             (1, false) => row_times_matrix(numbers(&x), numbers(&weight), &mut y),
             (1, true) => matrix_times_row(numbers(&weight), numbers(&x), &mut y),
+            (2..=few_rows::MOST, false) => {
+                few_rows::rows_times_matrix(numbers(&x), numbers(&weight), &mut y, tokens);
+            }
             _ => {
                 let w = if transposed { w.transposed() } else { w };
                 product(Target::write(&mut y, output), View::new(numbers(&x), tokens, input), w);

@@ -109,7 +109,15 @@ fn values_and_gradients_are_those_of_the_plain_operations() {
 
 #[test]
 fn adapters_learn_the_same_and_the_frozen_weights_nothing() {
-    let decoder = decoder("llama-tiny").with_lora(&LoraSettings::default(), 1).unwrap();
+    let mut decoder = decoder("llama-tiny").with_lora(&LoraSettings::default(), 1).unwrap();
+    // A new adapter's B is zero and gives A no gradient.
+    decoder.for_each_linear(&mut |_, linear| {
+        let adapter = linear.adapter.as_mut().unwrap();
+        let [rank, output] = adapter.b.dims();
+        let values: Vec<f32> = (0..rank * output).map(|at| ((at * 31 % 17) as f32 - 8.0) / 100.0).collect();
+        let values = Tensor::<2>::from_data(TensorData::new(values, [rank, output]), &Device::flex().autodiff());
+        adapter.b = Param::from_tensor(values);
+    });
     compare(&decoder, |device| Layout::causal(2, 70, device), [2, 70], &[]);
 }
 

@@ -66,12 +66,16 @@ impl Linear {
         // One product over all tokens of the batch, instead of one a row.
         let x = x.reshape([batch * sequence, input]);
         let weight = self.weight.val();
-        let mut y = fused::linear(&x, &weight, false).unwrap_or_else(|| x.clone().matmul(weight));
+        let at_once = self.adapter.as_ref().and_then(|adapter| adapter.beside(&x, &weight));
+        let mut y = match (at_once, &self.adapter) {
+            (Some(y), _) => y,
+            (None, adapter) => {
+                let y = fused::linear(&x, &weight, false).unwrap_or_else(|| x.clone().matmul(weight));
+                if let Some(adapter) = adapter { y + adapter.forward(x) } else { y }
+            }
+        };
         if let Some(bias) = &self.bias {
             y = y + bias.val().unsqueeze();
-        }
-        if let Some(adapter) = &self.adapter {
-            y = y + adapter.forward(x);
         }
         y.reshape([batch, sequence, output])
     }

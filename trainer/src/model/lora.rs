@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{decoder::Decoder, error::ModelError, linear::Linear, recompute};
+use crate::fused;
 
 /// The linears of a block that can carry an adapter, by the names of Llama; GPT-2's are called the same here.
 pub const TARGETS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
@@ -81,6 +82,14 @@ impl Adapter {
         let x = if recompute::is_plain_pass() { self.dropped(x) } else { self.dropout.forward(x) };
         // Scaling the thin product is cheaper than scaling the wide one.
         (x.matmul(self.a.val()) * self.scale).matmul(self.b.val())
+    }
+
+    /// `x·W` and this adapter's part in one operation, where nothing is dropped and the device has it.
+    pub(super) fn beside(&self, x: &Tensor<2>, weight: &Tensor<2>) -> Option<Tensor<2>> {
+        if self.drops() {
+            return None;
+        }
+        fused::adapted_linear(x, weight, [&self.a.val(), &self.b.val()], self.scale)
     }
 
     /// Dropout where there is no graph, as [`Dropout`] does it where there is one.

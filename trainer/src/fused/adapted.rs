@@ -1,0 +1,63 @@
+//! A frozen linear layer with its low-rank adapter, in one operation: nothing as wide as the output is made besides it.
+
+use burn::tensor::Tensor;
+use burn_flex::FlexTensor;
+use laurel_kernels::matrix::{Target, View, product, row_times_matrix};
+
+use super::held::{Held, apply, dense, numbers, room, sizes, tensor};
+
+/// `x·W + scale·x·A·B` (Hu et al. 2021, eq. 3): `x` `[tokens, in]`, `weight` `[in, out]`, `a` `[in, rank]`, `b` `[rank, out]`
+/// → `[tokens, out]`.
+pub(crate) fn adapted_linear(
+    x: &Tensor<2>,
+    weight: &Tensor<2>,
+    [a, b]: [&Tensor<2>; 2],
+    scale: f64,
+) -> Option<Tensor<2>> {
+    let inputs = [Held::of(x)?, Held::of(weight)?, Held::of(a)?, Held::of(b)?];
+    Some(apply(inputs, |inputs| {
+        let [x, weight, a, b] = inputs.map(dense);
+        let ([tokens, input], [_, output], [_, rank]) = (sizes(&x), sizes(&weight), sizes(&a));
+        let mut thin = room(tokens * rank);
+        product(Target::write(&mut thin, rank), matrix(&x), matrix(&a));
+        thin.iter_mut().for_each(|value| *value *= scale as f32);
+        let mut y = room(tokens * output);
+        if tokens == 1 {
+            row_times_matrix(numbers(&x), numbers(&weight), &mut y);
+        } else {
+            product(Target::write(&mut y, output), matrix(&x), matrix(&weight));
+        }
+        product(Target::add(&mut y, output), View::new(&thin, tokens, rank), matrix(&b));
+        let back = move |gradient, [of_x, of_weight, of_a, of_b]: [bool; 4]| {
+            let gradient = dense(gradient);
+            let dy = View::new(numbers(&gradient), tokens, output);
+            let mut of_thin = room(tokens * rank);
+            product(Target::write(&mut of_thin, rank), dy, matrix(&b).transposed());
+            of_thin.iter_mut().for_each(|value| *value *= scale as f32);
+            let of_thin = View::new(&of_thin, tokens, rank);
+            let dx = of_x.then(|| {
+                let mut dx = room(tokens * input);
+                product(Target::write(&mut dx, input), dy, matrix(&weight).transposed());
+                product(Target::add(&mut dx, input), of_thin, matrix(&a).transposed());
+                tensor(dx, [tokens, input])
+            });
+            let of = |wanted: bool, left: View, right: View, shape: [usize; 2]| {
+                wanted.then(|| {
+                    let mut values = room(shape[0] * shape[1]);
+                    product(Target::write(&mut values, shape[1]), left, right);
+                    tensor(values, shape)
+                })
+            };
+            let dw = of(of_weight, matrix(&x).transposed(), dy, [input, output]);
+            let da = of(of_a, matrix(&x).transposed(), of_thin, [input, rank]);
+            let db = of(of_b, View::new(&thin, tokens, rank).transposed(), dy, [rank, output]);
+            [dx, dw, da, db]
+        };
+        (tensor(y, [tokens, output]), back)
+    }))
+}
+
+fn matrix(tensor: &FlexTensor) -> View<'_> {
+    let [rows, columns] = sizes(tensor);
+    View::new(numbers(tensor), rows, columns)
+}
