@@ -22,10 +22,11 @@ BASE = DATA / "SmolLM2-135M-Instruct.Q4_1.gguf"
 # One law everywhere: what is ranked, learned from and measured is drawn alike.
 TEMPERATURE, TOKENS = "0.7", "48"
 SFT = {"epochs": 3, "batch-size": 16, "learning-rate": 5e-4}
-REWARD = {"epochs": 2, "batch-size": 8, "learning-rate": 3e-4}
-PPO = {"steps": 24, "batch-size": 32, "minibatch-size": 16, "ppo-epochs": 2, "learning-rate": 3e-4,
+REWARD = {"epochs": 1, "batch-size": 4, "learning-rate": 4e-4}
+REWARD_ON = {**REWARD, "learning-rate": 1e-4}
+PPO = {"steps": 12, "batch-size": 32, "minibatch-size": 16, "ppo-epochs": 2, "learning-rate": 3e-4,
        "kl-coefficient": 0.03, "temperature": TEMPERATURE, "max-new-tokens": TOKENS, "normalise-scores": "true",
-       "sample-steps": 0}
+       "value-model": "shared", "sample-steps": 0}
 # The distance at which gold separates two answers clearly.
 CLEAR = 1.0
 
@@ -45,9 +46,10 @@ def learn(stages):
     measure("base", BASE)
     sft, metrics = stages.train("sft", "sft", SFT, {"model": BASE, "data": stages.path("demonstrations.jsonl")})
     found["sft"] = {"nll_before": metrics["eval/nll_before"], "nll": metrics["eval/nll"]}
-    policy, rankings = sft, []
+    policy, reward, count = sft, None, 0
     test_answers = measure("sft", sft)
     for number in (1, 2):
+        rankings = []
         for split in ("train", "validation"):
             answers = stages.answer(f"answers-{number}.{split}.jsonl", policy, prompts[split], 4, number)
             if number == 1:
@@ -55,21 +57,27 @@ def learn(stages):
             rankings += stages.rank(f"ranked-{number}.{split}.jsonl", answers, split)
         data = stages.path(f"rankings-{number}.jsonl")
         learn_data.save(data, rankings)
-        reward, metrics = stages.train(f"reward-{number}", "reward", REWARD, {
-            "model": sft, "data": data, "demonstrations": stages.path("demonstrations.jsonl")})
-        judged = accuracy(stages, f"reward-{number}", reward, test_answers, list(found["policies"].values())[-1])
+        count += len(rankings)
+        # The second reward model is the first, which learns on from what people say of the new policy's answers.
+        reward, metrics = stages.train(f"reward-{number}", "reward", REWARD if number == 1 else REWARD_ON, {
+            "model": reward or sft, "data": data, "demonstrations": stages.path("demonstrations.jsonl")})
+        # Answers to test prompts as people get to see them, of a policy and others, and those of the policy alone.
+        asked = learn_data.together(stages.path(f"asked-{number}.test.jsonl"), test_answers, stages.path("varied.test.jsonl"))
+        judged = {kind: accuracy(stages, f"reward-{number}.{kind}", reward, answers)
+                  for kind, answers in (("asked", asked), ("own", test_answers))}
         policy, ppo = stages.train(f"ppo-{number}", "ppo", PPO, {
             "policy": sft, "reward": reward, "prompts": prompts["train"]})
         test_answers = measure(f"ppo-{number}", policy)
-        found["rounds"].append({"rankings": len(rankings), "reward": judged, "kl": ppo["objective/kl"],
+        found["rounds"].append({"rankings": count, "reward": judged, "kl": ppo["objective/kl"],
                                 "validation_accuracy": metrics["eval/accuracy"],
                                 "scores": [ppo["objective/scores_before"], ppo["objective/scores"]]})
     found["seconds"] = stages.seconds
     return found
 
 
-def accuracy(stages, name, reward, answers, gold):
+def accuracy(stages, name, reward, answers):
     """The reward model on answers to test prompts: share of the pairs that gold separates clearly, and of all, in order."""
+    gold = stages.gold(f"test.{name}.gold.jsonl", answers)
     path, _ = stages.make(f"test.{name}.scores.jsonl",
                           [TRAINER, "score", "--quiet", "--model", str(reward), "--data", str(answers)],
                           [reward, answers], stdout=True)

@@ -22,7 +22,7 @@ def write(out):
                  for question in make_sample.own_questions() + make_sample.corpus_questions()
                  if question["language"] == "en"}
     demonstrations, prompts = [], {"train": [], "validation": [], "test": []}
-    varied = {"train": [], "validation": []}
+    varied = {"train": [], "validation": [], "test": []}
     # Answers that miss their topic are other questions' answers: never one of the test split's.
     learned_from = [question for question in questions.values() if split_of(question["question"]) != "test"]
     for question in questions.values():
@@ -31,11 +31,10 @@ def write(out):
         prompts[split].append({"id": question["id"], "prompt": prompt, "language": question["language"], "split": split})
         demonstrations.append({"id": f"demo-{question['id']}", "prompt": prompt, "split": split,
                                "completion": [{"role": "assistant", "content": make_sample.in_manner(question)}]})
-        if split in varied:
-            # No policy here writes long answers: they are cut at 48 tokens.
-            responses = [response for response in make_sample.candidates(question, learned_from)
-                         if response["model"] != "sample:long"]
-            varied[split].append({"prompt": prompt, "responses": responses})
+        # No policy here writes long answers: they are cut at 48 tokens.
+        responses = [response for response in make_sample.candidates(question, learned_from)
+                     if response["model"] != "sample:long"]
+        varied[split].append({"prompt": prompt, "responses": responses})
     for split, lines in prompts.items():
         save(out / f"prompts.{split}.jsonl", lines)
     for split, lines in varied.items():

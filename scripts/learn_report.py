@@ -33,11 +33,15 @@ def markdown(found):
             cells = [f"{wins / count:.1%} of {count} against {before}", f"{low:.1%} to {high:.1%}"]
         lines.append(f"| {name} | {average:.3f} | {cells[0]} | {cells[1]} |")
         before = name
-    lines += ["", "| round | rankings so far | reward model: clear pairs | all pairs | KL of PPO, nats an answer |", "|---|---|---|---|---|"]
+    lines += ["", "| round | rankings so far | reward model: clear pairs | all pairs | clear pairs of the policy's own | KL of PPO, nats an answer |",
+              "|---|---|---|---|---|---|"]
     for number, one in enumerate(found["rounds"], 1):
-        share = {kind: f"{pairs['right'] / max(pairs['pairs'], 1):.1%} of {pairs['pairs']}" for kind, pairs in one["reward"].items()}
-        lines.append(f"| {number} | {one['rankings']} | {share['clear']} | {share['all']} | {one['kl']:.2f} |")
-    lines += ["", "Clear pairs: answers to test prompts whose gold rewards differ by at least 1.", ""]
+        def share(answers, kind):
+            pairs = one["reward"][answers][kind]
+            return f"{pairs['right'] / max(pairs['pairs'], 1):.1%} of {pairs['pairs']}"
+        lines.append(f"| {number} | {one['rankings']} | {share('asked', 'clear')} | {share('asked', 'all')} | {share('own', 'clear')} | {one['kl']:.2f} |")
+    lines += ["", "Pairs are of answers to test prompts, the policy's and others such as people rank them too; clear: their gold rewards "
+              "differ by at least 1.", ""]
     lines += ["| step | seconds |", "|---|---|"]
     lines += [f"| {name} | {seconds:.0f} |" for name, seconds in found["seconds"].items() if seconds >= 1]
     return "\n".join(lines) + "\n"

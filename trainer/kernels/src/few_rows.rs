@@ -102,29 +102,26 @@ struct Place {
 fn panel<const R: usize>(block: Block, at: Place, out: &mut [&mut [f32]]) {
     let mut sums = [[0.0f32; PANEL]; R];
     if at.from > 0 {
-        for r in 0..R {
-            sums[r].copy_from_slice(&out[at.row + r][at.column..at.column + PANEL]);
+        for (sums, out) in sums.iter_mut().zip(&out[at.row..]) {
+            sums.copy_from_slice(&out[at.column..at.column + PANEL]);
         }
     }
-    let mut x: [&[f32]; R] = [&[]; R];
-    for r in 0..R {
-        x[r] = &block.x[(at.row + r) * block.k + at.from..][..at.depth];
-    }
+    let x: [&[f32]; R] = std::array::from_fn(|r| &block.x[(at.row + r) * block.k + at.from..][..at.depth]);
     let w = &block.w[at.from * block.n + at.column..];
     for i in 0..at.depth {
         let Some(w_row) = w[i * block.n..].first_chunk::<PANEL>() else { break };
         if at.row == 0 {
             prefetch(w, (i + DEPTH) * block.n);
         }
-        for r in 0..R {
-            let factor = x[r][i];
-            for lane in 0..PANEL {
-                sums[r][lane] = factor.mul_add(w_row[lane], sums[r][lane]);
+        for (sums, x) in sums.iter_mut().zip(&x) {
+            let factor = x[i];
+            for (sum, w) in sums.iter_mut().zip(w_row) {
+                *sum = factor.mul_add(*w, *sum);
             }
         }
     }
-    for r in 0..R {
-        out[at.row + r][at.column..at.column + PANEL].copy_from_slice(&sums[r]);
+    for (sums, out) in sums.iter().zip(&mut out[at.row..]) {
+        out[at.column..at.column + PANEL].copy_from_slice(sums);
     }
 }
 
