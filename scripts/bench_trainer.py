@@ -36,6 +36,8 @@ SMALL = {
     "hidden_act": "silu",
 }
 PPO_PROMPTS, PPO_TOKENS, PPO_EPOCHS = 32, 64, 4
+# Tokens of each of its prompts under the small model's tokenizer and template.
+PPO_PROMPT_TOKENS = 36
 
 
 class Worker:
@@ -224,6 +226,16 @@ def operations(model, rows, length, backward=2.0, head=1.0):
     return weights * (1 + backward) + attention * 3
 
 
+def ppo_operations(model):
+    """Floating-point operations of a PPO iteration: answers are written, read by the reference, the reward and the value
+    model and by the policy that wrote them, and learned by policy and value model in every epoch. Logits of answers only."""
+    config = json.loads((model / "config.json").read_text())
+    logits = config["hidden_size"] * config["vocab_size"]
+    blocks = 2 * (shape(model)["matrices"] - logits) * PPO_PROMPTS * (PPO_PROMPT_TOKENS + PPO_TOKENS)
+    logits = 2 * logits * PPO_PROMPTS * PPO_TOKENS
+    return 3 * (blocks + logits) + 2 * blocks + PPO_EPOCHS * 3 * (2 * blocks + logits)
+
+
 def seconds_a_token(model, batch, context, flops, bandwidth):
     """The least that a step of decoding takes: every weight and all keys and values are read, or all products are made."""
     parts = shape(model)
@@ -261,7 +273,7 @@ def rows(bench, wanted):
           for name, model in (("34 M", small), ("135 M", large)) for work in ("greedy", "sampled")
           for batch in (1, 8, 32)),
         ("e", f"PPO iteration, 34 M, {PPO_PROMPTS} prompts, {PPO_TOKENS} tokens, {PPO_EPOCHS} epochs", "iterations/s",
-         lambda: bench.ppo(small, bench.reward_model(small)), None),
+         lambda: bench.ppo(small, bench.reward_model(small)), flops / ppo_operations(small)),
         ("f", "load, 135 M", "weights/s", lambda: bench.both("load", str(large)), None),
         ("f", "tokenise, 100 MB", "bytes/s", lambda: bench.both("tokenise", str(small), str(text)), None),
     ]
