@@ -36,12 +36,12 @@ test: ## Everything: format, lints, server, trainer, browser, the whole loop
 lint:
 	cargo fmt --all --check
 	cargo clippy --locked -p laurel --all-targets -- -D warnings
-	cargo clippy --locked -p laurel-trainer -p laurel-records --all-targets -- -D warnings
+	cargo clippy --locked -p laurel-trainer -p laurel-kernels -p laurel-records --all-targets -- -D warnings
 
 test-trainer:
 	scripts/sample_data.py --only smollm2
 	scripts/sample_data.py --only openai
-	cargo test --locked -p laurel-trainer
+	cargo test --locked -p laurel-trainer -p laurel-kernels -p laurel-records
 
 # The loop test runs both programs; axe looks at every page.
 test-server:
