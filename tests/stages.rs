@@ -54,7 +54,7 @@ fn each_stage_learns_what_it_is_for() {
     assert!(accuracy > 0.5 + 3.0 * 0.5 / pairs.sqrt(), "held-out accuracy {accuracy} over {pairs} pairs");
 
     // PPO: answers to held-out prompts please more, and by more than three standard errors of the difference.
-    trainer(&["ppo", "--json", "--seed", "1", "--steps", "24", "--learning-rate", "2e-4", "--max-new-tokens", "48"])
+    trainer(&["ppo", "--json", "--seed", "1", "--steps", "32", "--learning-rate", "5e-4", "--max-new-tokens", "48"])
         .path("--policy", &at("sft"))
         .path("--reward", &at("reward"))
         .path("--prompts", &at("train.jsonl"))
@@ -91,9 +91,9 @@ fn generate(model: &Path, prompts: &Path, out: &Path, samples: usize, seed: u64)
         .succeeds();
 }
 
-/// The mean gold reward of each prompt's answers, two a prompt.
+/// The mean gold reward of each prompt's answers: eight a prompt, so that their chance is small beside what is learned.
 fn gold_of(model: &Path, prompts: &Path, out: &Path) -> Vec<f64> {
-    generate(model, prompts, out, 2, 7);
+    generate(model, prompts, out, 8, 7);
     let records: Vec<ResponsesRecord> = read(out);
     let of = |record: &ResponsesRecord| {
         let rewards = record.responses.iter().map(|answer| gold::judge(&record.prompt, &answer.content).reward);
