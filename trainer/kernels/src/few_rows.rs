@@ -1,5 +1,5 @@
-//! Products of a few rows with a large matrix, as a step of decoding makes them: the matrix is read from memory once, in
-//! order, and never copied. A general product packs it first, which costs more than the product where the rows are few.
+//! Products of a few rows with a large matrix, as a step of decoding makes them: the matrix is read from memory once and
+//! never copied. A general product packs it first, which costs more than the product where the rows are few.
 
 use rayon::prelude::*;
 
@@ -23,6 +23,9 @@ pub fn rows_times_matrix(x: &[f32], w: &[f32], out: &mut [f32], rows: usize) {
     }
     let (k, n) = (x.len() / rows, out.len() / rows);
     assert_eq!((x.len(), w.len(), out.len()), (rows * k, k * n, rows * n));
+    if k == 0 {
+        return out.fill(0.0);
+    }
     let width = n.div_ceil(2).next_multiple_of(PANEL).max(COLUMNS_A_TASK);
     // Each task writes its columns of every row.
     let mut parts: Vec<(usize, Vec<&mut [f32]>)> =

@@ -1,10 +1,12 @@
 //! A frozen linear layer with its low-rank adapter, in one operation: nothing as wide as the output is made besides it.
 
 use burn::tensor::Tensor;
-use burn_flex::FlexTensor;
-use laurel_kernels::matrix::{Target, View, product, row_times_matrix};
+use laurel_kernels::matrix::{Target, View, product};
 
-use super::held::{Held, apply, dense, numbers, room, sizes, tensor};
+use super::{
+    held::{Held, apply, dense, numbers, room, sizes, tensor},
+    ops::{matrix, times},
+};
 
 /// `x·W + scale·x·A·B` (Hu et al. 2021, eq. 3): `x` `[tokens, in]`, `weight` `[in, out]`, `a` `[in, rank]`, `b` `[rank, out]`
 /// → `[tokens, out]`.
@@ -22,11 +24,7 @@ pub(crate) fn adapted_linear(
         product(Target::write(&mut thin, rank), matrix(&x), matrix(&a));
         thin.iter_mut().for_each(|value| *value *= scale as f32);
         let mut y = room(tokens * output);
-        if tokens == 1 {
-            row_times_matrix(numbers(&x), numbers(&weight), &mut y);
-        } else {
-            product(Target::write(&mut y, output), matrix(&x), matrix(&weight));
-        }
+        times(&x, &weight, &mut y);
         product(Target::add(&mut y, output), View::new(&thin, tokens, rank), matrix(&b));
         let back = move |gradient, [of_x, of_weight, of_a, of_b]: [bool; 4]| {
             let gradient = dense(gradient);
@@ -55,9 +53,4 @@ pub(crate) fn adapted_linear(
         };
         (tensor(y, [tokens, output]), back)
     }))
-}
-
-fn matrix(tensor: &FlexTensor) -> View<'_> {
-    let [rows, columns] = sizes(tensor);
-    View::new(numbers(tensor), rows, columns)
 }

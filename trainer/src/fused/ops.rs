@@ -1,6 +1,7 @@
 //! Linear layers, RMS norm, the gate of a feed-forward block, log-probabilities of tokens.
 
 use burn::tensor::{Int, Tensor};
+use burn_flex::FlexTensor;
 use laurel_kernels::{
     activation, few_rows, likelihood,
     matrix::{Target, View, matrix_times_row, product, row_times_matrix},
@@ -19,17 +20,10 @@ pub(crate) fn linear(x: &Tensor<2>, weight: &Tensor<2>, transposed: bool) -> Opt
         let ([tokens, input], [rows, columns]) = (sizes(&x), sizes(&weight));
         let output = if transposed { rows } else { columns };
         let mut y = room(tokens * output);
-        let w = View::new(numbers(&weight), rows, columns);
-        match (tokens, transposed) {
-            (1, false) => row_times_matrix(numbers(&x), numbers(&weight), &mut y),
-            (1, true) => matrix_times_row(numbers(&weight), numbers(&x), &mut y),
-            (2..=few_rows::MOST, false) => {
-                few_rows::rows_times_matrix(numbers(&x), numbers(&weight), &mut y, tokens);
-            }
-            _ => {
-                let w = if transposed { w.transposed() } else { w };
-                product(Target::write(&mut y, output), View::new(numbers(&x), tokens, input), w);
-            }
+        if transposed {
+            times_transposed(&x, &weight, &mut y);
+        } else {
+            times(&x, &weight, &mut y);
         }
         let back = move |gradient, [of_x, of_weight]: [bool; 2]| {
             let gradient = dense(gradient);
@@ -52,6 +46,31 @@ pub(crate) fn linear(x: &Tensor<2>, weight: &Tensor<2>, transposed: bool) -> Opt
         };
         (tensor(y, [tokens, output]), back)
     }))
+}
+
+/// `x·W` into `y`, by what is fastest for so many tokens: both dense, `[tokens, in]` and `[in, out]`.
+pub(super) fn times(x: &FlexTensor, weight: &FlexTensor, y: &mut [f32]) {
+    let ([tokens, _], [_, output]) = (sizes(x), sizes(weight));
+    match tokens {
+        1 => row_times_matrix(numbers(x), numbers(weight), y),
+        2..=few_rows::MOST => few_rows::rows_times_matrix(numbers(x), numbers(weight), y, tokens),
+        _ => product(Target::write(y, output), matrix(x), matrix(weight)),
+    }
+}
+
+/// `x·Wᵀ` into `y`: `[tokens, in]` and `[out, in]`.
+fn times_transposed(x: &FlexTensor, weight: &FlexTensor, y: &mut [f32]) {
+    let ([tokens, _], [output, _]) = (sizes(x), sizes(weight));
+    match tokens {
+        1 => matrix_times_row(numbers(weight), numbers(x), y),
+        _ => product(Target::write(y, output), matrix(x), matrix(weight).transposed()),
+    }
+}
+
+/// A dense tensor of two dimensions.
+pub(super) fn matrix(tensor: &FlexTensor) -> View<'_> {
+    let [rows, columns] = sizes(tensor);
+    View::new(numbers(tensor), rows, columns)
 }
 
 /// `x / √(mean(x²) + ε) · weight` over the last dimension of `[batch, sequence, size]`.
