@@ -1,5 +1,7 @@
 //! Dawid & Skene: what is true and how reliable each person is, estimated together from labels alone.
 
+use std::collections::HashMap;
+
 /// One label: who said what of which item. All three count from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Vote {
@@ -37,43 +39,78 @@ const STILL: f64 = 1e-9;
 
 /// The EM algorithm of Dawid & Skene (1979), begun from the shares of the votes (their equation 3.1).
 pub fn fit(votes: &[Vote], classes: usize, errors: Errors) -> DawidSkene {
-    let items = votes.iter().map(|vote| vote.item + 1).max().unwrap_or(0);
+    let alike = Alike::of(votes);
     let annotators = votes.iter().map(|vote| vote.annotator + 1).max().unwrap_or(0);
-    let mut truth = vec![vec![0.0; classes]; items];
-    for vote in votes {
+    let mut truth = vec![vec![0.0; classes]; alike.counts.len()];
+    for vote in &alike.votes {
         truth[vote.item][vote.class] += 1.0;
     }
     truth.iter_mut().for_each(|item| normalise(item));
-    let mut model = maximise(votes, &truth, annotators, classes, errors);
+    let mut model = maximise(&alike, &truth, annotators, classes, errors);
     for _ in 0..ROUNDS {
-        let next = expect(votes, items, classes, &model);
+        let next = expect(&alike, classes, &model);
         let moved =
             truth.iter().flatten().zip(next.iter().flatten()).fold(0.0_f64, |most, (a, b)| most.max((a - b).abs()));
         truth = next;
-        model = maximise(votes, &truth, annotators, classes, errors);
+        model = maximise(&alike, &truth, annotators, classes, errors);
         if moved < STILL {
             break;
         }
     }
     let (classes, errors) = model;
-    DawidSkene { classes, errors, items: truth }
+    DawidSkene { classes, errors, items: alike.of_item.into_iter().map(|group| truth[group].clone()).collect() }
+}
+
+/// Items by groups of those about which the same people said the same: one such group is reckoned once. Many thousands of
+/// pairs that two people of a team judged make a few hundred groups.
+struct Alike {
+    /// The votes of each group; their `item` is the group.
+    votes: Vec<Vote>,
+    /// How many items a group has.
+    counts: Vec<f64>,
+    /// The group of each item.
+    of_item: Vec<usize>,
+}
+
+impl Alike {
+    fn of(votes: &[Vote]) -> Self {
+        let items = votes.iter().map(|vote| vote.item + 1).max().unwrap_or(0);
+        let mut said = vec![Vec::new(); items];
+        for vote in votes {
+            said[vote.item].push((vote.annotator, vote.class));
+        }
+        let mut groups: HashMap<Vec<(usize, usize)>, usize> = HashMap::new();
+        let mut alike = Self { votes: Vec::new(), counts: Vec::new(), of_item: Vec::with_capacity(items) };
+        for mut said in said {
+            said.sort_unstable();
+            let next = groups.len();
+            let group = *groups.entry(said).or_insert_with_key(|said| {
+                alike.votes.extend(said.iter().map(|&(annotator, class)| Vote { item: next, annotator, class }));
+                alike.counts.push(0.0);
+                next
+            });
+            alike.counts[group] += 1.0;
+            alike.of_item.push(group);
+        }
+        alike
+    }
 }
 
 type Model = (Vec<f64>, Vec<Vec<Vec<f64>>>);
 
 /// Shares of classes and rates of errors from what is thought to be true (equations 2.3 and 2.4).
-fn maximise(votes: &[Vote], truth: &[Vec<f64>], annotators: usize, classes: usize, errors: Errors) -> Model {
+fn maximise(alike: &Alike, truth: &[Vec<f64>], annotators: usize, classes: usize, errors: Errors) -> Model {
     let mut rates = vec![vec![vec![0.0; classes]; classes]; annotators];
-    for vote in votes {
+    for vote in &alike.votes {
         for (class, chance) in truth[vote.item].iter().enumerate() {
-            rates[vote.annotator][class][vote.class] += chance;
+            rates[vote.annotator][class][vote.class] += chance * alike.counts[vote.item];
         }
     }
     match errors {
         Errors::Free => {
             let mut shares = vec![0.0; classes];
-            for item in truth {
-                shares.iter_mut().zip(item).for_each(|(share, chance)| *share += chance);
+            for (item, count) in truth.iter().zip(&alike.counts) {
+                shares.iter_mut().zip(item).for_each(|(share, chance)| *share += chance * count);
             }
             normalise(&mut shares);
             rates.iter_mut().flatten().for_each(|row| normalise(row));
@@ -97,14 +134,14 @@ fn maximise(votes: &[Vote], truth: &[Vec<f64>], annotators: usize, classes: usiz
 }
 
 /// The probability of each class of each item (equation 2.5), by logarithms: items may have many votes.
-fn expect(votes: &[Vote], items: usize, classes: usize, (shares, rates): &Model) -> Vec<Vec<f64>> {
+fn expect(alike: &Alike, classes: usize, (shares, rates): &Model) -> Vec<Vec<f64>> {
     let start: Vec<f64> = shares.iter().map(|share| share.ln()).collect();
     let logs: Vec<Vec<Vec<f64>>> = rates
         .iter()
         .map(|of_one| of_one.iter().map(|row| row.iter().map(|rate| rate.ln()).collect()).collect())
         .collect();
-    let mut truth = vec![start; items];
-    for vote in votes {
+    let mut truth = vec![start; alike.counts.len()];
+    for vote in &alike.votes {
         for class in 0..classes {
             truth[vote.item][class] += logs[vote.annotator][class][vote.class];
         }

@@ -1,20 +1,24 @@
-//! Products of a few rows with a large matrix, as a step of decoding makes them: the matrix is read from memory once and
-//! never copied. A general product packs it first, which costs more than the product where the rows are few.
+//! Products of a few rows with a large matrix, as a step of decoding makes them: the matrix is read from memory once,
+//! nearly in its order, and never copied. A general product packs it first, which costs more than the product where the
+//! rows are few.
 
 use rayon::prelude::*;
 
-use crate::{math::LANES, wide};
+use crate::{
+    math::{LANES, total},
+    wide,
+};
 
 /// Up to so many rows these products are the faster ones.
 pub const MOST: usize = 32;
-/// Rows of `x` that are multiplied at a time: with one vector of the matrix they fill the registers.
-const ROWS: usize = 6;
-/// Columns that are multiplied at a time: two vectors of AVX2, one of AVX-512.
-const PANEL: usize = LANES;
-/// Rows of the matrix whose panel stays in the first cache.
-const DEPTH: usize = 64;
-/// Columns that one task takes, at least.
-const COLUMNS_A_TASK: usize = 256;
+/// Rows of the matrix that are multiplied at a time: with one more vector they fill the registers of AVX2.
+const DEPTH: usize = 4;
+/// Rows of `x` that are multiplied at a time.
+const ROWS: usize = 8;
+/// Numbers of the matrix that one task reads, about.
+const NUMBERS_A_TASK: usize = 1 << 17;
+/// Numbers of the output that stay in the first cache while a task reads its rows.
+const TILE: usize = 4096;
 
 /// `x·w`: `x` `[rows, k]`, `w` `[k, n]`, both row-major; written to `out` `[rows, n]`.
 pub fn rows_times_matrix(x: &[f32], w: &[f32], out: &mut [f32], rows: usize) {
@@ -23,108 +27,197 @@ pub fn rows_times_matrix(x: &[f32], w: &[f32], out: &mut [f32], rows: usize) {
     }
     let (k, n) = (x.len() / rows, out.len() / rows);
     assert_eq!((x.len(), w.len(), out.len()), (rows * k, k * n, rows * n));
-    if k == 0 {
-        return out.fill(0.0);
-    }
-    let width = n.div_ceil(2).next_multiple_of(PANEL).max(COLUMNS_A_TASK);
-    // Each task writes its columns of every row.
-    let mut parts: Vec<(usize, Vec<&mut [f32]>)> =
-        (0..n).step_by(width).map(|first| (first, Vec::with_capacity(rows))).collect();
-    for row in out.chunks_exact_mut(n) {
-        for (part, columns) in parts.iter_mut().zip(row.chunks_mut(width)) {
-            part.1.push(columns);
-        }
-    }
-    parts.par_iter_mut().for_each(|(first, out)| {
+    // Each task takes some rows of the matrix and has sums of its own.
+    let depth = NUMBERS_A_TASK.div_ceil(n).next_multiple_of(DEPTH);
+    let others = k.div_ceil(depth).saturating_sub(1);
+    let mut sums = vec![0.0f32; others * out.len()];
+    out.fill(0.0);
+    let mut tasks: Vec<(usize, &mut [f32])> =
+        std::iter::once(&mut *out).chain(sums.chunks_exact_mut(rows * n)).enumerate().collect();
+    tasks.par_iter_mut().for_each(|(task, out)| {
+        let from = *task * depth;
+        let block = Block { x, k, w, n, from, to: k.min(from + depth) };
         wide(
             #[inline(always)]
-            || columns(Block { x, k, w: &w[*first..], n }, out),
+            || block.add_to(out, rows),
         );
     });
+    for sums in sums.chunks_exact(rows * n) {
+        out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
+    }
 }
 
-/// What a task multiplies: all rows of `x` with some columns of the matrix, whose rows lie `n` apart.
+/// What a task multiplies: some rows of the matrix, `n` apart, with as many columns of `x`.
 #[derive(Clone, Copy)]
 struct Block<'a> {
     x: &'a [f32],
     k: usize,
     w: &'a [f32],
     n: usize,
+    from: usize,
+    to: usize,
 }
 
-#[inline(always)]
-fn columns(block: Block, out: &mut [&mut [f32]]) {
-    let width = out[0].len();
-    let whole = width - width % PANEL;
-    for from in (0..block.k).step_by(DEPTH) {
-        let depth = DEPTH.min(block.k - from);
-        for column in (0..whole).step_by(PANEL) {
-            let mut row = 0;
-            while row < out.len() {
-                let at = Place { from, depth, column, row };
-                // Four and four are faster than six and two: a few sums alone wait for each other.
-                let taken = match out.len() - row {
-                    1 => 1,
-                    2 | 3 => 2,
-                    4 | 5 | 7 | 8 => 4,
-                    _ => ROWS,
-                };
-                match taken {
-                    1 => panel::<1>(block, at, out),
-                    2 => panel::<2>(block, at, out),
-                    4 => panel::<4>(block, at, out),
-                    _ => panel::<ROWS>(block, at, out),
+impl Block<'_> {
+    #[inline(always)]
+    fn add_to(self, out: &mut [f32], rows: usize) {
+        let tiles = (rows * self.n).div_ceil(TILE);
+        let width = self.n.div_ceil(tiles).next_multiple_of(LANES);
+        for first in (0..self.n).step_by(width) {
+            let columns = first..self.n.min(first + width);
+            for from in (self.from..self.to).step_by(DEPTH) {
+                for row in (0..rows).step_by(ROWS) {
+                    let place = Place { from, row, first: columns.start, last: columns.end };
+                    match rows - row {
+                        1 => self.part::<1>(place, out),
+                        2 => self.part::<2>(place, out),
+                        3 => self.part::<3>(place, out),
+                        4 => self.part::<4>(place, out),
+                        5 => self.part::<5>(place, out),
+                        6 => self.part::<6>(place, out),
+                        7 => self.part::<7>(place, out),
+                        _ => self.part::<ROWS>(place, out),
+                    }
                 }
-                row += taken;
             }
         }
-        for column in whole..width {
-            for (row, out) in out.iter_mut().enumerate() {
-                let mut sum = if from == 0 { 0.0 } else { out[column] };
-                for at in from..from + depth {
-                    sum = block.x[row * block.k + at].mul_add(block.w[at * block.n + column], sum);
+    }
+
+    /// `R` rows of `x` times [`DEPTH`] rows of the matrix, or what is left of them, over some columns.
+    #[inline(always)]
+    fn part<const R: usize>(self, place: Place, out: &mut [f32]) {
+        let deep = DEPTH.min(self.to - place.from);
+        let factors: [[f32; DEPTH]; R] = std::array::from_fn(|r| {
+            std::array::from_fn(|i| if i < deep { self.x[(place.row + r) * self.k + place.from + i] } else { 0.0 })
+        });
+        // What is not there is multiplied by nothing.
+        let w: [&[f32]; DEPTH] = std::array::from_fn(|i| {
+            let from = (place.from + i.min(deep - 1)) * self.n;
+            &self.w[from + place.first..from + place.last]
+        });
+        let mut out = out[place.row * self.n..].chunks_mut(self.n);
+        let mut out: [&mut [f32]; R] =
+            std::array::from_fn(|_| out.next().map_or(&mut [][..], |row| &mut row[place.first..place.last]));
+        let whole = (place.last - place.first) / LANES;
+        for column in 0..whole {
+            if place.row == 0 {
+                for i in 0..DEPTH {
+                    prefetch(self.w, (place.from + DEPTH + i) * self.n + place.first + column * LANES);
                 }
-                out[column] = sum;
+            }
+            let w: [[f32; LANES]; DEPTH] =
+                [vector(w[0], column), vector(w[1], column), vector(w[2], column), vector(w[3], column)];
+            for (factors, out) in factors.iter().zip(&mut out) {
+                let out = &mut out.as_chunks_mut::<LANES>().0[column];
+                let mut sums = *out;
+                for (&factor, w) in factors.iter().zip(&w) {
+                    for (sum, &w) in sums.iter_mut().zip(w) {
+                        *sum = factor.mul_add(w, *sum);
+                    }
+                }
+                *out = sums;
+            }
+        }
+        for (factors, out) in factors.iter().zip(&mut out) {
+            for (column, out) in out.iter_mut().enumerate().skip(whole * LANES) {
+                for (&factor, w) in factors.iter().zip(&w) {
+                    *out = factor.mul_add(w[column], *out);
+                }
             }
         }
     }
 }
 
+/// Numbers `at · N` and the following.
+#[inline(always)]
+fn vector<const N: usize>(values: &[f32], at: usize) -> [f32; N] {
+    values.as_chunks().0[at]
+}
+
+/// A part of a task: the first of its rows of the matrix, the first of its rows of `x`, its columns.
 #[derive(Clone, Copy)]
 struct Place {
-    /// The first row of the matrix, and how many.
     from: usize,
-    depth: usize,
-    column: usize,
-    /// The first row of `x`.
     row: usize,
+    first: usize,
+    last: usize,
 }
 
-/// `R` rows by one panel over some depth, added to what is there unless the depth begins.
-#[inline(always)]
-fn panel<const R: usize>(block: Block, at: Place, out: &mut [&mut [f32]]) {
-    let mut sums = [[0.0f32; PANEL]; R];
-    if at.from > 0 {
-        for (sums, out) in sums.iter_mut().zip(&out[at.row..]) {
-            sums.copy_from_slice(&out[at.column..at.column + PANEL]);
+/// Rows of the matrix that one task of [`rows_times_transposed`] takes.
+const ROWS_A_TASK: usize = 256;
+/// Numbers that are multiplied at a time there: a register of AVX2.
+const STEP: usize = 8;
+
+/// `x·wᵀ`: `x` `[rows, k]`, `w` `[n, k]`, both row-major, the logits of a few tokens over an embedding; written to
+/// `out` `[rows, n]`.
+pub fn rows_times_transposed(x: &[f32], w: &[f32], out: &mut [f32], rows: usize) {
+    if rows == 0 || out.is_empty() {
+        return;
+    }
+    let (k, n) = (x.len() / rows, out.len() / rows);
+    assert_eq!((x.len(), w.len(), out.len()), (rows * k, k * n, rows * n));
+    if k == 0 {
+        return out.fill(0.0);
+    }
+    // Each task writes its columns of every row.
+    let mut tasks: Vec<Vec<&mut [f32]>> = (0..n).step_by(ROWS_A_TASK).map(|_| Vec::with_capacity(rows)).collect();
+    for row in out.chunks_exact_mut(n) {
+        for (task, columns) in tasks.iter_mut().zip(row.chunks_mut(ROWS_A_TASK)) {
+            task.push(columns);
         }
     }
-    let x: [&[f32]; R] = std::array::from_fn(|r| &block.x[(at.row + r) * block.k + at.from..][..at.depth]);
-    let w = &block.w[at.from * block.n + at.column..];
-    for i in 0..at.depth {
-        let Some(w_row) = w[i * block.n..].first_chunk::<PANEL>() else { break };
-        if at.row == 0 {
-            prefetch(w, (i + DEPTH) * block.n);
-        }
-        for (sums, x) in sums.iter_mut().zip(&x) {
-            let factor = x[i];
-            for (sum, w) in sums.iter_mut().zip(w_row) {
-                *sum = factor.mul_add(*w, *sum);
+    tasks.par_iter_mut().zip(w.par_chunks(ROWS_A_TASK * k)).for_each(|(out, w)| {
+        wide(
+            #[inline(always)]
+            || dots(x, w, k, out),
+        );
+    });
+}
+
+#[inline(always)]
+fn dots(x: &[f32], w: &[f32], k: usize, out: &mut [&mut [f32]]) {
+    let rows = out.len();
+    let count = w.len() / k;
+    for column in (0..count).step_by(2) {
+        // The last one twice where there is no other.
+        let pair = [column, (column + 1).min(count - 1)];
+        let w = pair.map(|column| &w[column * k..(column + 1) * k]);
+        for row in (0..rows).step_by(4) {
+            match rows - row {
+                1 => dots_of::<1>(x, w, pair, row, out),
+                2 => dots_of::<2>(x, w, pair, row, out),
+                3 => dots_of::<3>(x, w, pair, row, out),
+                _ => dots_of::<4>(x, w, pair, row, out),
             }
         }
     }
-    for (sums, out) in sums.iter().zip(&mut out[at.row..]) {
-        out[at.column..at.column + PANEL].copy_from_slice(sums);
+}
+
+/// The products of `R` rows of `x` with two rows of the matrix.
+#[inline(always)]
+fn dots_of<const R: usize>(x: &[f32], w: [&[f32]; 2], pair: [usize; 2], row: usize, out: &mut [&mut [f32]]) {
+    let k = w[0].len();
+    let x: [&[f32]; R] = std::array::from_fn(|r| &x[(row + r) * k..(row + r + 1) * k]);
+    let mut sums = [[[0.0f32; STEP]; 2]; R];
+    let whole = k / STEP;
+    for at in 0..whole {
+        let w: [[f32; STEP]; 2] = [vector(w[0], at), vector(w[1], at)];
+        for (sums, x) in sums.iter_mut().zip(&x) {
+            let x: [f32; STEP] = vector(x, at);
+            for (sums, w) in sums.iter_mut().zip(&w) {
+                for lane in 0..STEP {
+                    sums[lane] = x[lane].mul_add(w[lane], sums[lane]);
+                }
+            }
+        }
+    }
+    for (r, (sums, x)) in sums.iter().zip(&x).enumerate() {
+        for ((sums, w), &column) in sums.iter().zip(&w).zip(&pair) {
+            let mut lanes = [0.0; LANES];
+            lanes[..STEP].copy_from_slice(sums);
+            let rest: f32 = (whole * STEP..k).map(|at| x[at] * w[at]).sum();
+            out[row + r][column] = total(lanes) + rest;
+        }
     }
 }
 
@@ -152,17 +245,36 @@ mod tests {
 
     #[test]
     fn few_rows_agree_with_the_definition() {
-        for [m, k, n] in [[1, 1, 1], [2, 9, 300], [5, 64, 1031], [7, 130, 513], [32, 96, 48], [13, 65, 16]] {
+        for [m, k, n] in [
+            [1, 1, 1],
+            [2, 9, 300],
+            [5, 64, 1031],
+            [7, 130, 513],
+            [32, 96, 48],
+            [13, 65, 16],
+            [3, 700, 700],
+            [20, 3, 5],
+        ] {
             let (x, w) = (numbers(m * k, 1), numbers(k * n, 2));
             let expected = |row: usize, column: usize| -> f64 {
                 (0..k).map(|i| f64::from(x[row * k + i]) * f64::from(w[i * n + column])).sum()
             };
             let mut out = vec![f32::NAN; m * n];
             rows_times_matrix(&x, &w, &mut out, m);
-            for (at, &found) in out.iter().enumerate() {
-                let expected = expected(at / n, at % n);
-                assert!((f64::from(found) - expected).abs() < 1e-5 * expected.abs().max(100.0), "{found} {expected}");
-            }
+            let agrees = |out: &[f32]| {
+                for (at, &found) in out.iter().enumerate() {
+                    let expected = expected(at / n, at % n);
+                    assert!(
+                        (f64::from(found) - expected).abs() < 1e-5 * expected.abs().max(100.0),
+                        "{found} {expected}"
+                    );
+                }
+            };
+            agrees(&out);
+            let transposed: Vec<f32> = (0..n * k).map(|at| w[at % k * n + at / k]).collect();
+            out.fill(f32::NAN);
+            rows_times_transposed(&x, &transposed, &mut out, m);
+            agrees(&out);
         }
     }
 
@@ -193,6 +305,7 @@ mod tests {
                 };
                 time("general", &mut |w, out| product(Target::write(out, n), View::new(&x, m, k), View::new(w, k, n)));
                 time("few", &mut |w, out| rows_times_matrix(&x, w, out, m));
+                time("few, as logits", &mut |w, out| rows_times_transposed(&x, w, out, m));
                 if m == 1 {
                     time("row", &mut |w, out| row_times_matrix(&x, w, out));
                 }
