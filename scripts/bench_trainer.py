@@ -215,14 +215,16 @@ def shape(model):
     return {"matrices": matrices, "layers": layers, "queries": queries, "kept": 2 * 4 * layers * keys}
 
 
-def operations(model, rows, length, backward=2.0, head=1.0):
+def operations(model, rows, length, backward=2.0, head=1.0, shared=(0, 0)):
     """Floating-point operations of a step: 2 a weight and token forwards, `backward` times that on the way back (2: for
-    inputs and weights; 1: for inputs only); causal attention sees half of the square."""
-    parts, tokens = shape(model), rows * length
+    inputs and weights; 1: for inputs only); causal attention sees half of the square. `shared`: rows whose first so many
+    tokens are another row's too, and need not be computed again."""
+    again, first = shared
+    parts, tokens = shape(model), rows * length - again * first
     vocabulary = json.loads((model / "config.json").read_text())
     logits = vocabulary["hidden_size"] * vocabulary["vocab_size"]
     weights = 2 * (parts["matrices"] - logits * (1 - head)) * tokens
-    attention = 4 * parts["layers"] * parts["queries"] * rows * length * length / 2
+    attention = 4 * parts["layers"] * parts["queries"] * (rows * length * length - again * first * first) / 2
     return weights * (1 + backward) + attention * 3
 
 
@@ -259,6 +261,8 @@ def rows(bench, wanted):
         floor = batch / seconds_a_token(model, batch, 128, flops, bandwidth)
         return label, "tokens/s", lambda: bench.both(work, str(model), str(batch)), floor
 
+    # Of each four answers three repeat the 64 tokens of the prompt; there are no logits.
+    of_rankings = {"head": 0.0, "shared": (12, 64)}
     text = bench.out / "text-100mb.txt"
     if not text.exists():
         source = (DATA / "wiki.txt").read_bytes()
@@ -267,8 +271,8 @@ def rows(bench, wanted):
         ("a", *step("SFT step, 34 M, 4 × 256", "sft", small, 4, 256)),
         ("b", *step("SFT step, 135 M, 4 × 256", "sft", large, 4, 256)),
         ("b", *step("SFT step with LoRA, 135 M, 4 × 256", "lora", large, 4, 256, backward=1.0)),
-        ("c", *step("reward step, 34 M, 4 × 4 × 128", "reward", small, 16, 128, head=0.0)),
-        ("c", *step("reward step, 135 M, 4 × 4 × 128", "reward", large, 16, 128, head=0.0)),
+        ("c", *step("reward step, 34 M, 4 × 4 × 128", "reward", small, 16, 128, **of_rankings)),
+        ("c", *step("reward step, 135 M, 4 × 4 × 128", "reward", large, 16, 128, **of_rankings)),
         *(("d", *decode(f"{work}, {name}, batch {batch}", work, model, batch))
           for name, model in (("34 M", small), ("135 M", large)) for work in ("greedy", "sampled")
           for batch in (1, 8, 32)),

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::{
-    math::{LANES, exp, largest, total},
+    math::{LANES, exp, largest, sum2, total},
     wide,
 };
 
@@ -57,6 +57,25 @@ fn sum_exp(logits: &[f32], highest: f32) -> f32 {
     }
     let rest: f32 = rest.iter().map(|&logit| exp(logit - highest)).sum();
     (sum + f64::from(rest)) as f32
+}
+
+/// −Σ p·log p of every row of `logits` `[rows, vocabulary]`, in nats. A token that cannot be drawn (logit −∞) adds nothing.
+pub fn entropies(logits: &[f32], out: &mut [f32]) {
+    if out.is_empty() {
+        return;
+    }
+    let vocabulary = logits.len() / out.len();
+    logits.par_chunks(ROWS * vocabulary).zip(out.par_chunks_mut(ROWS)).for_each(|(logits, out)| {
+        for (out, logits) in out.iter_mut().zip(logits.chunks_exact(vocabulary)) {
+            let normaliser = log_sum_exp(logits);
+            // Below −100 the probability is 0 and the logarithm must only be finite.
+            let log_prob = |logit: f32| if logit - normaliser < -100.0 { -100.0 } else { logit - normaliser };
+            *out = -wide(
+                #[inline(always)]
+                || sum2(logits, logits, |logit, _| exp(log_prob(logit)) * log_prob(logit)),
+            );
+        }
+    });
 }
 
 /// The gradient of [`log_probs`] for the logits, written over them: gradient · (1 at the target − p).

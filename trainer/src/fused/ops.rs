@@ -8,7 +8,7 @@ use laurel_kernels::{
     norm,
 };
 
-use super::held::{Held, apply, dense, numbers, numbers_mut, owned, room, sizes, tensor};
+use super::held::{Held, apply, dense, numbers, numbers_mut, owned, read_f32, room, sizes, tensor};
 
 /// `x·W`, or `x·Wᵀ` when `transposed`: `[tokens, in]` → `[tokens, out]`, `weight` `[in, out]` (`[out, in]`).
 ///
@@ -66,6 +66,14 @@ fn times_transposed(x: &FlexTensor, weight: &FlexTensor, y: &mut [f32]) {
         2..=few_rows::MOST => few_rows::rows_times_transposed(numbers(x), numbers(weight), y, tokens),
         _ => product(Target::write(y, output), matrix(x), matrix(weight).transposed()),
     }
+}
+
+/// −Σ p·log p of each row of logits, in nats, as numbers: `[rows, vocabulary]` → `rows`.
+pub(crate) fn entropies(logits: &Tensor<2>) -> Option<Vec<f32>> {
+    let logits = dense(read_f32(logits)?);
+    let mut out = room(sizes::<2>(&logits)[0]);
+    likelihood::entropies(numbers(&logits), &mut out);
+    Some(out)
 }
 
 /// A dense tensor of two dimensions.

@@ -131,6 +131,16 @@ impl Decoder {
         Ok(decoder)
     }
 
+    /// The adapters that it carries with another part of their input dropped while training.
+    pub fn with_adapter_dropout(mut self, probability: f64) -> Self {
+        self.for_each_linear(&mut |_, linear: &mut Linear| {
+            if let Some(adapter) = &mut linear.adapter {
+                adapter.dropout = DropoutConfig::new(probability).init();
+            }
+        });
+        self
+    }
+
     /// Plain weights again: every adapter added to the weight that it stood beside. Without adapters, a clone.
     pub fn merged(&self) -> Self {
         let mut decoder = self.clone();

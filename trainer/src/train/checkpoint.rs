@@ -4,22 +4,21 @@
 //! and renamed, so that a file that is there is whole.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     time::Instant,
 };
 
-use burn::{
-    module::{Module, ModuleMapper, ModuleVisitor, Param},
-    tensor::{Tensor, TensorData},
-};
-use safetensors::{Dtype, SafeTensors, tensor::View};
-use serde::{Deserialize, Serialize};
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::error::TrainError;
+use super::{
+    error::TrainError,
+    exact,
+    stored::{Stored, Tensors},
+};
 
 /// What a run must agree in with the run that it continues, and what it may change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,110 +35,12 @@ pub struct Identity {
 pub struct Position {
     /// Steps done.
     pub step: usize,
-    /// What the stage needs beyond its weights, as it wrote it.
+    /// What the stage needs beyond its weights, as [`exact::write`] wrote it.
     #[serde(default)]
     pub state: Value,
     /// Step of the best weights so far, when they are kept.
     #[serde(default)]
     pub best_step: Option<usize>,
-}
-
-/// One tensor of a checkpoint.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Stored {
-    pub shape: Vec<usize>,
-    pub values: Vec<f32>,
-}
-
-/// The tensors of a checkpoint by name.
-pub type Tensors = BTreeMap<String, Stored>;
-
-impl Stored {
-    pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
-        let shape = tensor.dims().to_vec();
-        let data = tensor.into_data_as::<f32>();
-        Self { shape, values: data.try_to_vec().expect("the data was just converted to f32") }
-    }
-
-    pub fn number(value: f32) -> Self {
-        Self { shape: vec![1], values: vec![value] }
-    }
-}
-
-impl View for &Stored {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Owned(self.values.iter().flat_map(|value| value.to_le_bytes()).collect())
-    }
-
-    fn data_len(&self) -> usize {
-        4 * self.values.len()
-    }
-}
-
-/// Adds every weight that learns, named by its path in the module.
-pub fn store_learned<M: Module>(prefix: &str, module: &M, tensors: &mut Tensors) {
-    struct Store<'a>(&'a str, Vec<String>, &'a mut Tensors);
-    impl ModuleVisitor for Store<'_> {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.1.push(name.into());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.1.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if param.is_require_grad() {
-                self.2.insert(format!("{}{}", self.0, self.1.join(".")), Stored::of(param.val().inner()));
-            }
-        }
-    }
-    module.visit(&mut Store(prefix, vec![], tensors));
-}
-
-/// The module with the weights that learn taken from a checkpoint. Fails when one is missing or has another shape.
-pub fn restore_learned<M: Module>(prefix: &str, module: M, tensors: &mut Tensors) -> Result<M, TrainError> {
-    struct Restore<'a>(&'a str, Vec<String>, &'a mut Tensors, Option<String>);
-    impl ModuleMapper for Restore<'_> {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.1.push(name.into());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.1.pop();
-        }
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            if !param.is_require_grad() {
-                return param;
-            }
-            let name = format!("{}{}", self.0, self.1.join("."));
-            let (id, tensor, mapper) = param.consume();
-            let tensor = match self.2.remove(&name) {
-                Some(stored) if stored.shape == tensor.dims() => {
-                    let device = tensor.device();
-                    Tensor::from_data(TensorData::new(stored.values, tensor.dims()), &device).require_grad()
-                }
-                _ => {
-                    self.3.get_or_insert(name);
-                    tensor
-                }
-            };
-            Param::from_mapped_value(id, tensor, mapper)
-        }
-    }
-    let mut restore = Restore(prefix, vec![], tensors, None);
-    let module = module.map(&mut restore);
-    match restore.3 {
-        None => Ok(module),
-        Some(name) => Err(TrainError::Input(format!(
-            "the checkpoint does not fit the model: {name} is missing or has another shape"
-        ))),
-    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -195,6 +96,7 @@ pub enum Earlier {
 
 /// A checkpoint as it was read.
 pub struct Loaded {
+    path: PathBuf,
     pub position: Position,
     pub tensors: Tensors,
     /// Settings that are not what they were, with both values: the run goes on, but not as it would have.
@@ -218,6 +120,22 @@ const FIXED: [&str; 14] = [
     "num_generations",
     "value_model",
 ];
+
+impl Position {
+    /// Where a run stands after `step` steps, with what the stage needs beyond its weights.
+    pub fn new(step: usize, state: &impl Serialize, best_step: Option<usize>) -> Result<Self, TrainError> {
+        let state =
+            exact::write(state).map_err(|error| TrainError::checkpoint(Path::new("the state of the run"), error))?;
+        Ok(Self { step, state, best_step })
+    }
+}
+
+impl Loaded {
+    /// What the stage needs beyond its weights, as it was.
+    pub fn state<T: DeserializeOwned>(&self) -> Result<T, TrainError> {
+        exact::read(self.position.state.clone()).map_err(|error| TrainError::checkpoint(&self.path, error))
+    }
+}
 
 impl Checkpoints {
     /// `<OUT>.checkpoints`
@@ -246,22 +164,24 @@ impl Checkpoints {
                 this.directory.display()
             )));
         }
-        let mut loaded = None;
-        let mut failure = None;
+        let mut damaged = vec![];
         for path in files.into_values().rev() {
             match this.load(&path) {
                 Ok(checkpoint) => {
-                    loaded = Some(checkpoint);
-                    break;
+                    // Nothing can be done with these any more, and they would stand in the way of what the run saves next.
+                    for (path, _) in damaged {
+                        fs::remove_file(&path).map_err(TrainError::file(&path))?;
+                    }
+                    return Ok((this, Some(checkpoint)));
                 }
                 // A damaged file (a full disk, say) is passed over for the one before it; a wrong one is not.
-                Err(error @ TrainError::Checkpoint { .. }) => failure = Some(error),
+                Err(error @ TrainError::Checkpoint { .. }) => damaged.push((path, error)),
                 Err(error) => return Err(error),
             }
         }
-        match (loaded, failure) {
-            (None, Some(failure)) => Err(failure),
-            (loaded, _) => Ok((this, loaded)),
+        match damaged.pop() {
+            Some((_, error)) => Err(error),
+            None => Ok((this, None)),
         }
     }
 
@@ -327,7 +247,7 @@ impl Checkpoints {
     fn load(&self, path: &Path) -> Result<Loaded, TrainError> {
         let (header, tensors) = read(path)?;
         let changed = self.compare(&header.identity)?;
-        Ok(Loaded { position: header.position, tensors, changed })
+        Ok(Loaded { path: path.to_owned(), position: header.position, tensors, changed })
     }
 
     /// Refuses the checkpoint of another run; names the settings that have changed since.

@@ -124,15 +124,22 @@ pub(super) fn log_probs_at(
     targets: Vec<i32>,
     temperature: f64,
 ) -> Tensor<1> {
-    let ([rows, length, size], count) = (hidden.dims(), targets.len());
-    let device = hidden.device();
-    let positions = Tensor::<1, Int>::from_data(TensorData::new(positions, [count]), &device);
-    let targets = Tensor::<2, Int>::from_data(TensorData::new(targets, [1, count]), &device);
+    log_probs_of(logits_at(model, hidden, positions, temperature), targets)
+}
+
+/// Logits / `temperature` after the hidden states at `positions` of the flattened batch: `[1, tokens, vocabulary]`.
+pub(super) fn logits_at(model: &Decoder, hidden: Tensor<3>, positions: Vec<i32>, temperature: f64) -> Tensor<3> {
+    let ([rows, length, size], count) = (hidden.dims(), positions.len());
+    let positions = Tensor::<1, Int>::from_data(TensorData::new(positions, [count]), &hidden.device());
     let hidden = hidden.reshape([rows * length, size]).select(0, positions).unsqueeze::<3>();
-    let mut logits = model.logits(hidden);
-    if temperature != 1.0 {
-        logits = logits / temperature;
-    }
+    let logits = model.logits(hidden);
+    if temperature == 1.0 { logits } else { logits / temperature }
+}
+
+/// log p(targets) under [`logits_at`]: `[tokens]`.
+pub(super) fn log_probs_of(logits: Tensor<3>, targets: Vec<i32>) -> Tensor<1> {
+    let count = targets.len();
+    let targets = Tensor::<2, Int>::from_data(TensorData::new(targets, [1, count]), &logits.device());
     token_log_probs(logits, targets).reshape([count])
 }
 

@@ -7,7 +7,7 @@ use burn::{
     tensor::{Tensor, TensorData},
 };
 
-use super::checkpoint::{Stored, Tensors};
+use super::stored::{Stored, Tensors};
 
 /// The average of every weight that learns: after each step, decay · average + (1 − decay) · weight. It begins at the weights
 /// that the run begins with.

@@ -20,7 +20,11 @@ pub fn to_learn(decoder: Decoder, shared: &Shared, seed: u64) -> Result<Decoder,
         return Err(SettingsError::value("freeze_layers", text).into());
     }
     if let Some(lora) = &shared.lora {
-        return Ok(if decoder.has_adapters() { decoder } else { decoder.with_lora(lora, seed)? });
+        return Ok(match decoder.has_adapters() {
+            // What a file says of dropout is of the run that made it.
+            true => decoder.with_adapter_dropout(lora.dropout),
+            false => decoder.with_lora(lora, seed)?,
+        });
     }
     let decoder = if decoder.has_adapters() { decoder.merged().map(&mut Learnable) } else { decoder };
     Ok(frozen(decoder, shared))

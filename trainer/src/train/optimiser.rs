@@ -9,9 +9,9 @@ use burn::{
 };
 
 use super::{
-    checkpoint::{Stored, Tensors},
     error::TrainError,
     settings::AdamSettings,
+    stored::{Stored, Tensors},
 };
 use crate::model::recompute;
 use crate::{

@@ -5,11 +5,10 @@ use std::{collections::BTreeMap, time::Instant};
 use burn::{module::Module, tensor::Tensor};
 use laurel_records::{LogLevel, Stage};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{
     Run,
-    checkpoint::{Cadence, Checkpoints, Identity, Position, Tensors, restore_learned, store_learned},
+    checkpoint::{Cadence, Checkpoints, Identity, Position},
     completion::chunks_by_tokens,
     derived_seed,
     ema::Ema,
@@ -17,6 +16,7 @@ use super::{
     metrics::Reporter,
     optimiser::{Accumulator, Optimiser},
     settings::Shared,
+    stored::{Tensors, restore_learned, store_learned},
 };
 use crate::{data::Order, model::recompute::Recomputing};
 
@@ -147,7 +147,7 @@ pub(super) fn learn<O: Objective>(
             if let Some(ema) = &mut learner.ema {
                 ema.restore("ema.", &mut loaded.tensors);
             }
-            learner.course = serde_json::from_value(loaded.position.state).unwrap_or_default();
+            learner.course = loaded.state()?;
             reporter.log(LogLevel::Info, &format!("going on from the checkpoint at step {step}"));
             for change in loaded.changed {
                 reporter.log(LogLevel::Warning, &format!("a setting is not what it was: {change}"));
@@ -257,12 +257,11 @@ impl<O: Objective> Learner<'_, O> {
         for (name, value) in &measured {
             reporter.metric(self.objective.stage(), step as u64, name, *value);
         }
-        match measured.get(self.objective.criterion()) {
-            Some(value) if !value.is_finite() => {
-                Err(self.diverged(step, step, TrainError::NotFinite { what: "loss on what is held out" }))
-            }
-            _ => Ok(measured),
+        if measured.get(self.objective.criterion()).is_some_and(|value| !value.is_finite()) {
+            return Err(self.diverged(step, step, TrainError::NotFinite { what: "loss on what is held out" }));
         }
+        // A perplexity may be beyond all numbers where its logarithm is not; JSON, and so a checkpoint, has no word for it.
+        Ok(measured.into_iter().filter(|(_, value)| value.is_finite()).collect())
     }
 
     fn keep_if_best(
@@ -304,8 +303,7 @@ impl<O: Objective> Learner<'_, O> {
         if let Some(ema) = &self.ema {
             ema.store("ema.", &mut tensors);
         }
-        let state = serde_json::to_value(&self.course).unwrap_or(Value::Null);
-        self.checkpoints.save(Position { step, state, best_step: self.course.best_step }, &tensors)
+        self.checkpoints.save(Position::new(step, &self.course, self.course.best_step)?, &tensors)
     }
 
     /// Turns numbers beyond use at `step` into the end of the run. The weights that gave them, those after `weights` steps,

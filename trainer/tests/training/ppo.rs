@@ -131,7 +131,7 @@ fn values_may_come_from_the_policy_or_from_its_own_trunk() {
     let world = World::new();
     let inputs = inputs(&world);
     for (name, value_model) in [("policy", ValueModel::Policy), ("shared", ValueModel::Shared)] {
-        let settings = PpoSettings { value_model, full_entropy: true, ..settings() };
+        let settings = PpoSettings { value_model, ..settings() };
         let mut told = Told::default();
         let outcome = ppo::run(&settings, &inputs, &world.run(name), &mut told).unwrap();
         let after = share_of_good(&outcome.out);

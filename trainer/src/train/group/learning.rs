@@ -89,10 +89,8 @@ impl Lesson<'_> {
         for part in chunks_by_tokens(minibatch.to_vec(), length, budget) {
             let rows = rollout.rows(&part, policy);
             let hidden = rows.hidden(policy);
-            if self.group.full_entropy {
-                watched.entropy += rows.entropy(policy, hidden.clone(), temperature);
-            }
-            let new = rows.log_probs(policy, hidden, temperature);
+            let (new, entropy) = rows.log_probs(policy, hidden, temperature);
+            watched.entropy += entropy;
             let (old, mask) = (rollout.select(&rollout.log_probs, &part), rollout.select(&rollout.mask, &part));
             let tokens = rollout.answer_tokens(&part) as f64;
             watched.tokens += tokens;
@@ -170,13 +168,14 @@ impl Losses {
 
     /// Under TRL's names: those of its RLOO and GRPO trainers (`kl`, `entropy`, `clip_ratio/region_mean`) and those that
     /// they share with PPO.
-    pub fn metrics(&self, group: &Group) -> BTreeMap<String, f64> {
+    pub fn metrics(&self) -> BTreeMap<String, f64> {
         let (all, first) = (&self.all, &self.first);
         let a_token = |sum: f64| sum / all.tokens.max(1.0);
         let a_step = |sum: f64| sum / self.steps.max(1.0);
-        let mut metrics: BTreeMap<String, f64> = [
+        [
             ("loss/policy_avg", a_step(all.loss)),
             ("kl", a_token(all.kl)),
+            ("entropy", a_token(all.entropy)),
             ("clip_ratio/region_mean", all.outside / all.units.max(1.0)),
             ("policy/clipfrac_avg", all.outside / all.units.max(1.0)),
             ("policy/approxkl_avg", a_token(all.approx_kl)),
@@ -189,10 +188,6 @@ impl Losses {
             ("train/stopped_early", f64::from(u8::from(self.stopped))),
         ]
         .map(|(name, value)| (name.to_owned(), value))
-        .into();
-        if group.full_entropy {
-            metrics.insert("entropy".into(), a_token(all.entropy));
-        }
-        metrics
+        .into()
     }
 }

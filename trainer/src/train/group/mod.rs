@@ -13,10 +13,10 @@ use burn::{
 
 use super::{
     SettingsError, TrainError,
-    checkpoint::{Tensors, restore_learned, store_learned},
     learning::to_learn,
     online::{Method, Online, Rollout, Step, mean, mean_and_deviation},
     optimiser::Optimiser,
+    stored::{Tensors, restore_learned, store_learned},
 };
 use crate::{
     model::Decoder,
@@ -55,7 +55,6 @@ pub(super) struct Group {
     pub clip_range: f64,
     /// As PPO's.
     pub target_approx_kl: f64,
-    pub full_entropy: bool,
 }
 
 impl Group {
@@ -121,7 +120,7 @@ impl Method for Group {
         let advantages = self.advantages(&rewards);
         let lesson = Lesson { group: self, step, rollout, advantages: &advantages };
         let (learner, losses) = lesson.learn(learner)?;
-        let mut metrics = losses.metrics(self);
+        let mut metrics = losses.metrics();
         metrics.extend(self.watched(rollout, &rewards));
         Ok((learner, metrics))
     }

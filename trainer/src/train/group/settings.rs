@@ -50,8 +50,6 @@ macro_rules! group_settings {
                 score_clip: f64 = 0.0,
                 #[doc = "How far the ratio of new to old probability may count, from 1"]
                 clip_range: f64 = 0.2,
-                #[doc = "Report the entropy of the law of every token in full (entropy): one more product with the vocabulary"]
-                full_entropy: bool = false,
                 #[doc = "Answers of policy and reference to a few fixed prompts go to the log after every so many steps; 0: never"]
                 sample_steps: usize = 10,
                 #[doc = "How many fixed prompts"]
@@ -70,7 +68,6 @@ macro_rules! group_settings {
                     minibatch_size: self.minibatch_size,
                     clip_range: self.clip_range,
                     target_approx_kl: self.target_approx_kl,
-                    full_entropy: self.full_entropy,
                 }
             }
 

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use laurel_records::LogLevel;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{EMA, Method, scoring::Scale};
 use crate::{
     rlhf::kl::KlController,
     train::{
         TrainError,
-        checkpoint::{Checkpoints, Loaded, Position, Tensors},
+        checkpoint::{Checkpoints, Loaded, Position},
         ema::Ema,
         metrics::Reporter,
+        stored::Tensors,
     },
 };
 
@@ -36,12 +36,19 @@ impl Course {
 
     /// Notes the metrics of the step under way.
     pub fn note(&mut self, metrics: &BTreeMap<String, f64>) {
-        self.last = metrics.clone();
+        // JSON, and so a checkpoint, has no word for the others.
+        self.last =
+            metrics.iter().filter(|(_, value)| value.is_finite()).map(|(name, value)| (name.clone(), *value)).collect();
         if self.step == 0 {
             for name in ["objective/scores", "objective/length"] {
                 self.before.extend(metrics.get(name).map(|value| (format!("{name}_before"), *value)));
             }
         }
+    }
+
+    /// Replaces what is known of the policy's answers by what those of the policy as it is written say.
+    pub fn note_last(&mut self, metrics: &BTreeMap<String, f64>) {
+        self.last.extend(metrics.clone());
     }
 
     /// What the run ends with.
@@ -64,8 +71,7 @@ impl Course {
         if let Some(ema) = ema {
             ema.store(EMA, &mut tensors);
         }
-        let state = serde_json::to_value(self).unwrap_or(Value::Null);
-        checkpoints.save(Position { step: self.step, state, best_step: None }, &tensors)
+        checkpoints.save(Position::new(self.step, self, None)?, &tensors)
     }
 
     /// The learners and the course of a checkpoint.
@@ -82,7 +88,7 @@ impl Course {
         for change in &loaded.changed {
             reporter.log(LogLevel::Warning, &format!("a setting is not what it was: {change}"));
         }
-        let mut stored: Self = serde_json::from_value(loaded.position.state).unwrap_or_else(|_| self.clone());
+        let mut stored: Self = loaded.state()?;
         stored.step = step;
         // A new price was asked for, perhaps because the old one let the policy run away.
         if loaded.changed.iter().any(|change| change.starts_with("kl_")) {

@@ -1,11 +1,8 @@
 //! Episodes, prompts with the answers that were drawn, and many of them as one tensor that models can read.
 
-use burn::{
-    module::Module,
-    tensor::{Device, Int, Tensor, TensorData},
-};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::super::completion::{chunks_by_tokens, log_probs_at};
+use super::super::completion::{chunks_by_tokens, log_probs_at, log_probs_of, logits_at};
 use crate::{
     data::padded_right,
     generate::Generated,
@@ -83,13 +80,17 @@ impl Rows {
     }
 
     /// log π of the answers' tokens under logits / `temperature`: `[row, response]`, zero on padding. `hidden` is
-    /// [`Self::hidden`] of the same policy.
-    pub fn log_probs(&self, policy: &Decoder, hidden: Tensor<3>, temperature: f64) -> Tensor<2> {
-        let flat = log_probs_at(policy, hidden, self.before.clone(), self.targets.clone(), temperature);
-        self.spread(flat)
+    /// [`Self::hidden`] of the same policy. Also Σ over the tokens of the entropy of the law that each is drawn from, in
+    /// full over the vocabulary, in nats.
+    pub fn log_probs(&self, policy: &Decoder, hidden: Tensor<3>, temperature: f64) -> (Tensor<2>, f64) {
+        let logits = logits_at(policy, hidden, self.before.clone(), temperature);
+        let [_, count, vocabulary] = logits.dims();
+        let entropies = logprobs::entropies(logits.clone().detach().reshape([count, vocabulary]));
+        let entropy = entropies.into_iter().map(f64::from).sum();
+        (self.spread(log_probs_of(logits, self.targets.clone())), entropy)
     }
 
-    /// The same, a few positions at a time: logits over a large vocabulary take more room than the model itself.
+    /// log π alone, a few positions at a time: logits over a large vocabulary take more room than the model itself.
     fn log_probs_in_pieces(&self, policy: &Decoder, temperature: f64) -> Tensor<2> {
         let hidden = self.hidden(policy);
         let pieces = self.before.chunks(POSITIONS).zip(self.targets.chunks(POSITIONS)).map(|(before, targets)| {
@@ -104,22 +105,6 @@ impl Rows {
         let values = head.forward(self.before_answers(hidden));
         let count = self.before.len();
         self.spread(values.reshape([count]))
-    }
-
-    /// Σ over the answers' tokens of the entropy of the law that each was drawn from, in nats, in full over the vocabulary.
-    /// No gradient: `hidden` is taken as numbers.
-    pub fn entropy(&self, policy: &Decoder, hidden: Tensor<3>, temperature: f64) -> f64 {
-        let policy = policy.valid();
-        let hidden = self.before_answers(hidden.detach().inner());
-        let [_, count, size] = hidden.dims();
-        let mut sum = 0.0;
-        for start in (0..count).step_by(POSITIONS) {
-            let end = (start + POSITIONS).min(count);
-            let logits = policy.logits(hidden.clone().slice([0..1, start..end, 0..size])) / temperature;
-            let entropies = logprobs::entropy(logits).into_data_as::<f32>().try_to_vec::<f32>().unwrap_or_default();
-            sum += entropies.into_iter().map(f64::from).sum::<f64>();
-        }
-        sum
     }
 
     /// `[row, sequence, hidden]` → `[1, tokens, hidden]`: what each token of the answers is predicted from.

@@ -9,6 +9,7 @@ mod rollout;
 mod samples;
 mod scoring;
 mod settings;
+mod step;
 
 use std::{
     collections::BTreeMap,
@@ -22,25 +23,25 @@ use serde_json::Value;
 
 pub(super) use episode::{Episode, Reading, Rows};
 pub(crate) use prompts::same_tokens;
-pub(super) use rollout::{Rollout, mean, mean_and_deviation, number};
+pub(super) use rollout::{Rollout, ScoreScale, mean, mean_and_deviation, number};
 pub(super) use scoring::{Scoring, raw_scores};
 pub(super) use settings::{OnlineSettings, check_amounts, check_counts, check_sampling, kl_controller};
+pub(super) use step::{Start, Step};
 
 use super::{
     Run, StageOutcome, StageSettings, TrainError,
-    checkpoint::{Cadence, Checkpoints, Tensors},
+    checkpoint::{Cadence, Checkpoints},
     derived_seed,
     ema::Ema,
     metrics::Reporter,
     provenance::{digest_of_data, identity_of, lineage_of},
-    settings::Shared,
-    tokenizer_of,
+    stored::Tensors,
     written::write_policy,
 };
 use crate::{
     data::{ModelTokenizer, Order, records},
-    generate::{Generated, generate, row_seed},
-    model::{Decoder, ModelDirectory, RewardModel, hf::ensure_free, recompute::Recomputing},
+    generate::{Generated, generate_in_batches, row_seed},
+    model::{Decoder, recompute::Recomputing},
 };
 use course::Course;
 use prompts::Prompts;
@@ -54,6 +55,10 @@ const EMA: &str = "policy_ema.";
 
 /// Models that learn nothing read so many times the tokens at once of those that do: they keep no activations.
 const READ_AT_ONCE: usize = 4;
+
+/// So many times are sampled at once: of a token only its keys and values are kept, and the more rows there are, the
+/// less the reading of the weights weighs.
+const SAMPLED_AT_ONCE: usize = 16;
 
 /// Where a method starts from, and what it answers.
 #[derive(Debug, Clone)]
@@ -90,65 +95,6 @@ pub(super) trait Method {
     fn restore(&self, learners: Self::Learners, tensors: &mut Tensors) -> Result<Self::Learners, TrainError>;
 }
 
-/// One step, for the method that learns in it.
-pub(super) struct Step<'a> {
-    pub online: &'a Online<'a>,
-    /// From 0.
-    pub number: usize,
-    /// β, the price of one nat of divergence, as it stands now.
-    pub coefficient: f64,
-}
-
-impl Step<'_> {
-    /// The learning rate of this step, for a peak.
-    pub fn rate(&self, peak: f64) -> f64 {
-        let (shared, total) = (&self.online.settings.shared, self.online.settings.steps);
-        let warmup = (shared.warmup_ratio * total as f64).round() as usize;
-        shared.schedule.rate(peak, self.number, total, warmup)
-    }
-
-    /// The minibatches of the step in order, `epochs` passes over the rollout's answers, each in an order of its own.
-    pub fn minibatches(&self, answers: usize, epochs: usize, size: usize) -> Vec<Vec<usize>> {
-        let order = Order::new(answers, derived_seed(self.online.run.seed, "minibatches", self.number as u64));
-        let epochs = (0..epochs).map(|epoch| order.epoch(epoch as u64));
-        epochs.flat_map(|order| order.chunks(size).map(<[usize]>::to_vec).collect::<Vec<_>>()).collect()
-    }
-
-    /// A seed for one purpose in this step.
-    pub fn seed(&self, purpose: &str, number: u64) -> u64 {
-        derived_seed(self.online.run.seed, purpose, self.number as u64 * 1_000_003 + number)
-    }
-}
-
-/// The models that a run starts from, opened and checked against each other.
-pub(super) struct Start {
-    directory: ModelDirectory,
-    pub reference: Decoder,
-    reward_directory: ModelDirectory,
-    pub reward: RewardModel,
-}
-
-impl Start {
-    pub fn open(policy: &Path, reward: &Path, run: &Run) -> Result<Self, TrainError> {
-        ensure_free(&run.out)?;
-        let directory = ModelDirectory::open(policy)?;
-        let reference = directory.load_decoder_to_learn(&run.device)?;
-        let reward_directory = ModelDirectory::open(reward)?;
-        let reward = reward_directory.load_reward_model(&run.device)?;
-        same_tokens(&directory, &reward_directory)?;
-        Ok(Self { directory, reference, reward_directory, reward })
-    }
-
-    /// Weights of the policy.
-    pub fn parameters(&self) -> usize {
-        self.reference.num_params()
-    }
-
-    pub fn tokenizer(&self, shared: &Shared) -> Result<ModelTokenizer, TrainError> {
-        tokenizer_of(&self.directory, shared.max_length)
-    }
-}
-
 /// A run with all that stays the same in it.
 pub(super) struct Online<'a> {
     pub stage: Stage,
@@ -180,8 +126,9 @@ impl<'a> Online<'a> {
     /// Improves the policy and writes it to the run's place. `name` is the stage as `laurel.json` calls it; `more` are
     /// digests of inputs that only this method has.
     ///
-    /// Metrics of the last rollout under TRL's names; `objective/scores_before` and `objective/length_before` are of the
-    /// first, which the reference policy wrote.
+    /// Metrics under TRL's names: those of learning are of the last step, those of the objective are of answers that the
+    /// policy gives as it is written; `objective/scores_before` and `objective/length_before` are of the first rollout, which
+    /// the reference policy wrote.
     pub fn run<M: Method>(
         &self,
         name: &str,
@@ -191,6 +138,10 @@ impl<'a> Online<'a> {
         reporter: &mut dyn Reporter,
     ) -> Result<StageOutcome, TrainError> {
         reporter.log(LogLevel::Info, &format!("{} prompts to learn from", self.prompts.tokens.len()));
+        if self.tokenizer.cuts() > 0 {
+            let text = format!("{} prompts leave no room for an answer and were cut", self.tokenizer.cuts());
+            reporter.log(LogLevel::Warning, &text);
+        }
         let (parent, judge) = (self.start.directory.digest()?, self.start.reward_directory.digest()?);
         let mut digests =
             vec![("policy", parent.clone()), ("reward model", judge.clone()), ("data", self.data.clone())];
@@ -222,6 +173,7 @@ impl<'a> Online<'a> {
             write(policy, &course.metrics(), kept::place(&self.run.out, course.step)?)
         };
         let policy = self.learn(method, learners, ema, &mut course, &checkpoints, &keep, reporter)?;
+        self.look_at(&policy, &mut course, reporter).map_err(|error| course.diverged(error, &checkpoints))?;
         let metrics = course.metrics();
         write(&policy, &metrics, self.run.out.clone())?;
         checkpoints.remove()?;
@@ -303,11 +255,7 @@ impl<'a> Online<'a> {
         let episodes = self.sample(method.policy(&learners), number, order);
         let sampled = started.elapsed().as_secs_f64();
         // 2 judge the whole answers, and ask the reference
-        let reading = self.reading();
-        let raw = raw_scores(&self.start.reward, &episodes, &reading);
-        let finished: Vec<bool> = episodes.iter().map(|episode| episode.finished).collect();
-        let scores = self.settings.scoring.apply(&raw, &finished, &mut course.scale);
-        let rollout = Rollout::new(episodes, scores, &self.start.reference, reading);
+        let rollout = self.judged(episodes, course);
         let step = Step { online: self, number, coefficient: course.kl.coefficient() };
         let objective = rollout.objective(step.coefficient);
         self.check(objective.kl, objective.scores, number, reporter)?;
@@ -337,6 +285,27 @@ impl<'a> Online<'a> {
         Ok(learners)
     }
 
+    /// What the last step made of the policy: nothing is learned from this rollout, but a policy that the step has broken
+    /// is not written.
+    fn look_at(&self, policy: &Decoder, course: &mut Course, reporter: &mut dyn Reporter) -> Result<(), TrainError> {
+        let order = Order::new(self.prompts.tokens.len(), self.run.seed);
+        let rollout = self.judged(self.sample(policy, course.step, &order), course);
+        let objective = rollout.objective(course.kl.coefficient());
+        self.check(objective.kl, objective.scores, course.step.saturating_sub(1), reporter)?;
+        course.note_last(&objective.metrics());
+        Ok(())
+    }
+
+    /// Scores of the whole answers, and what the reference thinks of them.
+    fn judged(&self, episodes: Vec<Episode>, course: &mut Course) -> Rollout {
+        let reading = self.reading();
+        let raw = raw_scores(&self.start.reward, &episodes, &reading);
+        let finished: Vec<bool> = episodes.iter().map(|episode| episode.finished).collect();
+        let scores = self.settings.scoring.apply(&raw, &finished, &mut course.scale);
+        let scale = self.settings.scoring.scale(self.start.reward.score_mean(), course.scale);
+        Rollout::new(episodes, (scores, scale), &self.start.reference, reading)
+    }
+
     /// The answers of a step, those to one prompt side by side.
     fn sample(&self, policy: &Decoder, step: usize, order: &Order) -> Vec<Episode> {
         let each = self.settings.answers_per_prompt;
@@ -351,7 +320,10 @@ impl<'a> Online<'a> {
     fn generate(&self, policy: &Decoder, prompts: &[Vec<u32>], seed: u64) -> Vec<Generated> {
         let seeds: Vec<u64> = (0..prompts.len() as u64).map(|row| row_seed(seed, row, 0)).collect();
         let (stop, pad) = (self.tokenizer.stop_ids(), self.tokenizer.pad_id());
-        generate(&policy.valid().merged(), prompts, &self.settings.sampling, stop, pad, &seeds, &mut |_| {})
+        let longest = prompts.iter().map(Vec::len).max().unwrap_or(0) + self.settings.sampling.max_new_tokens;
+        let batch = self.settings.shared.micro_batch_tokens * SAMPLED_AT_ONCE / longest.max(1);
+        let policy = policy.valid().merged();
+        generate_in_batches(&policy, prompts, &self.settings.sampling, stop, pad, &seeds, batch, &mut |_| {})
     }
 
     /// The answers of `policy` to the first few prompts, always drawn with the same random numbers.

@@ -10,11 +10,29 @@ use crate::{
     rlhf::{kl, masked},
 };
 
+/// How a score follows from what the reward model's head gives: (raw − `zero`) / `unit`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ScoreScale {
+    pub zero: f64,
+    pub unit: f64,
+}
+
+impl ScoreScale {
+    /// What the head gives is taken as it is.
+    pub const RAW: Self = Self { zero: 0.0, unit: 1.0 };
+
+    pub fn of(self, raw: Tensor<2>) -> Tensor<2> {
+        if self == Self::RAW { raw } else { (raw - self.zero) / self.unit }
+    }
+}
+
 /// What is learned from: all tensors `[batch, response]`, on the device without gradients.
 pub struct Rollout {
     pub episodes: Vec<Episode>,
     /// Of each answer, as the method is to see them: normalised, cut and with penalties, where that is wanted.
     pub scores: Vec<f64>,
+    /// How they follow from what the reward model's head gives, but for cuts and penalties.
+    pub scale: ScoreScale,
     /// 1 on sampled tokens up to and with the end of text.
     pub mask: Tensor<2>,
     /// log π of each token at the time of sampling, as the sampler gave it.
@@ -26,7 +44,12 @@ pub struct Rollout {
 
 impl Rollout {
     /// Asks the reference what it thinks of the answers.
-    pub fn new(episodes: Vec<Episode>, scores: Vec<f64>, reference: &Decoder, reading: Reading) -> Self {
+    pub fn new(
+        episodes: Vec<Episode>,
+        (scores, scale): (Vec<f64>, ScoreScale),
+        reference: &Decoder,
+        reading: Reading,
+    ) -> Self {
         let (batch, width) = (episodes.len(), width(&episodes));
         let table = |of: &dyn Fn(&Episode) -> Vec<f32>| {
             let rows = episodes.iter().flat_map(|episode| {
@@ -40,7 +63,7 @@ impl Rollout {
         let mask = table(&|episode| vec![1.0; episode.answer.len()]);
         let log_probs = table(&|episode| episode.log_probs.clone());
         let reference = reading.log_probs(reference, &episodes);
-        Self { episodes, scores, mask, log_probs, reference, reading }
+        Self { episodes, scores, scale, mask, log_probs, reference, reading }
     }
 
     /// Tokens of the longest answer.

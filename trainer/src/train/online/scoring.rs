@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     super::reward::scores_of,
     episode::{Episode, Reading},
-    rollout::mean_and_deviation,
+    rollout::{ScoreScale, mean_and_deviation},
 };
 use crate::model::RewardModel;
 
@@ -34,7 +34,7 @@ impl Scoring {
         let mut scores = raw.to_vec();
         if self.normalise {
             let Scale([mean, deviation]) = *scale.get_or_insert_with(|| Scale(mean_and_deviation(raw)));
-            scores.iter_mut().for_each(|score| *score = (*score - mean) / deviation.max(1e-6));
+            scores.iter_mut().for_each(|score| *score = (*score - mean) / unit(deviation));
         }
         if self.clip > 0.0 {
             scores.iter_mut().for_each(|score| *score = score.clamp(-self.clip, self.clip));
@@ -50,6 +50,21 @@ impl Scoring {
         }
         scores
     }
+}
+
+impl Scoring {
+    /// How these scores follow from what the reward model's head gives, whose scale has its zero at `mean`.
+    pub fn scale(&self, mean: f64, scale: Option<Scale>) -> ScoreScale {
+        match scale.filter(|_| self.normalise) {
+            Some(Scale([of_reference, deviation])) => ScoreScale { zero: mean + of_reference, unit: unit(deviation) },
+            None => ScoreScale { zero: mean, unit: 1.0 },
+        }
+    }
+}
+
+/// Scores that are all the same have no deviation to divide by.
+fn unit(deviation: f64) -> f64 {
+    deviation.max(1e-6)
 }
 
 /// What the reward model says of whole answers, at the last token of each, less the zero of its scale.

@@ -4,13 +4,12 @@ use burn::{module::Module, tensor::Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::super::{
-    TrainError,
-    checkpoint::{Tensors, restore_learned, store_learned},
-    derived_seed,
+    TrainError, derived_seed,
     learning::to_learn,
-    online::{Rollout, Rows, Start},
+    online::{Rollout, Rows, ScoreScale, Start},
     optimiser::{Accumulator, Optimiser},
     settings::Shared,
+    stored::{Tensors, restore_learned, store_learned},
 };
 use crate::model::{Decoder, RewardModel, ScalarHead};
 
@@ -35,12 +34,11 @@ pub(super) enum Learners {
         policy_optimiser: Optimiser,
         value: RewardModel,
         value_optimiser: Optimiser,
+        /// The value model began as the reward model: values are read on the scale of the scores.
+        on_score_scale: bool,
     },
     /// The decoder is the policy, its own output kept.
-    Shared {
-        model: RewardModel,
-        optimiser: Optimiser,
-    },
+    Shared { model: RewardModel, optimiser: Optimiser },
 }
 
 /// Gradients of a minibatch as they come together, for one kind of [`Learners`].
@@ -75,6 +73,7 @@ impl Learners {
             policy_optimiser: optimiser(),
             value: value.train(),
             value_optimiser: optimiser(),
+            on_score_scale: kind == ValueModel::Reward,
         })
     }
 
@@ -91,18 +90,29 @@ impl Learners {
             Self::Separate { value, .. } => value,
             Self::Shared { model, .. } => model,
         };
-        rollout.reading.values(&model.valid(), &rollout.episodes)
+        self.scale(rollout).of(rollout.reading.values(&model.valid(), &rollout.episodes))
     }
 
-    /// log π and V of some answers, `[rows, response]` both, and the policy's hidden states. A shared trunk is run once.
-    pub fn forward(&self, rows: &Rows, temperature: f64) -> (Tensor<2>, Tensor<2>, Tensor<3>) {
+    /// From what the value head gives to values. A value model that began as the reward model gives raw scores: without
+    /// their zero and unit it would be off by as much at every token of the first rollouts.
+    fn scale(&self, rollout: &Rollout) -> ScoreScale {
+        match self {
+            Self::Separate { on_score_scale: true, .. } => rollout.scale,
+            _ => ScoreScale::RAW,
+        }
+    }
+
+    /// log π and V of some answers, `[rows, response]` both, and the sum of the entropies of their tokens' laws. A shared
+    /// trunk is run once.
+    pub fn forward(&self, rollout: &Rollout, rows: &Rows) -> (Tensor<2>, Tensor<2>, f64) {
         let policy = self.policy();
         let hidden = rows.hidden(policy);
         let values = match self {
             Self::Separate { value, .. } => rows.values(&value.score, rows.hidden(&value.decoder)),
             Self::Shared { model, .. } => rows.values(&model.score, hidden.clone()),
         };
-        (rows.log_probs(policy, hidden.clone(), temperature), values, hidden)
+        let (log_probs, entropy) = rows.log_probs(policy, hidden, rollout.reading.temperature);
+        (log_probs, self.scale(rollout).of(values), entropy)
     }
 
     pub fn gradients(&self) -> Gradients {
@@ -141,12 +151,13 @@ impl Learners {
     pub fn step(self, gradients: Gradients, rates: &Rates) -> Result<(Self, f64, Option<f64>), TrainError> {
         match (self, gradients) {
             (
-                Self::Separate { policy, mut policy_optimiser, value, mut value_optimiser },
+                Self::Separate { policy, mut policy_optimiser, value, mut value_optimiser, on_score_scale },
                 Gradients::Separate(ours, theirs),
             ) => {
                 let (policy, policy_norm) = policy_optimiser.step(policy, ours, rates.policy)?;
                 let (value, value_norm) = value_optimiser.step(value, theirs, rates.value)?;
-                Ok((Self::Separate { policy, policy_optimiser, value, value_optimiser }, policy_norm, Some(value_norm)))
+                let stepped = Self::Separate { policy, policy_optimiser, value, value_optimiser, on_score_scale };
+                Ok((stepped, policy_norm, Some(value_norm)))
             }
             (Self::Shared { model, mut optimiser }, Gradients::Shared(both)) => {
                 let (model, norm) = optimiser.step(model, both, rates.policy)?;
@@ -158,7 +169,7 @@ impl Learners {
 
     pub fn store(&self, tensors: &mut Tensors) {
         match self {
-            Self::Separate { policy, policy_optimiser, value, value_optimiser } => {
+            Self::Separate { policy, policy_optimiser, value, value_optimiser, .. } => {
                 store_learned("policy.", policy, tensors);
                 store_learned("value.", value, tensors);
                 policy_optimiser.store("policy_adam.", tensors);
@@ -173,12 +184,12 @@ impl Learners {
 
     pub fn restore(self, tensors: &mut Tensors) -> Result<Self, TrainError> {
         Ok(match self {
-            Self::Separate { policy, mut policy_optimiser, value, mut value_optimiser } => {
+            Self::Separate { policy, mut policy_optimiser, value, mut value_optimiser, on_score_scale } => {
                 let policy = restore_learned("policy.", policy, tensors)?;
                 let value = restore_learned("value.", value, tensors)?;
                 policy_optimiser.restore("policy_adam.", &policy, tensors);
                 value_optimiser.restore("value_adam.", &value, tensors);
-                Self::Separate { policy, policy_optimiser, value, value_optimiser }
+                Self::Separate { policy, policy_optimiser, value, value_optimiser, on_score_scale }
             }
             Self::Shared { model, mut optimiser } => {
                 let model = restore_learned("model.", model, tensors)?;

@@ -87,7 +87,6 @@ impl Lesson<'_> {
     /// The gradients of one minibatch, a few answers at a time.
     fn gradients(&self, learners: &Learners, minibatch: &[usize]) -> (Gradients, Watched) {
         let (settings, rollout, estimates) = (self.settings, self.rollout, self.estimates);
-        let temperature = rollout.reading.temperature;
         let mut gradients = learners.gradients();
         let mut watched = Watched::default();
         let length = |row: usize| rollout.episodes[row].tokens();
@@ -96,10 +95,8 @@ impl Lesson<'_> {
             let select = |tensor| rollout.select(tensor, &part);
             let tokens = rollout.answer_tokens(&part) as f64;
             let mask = select(&rollout.mask);
-            let (log_probs, values, hidden) = learners.forward(&rows, temperature);
-            if settings.full_entropy {
-                watched.entropy += rows.entropy(learners.policy(), hidden, temperature);
-            }
+            let (log_probs, values, entropy) = learners.forward(rollout, &rows);
+            watched.entropy += entropy;
             let (old, advantages) = (select(&rollout.log_probs), select(&estimates.advantages));
             let policy = policy_loss(log_probs, old, advantages, mask.clone(), settings.clip_range);
             let (old, returns) = (select(&estimates.values), select(&estimates.returns));
@@ -179,7 +176,7 @@ impl Losses {
 
     /// Means over tokens (norms: over steps of the optimiser), under TRL's names where it has one. TRL's `approxkl_avg` is
     /// k2, ½(log π_new − log π_old)².
-    pub fn metrics(&self, settings: &PpoSettings, without_pretraining: bool) -> BTreeMap<String, f64> {
+    pub fn metrics(&self, without_pretraining: bool) -> BTreeMap<String, f64> {
         let (all, first) = (&self.all, &self.first);
         let mean = |sum: f64| sum / all.tokens.max(1.0);
         let mut metrics: BTreeMap<String, f64> = [
@@ -187,6 +184,7 @@ impl Losses {
             ("policy/approxkl_k1_avg", mean(all.approx_kl_k1)),
             ("policy/approxkl_k3_avg", mean(all.approx_kl_k3)),
             ("policy/clipfrac_avg", mean(all.clip_fraction)),
+            ("policy/entropy_avg", mean(all.entropy)),
             ("loss/policy_avg", mean(all.policy)),
             ("loss/value_avg", mean(all.value)),
             ("val/clipfrac_avg", mean(all.value_clip_fraction)),
@@ -202,9 +200,6 @@ impl Losses {
         .into();
         if let Some(norm) = self.value_norm {
             metrics.insert("train/value_grad_norm".into(), norm / self.steps.max(1.0));
-        }
-        if settings.full_entropy {
-            metrics.insert("policy/entropy_avg".into(), mean(all.entropy));
         }
         if !without_pretraining {
             metrics.insert("loss/ptx_avg".into(), mean(all.ptx));

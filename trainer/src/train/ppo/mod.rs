@@ -15,10 +15,10 @@ pub use settings::PpoSettings;
 
 use super::{
     Run, StageOutcome, StageSettings, TrainError,
-    checkpoint::Tensors,
     metrics::Reporter,
     online::{Method, Online, Rollout, Start, Step},
     pretrain::{blocks, documents_of},
+    stored::Tensors,
 };
 use crate::{
     data::{Example, corpus},
@@ -93,7 +93,7 @@ impl Method for Ppo<'_> {
             Lesson { settings: self.settings, step, rollout, estimates: &estimates, pretraining: self.pretraining };
         let (learners, losses) = lesson.learn(learners)?;
         let mut metrics = estimates.metrics();
-        metrics.extend(losses.metrics(self.settings, self.pretraining.is_empty()));
+        metrics.extend(losses.metrics(self.pretraining.is_empty()));
         Ok((learners, metrics))
     }
 

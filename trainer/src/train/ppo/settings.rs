@@ -72,8 +72,6 @@ stage_settings! {
         ptx_batch_size: usize = 4,
         #[doc = "Tokens of a block of pretraining text"]
         ptx_block_length: usize = 256,
-        #[doc = "Report the entropy of the law of every token in full (policy/entropy_avg): one more product with the vocabulary"]
-        full_entropy: bool = false,
         #[doc = "Answers of policy and reference to a few fixed prompts go to the log after every so many steps; 0: never"]
         sample_steps: usize = 10,
         #[doc = "How many fixed prompts"]
