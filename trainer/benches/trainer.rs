@@ -16,7 +16,10 @@ use burn::{
     module::Module,
     tensor::{Device, Int, Tensor, TensorData},
 };
-use laurel_kernels::matrix::{Target, View, product, row_times_matrix};
+use laurel_kernels::{
+    few_rows::rows_times_matrix,
+    matrix::{Target, View, product},
+};
 use laurel_trainer::{
     data::{Example, ModelTokenizer, RewardBatch},
     generate::{SamplingSettings, generate},
@@ -197,7 +200,7 @@ fn one_row() -> Box<dyn FnMut() -> usize> {
     const SIZE: usize = 8192;
     let (x, w, mut y) = (vec![0.5f32; SIZE], vec![0.25f32; SIZE * SIZE], vec![0.0f32; SIZE]);
     Box::new(move || {
-        row_times_matrix(&x, &w, &mut y);
+        rows_times_matrix(&x, &w, &mut y, 1);
         4 * SIZE * SIZE
     })
 }

@@ -6,15 +6,15 @@ use rayon::prelude::*;
 
 use crate::{
     math::{LANES, total},
-    wide,
+    panels, wide,
 };
 
 /// Up to so many rows these products are the faster ones.
 pub const MOST: usize = 32;
+/// Up to so many rows the sums are held in the cache and the matrix streams by; more make that the slower way.
+const STREAMED: usize = 8;
 /// Rows of the matrix that are multiplied at a time: with one more vector they fill the registers of AVX2.
 const DEPTH: usize = 4;
-/// Rows of `x` that are multiplied at a time.
-const ROWS: usize = 8;
 /// Numbers of the matrix that one task reads, about.
 const NUMBERS_A_TASK: usize = 1 << 17;
 /// Numbers of the output that stay in the first cache while a task reads its rows.
@@ -24,6 +24,9 @@ const TILE: usize = 4096;
 pub fn rows_times_matrix(x: &[f32], w: &[f32], out: &mut [f32], rows: usize) {
     if rows == 0 || out.is_empty() {
         return;
+    }
+    if rows > STREAMED {
+        return panels::rows_times_matrix(x, w, out, rows);
     }
     let (k, n) = (x.len() / rows, out.len() / rows);
     assert_eq!((x.len(), w.len(), out.len()), (rows * k, k * n, rows * n));
@@ -66,44 +69,40 @@ impl Block<'_> {
         for first in (0..self.n).step_by(width) {
             let columns = first..self.n.min(first + width);
             for from in (self.from..self.to).step_by(DEPTH) {
-                for row in (0..rows).step_by(ROWS) {
-                    let place = Place { from, row, first: columns.start, last: columns.end };
-                    match rows - row {
-                        1 => self.part::<1>(place, out),
-                        2 => self.part::<2>(place, out),
-                        3 => self.part::<3>(place, out),
-                        4 => self.part::<4>(place, out),
-                        5 => self.part::<5>(place, out),
-                        6 => self.part::<6>(place, out),
-                        7 => self.part::<7>(place, out),
-                        _ => self.part::<ROWS>(place, out),
-                    }
+                let place = Place { from, first: columns.start, last: columns.end };
+                match rows {
+                    1 => self.part::<1>(place, out),
+                    2 => self.part::<2>(place, out),
+                    3 => self.part::<3>(place, out),
+                    4 => self.part::<4>(place, out),
+                    5 => self.part::<5>(place, out),
+                    6 => self.part::<6>(place, out),
+                    7 => self.part::<7>(place, out),
+                    _ => self.part::<STREAMED>(place, out),
                 }
             }
         }
     }
 
-    /// `R` rows of `x` times [`DEPTH`] rows of the matrix, or what is left of them, over some columns.
+    /// The `R` rows of `x` times [`DEPTH`] rows of the matrix, or what is left of them, over some columns.
     #[inline(always)]
     fn part<const R: usize>(self, place: Place, out: &mut [f32]) {
         let deep = DEPTH.min(self.to - place.from);
         let factors: [[f32; DEPTH]; R] = std::array::from_fn(|r| {
-            std::array::from_fn(|i| if i < deep { self.x[(place.row + r) * self.k + place.from + i] } else { 0.0 })
+            std::array::from_fn(|i| if i < deep { self.x[r * self.k + place.from + i] } else { 0.0 })
         });
         // What is not there is multiplied by nothing.
         let w: [&[f32]; DEPTH] = std::array::from_fn(|i| {
             let from = (place.from + i.min(deep - 1)) * self.n;
             &self.w[from + place.first..from + place.last]
         });
-        let mut out = out[place.row * self.n..].chunks_mut(self.n);
+        let mut out = out.chunks_mut(self.n);
         let mut out: [&mut [f32]; R] =
             std::array::from_fn(|_| out.next().map_or(&mut [][..], |row| &mut row[place.first..place.last]));
         let whole = (place.last - place.first) / LANES;
         for column in 0..whole {
-            if place.row == 0 {
-                for i in 0..DEPTH {
-                    prefetch(self.w, (place.from + DEPTH + i) * self.n + place.first + column * LANES);
-                }
+            for i in 0..DEPTH {
+                prefetch(self.w, (place.from + DEPTH + i) * self.n + place.first + column * LANES);
             }
             let w: [[f32; LANES]; DEPTH] =
                 [vector(w[0], column), vector(w[1], column), vector(w[2], column), vector(w[3], column)];
@@ -130,15 +129,14 @@ impl Block<'_> {
 
 /// Numbers `at · N` and the following.
 #[inline(always)]
-fn vector<const N: usize>(values: &[f32], at: usize) -> [f32; N] {
+pub(crate) fn vector<const N: usize>(values: &[f32], at: usize) -> [f32; N] {
     values.as_chunks().0[at]
 }
 
-/// A part of a task: the first of its rows of the matrix, the first of its rows of `x`, its columns.
+/// A part of a task: the first of its rows of the matrix, its columns.
 #[derive(Clone, Copy)]
 struct Place {
     from: usize,
-    row: usize,
     first: usize,
     last: usize,
 }
@@ -223,7 +221,7 @@ fn dots_of<const R: usize>(x: &[f32], w: [&[f32]; 2], pair: [usize; 2], row: usi
 
 /// Asks for the line of the number at `at`, if there is one.
 #[inline(always)]
-fn prefetch(values: &[f32], at: usize) {
+pub(crate) fn prefetch(values: &[f32], at: usize) {
     #[cfg(target_arch = "x86_64")]
     if let Some(value) = values.get(at) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -237,7 +235,7 @@ fn prefetch(values: &[f32], at: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::{Target, View, product, row_times_matrix};
+    use crate::matrix::{Target, View, product};
 
     fn numbers(count: usize, seed: usize) -> Vec<f32> {
         (0..count).map(|i| ((i * 37 + seed * 101) % 29) as f32 / 7.0 - 2.0).collect()
@@ -286,7 +284,7 @@ mod tests {
         for [k, n] in [[576, 1536], [1536, 576], [576, 576], [512, 1408]] {
             let count = (256 << 20) / (4 * k * n);
             let all: Vec<Vec<f32>> = (0..count).map(|seed| numbers(k * n, seed)).collect();
-            for m in [1, 2, 4, 8, 12, 16, 32, 64] {
+            for m in [1, 2, 4, 8, 16, 32] {
                 let (x, mut out) = (numbers(m * k, 1), vec![0.0; m * n]);
                 let mut time = |name: &str, work: &mut dyn FnMut(&[f32], &mut [f32])| {
                     let mut best = f64::MAX;
@@ -306,9 +304,6 @@ mod tests {
                 time("general", &mut |w, out| product(Target::write(out, n), View::new(&x, m, k), View::new(w, k, n)));
                 time("few", &mut |w, out| rows_times_matrix(&x, w, out, m));
                 time("few, as logits", &mut |w, out| rows_times_transposed(&x, w, out, m));
-                if m == 1 {
-                    time("row", &mut |w, out| row_times_matrix(&x, w, out));
-                }
             }
         }
     }

@@ -143,56 +143,6 @@ pub(crate) unsafe fn product_into(target: &Shared, from: usize, row_step: usize,
     }
 }
 
-/// Numbers of the matrix that one task of [`row_times_matrix`] reads: some rows, one after the other in memory.
-const NUMBERS_A_TASK: usize = 1 << 16;
-
-/// `x·w` for one row `x` `[k]` and `w` `[k, n]` row-major: every weight is read once, in the order of memory.
-pub fn row_times_matrix(x: &[f32], w: &[f32], out: &mut [f32]) {
-    let (k, n) = (x.len(), out.len());
-    assert_eq!(w.len(), k * n);
-    if n == 0 || k == 0 {
-        return out.fill(0.0);
-    }
-    let rows = NUMBERS_A_TASK.div_ceil(n);
-    let mut sums = vec![0.0f32; k.div_ceil(rows) * n];
-    sums.par_chunks_mut(n).zip(x.par_chunks(rows).zip(w.par_chunks(rows * n))).for_each(|(sums, (x, w))| {
-        wide(
-            #[inline(always)]
-            || columns(x, w, n, sums),
-        );
-    });
-    let (first, others) = sums.split_at(n);
-    out.copy_from_slice(first);
-    for sums in others.chunks_exact(n) {
-        out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
-    }
-}
-
-/// `out = Σ x[i] · w[i·step ..]`, four rows at a time: more would fall on each other in the cache where the rows lie a power of two apart.
-#[inline(always)]
-fn columns(x: &[f32], w: &[f32], step: usize, out: &mut [f32]) {
-    const ROWS: usize = 4;
-    let width = out.len();
-    out.fill(0.0);
-    let (blocks, rest) = x.as_chunks::<ROWS>();
-    for (block, x) in blocks.iter().enumerate() {
-        let [a, b, c, d]: [&[f32]; ROWS] = std::array::from_fn(|row| {
-            let from = (block * ROWS + row) * step;
-            &w[from..from + width]
-        });
-        for ((((out, &a), &b), &c), &d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-            let (first, second) = (x[1].mul_add(b, x[0] * a), x[3].mul_add(d, x[2] * c));
-            *out += first + second;
-        }
-    }
-    for (row, &x) in rest.iter().enumerate() {
-        let from = (blocks.len() * ROWS + row) * step;
-        for (out, &w) in out.iter_mut().zip(&w[from..from + width]) {
-            *out = x.mul_add(w, *out);
-        }
-    }
-}
-
 /// Rows of the matrix that one task of [`matrix_times_row`] takes.
 const ROWS_A_TASK: usize = 512;
 
@@ -239,15 +189,8 @@ mod tests {
     }
 
     #[test]
-    fn a_row_times_a_matrix_agrees_with_the_definition() {
+    fn a_matrix_times_a_row_agrees_with_the_definition() {
         for [k, n] in [[1, 1], [9, 300], [64, 1031], [130, 513]] {
-            let (x, w) = (numbers(k, 1), numbers(k * n, 2));
-            let expected = slow(&x, &w, [1, k, n]);
-            let mut found = vec![f32::NAN; n];
-            row_times_matrix(&x, &w, &mut found);
-            for (found, expected) in found.iter().zip(&expected) {
-                assert!((found - expected).abs() < 1e-5 * expected.abs().max(100.0), "{found} {expected}");
-            }
             let (x, w) = (numbers(n, 1), numbers(k * n, 2));
             let expected = slow(&w, &x, [k, n, 1]);
             let mut found = vec![f32::NAN; k];

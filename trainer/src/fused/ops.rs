@@ -4,7 +4,7 @@ use burn::tensor::{Int, Tensor};
 use burn_flex::FlexTensor;
 use laurel_kernels::{
     activation, few_rows, likelihood,
-    matrix::{Target, View, matrix_times_row, product, row_times_matrix},
+    matrix::{Target, View, matrix_times_row, product},
     norm,
 };
 
@@ -52,8 +52,7 @@ pub(crate) fn linear(x: &Tensor<2>, weight: &Tensor<2>, transposed: bool) -> Opt
 pub(super) fn times(x: &FlexTensor, weight: &FlexTensor, y: &mut [f32]) {
     let ([tokens, _], [_, output]) = (sizes(x), sizes(weight));
     match tokens {
-        1 => row_times_matrix(numbers(x), numbers(weight), y),
-        2..=few_rows::MOST => few_rows::rows_times_matrix(numbers(x), numbers(weight), y, tokens),
+        1..=few_rows::MOST => few_rows::rows_times_matrix(numbers(x), numbers(weight), y, tokens),
         _ => product(Target::write(y, output), matrix(x), matrix(weight)),
     }
 }

@@ -63,6 +63,50 @@ fn sft() {
 }
 
 #[test]
+fn a_damaged_checkpoint_is_passed_over_for_good() {
+    let world = World::new();
+    let (base, data) = (world.path("base"), world.records("data.jsonl", &demonstrations()));
+    let stage = ["sft", "--model", text(&base), "--data", text(&data), "--epochs", "4", "--batch-size", "8"];
+    let settings = ["--save-steps", "3", "--learning-rate", "3e-3", "--eval-steps", "5"];
+    let stage = [&stage[..], &settings].concat();
+    let (whole, cut) = (world.path("whole"), world.path("cut"));
+    succeed(&[&stage[..], &["--out", text(&whole)]].concat());
+    let to_cut = [&stage[..], &["--out", text(&cut)]].concat();
+    kill_at(&to_cut, 12);
+    let steps = |path: &Path| -> Vec<std::path::PathBuf> {
+        let mut files: Vec<_> = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with("step-"));
+        files.sort();
+        files
+    };
+    let newest = steps(&world.path("cut.checkpoints")).pop().unwrap();
+    let bytes = fs::read(&newest).unwrap();
+    fs::write(&newest, &bytes[..bytes.len() / 2]).unwrap();
+    succeed(&[&to_cut[..], &["--resume"]].concat());
+    assert_eq!(weights(&whole), weights(&cut));
+}
+
+#[test]
+fn dropout_of_an_adapter_is_that_of_the_run_and_drawn_by_its_seed() {
+    let world = World::new();
+    let (base, data) = (world.path("base"), world.records("data.jsonl", &demonstrations()));
+    let adapter = world.path("adapter");
+    let stage = ["--data", text(&data), "--batch-size", "8", "--lora", "on", "--save-adapter", "--steps", "4"];
+    let first = ["sft", "--model", text(&base), "--out", text(&adapter), "--lora-dropout", "0.3"];
+    succeed(&[&first[..], &stage].concat());
+    let learned = |out: &str, dropout: &str| {
+        let out = world.path(out);
+        let again = ["sft", "--model", text(&adapter), "--out", text(&out), "--lora-dropout", dropout];
+        succeed(&[&again[..], &stage].concat());
+        fs::read(out.join("adapter_model.safetensors")).unwrap()
+    };
+    assert_eq!(learned("a", "0.3"), learned("b", "0.3"));
+    assert_eq!(learned("c", "0"), learned("d", "0"));
+    let config: Value = serde_json::from_slice(&fs::read(world.path("c/adapter_config.json")).unwrap()).unwrap();
+    assert_eq!(config["lora_dropout"], 0.0);
+}
+
+#[test]
 fn sft_with_averaged_weights_and_patience() {
     let world = World::new();
     let (base, data) = (world.path("base"), world.records("data.jsonl", &demonstrations()));

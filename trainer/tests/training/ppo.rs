@@ -185,6 +185,42 @@ fn numbers_beyond_use_end_the_run_and_say_what_to_go_on_from() {
 }
 
 #[test]
+fn a_policy_that_the_last_step_broke_is_not_written() {
+    let world = World::new();
+    let inputs = inputs(&world);
+    let broken = PpoSettings { steps: 1, learning_rate: Some(10.0), max_kl: 20.0, ..settings() };
+    let error = ppo::run(&broken, &inputs, &world.run("out"), &mut Told::default()).unwrap_err();
+    assert!(matches!(error, TrainError::Diverged { step: 1, .. }), "{error}");
+    assert!(!world.path("out").exists());
+    // What is reported at the end is of the policy that is written, not of the one that gave the last rollout.
+    let mut told = Told::default();
+    let outcome = ppo::run(&PpoSettings { steps: 1, ..settings() }, &inputs, &world.run("good"), &mut told).unwrap();
+    assert!(told.metrics["objective/kl"][0].abs() < 1e-3 && outcome.metrics["objective/kl"].abs() > 1e-3);
+}
+
+#[test]
+fn values_from_the_reward_model_have_the_zero_and_the_unit_of_the_scores() {
+    let world = World::new();
+    let inputs = inputs(&world);
+    let first = |name: &str, settings: PpoSettings| {
+        let mut told = Told::default();
+        ppo::run(&PpoSettings { steps: 1, ..settings }, &inputs, &world.run(name), &mut told).unwrap();
+        [told.metrics["val/mean"][0], told.metrics["val/var"][0].sqrt(), told.metrics["objective/scores"][0]]
+    };
+    let [value, deviation, score] = first("plain", settings());
+    // The zero of the reward model's scale, moved by hand.
+    let path = inputs.reward.join("config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    config["score_mean"] = (config["score_mean"].as_f64().unwrap_or(0.0) + 5.0).into();
+    std::fs::write(&path, config.to_string()).unwrap();
+    let [lower_value, _, lower_score] = first("lower", settings());
+    assert!((score - lower_score - 5.0).abs() < 1e-4 && (value - lower_value - 5.0).abs() < 1e-4);
+    let [normalised, of_one, mean] = first("normalised", PpoSettings { normalise_scores: true, ..settings() });
+    let unit = deviation / of_one;
+    assert!(mean.abs() < 1e-6 && (normalised - (value - score) / unit).abs() < 1e-3, "{normalised}, a unit of {unit}");
+}
+
+#[test]
 fn people_see_the_answers_of_policy_and_reference_side_by_side() {
     let world = World::new();
     let inputs = inputs(&world);
