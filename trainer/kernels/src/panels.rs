@@ -163,10 +163,9 @@ impl Block<'_> {
     /// Asks the memory for a line of the rows that are taken next, line by line in its order.
     #[inline(always)]
     fn ask_for(self, at: Place, i: usize) {
-        let lines = self.width / LANES;
+        // Of less than a line, one and the same is asked for again and again.
+        let lines = (self.width / LANES).max(1);
         let line = at.panel * DEPTH + i;
-        if lines > 0 {
-            prefetch(self.w, (at.from + DEPTH + line / lines) * self.n + line % lines * LANES);
-        }
+        prefetch(self.w, (at.from + DEPTH + line / lines) * self.n + line % lines * LANES);
     }
 }
