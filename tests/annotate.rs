@@ -139,19 +139,71 @@ async fn submitting_twice_at_once_stores_one_label() {
         let tab = ada.clone();
         tokio::spawn(async move {
             let text = format!("Try {number}");
-            tab.post(&format!("/tasks/{assignment}/submit"), &[("completion", &text)]).await.status.as_u16()
+            let reply = tab.post(&format!("/tasks/{assignment}/submit"), &[("completion", &text)]).await;
+            (text, reply)
         })
     });
+    let mut stored = Vec::new();
     for sent in tries {
-        assert_eq!(sent.await.expect("sent"), 303);
+        let (text, reply) = sent.await.expect("sent");
+        if reply.status == 303 {
+            stored.push(text);
+        } else {
+            // Nobody is told that a text is stored which is not, and it stands on the page, ready to be a correction.
+            reply
+                .clone()
+                .assert(409)
+                .assert_contains("is not stored yet")
+                .assert_contains(&format!("{text}</textarea>"));
+            reply.assert_contains(&format!("/tasks/{assignment}/correct"));
+        }
     }
+    assert_eq!(stored.len(), 1, "{stored:?}");
+    // Sent once more, as after a lost answer, it is stored already.
+    let submit = format!("/tasks/{assignment}/submit");
+    ada.post(&submit, &[("completion", &format!("{}\r\n", stored[0])), ("seconds", "9")]).await.assert(303);
+    ada.get(&format!("/tasks/{assignment}")).await.assert_contains(&stored[0]);
     assert_eq!(count(server.pool(), "SELECT count(*) FROM demonstrations").await, 1);
     assert_eq!(count(server.pool(), "SELECT labels::bigint FROM tasks").await, 1);
     // What comes later changes nothing either, not even empty.
-    ada.post(&format!("/tasks/{assignment}/submit"), &[]).await.assert(303);
-    let reply = ada.json(Method::PUT, &format!("/tasks/{assignment}/draft"), &json!({ "completion": "late" })).await;
-    reply.assert(409);
+    ada.post(&submit, &[]).await.assert(303);
+    for (text, differs) in [("late", true), (stored[0].as_str(), false)] {
+        let draft = format!("/tasks/{assignment}/draft");
+        let reply = ada.json(Method::PUT, &draft, &json!({ "completion": text })).await.assert(409);
+        let told: serde_json::Value = serde_json::from_str(&reply.text).expect("JSON");
+        assert_eq!(told["differs"], differs, "{text}");
+    }
     assert_eq!(count(server.pool(), "SELECT count(*) FROM drafts").await, 0);
+}
+
+#[tokio::test]
+async fn a_script_is_told_of_a_second_ranking_and_where_it_can_be_a_correction() {
+    let (server, ada, assignment, _) = ranking().await;
+    let token = ada.csrf().await;
+    let send = async |path: &str, ranks: [&str; 4], note: &str| {
+        let mut form = vec![("csrf", token.as_str()), ("note", note)];
+        form.extend(["rank_0", "rank_1", "rank_2", "rank_3"].into_iter().zip(ranks));
+        let path = format!("/tasks/{assignment}/{path}");
+        ada.send(ada.request(Method::POST, &path).header("accept", "application/json").form(&form)).await
+    };
+    send("submit", ["1", "2", "2", "4"], "hm").await.assert(200);
+    // The same ranking however its ties are counted.
+    send("submit", ["1", "2", "2", "3"], " hm ").await.assert(200);
+    for (ranks, note) in [(["2", "1", "3", "4"], "hm"), (["1", "2", "2", "4"], "but"), (["1", "", "", ""], "hm")] {
+        let reply = send("submit", ranks, note).await.assert(409);
+        let told: serde_json::Value = serde_json::from_str(&reply.text).expect("JSON");
+        assert_eq!(told["code"], "already-submitted");
+        assert_eq!(told["correct"], format!("/tasks/{assignment}/correct"));
+    }
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM rankings").await, 1);
+    // Once it is closed, nothing is offered that would be refused.
+    sqlx::query("CREATE OR REPLACE FUNCTION may_be_corrected(label uuid) RETURNS boolean LANGUAGE sql RETURN false")
+        .execute(server.pool())
+        .await
+        .expect("closed");
+    let reply = send("submit", ["2", "1", "3", "4"], "hm").await.assert(409);
+    let told: serde_json::Value = serde_json::from_str(&reply.text).expect("JSON");
+    assert_eq!(told["correct"], serde_json::Value::Null);
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ error-too-many-title = Too many attempts
 error-too-many = Please wait this many seconds and try again:
 error-invalid-title = That did not work
 error-invalid = Something in what you sent can't be used:
+error-unreadable = A field of the form is missing, or holds something that it can't hold. Load the page again and try once more.
 error-conflict-title = This has changed meanwhile
 error-conflict = It was not saved twice. Here is why:
 error-internal-title = Something went wrong on our side

@@ -24,6 +24,7 @@ error-too-many-title = 尝试次数过多
 error-too-many = 请等待以下秒数后再试：
 error-invalid-title = 操作未成功
 error-invalid = 您提交的内容中有无法使用的部分：
+error-unreadable = 表单缺少某个字段，或字段内容无效。请重新载入页面后再试。
 error-conflict-title = 内容已发生变化
 error-conflict = 没有重复保存。原因如下：
 error-internal-title = 服务器出现问题

@@ -13,7 +13,7 @@ use super::events::{self, Said};
 
 /// Time in which a connection must stand.
 const CONNECT: Duration = Duration::from_secs(10);
-/// Silence after which an endpoint counts as gone; a model may take this long before its first word.
+/// Silence after which an endpoint counts as gone; a model may take this long before its first word, and between two.
 const SILENCE: Duration = Duration::from_secs(120);
 /// Longest answer that is kept, bytes.
 const LONGEST: usize = 200_000;
@@ -59,12 +59,18 @@ pub enum ChatFailure {
 ///
 /// # Errors
 /// An endpoint that is not there, refuses, breaks off, or says nothing.
-pub fn complete(ask: &Ask, mut more: impl FnMut(&str) -> bool) -> Result<String, ChatFailure> {
+pub fn complete(ask: &Ask, more: impl FnMut(&str) -> bool) -> Result<String, ChatFailure> {
+    complete_within(ask, SILENCE, more)
+}
+
+fn complete_within(ask: &Ask, silence: Duration, mut more: impl FnMut(&str) -> bool) -> Result<String, ChatFailure> {
     let address = format!("{}/chat/completions", ask.base_url.trim_end_matches('/'));
     let agent: Agent = Agent::config_builder()
         .http_status_as_error(false)
         .timeout_connect(Some(CONNECT))
-        .timeout_recv_response(Some(SILENCE))
+        .timeout_recv_response(Some(silence))
+        // Of the body only its pauses are limited: a long answer may take long.
+        .timeout_per_read(Some(silence))
         .user_agent(concat!("laurel/", env!("CARGO_PKG_VERSION")))
         .build()
         .into();
@@ -141,4 +147,45 @@ fn read_whole(body: impl Read, more: &mut impl FnMut(&str) -> bool) -> Result<St
 fn whole(answer: String) -> Result<String, ChatFailure> {
     let answer = answer.replace('\0', "").trim().to_owned();
     if answer.is_empty() { Err(ChatFailure::Empty) } else { Ok(answer) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, net::TcpListener, thread};
+
+    use super::*;
+
+    #[test]
+    fn an_endpoint_that_falls_silent_in_the_middle_of_an_answer_is_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let serving = thread::spawn(move || {
+            let (mut connection, _) = listener.accept().expect("a visitor");
+            let mut request = [0; 4096];
+            assert!(connection.read(&mut request).expect("a request") > 0);
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+            let word = r#"data: {"choices":[{"delta":{"content":"Once"}}]}"#;
+            write!(connection, "{head}{word}\n\n").expect("sent");
+            // Held open and silent until the other side gives up.
+            let mut rest = Vec::new();
+            let _ = connection.read_to_end(&mut rest);
+        });
+        let ask = Ask {
+            base_url: format!("http://{address}/v1"),
+            model: "mute".to_owned(),
+            api_key: None,
+            messages: Vec::new(),
+            temperature: 1.0,
+            max_tokens: 10,
+            seed: 1,
+        };
+        let mut heard = String::new();
+        let answer = complete_within(&ask, Duration::from_millis(200), |text| {
+            heard.push_str(text);
+            true
+        });
+        assert_eq!(answer, Err(ChatFailure::BrokenOff));
+        assert_eq!(heard, "Once");
+        serving.join().expect("served");
+    }
 }

@@ -2,5 +2,7 @@
 
 mod client;
 mod events;
+mod under_way;
 
 pub use client::{Ask, ChatFailure, complete};
+pub use under_way::{End, Progress, UnderWay, Writer};

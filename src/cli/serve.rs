@@ -7,6 +7,7 @@ use nix::fcntl::{Flock, FlockArg};
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 
 use crate::{
+    chat::UnderWay,
     config::Config,
     db::{self, Database, invitations, users},
     jobs::clock,
@@ -43,7 +44,7 @@ pub async fn run_after(
 async fn serve(database: &Database, config: Config, listener: TcpListener) -> anyhow::Result<()> {
     greet(database, &config).await?;
     let clock = clock::start(database.pool.clone());
-    let state = AppState { pool: database.pool.clone(), config: Arc::new(config) };
+    let state = AppState { pool: database.pool.clone(), config: Arc::new(config), chats: UnderWay::default() };
     let app = web::router(state).into_make_service_with_connect_info::<SocketAddr>();
     let (stop, stopped) = tokio::sync::watch::channel(false);
     tokio::spawn(async move {

@@ -7,6 +7,8 @@ use uuid::Uuid;
 /// A draft as it is stored.
 #[derive(Debug, Clone)]
 pub struct ChatDraft {
+    /// The turn that it would begin.
+    pub number: i32,
     pub body: String,
     pub updated_at: OffsetDateTime,
 }
@@ -56,14 +58,31 @@ pub async fn save(
     Ok(Some(at))
 }
 
-/// The draft of a conversation's next turn. Whose it is has been checked by whoever shows the conversation.
-pub async fn find(pool: &PgPool, chat: Uuid, number: i32) -> sqlx::Result<Option<ChatDraft>> {
-    sqlx::query_as!(
-        ChatDraft,
-        "SELECT body, updated_at FROM chat_drafts WHERE chat_id = $1 AND number = $2",
+/// Keeps a message that came too late for its turn, as if it had been a draft for the last one: it is given back once the person
+/// can speak again. Whose conversation it is has been checked by whoever refused the message.
+pub async fn keep_unsaid(pool: &PgPool, chat: Uuid, body: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        INSERT INTO chat_drafts (chat_id, number, body)
+        SELECT $1, max(number), $2
+        FROM chat_turns
+        WHERE chat_id = $1
+        HAVING count(*) > 0
+        ON CONFLICT (chat_id) DO UPDATE
+        SET number = excluded.number, body = excluded.body, updated_at = now()
+        "#,
         chat,
-        number
+        body
     )
-    .fetch_optional(pool)
-    .await
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// The last draft of a conversation, for its next turn or for an earlier one. Whose it is has been checked by whoever shows the
+/// conversation.
+pub async fn find(pool: &PgPool, chat: Uuid) -> sqlx::Result<Option<ChatDraft>> {
+    sqlx::query_as!(ChatDraft, "SELECT number, body, updated_at FROM chat_drafts WHERE chat_id = $1", chat)
+        .fetch_optional(pool)
+        .await
 }

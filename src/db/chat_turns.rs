@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::{chats, words};
+use super::{chats, guidelines, words};
 use crate::domain::{
     conversation::{self, PromptError},
     split,
@@ -18,6 +18,12 @@ pub enum ChatError {
     NotYours,
     #[error("the conversation has ended")]
     Finished,
+    #[error("the project is archived, or not this person's any more")]
+    Closed,
+    #[error("the project's training course comes first")]
+    CourseFirst,
+    #[error("there are guidelines to be read first")]
+    GuidelinesFirst,
     #[error("a choice between the answers comes first")]
     ChoiceFirst,
     #[error("there are no answers to choose from yet")]
@@ -40,12 +46,20 @@ pub struct NewAnswer {
     pub sampling: Value,
 }
 
-/// Begins a conversation in a project where the person may chat; `None` where they may not.
-pub async fn begin(pool: &PgPool, user: Uuid, slug: &str) -> sqlx::Result<Option<Uuid>> {
-    if !chats::projects(pool, user).await?.iter().any(|project| project.slug == slug) {
-        return Ok(None);
+/// Begins a conversation in a project where the person may chat.
+///
+/// # Errors
+/// They may not; or its training course or its newest guidelines come first.
+pub async fn begin(pool: &PgPool, user: Uuid, slug: &str) -> Result<Uuid, ChatError> {
+    let projects = chats::projects(pool, user).await?;
+    let project = projects.into_iter().find(|project| project.slug == slug).ok_or(ChatError::NotYours)?;
+    if project.course {
+        return Err(ChatError::CourseFirst);
     }
-    sqlx::query_scalar!(
+    if guidelines::unread_of_project(pool, user, slug).await? {
+        return Err(ChatError::GuidelinesFirst);
+    }
+    let chat = sqlx::query_scalar!(
         r#"
         INSERT INTO chats (id, project_id, user_id)
         SELECT $1, p.id, $2
@@ -57,14 +71,19 @@ pub async fn begin(pool: &PgPool, user: Uuid, slug: &str) -> sqlx::Result<Option
         user,
         slug
     )
-    .fetch_optional(pool)
-    .await
+    .fetch_one(pool)
+    .await?;
+    Ok(chat)
 }
 
 /// A conversation, locked until the transaction ends.
 struct Held {
     project: Uuid,
     finished: bool,
+    /// The project is not archived, and the person may work on it.
+    may_go_on: bool,
+    /// The training course has to be passed before.
+    course: bool,
     split: Option<String>,
     validation_percent: i32,
     test_percent: i32,
@@ -78,6 +97,9 @@ async fn hold(tx: &mut Transaction<'_, Postgres>, user: Uuid, chat: Uuid) -> Res
         SELECT
             c.project_id AS project,
             c.finished_at IS NOT NULL AS "finished!",
+            p.archived_at IS NULL AND (p.open_to_everyone OR EXISTS (
+                SELECT 1 FROM memberships m WHERE m.project_id = p.id AND m.user_id = $2)) AS "may_go_on!",
+            course_is_open(p.id, $2) AS "course!",
             c.split,
             p.validation_percent,
             p.test_percent,
@@ -97,21 +119,31 @@ async fn hold(tx: &mut Transaction<'_, Postgres>, user: Uuid, chat: Uuid) -> Res
 }
 
 /// The person says something: a new turn, whose answers are still to come. While the last turn has no answers yet, what was
-/// said there stands: sending the form twice says it once.
+/// said there stands: sending the form twice says it once. `false` where something else stands there.
 ///
 /// `system` opens a new conversation where it is not empty.
 ///
 /// # Errors
-/// The conversation has ended, a choice comes first, or nothing was said.
-pub async fn say(pool: &PgPool, user: Uuid, chat: Uuid, system: &str, said: &str) -> Result<(), ChatError> {
+/// The conversation has ended, a choice comes first, or nothing was said; the person may not work on the project any more, or its
+/// training course or its newest guidelines come first.
+pub async fn say(pool: &PgPool, user: Uuid, chat: Uuid, system: &str, said: &str) -> Result<bool, ChatError> {
     let before = chats::find(pool, user, chat).await?.ok_or(ChatError::NotYours)?;
     let mut tx = pool.begin().await?;
     let held = hold(&mut tx, user, chat).await?;
     if held.finished {
         return Err(ChatError::Finished);
     }
-    if before.unanswered().is_some() {
-        return Ok(());
+    if let Some(open) = before.unanswered() {
+        return Ok(open.said() == said);
+    }
+    if !held.may_go_on {
+        return Err(ChatError::Closed);
+    }
+    if held.course {
+        return Err(ChatError::CourseFirst);
+    }
+    if guidelines::unread_of_project(&mut *tx, user, &before.project_slug).await? {
+        return Err(ChatError::GuidelinesFirst);
     }
     let mut messages = match before.turns.last() {
         Some(turn) => turn.with_choice().ok_or(ChatError::ChoiceFirst)?,
@@ -123,7 +155,7 @@ pub async fn say(pool: &PgPool, user: Uuid, chat: Uuid, system: &str, said: &str
     let number = i32::try_from(before.turns.len()).unwrap_or(i32::MAX);
     let prompt = prompt(&mut tx, &held, chat, &messages).await?;
     // A second tab may have said something meanwhile; the first one counts.
-    sqlx::query!(
+    let first = sqlx::query!(
         "INSERT INTO chat_turns (chat_id, number, prompt_id) VALUES ($1, $2, $3) ON CONFLICT (chat_id, number) DO NOTHING",
         chat,
         number,
@@ -131,8 +163,17 @@ pub async fn say(pool: &PgPool, user: Uuid, chat: Uuid, system: &str, said: &str
     )
     .execute(&mut *tx)
     .await?;
+    // What was typed elsewhere for this turn is given back at the next one; what this turn gave back has had its time.
+    sqlx::query!(
+        "DELETE FROM chat_drafts WHERE chat_id = $1 AND (number < $2 OR trim(E' \t\n\r' FROM body) = $3)",
+        chat,
+        number,
+        said
+    )
+    .execute(&mut *tx)
+    .await?;
     tx.commit().await?;
-    Ok(())
+    Ok(first.rows_affected() == 1)
 }
 
 /// The conversation as a prompt of the project, in the split of the whole chat.
@@ -255,6 +296,9 @@ pub async fn choose(
     .ok_or(ChatError::NoAnswers)?;
     if turn.ranking_id.is_some() {
         return Ok(());
+    }
+    if !held.may_go_on {
+        return Err(ChatError::Closed);
     }
     if turn.answers == 0 {
         return Err(ChatError::NoAnswers);

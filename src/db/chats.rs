@@ -12,6 +12,8 @@ pub struct ChatProject {
     pub name: String,
     pub description: String,
     pub simulated: bool,
+    /// The training course has to be passed before.
+    pub course: bool,
 }
 
 /// The projects that have an endpoint and that the person may work on.
@@ -19,7 +21,7 @@ pub async fn projects(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<ChatProject
     sqlx::query_as!(
         ChatProject,
         r#"
-        SELECT p.slug, p.name, p.description, p.simulated
+        SELECT p.slug, p.name, p.description, p.simulated, course_is_open(p.id, $1) AS "course!"
         FROM projects p
         JOIN chat_endpoints e ON e.project_id = p.id
         WHERE p.archived_at IS NULL
@@ -82,8 +84,11 @@ pub struct Chat {
     pub project_slug: String,
     pub project_name: String,
     pub project_simulated: bool,
-    pub has_guidelines: bool,
+    /// The newest guidelines, in Markdown.
+    pub guidelines: Option<String>,
     pub finished: bool,
+    /// The project is not archived, and the person may work on it.
+    pub may_go_on: bool,
     /// In their order.
     pub turns: Vec<Turn>,
 }
@@ -113,6 +118,11 @@ pub struct Turn {
 }
 
 impl Turn {
+    /// What the person said.
+    pub fn said(&self) -> &str {
+        self.conversation.last().map_or("", |message| &message.content)
+    }
+
     /// The conversation with the chosen answer: what the next turn begins with.
     pub fn with_choice(&self) -> Option<Vec<Message>> {
         let chosen = self.answers.iter().find(|answer| Some(answer.position) == self.chosen)?;
@@ -139,8 +149,12 @@ pub async fn find(pool: &PgPool, user: Uuid, chat: Uuid) -> sqlx::Result<Option<
             p.slug,
             p.name,
             p.simulated,
-            EXISTS (SELECT 1 FROM guidelines g WHERE g.project_id = p.id) AS "has_guidelines!",
-            c.finished_at IS NOT NULL AS "finished!"
+            (
+                SELECT g.body FROM guidelines g WHERE g.project_id = p.id ORDER BY g.version DESC LIMIT 1
+            ) AS guidelines,
+            c.finished_at IS NOT NULL AS "finished!",
+            p.archived_at IS NULL AND (p.open_to_everyone OR EXISTS (
+                SELECT 1 FROM memberships m WHERE m.project_id = p.id AND m.user_id = $2)) AS "may_go_on!"
         FROM chats c
         JOIN projects p ON p.id = c.project_id
         WHERE c.id = $1 AND c.user_id = $2
@@ -157,8 +171,9 @@ pub async fn find(pool: &PgPool, user: Uuid, chat: Uuid) -> sqlx::Result<Option<
         project_slug: row.slug,
         project_name: row.name,
         project_simulated: row.simulated,
-        has_guidelines: row.has_guidelines,
+        guidelines: row.guidelines,
         finished: row.finished,
+        may_go_on: row.may_go_on,
         turns: turns(pool, chat).await?,
     }))
 }

@@ -117,14 +117,14 @@ pub(super) async fn store(
     Ok(Some(id))
 }
 
-/// Stores a correction of an answer to a task with a known answer, which looks to its maker as every other one does; `false`
-/// where it is an ordinary task.
+/// Stores a correction of an answer to a task with a known answer, which looks to its maker as every other one does: whether
+/// it is stored, or another version has taken the place of the one that it would replace; `None` where it is an ordinary task.
 pub(super) async fn correct(
     tx: &mut Transaction<'_, Postgres>,
     held: &Held,
     correction: Correction,
     new: NewRanking<'_>,
-) -> Result<bool, SubmitError> {
+) -> Result<Option<bool>, SubmitError> {
     let standing = sqlx::query_scalar!(
         r#"
         SELECT id AS "id!"
@@ -140,9 +140,9 @@ pub(super) async fn correct(
     )
     .fetch_optional(&mut **tx)
     .await?;
-    let Some(standing) = standing else { return Ok(false) };
+    let Some(standing) = standing else { return Ok(None) };
     if standing != correction.replaces {
-        return Ok(true);
+        return Ok(Some(false));
     }
     let Columns { ranks, ratings, flags } = labels::columns(tx, held, new).await?;
     sqlx::query!(
@@ -161,7 +161,7 @@ pub(super) async fn correct(
     )
     .execute(&mut **tx)
     .await?;
-    Ok(true)
+    Ok(Some(true))
 }
 
 /// Lets the person pass the course where their last answers reach its mark.

@@ -149,6 +149,29 @@ pub async fn unread(pool: &PgPool, user: Uuid, assignment: Uuid) -> Result<Optio
     .await
 }
 
+/// Whether a project has newest guidelines that the person has yet to read.
+pub async fn unread_of_project(executor: impl PgExecutor<'_>, user: Uuid, slug: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT EXISTS (
+            SELECT 1
+            FROM projects p
+            JOIN guidelines g ON g.project_id = p.id
+            WHERE p.slug = $2
+                AND NOT EXISTS (SELECT 1 FROM guidelines newer WHERE newer.project_id = p.id AND newer.version > g.version)
+                AND NOT EXISTS (
+                    SELECT 1 FROM guideline_readings r
+                    WHERE r.project_id = p.id AND r.version = g.version AND r.user_id = $1
+                )
+        ) AS "unread!"
+        "#,
+        user,
+        slug
+    )
+    .fetch_one(executor)
+    .await
+}
+
 /// Which version somebody who works on a project has read last.
 #[derive(Debug, Clone)]
 pub struct Reader {

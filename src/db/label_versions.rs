@@ -38,6 +38,20 @@ impl Label {
             Label::Demonstration { extra_opinion, .. } | Label::Ranking { extra_opinion, .. } => *extra_opinion,
         }
     }
+
+    /// Whether two labels say the same, counted or not.
+    pub fn says_the_same(&self, other: &Label) -> bool {
+        match (self, other) {
+            (Label::Demonstration { completion, .. }, Label::Demonstration { completion: other, .. }) => {
+                completion == other
+            }
+            (
+                Label::Ranking { ranks, confidence, assessment, note, .. },
+                Label::Ranking { ranks: r, confidence: c, assessment: a, note: n, .. },
+            ) => (ranks, confidence, assessment, note) == (r, c, a, n),
+            _ => false,
+        }
+    }
 }
 
 /// One version of an assignment's label.
@@ -130,7 +144,7 @@ pub async fn may_be_corrected(pool: &PgPool, label: Uuid) -> sqlx::Result<bool> 
 pub struct Correction {
     pub user: Uuid,
     pub assignment: Uuid,
-    /// The version that the person saw. Where another has replaced it already, as when a form is sent twice, nothing is stored.
+    /// The version that the person saw. Where another has replaced it already, nothing is stored.
     pub replaces: Uuid,
 }
 
@@ -164,30 +178,34 @@ async fn next_version(
     Ok(Some(Version { extra_opinion: standing.extra_opinion, replaces: Some(correction.replaces) }))
 }
 
-/// Stores a new version of a demonstration. Counts and overlap stay as they are.
+/// Stores a new version of a demonstration; `false` where another version has taken the place of the one that it would replace:
+/// the same one, as when a form is sent twice, or a different one. Counts and overlap stay as they are.
 pub async fn correct_demonstration(
     pool: &PgPool,
     correction: Correction,
     new: NewDemonstration<'_>,
-) -> Result<(), SubmitError> {
+) -> Result<bool, SubmitError> {
     let Correction { user, assignment, .. } = correction;
     let mut tx = pool.begin().await?;
     let held = labels::hold(&mut tx, user, assignment, TaskKind::Demonstration).await?;
-    let Some(version) = next_version(&mut tx, correction).await? else { return Ok(()) };
+    let Some(version) = next_version(&mut tx, correction).await? else { return Ok(false) };
     labels::insert_demonstration(&mut tx, &held, (user, assignment), new, version).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// Stores a new version of a ranking or of a comparison, as [`correct_demonstration`] does.
-pub async fn correct_ranking(pool: &PgPool, correction: Correction, new: NewRanking<'_>) -> Result<(), SubmitError> {
+pub async fn correct_ranking(pool: &PgPool, correction: Correction, new: NewRanking<'_>) -> Result<bool, SubmitError> {
     let Correction { user, assignment, .. } = correction;
     let mut tx = pool.begin().await?;
     let kind = if new.confidence.is_some() { TaskKind::Comparison } else { TaskKind::Ranking };
     let held = labels::hold(&mut tx, user, assignment, kind).await?;
-    if gold::correct(&mut tx, &held, correction, new).await? {
-        return Ok(tx.commit().await?);
+    if let Some(stored) = gold::correct(&mut tx, &held, correction, new).await? {
+        tx.commit().await?;
+        return Ok(stored);
     }
-    let Some(version) = next_version(&mut tx, correction).await? else { return Ok(()) };
+    let Some(version) = next_version(&mut tx, correction).await? else { return Ok(false) };
     labels::insert_ranking(&mut tx, &held, (user, assignment), new, version).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    Ok(true)
 }

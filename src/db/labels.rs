@@ -12,6 +12,8 @@ pub struct Submitted {
     pub label: Uuid,
     /// Kept, but beyond the number of people that were wanted.
     pub extra_opinion: bool,
+    /// By an earlier call: what this one brought is not stored.
+    pub before: bool,
 }
 
 /// Why nothing can be stored.
@@ -92,7 +94,7 @@ pub async fn submit_demonstration(
     let label = insert_demonstration(&mut tx, &held, (user, assignment), timed, version).await?;
     finish(&mut tx, assignment).await?;
     tx.commit().await?;
-    Ok(Submitted { label, extra_opinion: !counts })
+    Ok(Submitted { label, extra_opinion: !counts, before: false })
 }
 
 /// Stores the ranking and ends the lease, as [`submit_demonstration`] does. Ranks stand by the answers' positions in the task,
@@ -113,14 +115,14 @@ pub async fn submit_ranking(
     if let Some(label) = gold::store(&mut tx, &held, (user, assignment), timed).await? {
         finish(&mut tx, assignment).await?;
         tx.commit().await?;
-        return Ok(Submitted { label, extra_opinion: false });
+        return Ok(Submitted { label, extra_opinion: false, before: false });
     }
     let counts = take_place(&mut tx, user, &held).await?;
     let version = Version { extra_opinion: !counts, replaces: None };
     let label = insert_ranking(&mut tx, &held, (user, assignment), timed, version).await?;
     finish(&mut tx, assignment).await?;
     tx.commit().await?;
-    Ok(Submitted { label, extra_opinion: !counts })
+    Ok(Submitted { label, extra_opinion: !counts, before: false })
 }
 
 /// Stores a version of a demonstration.
@@ -310,7 +312,11 @@ pub(super) async fn finish(tx: &mut Transaction<'_, Postgres>, assignment: Uuid)
 async fn first_demonstration(tx: &mut Transaction<'_, Postgres>, assignment: Uuid) -> sqlx::Result<Submitted> {
     sqlx::query_as!(
         Submitted,
-        "SELECT id AS label, extra_opinion FROM demonstrations WHERE assignment_id = $1 AND replaces_id IS NULL",
+        r#"
+        SELECT id AS label, extra_opinion, true AS "before!"
+        FROM demonstrations
+        WHERE assignment_id = $1 AND replaces_id IS NULL
+        "#,
         assignment
     )
     .fetch_one(&mut **tx)
@@ -321,11 +327,11 @@ async fn first_ranking(tx: &mut Transaction<'_, Postgres>, assignment: Uuid) -> 
     sqlx::query_as!(
         Submitted,
         r#"
-        SELECT id AS "label!", extra_opinion AS "extra_opinion!"
+        SELECT id AS "label!", extra_opinion AS "extra_opinion!", true AS "before!"
         FROM rankings
         WHERE assignment_id = $1 AND replaces_id IS NULL
         UNION ALL
-        SELECT id, false FROM gold_answers WHERE assignment_id = $1
+        SELECT id, false, true FROM gold_answers WHERE assignment_id = $1
         "#,
         assignment
     )

@@ -141,8 +141,30 @@ pub async fn begun(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<Work>> {
     .await
 }
 
-/// What the person submitted or skipped last, newest first.
-pub async fn recent(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<Work>> {
+/// What of a person's finished work is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    Submitted,
+    Skipped,
+}
+
+impl Finished {
+    fn as_str(self) -> &'static str {
+        match self {
+            Finished::Submitted => "submitted",
+            Finished::Skipped => "skipped",
+        }
+    }
+}
+
+/// What the person submitted or skipped last, newest first: `most` of what was finished before the assignment `before`.
+pub async fn finished(
+    pool: &PgPool,
+    user: Uuid,
+    what: Finished,
+    before: Option<Uuid>,
+    most: i64,
+) -> sqlx::Result<Vec<Work>> {
     sqlx::query_as!(
         Work,
         r#"
@@ -161,11 +183,17 @@ pub async fn recent(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<Work>> {
         LEFT JOIN prompt_briefs b ON b.id = t.brief_id
         LEFT JOIN written_prompts w ON w.assignment_id = a.id
         LEFT JOIN prompts pr ON pr.id = coalesce(t.prompt_id, w.prompt_id)
-        WHERE a.user_id = $1 AND a.state <> 'leased'
+        WHERE a.user_id = $1
+            AND a.state = $2
+            AND ($3::uuid IS NULL OR (a.finished_at, a.id) < (
+                SELECT seen.finished_at, seen.id FROM assignments seen WHERE seen.id = $3 AND seen.user_id = $1))
         ORDER BY a.finished_at DESC, a.id DESC
-        LIMIT 10
+        LIMIT $4
         "#,
-        user
+        user,
+        what.as_str(),
+        before,
+        most
     )
     .fetch_all(pool)
     .await

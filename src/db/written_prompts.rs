@@ -45,18 +45,18 @@ struct Brief {
 }
 
 /// Stores the prompt and ends the lease; asks for an answer to it where the project wants demonstrations. Submitting the same
-/// assignment again changes nothing. Where the prompt is to replace another, nobody new is asked about that one.
+/// assignment again changes nothing, and gives `false`. Where the prompt is to replace another, nobody new is asked about that one.
 pub async fn submit(
     pool: &PgPool,
     user: Uuid,
     assignment: Uuid,
     written: &Written,
     seconds: Option<f64>,
-) -> Result<(), WriteError> {
+) -> Result<bool, WriteError> {
     let mut tx = pool.begin().await?;
     let held = labels::hold(&mut tx, user, assignment, TaskKind::Prompt).await?;
     if held.state == "submitted" {
-        return Ok(());
+        return Ok(false);
     }
     let brief = brief(&mut tx, held.task).await?;
     let prompt = insert_prompt(&mut tx, &brief, &held, &written.conversation()).await?;
@@ -93,7 +93,7 @@ pub async fn submit(
             }
         });
     }
-    Ok(())
+    Ok(true)
 }
 
 async fn brief(tx: &mut Transaction<'_, Postgres>, task: Uuid) -> sqlx::Result<Brief> {

@@ -69,7 +69,11 @@ fn header_token(headers: &HeaderMap) -> Option<String> {
 
 /// Repeated fields make lists, as checkboxes and answers of one name do.
 fn from_bytes<T: DeserializeOwned>(body: &[u8]) -> Result<T, PageError> {
-    serde_html_form::from_bytes(body).map_err(|error| PageError::Invalid(error.to_string()))
+    serde_html_form::from_bytes(body).map_err(|error| {
+        // In words of Rust's, which are for the log.
+        tracing::debug!(%error, "a form can't be read");
+        PageError::Unreadable
+    })
 }
 
 /// Compares in a time that does not tell how much is alike.

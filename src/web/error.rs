@@ -29,9 +29,15 @@ pub enum PageError {
     /// Wrong input that the form itself does not explain; the text is for people, in their language where we made it.
     #[error("{0}")]
     Invalid(String),
+    /// A form that no page of ours sends so: a field is missing, or holds what it can't hold.
+    #[error("unreadable")]
+    Unreadable,
     /// Somebody else was faster, or the thing changed meanwhile; the text says what.
     #[error("{0}")]
     Conflict(String),
+    /// The same, where the text is the message of a key.
+    #[error("{0}")]
+    ConflictAs(&'static str),
     #[error(transparent)]
     Internal(#[from] anyhow::Error),
 }
@@ -56,7 +62,15 @@ impl From<askama::Error> for PageError {
 struct Failure {
     /// Key of the message: `error-not-found`, with `-title`.
     key: &'static str,
-    detail: Option<String>,
+    detail: Option<Detail>,
+}
+
+/// What is said besides.
+#[derive(Debug, Clone)]
+enum Detail {
+    Text(String),
+    /// The message of a key, in the reader's language.
+    Message(&'static str),
 }
 
 /// Whether Postgres refused the data itself (class 22): a NUL in a text, a number that is too large.
@@ -77,10 +91,14 @@ impl IntoResponse for PageError {
             PageError::FormExpired => (StatusCode::FORBIDDEN, "error-form-expired", None),
             PageError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "error-too-large", None),
             PageError::TooManyAttempts { seconds } => {
-                (StatusCode::TOO_MANY_REQUESTS, "error-too-many", Some(seconds.to_string()))
+                (StatusCode::TOO_MANY_REQUESTS, "error-too-many", Some(Detail::Text(seconds.to_string())))
             }
-            PageError::Invalid(text) => (StatusCode::UNPROCESSABLE_ENTITY, "error-invalid", Some(text)),
-            PageError::Conflict(text) => (StatusCode::CONFLICT, "error-conflict", Some(text)),
+            PageError::Invalid(text) => (StatusCode::UNPROCESSABLE_ENTITY, "error-invalid", Some(Detail::Text(text))),
+            PageError::Unreadable => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "error-invalid", Some(Detail::Message("error-unreadable")))
+            }
+            PageError::Conflict(text) => (StatusCode::CONFLICT, "error-conflict", Some(Detail::Text(text))),
+            PageError::ConflictAs(key) => (StatusCode::CONFLICT, "error-conflict", Some(Detail::Message(key))),
             PageError::Internal(error) if is_wrong_data(&error) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "error-invalid", None)
             }
@@ -123,23 +141,28 @@ struct ErrorPage {
 pub async fn render(request: Request, next: Next) -> Response {
     let visitor = request.extensions().get::<Visitor>().cloned().unwrap_or_default();
     let page = visitor.page(request.uri().path());
+    // Those that want a stream of events are scripts too.
     let wants_json = request
         .headers()
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.starts_with("application/json"));
+        .is_some_and(|accept| accept.starts_with("application/json") || accept.starts_with("text/event-stream"));
     let mut response = next.run(request).await;
     let Some(failure) = response.extensions_mut().remove::<Failure>() else {
         return response;
     };
     let status = response.status();
     let text = page.t(failure.key);
+    let detail = failure.detail.map(|detail| match detail {
+        Detail::Text(text) => text,
+        Detail::Message(key) => page.t(key),
+    });
     if wants_json {
-        let message = failure.detail.unwrap_or(text);
+        let message = detail.unwrap_or(text);
         return (status, axum::Json(serde_json::json!({ "code": failure.key, "message": message }))).into_response();
     }
     let title = page.t(&format!("{}-title", failure.key));
-    match (ErrorPage { page, title, text, detail: failure.detail }).render() {
+    match (ErrorPage { page, title, text, detail }).render() {
         Ok(html) => (status, Html(html)).into_response(),
         Err(error) => {
             tracing::error!(%error, "the error page could not be drawn");

@@ -41,13 +41,15 @@ pub use error::PageError;
 pub use page::Page;
 use routes::Routes;
 
-use crate::{api, config::Config, domain::role::Role};
+use crate::{api, chat::UnderWay, config::Config, domain::role::Role};
 
 /// What handlers share.
 #[derive(Clone)]
 pub struct AppState {
     pub pool: PgPool,
     pub config: Arc<Config>,
+    /// Answers of conversations that are being written.
+    pub chats: UnderWay,
 }
 
 /// Bytes that a form may have. Uploads set their own limit on their route.

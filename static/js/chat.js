@@ -1,7 +1,11 @@
 // A conversation: answers stream in as they are written, letters choose, what is typed is kept on the server, and here while it is away.
 
+import { forget, keep, keysOf, read } from "./kept.js";
 import { sendJson } from "./net.js";
 import { isForPage, keyName, words } from "./page.js";
+
+/** Milliseconds without a sign of the server after which the answers are given up. */
+const SILENCE = 60_000;
 
 const chat = document.querySelector("[data-chat]");
 const ask = document.getElementById("ask");
@@ -16,7 +20,6 @@ if (ask) {
   write();
 }
 if (choose) choosing();
-if (say) saying();
 
 /** Asks for the answers and shows them as they come; when all are kept the page shows them to choose from. */
 async function write() {
@@ -46,16 +49,25 @@ async function write() {
 
 /** Sends the form and reads its events; null at the good end, else what went wrong. */
 async function follow(form, heard) {
+  // The server says something every few seconds, if only that it is there.
+  const stop = new AbortController();
+  let silence = setTimeout(() => stop.abort(), SILENCE);
+  const alive = () => {
+    clearTimeout(silence);
+    silence = setTimeout(() => stop.abort(), SILENCE);
+  };
   try {
     const response = await fetch(form.action, {
       method: "POST",
       redirect: "manual",
+      signal: stop.signal,
       headers: { accept: "text/event-stream", "x-csrf-token": form.elements.csrf.value },
     });
     // Logged out, or an old tab: the page itself says what is to do.
-    if (response.type === "opaqueredirect" || response.status === 403 || response.status === 409) return null;
-    if (!response.ok) return words.broken;
-    for await (const [name, data] of events(response.body)) {
+    if (response.type === "opaqueredirect" || response.status === 403) return null;
+    // Chatting is switched off, say: loading the page again would only ask again.
+    if (!response.ok) return (await response.json().catch(() => ({}))).message ?? words.broken;
+    for await (const [name, data] of events(response.body, alive)) {
       if (name === "kept") return null;
       if (name === "failed") return data.message;
       heard(name, data);
@@ -63,15 +75,18 @@ async function follow(form, heard) {
     return words.broken;
   } catch {
     return navigator.onLine ? words.broken : words.offline;
+  } finally {
+    clearTimeout(silence);
   }
 }
 
-async function* events(body) {
+async function* events(body, alive) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
+    alive();
     rest += value;
     const whole = rest.split("\n\n");
     rest = whole.pop();
@@ -106,44 +121,52 @@ function choosing() {
   });
 }
 
+// What was typed for a turn is forgotten once the page shows that turn as it was typed, and not before.
+const said = [...document.querySelectorAll("[data-role=user] [data-source]")].map((source) => source.textContent.trim());
+const beginning = `laurel.chat.${chat.dataset.chat}.`;
+const unsaid = [];
+for (const key of keysOf(beginning)) {
+  const turn = Number(key.slice(beginning.length));
+  if (turn >= Number(chat.dataset.turns)) continue;
+  const message = read(key)?.message?.trim();
+  if (!message || message === said[turn]) forget(key);
+  else unsaid.push([key, message]);
+}
+if (say) saying();
+
 function saying() {
   const field = say.elements.message;
   const state = say.querySelector("[data-draft-state]");
-  const kept = `laurel.chat.${chat.dataset.chat}.${say.dataset.turns}`;
+  const kept = `${beginning}${say.dataset.turns}`;
   let timer = 0;
   let running = false;
+  let sent = false;
   let saved = field.value;
+  let base = Number(say.dataset.savedAt);
 
   const show = (kind, text) => {
     state.dataset.state = kind;
     state.textContent = text;
   };
-  const keepHere = () => {
-    try {
-      localStorage.setItem(kept, JSON.stringify({ at: Date.now(), message: field.value }));
-    } catch { /* Storage is off. */ }
-  };
-  const forgetHere = () => {
-    try {
-      localStorage.removeItem(kept);
-    } catch { /* Storage is off. */ }
-  };
+  const keepHere = () => keep(kept, { base, message: field.value });
 
   /** Saves now; one request at a time, so that an older text never comes after a newer one. */
   async function save() {
     clearTimeout(timer);
-    if (running || field.value === saved) return;
+    if (running || sent || field.value === saved) return;
     running = true;
     const message = field.value;
     const answer = await sendJson("PUT", say.dataset.draft, { turns: Number(say.dataset.turns), message });
     running = false;
+    if (sent) return;
     if (answer.kind === "ok") {
       saved = message;
-      if (field.value === message) forgetHere();
+      base = answer.data.saved_at;
+      if (field.value === message) forget(kept);
       show("saved", words.saved);
     } else if (answer.status === 409) {
-      // Said in another tab: the page shows how far the conversation is.
-      forgetHere();
+      // Said in another tab: the page shows how far the conversation is, and what was typed here when one can speak again.
+      keepHere();
       location.reload();
       return;
     } else if (answer.kind === "login") {
@@ -166,19 +189,47 @@ function saying() {
     timer = setTimeout(save, 800);
   }
 
-  try {
-    const copy = JSON.parse(localStorage.getItem(kept));
-    if (copy?.at > Number(say.dataset.savedAt)) field.value = copy.message;
-  } catch { /* Storage is off, or holds nothing. */ }
+  /** Gives back what was typed here and is not on the server. */
+  function offer(key, message) {
+    const notice = document.createElement("p");
+    notice.className = "notice notice-warning";
+    notice.dataset.otherDraft = "";
+    notice.setAttribute("role", "status");
+    const take = document.createElement("button");
+    take.type = "button";
+    take.textContent = words.otherTake;
+    take.addEventListener("click", () => {
+      const mine = field.value;
+      field.value = message;
+      later();
+      if (key !== kept) forget(key);
+      message = mine;
+      if (!mine.trim()) notice.remove();
+    });
+    notice.append(`${words.otherHere} `, take);
+    say.before(notice);
+  }
+
+  const copy = read(kept);
+  if (copy?.message && copy.message !== field.value) {
+    // Which is newer says the draft that it was written over, or else the clocks, of which this browser's may be wrong.
+    if (copy.base >= base || copy.at > base || !field.value) field.value = copy.message;
+    else offer(kept, copy.message);
+  }
+  for (const [key, message] of unsaid) if (message !== field.value.trim()) offer(key, message);
   if (field.value !== saved) later();
   field.addEventListener("input", later);
   window.addEventListener("online", save);
   window.addEventListener("focus", () => state.dataset.state === "login" && save());
   document.addEventListener("visibilitychange", () => document.hidden && save());
+  // The copy stays until the next page shows that it was said.
   say.addEventListener("submit", () => {
     clearTimeout(timer);
-    saved = field.value;
-    forgetHere();
+    sent = true;
+    keepHere();
+  });
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) sent = false;
   });
   field.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing) {
@@ -189,3 +240,10 @@ function saying() {
   field.focus({ preventScroll: true });
   field.scrollIntoView({ block: "nearest" });
 }
+
+// The keys that reading has on every page of this room; letters are for choosing.
+document.addEventListener("keydown", (event) => {
+  if (!isForPage(event) || keyName(event) !== "?") return;
+  document.getElementById("keys")?.showPopover();
+  event.preventDefault();
+});

@@ -30,7 +30,7 @@ function pick(letter) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (form.dataset.kind !== "comparison" || !isForPage(event) || !document.getElementById("single-keys").checked) return;
+  if (form.dataset.kind !== "comparison" || !isForPage(event)) return;
   const point = digit(event);
   const key = keyName(event);
   if (point) choose(point);

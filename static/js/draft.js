@@ -1,5 +1,7 @@
-// Drafts: saved as one works, on the server, or in this browser while the server can't be reached.
+// Drafts: saved as one works, on the server, or in this browser while the server can't be reached. What is typed for a task that
+// is submitted already, as a correction or too late, is kept in this browser alone until it is saved.
 
+import { correctionKey, draftKey, forget, keep, keepBeside, read, tellBeside } from "./kept.js";
 import { sendJson } from "./net.js";
 import { words } from "./page.js";
 
@@ -19,34 +21,36 @@ let saved;
 let base;
 /** What was sent and never answered: the server may have it, and it is nobody else's. */
 let unanswered;
+/** What is on its way to the server. */
+let pending;
+/** The version that is corrected here; `null` where something else was submitted meanwhile, `undefined` for a draft. */
+let version;
 
 /** Turns to the task that is shown now. */
 export function follow(task) {
   form = task;
   address = `/tasks/${form.dataset.assignment}/draft`;
-  key = `laurel.draft.${form.dataset.assignment}`;
+  version = "correcting" in form.dataset ? form.elements.version.value : undefined;
+  key = (version === undefined ? draftKey : correctionKey)(form.dataset.assignment);
   state = document.querySelector("[data-draft-state]");
   clearTimeout(timer);
   running = false;
   again = false;
   closed = false;
   saved = JSON.stringify(fields());
-  // A correction has no draft: what was submitted stands until it is sent.
-  if ("correcting" in form.dataset) {
-    closed = true;
-    return;
-  }
-  base = form.dataset.savedAt;
+  base = Number(form.dataset.savedAt);
   unanswered = null;
+  pending = null;
   form.addEventListener("input", later);
   form.addEventListener("laurel:changed", later);
-  restore();
+  if (version === undefined) restore();
+  else restoreCorrection();
 }
 
 /** What people fill in, as the form has it. */
 export function fields() {
   const kept = {};
-  for (const [name, value] of new FormData(form)) if (name !== "csrf") kept[name] = value;
+  for (const [name, value] of new FormData(form)) if (name !== "csrf" && name !== "version") kept[name] = value;
   return kept;
 }
 
@@ -54,11 +58,15 @@ export function fields() {
 const changed = () => differs(JSON.stringify(fields()), saved);
 
 function differs(one, other) {
-  const plain = (text) => JSON.stringify({ ...JSON.parse(text), seconds: "" });
+  const plain = (text) => {
+    const filled = Object.entries(JSON.parse(text)).filter(([name, value]) => name !== "seconds" && name !== "version" && value !== "");
+    return JSON.stringify(filled.sort(([one], [other]) => (one < other ? -1 : 1)));
+  };
   return plain(one) !== plain(other);
 }
 
-function show(kind, text) {
+/** Says what has become of the draft: a word for the page's style, and the words. */
+export function show(kind, text) {
   state.dataset.state = kind;
   state.textContent = text;
 }
@@ -73,16 +81,17 @@ function showLogin() {
 
 /** A copy in this browser, until the server has it. */
 export function keepHere() {
-  if ("correcting" in form.dataset) return;
-  try {
-    localStorage.setItem(key, JSON.stringify({ at: Date.now(), fields: fields() }));
-  } catch { /* Storage is off or full: the server's copy has to do. */ }
+  return keep(key, version === undefined ? { base, sent: pending ?? unanswered, fields: fields() } : { version, fields: fields() });
 }
 
 export function forgetHere() {
-  try {
-    localStorage.removeItem(key);
-  } catch { /* Storage is off. */ }
+  forget(key);
+}
+
+/** Another version of the label stands meanwhile: what is typed corrects that one. */
+export function nowCorrects(standing) {
+  version = standing;
+  keepHere();
 }
 
 /** No more saving: the task is being submitted. */
@@ -91,14 +100,16 @@ export function close() {
   clearTimeout(timer);
 }
 
+/** It was not submitted after all: saving goes on with what has been typed since. */
 export function reopen() {
-  closed = "correcting" in form.dataset;
+  closed = false;
+  if (changed()) later();
 }
 
 /** Saves now. One request at a time, so that an older text never comes after a newer one. */
 export async function save() {
   clearTimeout(timer);
-  if (closed) return;
+  if (closed || version !== undefined) return;
   if (running) {
     again = true;
     return;
@@ -107,24 +118,27 @@ export async function save() {
   const mine = form;
   const sent = fields();
   show("saving", words.saving);
+  pending = JSON.stringify(sent);
   const answer = await sendJson("PUT", `${address}?base=${base}`, sent);
   // Meanwhile the next task has been shown.
   if (form !== mine) return;
   running = false;
-  if (closed) return;
+  pending = null;
   if (answer.kind === "ok") {
     saved = JSON.stringify(sent);
     base = answer.data.saved_at;
     const { displaced } = answer.data;
     if (displaced && !(unanswered && !differs(JSON.stringify(displaced), unanswered))) offer(displaced, words.other);
     unanswered = null;
-    forgetHere();
+    if (closed) return;
+    if (!changed()) forgetHere();
     show("saved", words.saved);
+  } else if (closed) {
+    return;
   } else if (answer.kind === "login") {
     showLogin();
   } else if (answer.status === 409) {
-    forgetHere();
-    location.reload();
+    submittedElsewhere(answer.data);
     return;
   } else {
     unanswered = JSON.stringify(sent);
@@ -139,7 +153,32 @@ export async function save() {
   }
 }
 
+/** The task was submitted from elsewhere. The same is there already; anything else stays here, for a correction. */
+export function submittedElsewhere(told) {
+  if (told.differs === false) {
+    forgetHere();
+    location.reload();
+    return;
+  }
+  close();
+  version = null;
+  key = correctionKey(form.dataset.assignment);
+  keepBeside(form.dataset.assignment, fields());
+  show("offline", words.here);
+  document.querySelector("[data-beside]")?.remove();
+  document.getElementById("task-error").before(tellBeside(told, fields()));
+}
+
 function later() {
+  if (version !== undefined) {
+    // Nothing else keeps it.
+    if (changed()) keepHere() ? show("kept", words.here) : show("offline", words.nowhere);
+    else {
+      forgetHere();
+      show("none", "");
+    }
+    return;
+  }
   if (closed) return;
   keepHere();
   clearTimeout(timer);
@@ -154,11 +193,12 @@ document.addEventListener("visibilitychange", () => document.hidden && changed()
 function fill(draft) {
   for (const [name, value] of Object.entries(draft)) {
     const field = form.elements[name];
-    if (!field || name === "csrf" || name === "seconds") continue;
+    if (!field || ["csrf", "seconds", "version"].includes(name)) continue;
     if (field.type === "checkbox") field.checked = true;
     else field.value = value;
   }
   for (const box of form.querySelectorAll("input[type=checkbox]")) if (!(box.name in draft)) box.checked = false;
+  for (const radio of form.querySelectorAll("input[type=radio]:checked")) if (!(radio.name in draft)) radio.checked = false;
   form.dispatchEvent(new CustomEvent("laurel:restored"));
 }
 
@@ -184,24 +224,41 @@ function offer(other, text) {
 
 /** Puts a copy of this browser that is newer than the server's into the form. */
 function restore() {
-  let copy;
-  try {
-    copy = JSON.parse(localStorage.getItem(key));
-  } catch {
-    return;
-  }
+  const copy = read(key);
   if (!copy?.fields) return;
-  if (!(copy.at > Number(form.dataset.savedAt))) {
+  // Which is newer says the draft that it was written over, or else the clocks, of which this browser's may be wrong.
+  const follows = copy.base >= base || (copy.sent && !differs(copy.sent, saved));
+  if (!follows && !(copy.at > base)) {
     // Written here before something newer was saved from elsewhere.
     if (differs(JSON.stringify(copy.fields), saved)) offer(copy.fields, words.otherHere);
     return;
   }
+  const theirs = JSON.parse(saved);
   if (copy.fields.seconds) form.elements.seconds.value = copy.fields.seconds;
   fill(copy.fields);
   if (changed()) {
+    if (!follows && base > 0 && copy.base !== undefined) offer(theirs, words.other);
     show("offline", words.restored);
     timer = setTimeout(save, PAUSE);
   } else {
     forgetHere();
+  }
+}
+
+/** Puts a correction that was begun here into the form; one of an older version is offered. */
+function restoreCorrection() {
+  const copy = read(key);
+  if (!copy?.fields || !differs(JSON.stringify(copy.fields), saved)) return;
+  if (copy.version === version) {
+    fill(copy.fields);
+    show("offline", words.restored);
+  } else if (copy.version === null) {
+    // Whoever comes from the word that it was not stored looks for it here.
+    const submitted = JSON.parse(saved);
+    fill(copy.fields);
+    offer(submitted, words.otherSubmitted);
+    show("offline", words.restored);
+  } else {
+    offer(copy.fields, words.otherCorrection);
   }
 }

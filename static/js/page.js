@@ -1,4 +1,7 @@
-// Small things that every page of this room shares: words, announcements, folding, local times.
+// Small things that every page of this room shares: words, announcements, folding, local times, keys.
+
+import { settle } from "./kept.js";
+import { patience } from "./net.js";
 
 export const words = document.getElementById("words")?.dataset ?? {};
 
@@ -16,7 +19,7 @@ async function complete(text) {
   if (text.ariaBusy === "true") return;
   text.ariaBusy = "true";
   try {
-    const answer = await fetch(text.dataset.full, { redirect: "manual" });
+    const answer = await fetch(text.dataset.full, { redirect: "manual", signal: patience() });
     const page = answer.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
     const whole = page?.querySelector("[data-answer-in-full]");
     if (!whole) return;
@@ -83,18 +86,57 @@ window.addEventListener("popstate", () => location.pathname !== shown && locatio
 // The address of a finished task stands in the query for one view only.
 if (new URLSearchParams(location.search).has("after")) history.replaceState(null, "", location.pathname);
 
-for (const finished of document.querySelectorAll("[data-finished]")) {
+for (const finished of document.querySelectorAll("[data-finished]")) settle(finished);
+
+// Single keys can be switched off (WCAG 2.1.4); the choice stays in this browser, for every page.
+const SINGLE_KEYS = "laurel.single-keys";
+let singleKeys = true;
+try {
+  singleKeys = localStorage.getItem(SINGLE_KEYS) !== "off";
+} catch { /* Storage is off: the choice is for this page. */ }
+
+/** Shows the choice where the page has the switch. */
+export function showSingleKeys() {
+  const box = document.getElementById("single-keys");
+  if (!box) return;
+  box.checked = singleKeys;
+  box.closest("[data-single-keys]")?.removeAttribute("hidden");
+}
+document.addEventListener("change", (event) => {
+  if (event.target.id !== "single-keys") return;
+  singleKeys = event.target.checked;
   try {
-    localStorage.removeItem(`laurel.draft.${finished.dataset.finished}`);
+    localStorage.setItem(SINGLE_KEYS, singleKeys ? "on" : "off");
   } catch { /* Storage is off. */ }
+});
+showSingleKeys();
+
+const FIELDS = 'input:not([type="radio"]):not([type="checkbox"]), textarea, select, [contenteditable]';
+
+/** Whether a key press is meant for the page and not for a field, a dialog or the browser; never where single keys are off. */
+export function isForPage(event) {
+  if (!singleKeys || event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return false;
+  if (event.target.closest?.(`${FIELDS}, [popover]`)) return false;
+  return !document.querySelector("[popover]:popover-open, .drop[open], #task[inert]");
 }
 
-/** Whether a key press is meant for the page and not for a field, a dialog or the browser. */
-export function isForPage(event) {
-  if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return false;
-  if (event.target.closest?.('input:not([type="radio"]):not([type="checkbox"]), textarea, select, [contenteditable], [popover]')) return false;
-  return !document.querySelector("[popover]:popover-open, .drop[open]");
-}
+// Keys that work while one writes too, and are no letters: they need no switch.
+document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+  const guidelines = document.getElementById("guidelines");
+  if (event.key === "F1" && guidelines) {
+    guidelines.togglePopover();
+  } else if (event.key === "F2" && document.querySelector(".source-box")) {
+    sourceAll();
+  } else if (event.key === "Escape" && event.target.closest?.(FIELDS) && !event.target.closest(".drop") && !document.querySelector("[popover]:popover-open")) {
+    // The single keys work again.
+    event.target.blur();
+    return;
+  } else {
+    return;
+  }
+  event.preventDefault();
+});
 
 /** The letter of a key whatever the keyboard's language: `a`, `=`, `Enter`. */
 export function keyName(event) {

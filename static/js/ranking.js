@@ -163,7 +163,7 @@ const actions = {
 const keys = { ArrowUp: "up", ArrowDown: "down", "=": "tie", Delete: "remove", Backspace: "undo" };
 
 document.addEventListener("keydown", (event) => {
-  if (!here() || !isForPage(event) || !document.getElementById("single-keys").checked) return;
+  if (!here() || !isForPage(event)) return;
   const key = keyName(event);
   const own = event.target.closest?.("button, a, summary");
   if (byLetter.has(key)) {

@@ -2,11 +2,14 @@
 
 import "./page.js";
 import { fetchAhead, show } from "./ahead.js";
-import { close, follow, forgetHere, keepHere, reopen } from "./draft.js";
-import { send, sendForm } from "./net.js";
-import { foldAll, isForPage, keyName, sourceAll, words } from "./page.js";
+import { close, follow, forgetHere, keepHere, nowCorrects, reopen, show as tell, submittedElsewhere } from "./draft.js";
+import { send, sendWritten, written } from "./net.js";
+import { foldAll, isForPage, keyName, showSingleKeys, sourceAll, words } from "./page.js";
 
 const IDLE = 120_000;
+/** Milliseconds after which a form that is on its way says so, and between two tries to send one that waits. */
+const SLOW = 300;
+const AGAIN = 5_000;
 /** What each kind of task does when it is shown. */
 const kinds = new Map();
 
@@ -25,7 +28,7 @@ function begin() {
   moved = last;
   clearInterval(pulse);
   pulse = setInterval(heartbeat, Number(form.dataset.heartbeat));
-  recallSingleKeys();
+  showSingleKeys();
   follow(form);
   kinds.get(form.dataset.kind)?.();
 }
@@ -39,7 +42,7 @@ export function onTask(kind, start) {
 // The lease runs on while the page is open.
 async function heartbeat() {
   const answer = await send("POST", `/tasks/${form.dataset.assignment}/heartbeat`);
-  if (answer.kind === "ok" && answer.data.lease === "lost") showError(words.lost);
+  if (answer.kind === "ok" && answer.data.lease === "lost" && !waiting) showError(words.lost);
 }
 
 // Seconds of work: the page is seen and somebody has moved within two minutes.
@@ -61,70 +64,131 @@ export function showError(text) {
   if (text) error.scrollIntoView({ block: "nearest" });
 }
 
+/** A word on the page with a link behind it. */
+function showErrorWith(text, address, linkText, place) {
+  showError(`${text} `);
+  const link = document.createElement("a");
+  link.href = address;
+  link.textContent = linkText;
+  if (place) link.target = place;
+  error.append(link);
+}
+
 let sending = false;
+/** What could not be sent: `{action, body, again, stop}`. It goes as it was submitted, or not at all. */
 let waiting = null;
 
-/** Sends a form once; what can't be sent is kept and sent when the connection is back. */
+/** Locks the form while it is on its way: what is stored is what stands there. */
+function lock(on) {
+  const buttons = document.querySelectorAll("#task button[type=submit], #skip button[type=submit]");
+  for (const button of buttons) on ? button.setAttribute("aria-disabled", "true") : button.removeAttribute("aria-disabled");
+  for (const part of document.querySelectorAll("#task, #skip")) part.inert = on;
+}
+
+/** Submits a form once. */
 async function submit(which, submitter) {
-  if (sending) return;
+  stopWaiting();
   sending = true;
-  waiting = null;
   close();
   keepHere();
-  const buttons = [...document.querySelectorAll("#task button[type=submit], #skip button[type=submit]")];
-  for (const button of buttons) button.setAttribute("aria-disabled", "true");
-  const answer = await sendForm(which.action, which, submitter);
+  const sent = { action: which.action, body: written(which, submitter) };
+  const focused = document.activeElement;
+  lock(true);
+  const slow = setTimeout(() => tell("sending", words.sending), SLOW);
+  const answer = await sendWritten(sent.action, sent.body);
+  clearTimeout(slow);
+  sending = false;
+  lock(false);
+  focused?.focus({ preventScroll: true });
+  settle(answer, sent);
+}
+
+/** What becomes of a form that was sent. */
+function settle(answer, sent) {
   if (answer.kind === "ok") {
     forgetHere();
     if (!show(answer.data)) {
       location.assign(answer.data.next);
       return;
     }
-    sending = false;
     begin();
     fetchAhead(form.dataset.assignment);
     return;
   }
-  sending = false;
-  reopen();
-  for (const button of buttons) button.removeAttribute("aria-disabled");
   if (answer.kind === "offline") {
     showError(words.sendOffline);
-    waiting = { which, submitter };
-  } else if (answer.kind === "login") {
-    showError(`${words.login} `);
-    const link = document.createElement("a");
-    link.href = `/login?next=${encodeURIComponent(location.pathname)}`;
-    link.textContent = words.loginLink;
-    error.append(link);
+    tell("offline", words.offline);
+    waiting = { ...sent, again: setTimeout(sendAgain, AGAIN) };
+    return;
+  }
+  if (document.querySelector("[data-draft-state]").dataset.state === "sending") tell("none", "");
+  if (answer.status === 409 && answer.data?.code === "already-submitted") {
+    submittedElsewhere(answer.data);
+    document.querySelector("[data-beside]")?.scrollIntoView({ block: "nearest" });
+    return;
+  }
+  reopen();
+  if (answer.kind === "login") {
+    showErrorWith(words.login, `/login?next=${encodeURIComponent(location.pathname)}`, words.loginLink);
+  } else if (answer.status === 409 && answer.data?.code === "version-replaced") {
+    // Saved again, it replaces the version that is named now.
+    form.elements.version.value = answer.data.version;
+    nowCorrects(answer.data.version);
+    showErrorWith(answer.data.message, answer.data.standing, answer.data.look, "_blank");
   } else {
     showError(answer.data?.message || words.failed);
   }
 }
 
-window.addEventListener("online", () => waiting && submit(waiting.which, waiting.submitter));
+/** Tries once more to send what waits. */
+async function sendAgain() {
+  if (!waiting || sending) return;
+  const mine = waiting;
+  clearTimeout(mine.again);
+  sending = true;
+  mine.stop = new AbortController();
+  const answer = await sendWritten(mine.action, mine.body, mine.stop.signal);
+  sending = false;
+  // Given up meanwhile.
+  if (waiting !== mine) return;
+  waiting = null;
+  if (answer.kind === "offline") {
+    waiting = mine;
+    mine.again = setTimeout(sendAgain, AGAIN);
+  } else {
+    showError("");
+    settle(answer, mine);
+  }
+}
+
+/** Gives up sending what waits, and says whether something did. */
+function stopWaiting() {
+  if (!waiting) return false;
+  clearTimeout(waiting.again);
+  waiting.stop?.abort();
+  waiting = null;
+  return true;
+}
+
+/** Whoever goes on working on what waits has not submitted that: half of a thought must not be stored. */
+function changed(event) {
+  if (!event.target.closest?.("#task, #skip") || !stopWaiting()) return;
+  showError(words.sendChanged);
+  reopen();
+}
+document.addEventListener("input", changed, { capture: true });
+document.addEventListener("laurel:changed", changed, { capture: true });
+
+window.addEventListener("online", sendAgain);
 
 document.addEventListener("submit", (event) => {
   const which = event.target;
   if (which.id !== "task" && which.id !== "skip") return;
   if (event.defaultPrevented || event.submitter?.hasAttribute("data-preview")) return;
   event.preventDefault();
+  if (sending) return;
   showError("");
   submit(which, event.submitter);
-});
-
-// Keys. Single keys can be switched off (WCAG 2.1.4); the choice stays in this browser.
-const single = () => document.getElementById("single-keys");
-function recallSingleKeys() {
-  try {
-    single().checked = localStorage.getItem("laurel.single-keys") !== "off";
-  } catch { /* Storage is off. */ }
-}
-document.addEventListener("change", (event) => {
-  if (event.target !== single()) return;
-  try {
-    localStorage.setItem("laurel.single-keys", single().checked ? "on" : "off");
-  } catch { /* Storage is off. */ }
 });
 
 document.addEventListener("keydown", (event) => {
@@ -133,8 +197,7 @@ document.addEventListener("keydown", (event) => {
     form.requestSubmit(form.querySelector("[data-submit]"));
     return;
   }
-  if (event.key === "Escape" && event.target === form.elements.note) event.target.blur();
-  if (!isForPage(event) || !single().checked) return;
+  if (!isForPage(event)) return;
   // Of seven answers and more, one is called G.
   const rankable = document.querySelector('article[data-letter="G"]');
   const sheet = { "?": "keys", r: "guidelines", ...(rankable ? {} : { g: "guidelines" }) }[keyName(event)];

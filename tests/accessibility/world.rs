@@ -276,7 +276,7 @@ async fn chats(server: &Server, email: &str, project: Uuid) -> [(&'static str, U
         [answer("Bees **dry** nectar:\n\n- they fan it\n- they seal it 🌿"), answer("蜜蜂从花朵中采集花蜜。")];
     let mut begun = Vec::new();
     for next in ["choice", "message", "nothing"] {
-        let chat = chat_turns::begin(pool, user, seed::PROJECT).await.expect("begun").expect("a conversation");
+        let chat = chat_turns::begin(pool, user, seed::PROJECT).await.expect("a conversation");
         chat_turns::say(pool, user, chat, "", "How do bees make honey?").await.expect("said");
         chat_turns::keep_answers(pool, user, chat, &answers).await.expect("kept");
         if next != "choice" {

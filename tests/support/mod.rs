@@ -12,6 +12,7 @@ pub mod training;
 use std::{net::SocketAddr, sync::Arc};
 
 use laurel::{
+    chat::UnderWay,
     config::Config,
     db::users::{self, NewUser},
     domain::role::Role,
@@ -42,7 +43,7 @@ pub async fn server() -> Server {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let listen = listener.local_addr().expect("an address");
     let config = Config { listen, ..Config::in_directory(data_dir.path()) };
-    let state = AppState { pool, config: Arc::new(config) };
+    let state = AppState { pool, config: Arc::new(config), chats: UnderWay::default() };
     let app = web::router(state.clone()).into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, app).await });
     Server { state, address: format!("http://{listen}"), _data_dir: data_dir }

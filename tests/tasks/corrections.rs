@@ -39,10 +39,14 @@ async fn a_ranking_is_corrected_as_a_new_version_and_exported_once() {
     let version = version(&page);
     let second = [("rank_0", "2"), ("rank_1", "1"), ("version", &version)];
     ada.post(&correct, &[("rank_0", "2"), ("version", &version)]).await.assert(422).assert_contains("has no rank yet");
-    // Sent twice, and again with other ranks from a page that is older: one new version.
+    // Sent twice: one new version.
     assert_eq!(ada.post(&correct, &second).await.leads_to(), task);
     ada.post(&correct, &second).await.assert(303);
-    ada.post(&correct, &[("rank_0", "1"), ("rank_1", "1"), ("version", &version)]).await.assert(303);
+    // With other ranks from a page that is older, even with those that stood there: refused, with what was sent on the page.
+    for ranks in [["1", "1"], ["1", "2"]] {
+        let stale = ada.post(&correct, &[("rank_0", ranks[0]), ("rank_1", ranks[1]), ("version", &version)]).await;
+        stale.assert(409).assert_contains("Another version was saved meanwhile");
+    }
     let rankings = exported(&server, Kind::Rankings).await;
     assert_eq!((rankings.len(), &rankings[0]["ranks"]), (1, &json!([2, 1])));
     assert_eq!(count(server.pool(), "SELECT count(*) FROM rankings").await, 2);

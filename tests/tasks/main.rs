@@ -6,6 +6,7 @@ mod support;
 mod corrections;
 mod every_order;
 mod head_to_head;
+mod kept;
 mod label_scheme;
 mod people;
 mod pictures;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     comparison,
     forms::Fields,
+    standing,
     submit::{self, Refused, Target, wants_json},
     task::{self, Shown},
 };
@@ -41,7 +42,8 @@ pub async fn get(
     }
 }
 
-/// Stores the new version. Sent twice, it is stored once: the second names a version that does not stand any more.
+/// Stores the new version. Sent twice, it is stored once. From a page that is older than the version which stands now, it is
+/// refused, with that version named, so that it can be saved over it.
 pub async fn post(
     Annotator(user): Annotator,
     State(state): State<AppState>,
@@ -55,12 +57,15 @@ pub async fn post(
     let replaces = fields.get("version").parse().map_err(|_| PageError::NotFound)?;
     let target = Target::Correction(Correction { user: user.id, assignment, replaces });
     match submit::store(&state, target, &task, &fields).await {
-        Ok(()) => {}
+        Ok(true) => {}
+        Ok(false) if standing::holds(&state.pool, user.id, &task, &fields, Some(replaces)).await? => {}
+        Ok(false) | Err(Refused::Closed) => {
+            return standing::refuse_correction(&state.pool, user.id, page, task, fields, &headers).await;
+        }
         Err(Refused::Form(error)) => {
             let shown = Shown { fields, corrects: Some(replaces), ..Shown::default() };
             return submit::explained(page, task, &headers, &error, shown);
         }
-        Err(Refused::Closed) => return Err(PageError::Conflict(page.t("correct-closed"))),
         Err(Refused::Page(error)) => return Err(error),
     }
     let address = format!("/tasks/{assignment}");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::{
     Json,
     extract::{Path, Query, State, rejection::JsonRejection},
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
 use serde_json::json;
@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::{
     forms::{Fields, LONGEST_COMPLETION},
+    standing,
     submit::wants_json,
     task,
 };
@@ -31,7 +32,7 @@ use crate::{
 };
 
 /// `PUT /tasks/{assignment}/draft`: the fields of the form as a JSON object. With `?base=` it answers with what was written
-/// elsewhere meanwhile, if that is something else.
+/// elsewhere meanwhile, if that is something else; once the task is submitted, 409 with whether that is something else.
 pub async fn put(
     Annotator(user): Annotator,
     State(state): State<AppState>,
@@ -47,7 +48,12 @@ pub async fn put(
     })?;
     let fields: Fields = sent.into_iter().collect();
     let saved = save(&state, user.id, assignment, &fields, &page, base.base).await?;
-    let Some(saved) = saved else { return Err(PageError::Conflict(page.t("annotate-error-submitted"))) };
+    let Some(saved) = saved else {
+        let task = task::find(&state.pool, user.id, assignment).await?;
+        let differs = !standing::holds(&state.pool, user.id, &task, &fields, None).await?;
+        let told = standing::told(&state.pool, user.id, &page, &task, differs).await?;
+        return Ok((StatusCode::CONFLICT, Json(told)).into_response());
+    };
     let milliseconds = i64::try_from(saved.at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
     Ok(Json(json!({ "saved_at": milliseconds, "displaced": saved.displaced })).into_response())
 }
@@ -102,6 +108,9 @@ pub async fn preview(
     if wants_json(&headers) {
         return Ok(Json(json!({ "html": markdown::render(fields.get("completion")) })).into_response());
     }
-    save(&state, user.id, task.assignment, &fields, &page, None).await?;
+    let saved = save(&state, user.id, task.assignment, &fields, &page, None).await?;
+    if saved.is_none() && !standing::holds(&state.pool, user.id, &task, &fields, None).await? {
+        return standing::refuse(&state.pool, user.id, page, task, fields, &headers).await;
+    }
     Ok(Redirect::to(&format!("/tasks/{assignment}?preview=1#preview")).into_response())
 }

@@ -94,6 +94,11 @@ impl Fields {
         self.0.iter().filter(|(name, _)| kept(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
+    /// Whether nobody has filled in anything: the clock does not count.
+    pub fn is_blank(&self) -> bool {
+        self.draft().iter().all(|(name, value)| name == "seconds" || value.trim().is_empty())
+    }
+
     /// Seconds that the page measured; `None` where it did not, or measured nonsense.
     pub fn seconds(&self) -> Option<f64> {
         self.get("seconds").parse().ok().filter(|seconds: &f64| (0.0..=86_400.0).contains(seconds))
@@ -293,6 +298,8 @@ mod tests {
             ("then", "queue"),
         ]);
         assert_eq!(form.draft().into_keys().collect::<Vec<_>>(), ["flag_1_sexual", "note", "rank_0"]);
+        assert!(!form.is_blank());
+        assert!(fields(&[("csrf", "x"), ("seconds", "7"), ("note", " "), ("then", "queue")]).is_blank());
     }
 
     #[test]

@@ -27,8 +27,45 @@ struct GuidelinesPage {
     slug: String,
     /// The newest version that the person has read; 0 is none.
     last_read: i32,
-    /// The task to go on with.
-    then: Option<Uuid>,
+    /// What to go on with, where something is.
+    then: Option<Then>,
+}
+
+/// What reading the guidelines leads on to, as addresses name it: a task by its id, `chats`, or `chat-` and a conversation's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Task(Uuid),
+    Chats,
+    Chat(Uuid),
+}
+
+impl Then {
+    /// What was named; `None` where it is nothing of these.
+    fn of(named: &str) -> Option<Self> {
+        match named.strip_prefix("chat-") {
+            _ if named == "chats" => Some(Then::Chats),
+            Some(chat) => chat.parse().ok().map(Then::Chat),
+            None => named.parse().ok().map(Then::Task),
+        }
+    }
+
+    fn address(self) -> String {
+        match self {
+            Then::Task(assignment) => format!("/tasks/{assignment}"),
+            Then::Chats => "/chats".to_owned(),
+            Then::Chat(chat) => format!("/chats/{chat}"),
+        }
+    }
+}
+
+impl std::fmt::Display for Then {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Then::Task(assignment) => write!(f, "{assignment}"),
+            Then::Chats => write!(f, "chats"),
+            Then::Chat(chat) => write!(f, "chat-{chat}"),
+        }
+    }
 }
 
 impl GuidelinesPage {
@@ -40,7 +77,7 @@ impl GuidelinesPage {
 #[derive(Deserialize)]
 pub struct Arrival {
     #[serde(default)]
-    then: Option<Uuid>,
+    then: String,
 }
 
 pub async fn get(
@@ -54,7 +91,7 @@ pub async fn get(
     let guidelines = queue::guidelines(&state.pool, user.id, sees_all, &slug).await?.ok_or(PageError::NotFound)?;
     let html = guidelines.body.as_deref().map(markdown::render);
     let last_read = guidelines::last_read(&state.pool, user.id, &slug).await?;
-    let shown = GuidelinesPage { page, guidelines, html, slug, last_read, then: arrival.then };
+    let shown = GuidelinesPage { page, guidelines, html, slug, last_read, then: Then::of(&arrival.then) };
     Ok(Html(shown.render()?))
 }
 
@@ -77,8 +114,21 @@ pub async fn post(
     if !guidelines::mark_read(&state.pool, user.id, &slug, form.version).await? {
         return Err(PageError::NotFound);
     }
-    Ok(match form.then.parse::<Uuid>() {
-        Ok(assignment) => Redirect::to(&format!("/tasks/{assignment}")),
-        Err(_) => Redirect::to("/queue"),
-    })
+    Ok(Redirect::to(&Then::of(&form.then).map_or_else(|| "/queue".to_owned(), Then::address)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_leads_on_to_what_was_named_and_nowhere_else() {
+        let id = Uuid::now_v7();
+        for then in [Then::Task(id), Then::Chats, Then::Chat(id)] {
+            assert_eq!(Then::of(&then.to_string()), Some(then));
+        }
+        for elsewhere in ["", "chat-", "//example.org", "chats/x"] {
+            assert_eq!(Then::of(elsewhere), None, "{elsewhere}");
+        }
+    }
 }

@@ -6,12 +6,12 @@
 //! | `GET /queue` | what waits, what is begun, what was done |
 //! | `POST /queue/next` | leases the next task → 303 to `/tasks/{assignment}`, or to `/queue?empty=1` when nothing waits |
 //! | `GET /tasks/{assignment}` | the page to write, rank or compare; once submitted, what was submitted |
-//! | `POST /tasks/{assignment}/submit` | stores the label, once → 303 to the next task or to `/queue` |
+//! | `POST /tasks/{assignment}/submit` | stores the label, once → 303 to the next task or to `/queue`; 409 where something else was submitted before |
 //! | `GET /tasks/{assignment}/beside` | two answers side by side, differences marked; `left` and `right` are letters |
 //! | `GET /tasks/{assignment}/answers/{position}` | one answer in full, where the task's page has only its beginning |
-//! | `GET /tasks/{assignment}/correct`, `POST` | a submitted label in its form again; a new version replaces it |
+//! | `GET /tasks/{assignment}/correct`, `POST` | a submitted label in its form again; a new version replaces it; 409 where another one has |
 //! | `POST /tasks/{assignment}/skip` | gives the task back with a reason → 303 as after submitting |
-//! | `PUT /tasks/{assignment}/draft` | JSON object of the form's fields → `{"saved_at", "displaced"}`; 409 once submitted |
+//! | `PUT /tasks/{assignment}/draft` | JSON object of the form's fields → `{"saved_at", "displaced"}`; 409 once submitted, and whether it `differs` |
 //! | `POST /tasks/{assignment}/heartbeat` | renews the lease → `{"lease": "live"\|"lost"\|"finished"}` |
 //! | `POST /tasks/{assignment}/ahead` | reserves the task after this one → its page, or 204 when none can be fetched ahead |
 //! | `POST /tasks/{assignment}/leave` | gives back a task that was fetched ahead, as its page is left |
@@ -23,6 +23,8 @@
 //! Every form has `csrf`: the content of the page's `<meta name="csrf">` (or the header `x-csrf-token`). With
 //! `Accept: application/json` submit and skip answer `{"next": "/tasks/…" | "/queue", "notice"}`, where
 //! `notice` is the HTML that the next page begins with, and errors `{"code", "message"}`.
+//! What was submitted already may be sent again: the same is answered as the first time. Anything else is 409 `already-submitted`
+//! with `correct`, the address where it can be made a correction, or `version-replaced` with the `version` that stands now.
 //!
 //! - **submit a demonstration**: `completion` (the text), `seconds` (optional), `then` (optional; `queue` leases no next task)
 //! - **submit a ranking**: one field `rank_{position}` an answer, 1 is best, equal numbers are ties, counted 1,2,2,4 or 1,2,2,3;
@@ -54,6 +56,7 @@ mod guidelines;
 mod me;
 mod queue;
 mod ranking;
+mod standing;
 mod submit;
 mod task;
 pub mod view;

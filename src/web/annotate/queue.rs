@@ -11,7 +11,7 @@ use super::{task, view};
 use crate::{
     db::{
         assignments, chats,
-        queue::{self, ProjectQueue, Work},
+        queue::{self, Finished, ProjectQueue, Work},
     },
     web::{AppState, Page, PageError, authorise::Annotator, csrf::CsrfForm},
 };
@@ -22,7 +22,13 @@ struct QueuePage {
     page: Page,
     projects: Vec<ProjectQueue>,
     begun: Vec<Work>,
+    /// What was submitted last.
     recent: Vec<Work>,
+    /// Whether these are not the newest.
+    earlier: bool,
+    /// The assignment before which there are more.
+    older: Option<uuid::Uuid>,
+    skipped: Vec<Work>,
     waiting: i64,
     after: Option<view::After>,
     /// There is a model to talk with.
@@ -37,7 +43,13 @@ pub struct Arrival {
     after: Option<uuid::Uuid>,
     #[serde(default)]
     empty: Option<u8>,
+    /// Show what was submitted before this assignment.
+    #[serde(default)]
+    before: Option<uuid::Uuid>,
 }
+
+/// Labels a page of the list of one's own.
+const LISTED: usize = 10;
 
 pub async fn get(
     Annotator(user): Annotator,
@@ -46,11 +58,19 @@ pub async fn get(
     page: Page,
 ) -> Result<Html<String>, PageError> {
     let projects = queue::projects(&state.pool, user.id).await?;
+    // One more than is shown says whether there are older ones.
+    let most = i64::try_from(LISTED).unwrap_or(i64::MAX);
+    let mut recent = queue::finished(&state.pool, user.id, Finished::Submitted, arrival.before, most + 1).await?;
+    let more = recent.len() > LISTED;
+    recent.truncate(LISTED);
     let queue = QueuePage {
         waiting: projects.iter().map(ProjectQueue::waiting).sum(),
         projects,
         begun: queue::begun(&state.pool, user.id).await?,
-        recent: queue::recent(&state.pool, user.id).await?,
+        earlier: arrival.before.is_some(),
+        older: recent.last().filter(|_| more).map(|last| last.assignment),
+        recent,
+        skipped: queue::finished(&state.pool, user.id, Finished::Skipped, None, most).await?,
         after: task::after(&state.pool, user.id, arrival.after).await?,
         chats: !chats::projects(&state.pool, user.id).await?.is_empty(),
         empty: arrival.empty.is_some(),

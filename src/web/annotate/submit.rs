@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{
     comparison,
     forms::{Fields, FormError},
+    standing,
     task::{self, Shown},
     view::{After, SkipView},
 };
@@ -30,8 +31,8 @@ use crate::{
     web::{AppState, Page, PageError, authorise::Annotator, csrf::CsrfForm, session::User},
 };
 
-/// Stores the label. Sent twice, it is stored once and both get the same answer. Wrong input comes back on the page with what
-/// was written.
+/// Stores the label. Sent twice, it is stored once and both get the same answer; what differs from the label that is there
+/// already is refused. Wrong input comes back on the page with what was written.
 pub async fn post(
     Annotator(user): Annotator,
     State(state): State<AppState>,
@@ -42,16 +43,21 @@ pub async fn post(
 ) -> Result<Response, PageError> {
     let fields: Fields = sent.into_iter().collect();
     let task = task::find(&state.pool, user.id, assignment).await?;
-    if task.state != "submitted" {
+    let stored = if task.state == "submitted" {
+        false
+    } else {
         let target = Target::First { user: user.id, assignment };
         match store(&state, target, &task, &fields).await {
-            Ok(()) => {}
+            Ok(stored) => stored,
             Err(Refused::Form(error)) => {
                 return explained(page, task, &headers, &error, Shown { fields, ..Shown::default() });
             }
-            Err(Refused::Closed) => {}
+            Err(Refused::Closed) => false,
             Err(Refused::Page(error)) => return Err(error),
         }
+    };
+    if !stored && !standing::holds(&state.pool, user.id, &task, &fields, None).await? {
+        return standing::refuse(&state.pool, user.id, page, task, fields, &headers).await;
     }
     onward(&state, &user, assignment, &fields, &headers, page).await
 }
@@ -135,9 +141,9 @@ pub(super) enum Target {
     Correction(Correction),
 }
 
-/// Reads the form and stores it.
-pub(super) async fn store(state: &AppState, target: Target, task: &Task, fields: &Fields) -> Result<(), Refused> {
-    match task.kind {
+/// Reads the form and stores it; `false` where something stands there already, which may be the same or not.
+pub(super) async fn store(state: &AppState, target: Target, task: &Task, fields: &Fields) -> Result<bool, Refused> {
+    let stored = match task.kind {
         TaskKind::Demonstration => {
             let demonstration = NewDemonstration {
                 completion: fields.completion()?,
@@ -146,10 +152,10 @@ pub(super) async fn store(state: &AppState, target: Target, task: &Task, fields:
             };
             match target {
                 Target::First { user, assignment } => {
-                    labels::submit_demonstration(&state.pool, user, assignment, demonstration).await?;
+                    !labels::submit_demonstration(&state.pool, user, assignment, demonstration).await?.before
                 }
                 Target::Correction(correction) => {
-                    label_versions::correct_demonstration(&state.pool, correction, demonstration).await?;
+                    label_versions::correct_demonstration(&state.pool, correction, demonstration).await?
                 }
             }
         }
@@ -162,18 +168,18 @@ pub(super) async fn store(state: &AppState, target: Target, task: &Task, fields:
                     WriteError::AlreadyHere => Refused::Form(FormError::AlreadyHere),
                     WriteError::Submit(error) => error.into(),
                 },
-            )?;
+            )?
         }
         TaskKind::Ranking => {
             let ranking = fields.ranking(task.answers.len())?;
-            put_ranking(&state.pool, target, task, fields, &ranking, None).await?;
+            put_ranking(&state.pool, target, task, fields, &ranking, None).await?
         }
         TaskKind::Comparison => {
             let confidence = comparison::by_position(task, fields.confidence()?);
-            put_ranking(&state.pool, target, task, fields, &confidence.into(), Some(confidence)).await?;
+            put_ranking(&state.pool, target, task, fields, &confidence.into(), Some(confidence)).await?
         }
-    }
-    Ok(())
+    };
+    Ok(stored)
 }
 
 /// Stores the ranking with what is said of each answer.
@@ -184,17 +190,14 @@ async fn put_ranking(
     fields: &Fields,
     ranking: &Ranking,
     confidence: Option<Confidence>,
-) -> Result<(), Refused> {
+) -> Result<bool, Refused> {
     let assessment = fields.assessment(&task.label_scheme, task.answers.len())?;
     let new =
         NewRanking { ranking, confidence, assessment: &assessment, note: fields.note()?, seconds: fields.seconds() };
-    match target {
-        Target::First { user, assignment } => {
-            labels::submit_ranking(pool, user, assignment, new).await?;
-        }
+    Ok(match target {
+        Target::First { user, assignment } => !labels::submit_ranking(pool, user, assignment, new).await?.before,
         Target::Correction(correction) => label_versions::correct_ranking(pool, correction, new).await?,
-    }
-    Ok(())
+    })
 }
 
 /// What became of the task before, for a page that goes on without loading.

@@ -2,7 +2,7 @@
 //!
 //! A person who closes the page loses nothing: the answers are kept all the same and stand there at the next look.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     extract::{Path, State},
@@ -15,13 +15,11 @@ use axum::{
 use futures_util::{Stream, StreamExt, future::try_join_all};
 use serde_json::json;
 use sqlx::PgPool;
-use tokio::sync::mpsc::{self, Sender};
-use tokio_stream::wrappers::ReceiverStream;
 use uuid::Uuid;
 
 use super::{show, steps::Nothing};
 use crate::{
-    chat::{Ask, ChatFailure, complete},
+    chat::{Ask, ChatFailure, End, Progress, Writer, complete},
     db::{
         chat_endpoints::{self, ChatEndpoint},
         chat_turns::{self, NewAnswer},
@@ -30,21 +28,7 @@ use crate::{
     web::{AppState, Page, PageError, authorise::Annotator, csrf::CsrfForm},
 };
 
-/// Pieces that wait for a slow reader.
-const AHEAD: usize = 256;
-
-/// What happens while answers are written.
-enum Progress {
-    /// More of an answer, by its place.
-    More(usize, String),
-    /// All are kept.
-    Kept,
-    Failed(ChatFailure),
-    /// They could not be kept.
-    Lost,
-}
-
-/// `POST /chats/{chat}/answers`.
+/// `POST /chats/{chat}/answers`. While a turn's answers are being written, who asks again follows them.
 pub async fn post(
     Annotator(user): Annotator,
     State(state): State<AppState>,
@@ -59,22 +43,35 @@ pub async fn post(
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.starts_with("text/event-stream"));
     let Some(turn) = chat.unanswered().filter(|_| !chat.finished) else {
-        let nothing = tokio_stream::once(Progress::Kept);
+        let nothing = tokio_stream::once(Progress::End(End::Kept));
         return Ok(if streamed { sse(page, nothing).into_response() } else { to(id) });
     };
+    if !chat.may_go_on {
+        return Err(PageError::ConflictAs("chat-closed"));
+    }
     let Some(endpoint) = chat_endpoints::find(&state.pool, chat.project).await? else {
-        return Err(PageError::Conflict(page.t("chat-off")));
+        return Err(PageError::ConflictAs("chat-off"));
     };
-    let progress = write(state.pool.clone(), user.id, &chat, turn, &endpoint);
+    let places = usize::try_from(endpoint.answers).unwrap_or_default();
+    let (writer, progress) = state.chats.join((id, turn.number), places);
+    if let Some(writer) = writer {
+        // Those who wrote before may have kept theirs since the turn was looked at.
+        let now = chats::find(&state.pool, user.id, id).await?.ok_or(PageError::NotFound)?;
+        if now.unanswered().is_none_or(|open| open.number != turn.number) {
+            writer.end(End::Kept);
+        } else {
+            write(state.pool.clone(), user.id, id, asks(&chat, turn, &endpoint), writer);
+        }
+    }
     if streamed {
         return Ok(sse(page, progress).into_response());
     }
     let mut progress = std::pin::pin!(progress);
     while let Some(step) = progress.next().await {
         let error = match step {
-            Progress::Failed(failure) => explain(&page, &failure),
-            Progress::Lost => page.t("chat-not-kept"),
-            Progress::More(..) | Progress::Kept => continue,
+            Progress::End(End::Failed(failure)) => explain(&page, &failure),
+            Progress::End(End::Lost) => page.t("chat-not-kept"),
+            Progress::More(..) | Progress::End(End::Kept) => continue,
         };
         return show::draw(&state, page, chat, String::new(), Some(error)).await;
     }
@@ -86,33 +83,23 @@ fn to(chat: Uuid) -> Response {
 }
 
 /// Lets the answers be written, in a task of its own that nobody's leaving ends.
-fn write(
-    pool: PgPool,
-    user: Uuid,
-    chat: &Chat,
-    turn: &Turn,
-    endpoint: &ChatEndpoint,
-) -> impl Stream<Item = Progress> + use<> {
-    let (sender, receiver) = mpsc::channel(AHEAD);
-    let asks = asks(chat, turn, endpoint);
-    let chat = chat.id;
+fn write(pool: PgPool, user: Uuid, chat: Uuid, asks: Vec<Ask>, writer: Writer) {
     tokio::spawn(async move {
+        let writer = Arc::new(writer);
         let answers =
-            try_join_all(asks.into_iter().enumerate().map(|(place, ask)| one(place, ask, sender.clone()))).await;
+            try_join_all(asks.into_iter().enumerate().map(|(place, ask)| one(place, ask, writer.clone()))).await;
         let end = match answers {
-            Err(failure) => Progress::Failed(failure),
+            Err(failure) => End::Failed(failure),
             Ok(answers) => match chat_turns::keep_answers(&pool, user, chat, &answers).await {
-                Ok(()) => Progress::Kept,
+                Ok(()) => End::Kept,
                 Err(error) => {
                     tracing::error!(%error, %chat, "answers of a chat could not be kept");
-                    Progress::Lost
+                    End::Lost
                 }
             },
         };
-        // Nobody may be there to be told.
-        let _ = sender.send(end).await;
+        writer.end(end);
     });
-    ReceiverStream::new(receiver)
 }
 
 /// The same question for each answer, each with a seed of its own.
@@ -131,14 +118,11 @@ fn asks(chat: &Chat, turn: &Turn, endpoint: &ChatEndpoint) -> Vec<Ask> {
         .collect()
 }
 
-async fn one(place: usize, ask: Ask, sender: Sender<Progress>) -> Result<NewAnswer, ChatFailure> {
+async fn one(place: usize, ask: Ask, writer: Arc<Writer>) -> Result<NewAnswer, ChatFailure> {
     let (model, sampling) = (ask.model.clone(), ask.sampling());
     let writing = tokio::task::spawn_blocking(move || {
-        complete(&ask, |text| {
-            // A reader who is slow or gone does not hold up the answer: it comes whole from the server at the end.
-            let _ = sender.try_send(Progress::More(place, text.to_owned()));
-            true
-        })
+        // Once another answer of the turn has failed, nobody waits for this one.
+        complete(&ask, |text| writer.more(place, text))
     });
     let content = writing.await.map_err(|_| ChatFailure::BrokenOff)??;
     Ok(NewAnswer { content, model, sampling })
@@ -152,9 +136,9 @@ fn sse(
     let events = progress.map(move |step| {
         let (name, data) = match step {
             Progress::More(answer, text) => ("more", json!({ "answer": answer, "text": text })),
-            Progress::Kept => ("kept", json!({})),
-            Progress::Failed(failure) => ("failed", json!({ "message": explain(&page, &failure) })),
-            Progress::Lost => ("failed", json!({ "message": page.t("chat-not-kept") })),
+            Progress::End(End::Kept) => ("kept", json!({})),
+            Progress::End(End::Failed(failure)) => ("failed", json!({ "message": explain(&page, &failure) })),
+            Progress::End(End::Lost) => ("failed", json!({ "message": page.t("chat-not-kept") })),
         };
         Ok(Event::default().event(name).data(data.to_string()))
     });

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::{
     db::{
-        chat_turns,
+        chat_turns::{self, ChatError},
         chats::{self, ChatLine, ChatProject},
     },
     web::{AppState, Page, PageError, annotate::view, authorise::Annotator, csrf::CsrfForm},
@@ -45,6 +45,9 @@ pub async fn post(
     State(state): State<AppState>,
     CsrfForm(form): CsrfForm<Begin>,
 ) -> Result<Redirect, PageError> {
-    let chat = chat_turns::begin(&state.pool, user.id, &form.slug).await?.ok_or(PageError::NotFound)?;
-    Ok(Redirect::to(&format!("/chats/{chat}")))
+    Ok(match chat_turns::begin(&state.pool, user.id, &form.slug).await {
+        Ok(chat) => Redirect::to(&format!("/chats/{chat}")),
+        Err(ChatError::GuidelinesFirst) => Redirect::to(&format!("/projects/{}/guidelines?then=chats", form.slug)),
+        Err(error) => return Err(error.into()),
+    })
 }

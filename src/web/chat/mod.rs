@@ -4,9 +4,9 @@
 //! | route | what it does |
 //! |---|---|
 //! | `GET /chats` | where one can chat, and one's conversations |
-//! | `POST /chats` | begins a conversation in the project `slug` → 303 to it |
+//! | `POST /chats` | begins a conversation in the project `slug` → 303 to it, or to guidelines that come first; 409 where a course does |
 //! | `GET /chats/{chat}` | the conversation and what comes next in it |
-//! | `POST /chats/{chat}/say` | field `message`: the person's turn → 303 back |
+//! | `POST /chats/{chat}/say` | field `message`: the person's turn → 303 back, or to guidelines that come first |
 //! | `PUT /chats/{chat}/draft` | JSON `turns`, `message`: keeps what is typed → `{"saved_at"}`; 409 where the conversation is further |
 //! | `POST /chats/{chat}/answers` | asks the model; streamed to scripts (`text/event-stream`), else 303 back when all are there |
 //! | `POST /chats/{chat}/choose` | fields `turn`, `best` (position), `seconds` → 303 back |
@@ -40,10 +40,17 @@ pub fn routes() -> Routes {
 /// Steps that the page itself explains are caught before; what is left here is another person's conversation, or trouble.
 impl From<ChatError> for PageError {
     fn from(error: ChatError) -> Self {
-        match error {
-            ChatError::NotYours => PageError::NotFound,
-            ChatError::Database(error) => error.into(),
-            out_of_turn => PageError::Conflict(out_of_turn.to_string()),
-        }
+        PageError::ConflictAs(match error {
+            ChatError::NotYours => return PageError::NotFound,
+            ChatError::Database(error) => return error.into(),
+            ChatError::Finished => "chat-over",
+            ChatError::Closed => "chat-closed",
+            ChatError::CourseFirst => "chat-course-first",
+            ChatError::GuidelinesFirst => "work-read-needed",
+            ChatError::ChoiceFirst => "chat-choose-one",
+            ChatError::NoAnswers => "chat-no-answers",
+            ChatError::NoSuchAnswer => "chat-no-such-answer",
+            ChatError::Prompt(_) => "chat-empty",
+        })
     }
 }

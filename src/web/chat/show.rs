@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::{
     db::{
-        chat_drafts, chat_endpoints,
+        chat_drafts::{self, ChatDraft},
+        chat_endpoints,
         chats::{self, Chat},
     },
     domain::assignment,
@@ -47,6 +48,8 @@ enum Next {
 struct ChatPage {
     page: Page,
     chat: Chat,
+    /// Rendered.
+    guidelines: Option<String>,
     messages: Vec<MessageView>,
     next: Next,
     /// The number of the turn that is under way.
@@ -72,6 +75,13 @@ pub async fn get(
 ) -> Result<Response, PageError> {
     let chat = chats::find(&state.pool, user.id, chat).await?.ok_or(PageError::NotFound)?;
     draw(&state, page, chat, String::new(), None).await
+}
+
+/// Whether a draft is what was said in its turn. What was typed on one computer while another message was sent from a second one
+/// has not been said.
+fn is_said(chat: &Chat, draft: &ChatDraft) -> bool {
+    let turn = usize::try_from(draft.number).ok().and_then(|number| chat.turns.get(number));
+    turn.is_some_and(|turn| turn.said() == draft.body.trim())
 }
 
 /// Draws the conversation; 422 where it explains an error.
@@ -110,16 +120,18 @@ pub async fn draw(
     };
     let draft = match next {
         Next::Message if error.is_none() => {
-            let number = i32::try_from(chat.turns.len()).unwrap_or(i32::MAX);
-            chat_drafts::find(&state.pool, chat.id, number).await?
+            chat_drafts::find(&state.pool, chat.id).await?.filter(|draft| !is_said(&chat, draft))
         }
         _ => None,
     };
-    let saved_at = draft.as_ref().map_or(0, |draft| draft.updated_at.unix_timestamp_nanos() / 1_000_000);
+    // One of an earlier turn is none of this one yet.
+    let of_this_turn = draft.as_ref().filter(|draft| usize::try_from(draft.number) == Ok(chat.turns.len()));
+    let saved_at = of_this_turn.map_or(0, |draft| draft.updated_at.unix_timestamp_nanos() / 1_000_000);
     let message = draft.map_or(message, |draft| draft.body);
     let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let shown = ChatPage {
         messages: view::messages(&said),
+        guidelines: chat.guidelines.as_deref().map(markdown::render),
         turn: last.map_or(0, |turn| turn.number),
         turns: chat.turns.len(),
         saved_at,

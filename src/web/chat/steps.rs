@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::show::{self, LONGEST_MESSAGE};
 use crate::{
     db::{
-        chat_endpoints,
+        chat_drafts, chat_endpoints,
         chat_turns::{self, ChatError},
         chats,
     },
@@ -53,13 +53,30 @@ pub async fn say(
         return show::draw(&state, page, chat, message, Some(error)).await;
     };
     match chat_turns::say(&state.pool, user.id, id, &endpoint.system_prompt, message.trim()).await {
-        Ok(()) => Ok(to(id).into_response()),
+        Ok(true) => Ok(to(id).into_response()),
+        Err(ChatError::GuidelinesFirst) => {
+            // What was typed waits on the page that reading them leads back to.
+            let turn = i32::try_from(chat.turns.len()).unwrap_or(i32::MAX);
+            chat_drafts::save(&state.pool, user.id, id, turn, &message).await?;
+            Ok(Redirect::to(&format!("/projects/{}/guidelines?then=chat-{id}", chat.project_slug)).into_response())
+        }
+        Err(ChatError::CourseFirst) => {
+            let error = page.t("chat-course-first");
+            show::draw(&state, page, chat, message, Some(error)).await
+        }
+        Err(ChatError::Closed) => {
+            let error = page.t("chat-closed");
+            show::draw(&state, page, chat, message, Some(error)).await
+        }
         Err(ChatError::Prompt(PromptError::Silent { .. })) => {
             let error = page.t("chat-empty");
             show::draw(&state, page, chat, message, Some(error)).await
         }
-        // An old tab: the page shows how far the conversation is.
-        Err(ChatError::ChoiceFirst | ChatError::Finished) => Ok(to(id).into_response()),
+        // An old tab: the page shows how far the conversation is, and gives the message back when it is its time.
+        Ok(false) | Err(ChatError::ChoiceFirst | ChatError::Finished) => {
+            chat_drafts::keep_unsaid(&state.pool, id, &message).await?;
+            Ok(to(id).into_response())
+        }
         Err(error) => Err(error.into()),
     }
 }

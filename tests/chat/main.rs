@@ -1,6 +1,9 @@
 //! Talking with a model, from both sides: a person at the pages and in a browser, an endpoint that streams as OpenAI's does.
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod rules;
 
 use std::{
     convert::Infallible,
@@ -166,7 +169,7 @@ async fn a_model_that_does_not_answer_loses_nothing() {
     ada.post("/admin/projects/test/chat", &settings(&nobody, "", "try")).await.assert(200).assert_contains(&nobody);
 
     // It comes up, with another key first.
-    let (address, _) = endpoint().await;
+    let (address, asked) = endpoint().await;
     ada.post("/admin/projects/test/chat", &settings(&address, "wrong", "save")).await.assert(303);
     bea.post(&format!("{chat}/answers"), &[]).await.assert(422).assert_contains("refuses the key");
     ada.post("/admin/projects/test/chat", &settings(&address, KEY, "save")).await.assert(303);
@@ -179,6 +182,7 @@ async fn a_model_that_does_not_answer_loses_nothing() {
     let (first, second) = tokio::join!(bea.post(&path, &[]), bea.post(&path, &[]));
     assert!(first.status.is_redirection() && second.status.is_redirection());
     assert_eq!(count(server.pool(), "SELECT count(*) FROM chat_answers WHERE number = 0").await, 4);
+    assert_eq!(asked.lock().expect("no panic elsewhere").len(), 4, "the second tab follows the first");
 
     // Switched off: what was typed stands on the page.
     bea.post(&format!("{chat}/choose"), &[("turn", "0"), ("best", "0")]).await.assert(303);

@@ -1,0 +1,107 @@
+// Copies in this browser of what somebody has typed: until the server has it, or until they save it as a correction.
+
+import { sendJson } from "./net.js";
+
+/** What was typed for a task that is not submitted. */
+export const draftKey = (assignment) => `laurel.draft.${assignment}`;
+/** What was typed for a task that is submitted: a correction, or what came too late to be the label. */
+export const correctionKey = (assignment) => `laurel.correction.${assignment}`;
+
+/** The copy of a key; null where there is none, or storage is off. */
+export function read(key) {
+  try {
+    return JSON.parse(localStorage.getItem(key));
+  } catch {
+    return null;
+  }
+}
+
+/** Keeps a copy, and says whether it is kept. */
+export function keep(key, copy) {
+  try {
+    localStorage.setItem(key, JSON.stringify({ at: Date.now(), ...copy }));
+    return true;
+  } catch {
+    return false; // Storage is off or full.
+  }
+}
+
+export function forget(key) {
+  try {
+    localStorage.removeItem(key);
+  } catch { /* Storage is off. */ }
+}
+
+/** The keys that begin so. */
+export function keysOf(beginning) {
+  try {
+    return Object.keys(localStorage).filter((key) => key.startsWith(beginning));
+  } catch {
+    return [];
+  }
+}
+
+/** Keeps fields that can't be the label any more beside the label, for a correction of it. */
+export function keepBeside(assignment, fields) {
+  const kept = keep(correctionKey(assignment), { version: null, fields });
+  if (kept) forget(draftKey(assignment));
+  return kept;
+}
+
+/**
+ * Looks after the copy of a task that is finished. The server says whether it is what was submitted: then it has done its work;
+ * else it is what somebody wrote while another tab or computer submitted, and the page says where it is.
+ */
+export async function settle(notice) {
+  const assignment = notice.dataset.finished;
+  const begun = read(correctionKey(assignment));
+  if (begun?.fields && notice.dataset.begun) notice.after(tellBegun(notice.dataset, begun.fields));
+  const copy = read(draftKey(assignment));
+  if (!copy) return;
+  if (!copy.fields || "skipped" in notice.dataset) return forget(draftKey(assignment));
+  const answer = await sendJson("PUT", `/tasks/${assignment}/draft`, copy.fields);
+  if (answer.status !== 409) return;
+  if (!answer.data.differs) return forget(draftKey(assignment));
+  if (answer.data.correct && !begun) keepBeside(assignment, copy.fields);
+  notice.after(tellBeside(answer.data, copy.fields));
+}
+
+/** Says that a correction was begun and not saved. */
+function tellBegun({ finished, begun, correct, look, discard }, fields) {
+  const told = tellBeside({ message: begun, correct, look }, fields);
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = discard;
+  button.addEventListener("click", () => {
+    forget(correctionKey(finished));
+    told.remove();
+  });
+  told.append(" ", button);
+  return told;
+}
+
+/** Says that a task was submitted with something else than these fields, and leads to what can be done with them. */
+export function tellBeside({ message, correct, look }, fields) {
+  const told = document.createElement("div");
+  told.className = "notice notice-warning";
+  told.setAttribute("role", "status");
+  told.dataset.beside = "";
+  if (correct) {
+    const link = document.createElement("a");
+    link.href = correct;
+    link.textContent = look;
+    told.append(`${message} `, link);
+    return told;
+  }
+  // It can't be saved any more: here it is, to be copied.
+  const box = document.createElement("details");
+  const name = document.createElement("summary");
+  name.textContent = look;
+  const text = document.createElement("pre");
+  text.className = "source";
+  text.dir = "auto";
+  text.textContent = Object.entries(fields).filter(([field, value]) => field !== "seconds" && value).map(([, value]) => value).join("\n\n");
+  box.append(name, text);
+  told.append(message, box);
+  return told;
+}
