@@ -3,7 +3,7 @@
 mod support;
 
 use laurel::{
-    db::{audit::Actor, invitations},
+    db::{audit::Actor, invitations, password_resets},
     domain::role::Role,
 };
 use support::{PASSWORD, Server, email_of, server};
@@ -203,5 +203,90 @@ async fn strangers_choose_language_and_theme_and_keep_them() {
     assert_eq!(reply.leads_to(), "/login");
     client.post("/preferences", &[("theme", "dark"), ("next", "/login")]).await.leads_to();
     let page = client.get("/login").await.assert(200);
-    page.assert_contains("lang=\"zh\" data-theme=\"dark\"");
+    page.assert_contains("lang=\"zh\" data-theme=\"dark\"").assert_contains("value=\"system\"");
+    client.post("/preferences", &[("theme", "system"), ("next", "/login")]).await.leads_to();
+    client.get("/login").await.assert(200).assert_contains("data-theme=\"system\"");
+}
+
+/// The path of the link that the answer to an admin's form shows.
+fn link_in(server: &Server, page: &str) -> String {
+    let rest = page.split("data-reset-link>").nth(1).expect("a link");
+    let link = rest.split('<').next().expect("its end");
+    link.strip_prefix(server.address.as_str()).expect("a link to this server").to_owned()
+}
+
+#[tokio::test]
+async fn an_admin_gives_a_link_that_sets_a_new_password_once_and_ends_every_session() {
+    let server = server().await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let bob = server.account("Bob", Role::Annotator).await;
+    let before = server.client();
+    before.log_in(&email_of("Bob"), PASSWORD).await;
+    let old = link_in(&server, &ada.post(&format!("/admin/people/{bob}/reset"), &[]).await.assert(200).text);
+    let made = ada.post(&format!("/admin/people/{bob}/reset"), &[]).await.assert(200);
+    made.assert_contains("Give this link to Bob.");
+    let link = link_in(&server, &made.text);
+    assert!(!ada.get("/admin/people").await.text.contains(&link), "it is shown once");
+    let stored: Vec<Vec<u8>> =
+        sqlx::query_scalar("SELECT token_hash FROM password_resets").fetch_all(server.pool()).await.expect("hashes");
+    let secret = link.trim_start_matches("/reset/");
+    assert!(stored.iter().all(|hash| hash.as_slice() != secret.as_bytes()), "the secret itself is stored");
+
+    // The newer link takes the place of the older one; a password that is too short uses nothing up.
+    let browser = server.client();
+    browser.get(&old).await.assert(410);
+    browser.get(&link).await.assert(200).assert_contains("bob@example.org");
+    before.get("/account").await.assert(200);
+    browser.post(&link, &[("new_password", "short")]).await.assert(422).assert_contains("at least 10");
+    assert_eq!(browser.post(&link, &[("new_password", "quite another one")]).await.leads_to(), "/");
+    browser.get("/account").await.assert(200).assert_contains("You are logged in here only");
+    before.get("/account").await.leads_to();
+    server.client().log_in(&email_of("Bob"), "quite another one").await;
+    server.client().post("/login", &[("email", &email_of("Bob")), ("password", PASSWORD)]).await.assert(422);
+    server.client().get(&link).await.assert(410);
+
+    let log = ada.get("/admin/audit").await.assert(200);
+    log.assert_contains("Made a link for a new password").assert_contains("Set a new password by link");
+    assert!(!log.text.contains(secret), "the secret is in the log");
+}
+
+#[tokio::test]
+async fn a_link_for_a_new_password_ends_with_its_day_and_with_the_account() {
+    let server = server().await;
+    let bob = server.account("Bob", Role::Annotator).await;
+    let actor = Actor::program("test");
+    let make = async || password_resets::create(server.pool(), &actor, bob).await.expect("an answer");
+    let link = format!("/reset/{}", make().await.expect("a link").secret);
+    sqlx::query("UPDATE password_resets SET expires_at = now()").execute(server.pool()).await.expect("late");
+    server.client().get(&link).await.assert(410);
+    let link = format!("/reset/{}", make().await.expect("a link").secret);
+    sqlx::query("UPDATE users SET disabled_at = now()").execute(server.pool()).await.expect("shut out");
+    server.client().post(&link, &[("new_password", "quite another one")]).await.assert(410);
+    assert!(make().await.is_none(), "nobody who is shut out gets a link");
+}
+
+#[tokio::test]
+async fn what_people_change_of_their_account_is_in_the_log_without_its_secrets() {
+    let server = server().await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let bob = server.user("Bob", Role::Annotator).await;
+    let elsewhere = server.client();
+    elsewhere.log_in(&email_of("Bob"), PASSWORD).await;
+    bob.post("/account/sessions", &[]).await.leads_to();
+    bob.post("/account", &[("name", "Bobby"), ("language", "en")]).await.leads_to();
+    bob.post("/preferences", &[("language", "zh"), ("next", "/")]).await.leads_to();
+    // Nothing changes, nothing is noted.
+    bob.post("/account", &[("name", "Bobby"), ("language", "zh")]).await.leads_to();
+    bob.post("/account/password", &[("password", PASSWORD), ("new_password", "correct horse")]).await.leads_to();
+    let noted: Vec<(String, String)> =
+        sqlx::query_as("SELECT action, detail::text FROM audit_log WHERE actor = 'bob@example.org' ORDER BY id")
+            .fetch_all(server.pool())
+            .await
+            .expect("entries");
+    let actions: Vec<&str> = noted.iter().map(|(action, _)| action.as_str()).collect();
+    assert_eq!(actions, ["account.sessions", "account.name", "account.language", "account.password"]);
+    assert_eq!(noted[1].1, r#"{"name": ["Bob", "Bobby"]}"#);
+    let page = ada.get("/admin/audit?action=account.password").await.assert(200);
+    page.assert_contains("Changed their password");
+    assert!(!page.text.contains("horse"), "{}", page.text);
 }

@@ -6,7 +6,7 @@ mod support;
 use laurel::{
     db::{
         audit::Actor,
-        jobs, models,
+        invitations, jobs, models,
         projects::{self, Project, ProjectSettings},
         promotions,
     },
@@ -165,7 +165,22 @@ async fn members_are_chosen_where_a_project_is_not_open() {
     let members: Vec<Uuid> =
         sqlx::query_scalar("SELECT user_id FROM memberships").fetch_all(server.pool()).await.expect("members");
     assert_eq!(members, [bob]);
-    ada.post("/admin/projects/p/people", &[]).await.leads_to();
+    // Cy accepts an invitation while the form that takes Bob's tick away is open: Cy stays.
+    let page = ada.get("/admin/projects/p/people").await.assert(200);
+    page.assert_contains(&format!("name=\"shown\" value=\"{bob}\""));
+    let project = projects::by_slug(server.pool(), "p").await.expect("the project").id;
+    let link = invitations::create(server.pool(), &Actor::program("test"), Role::Annotator, None, Some(project)).await;
+    let accept = [("email", "cy@example.org"), ("name", "Cy"), ("new_password", support::PASSWORD)];
+    let invited = server.client();
+    invited.post(&format!("/invitations/{}", link.expect("a link")), &accept).await.leads_to();
+    ada.post("/admin/projects/p/people", &[("shown", &bob.to_string())]).await.leads_to();
+    let members: Vec<String> = sqlx::query_scalar("SELECT u.email FROM memberships m JOIN users u ON u.id = m.user_id")
+        .fetch_all(server.pool())
+        .await
+        .expect("members");
+    assert_eq!(members, ["cy@example.org"]);
+    let cy: Uuid = sqlx::query_scalar("SELECT user_id FROM memberships").fetch_one(server.pool()).await.expect("Cy");
+    ada.post("/admin/projects/p/people", &[("shown", &cy.to_string())]).await.leads_to();
     let members: i64 =
         sqlx::query_scalar("SELECT count(*) FROM memberships").fetch_one(server.pool()).await.expect("a number");
     assert_eq!(members, 0);
@@ -296,7 +311,7 @@ async fn promotion_asks_first_then_names_who_answers_and_can_be_taken_back() {
             digest: "b".repeat(64),
             files: vec![ModelFile { name: "model.safetensors".to_owned(), bytes: 1, sha256: "c".repeat(64) }],
             metrics: [("eval/nll".to_owned(), 1.25)].into(),
-            lineage: json!({}),
+            lineage: json!({ "data": "d".repeat(64), "settings": { "epochs": 3, "lora": { "rank": 8 } } }),
         };
         let record = models::register(pool, job.id, &model).await.expect("registered");
         made.push(models::complete(pool, record.id, job.lease).await.expect("complete").id);
@@ -315,6 +330,7 @@ async fn promotion_asks_first_then_names_who_answers_and_can_be_taken_back() {
     let registry = ada.get("/admin/projects/p/models").await.assert(200);
     registry.assert_contains("Go back to it");
     registry.assert_contains("eval/nll");
+    registry.assert_contains("How it was made").assert_contains("dddddddddddd").assert_contains("lora.rank");
     project(&server, "other").await;
     ada.post(&format!("/admin/projects/other/models/{sft}/promote"), &[]).await.assert(404);
 }

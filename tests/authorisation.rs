@@ -8,7 +8,7 @@ use Needed::{Anyone, Role as Least};
 use laurel::{
     db::{
         audit::Actor,
-        invitations, job_queue,
+        invitations, job_queue, password_resets,
         projects::{self, ProjectSettings},
         tokens::TokenRole,
         uploads,
@@ -55,6 +55,8 @@ const ROUTES: &[(&str, &str, Needed)] = &[
     ("POST", "/logout", Anyone),
     ("GET", "/invitations/{secret}", Anyone),
     ("POST", "/invitations/{secret}", Anyone),
+    ("GET", "/reset/{reset}", Anyone),
+    ("POST", "/reset/{reset}", Anyone),
     ("GET", "/account", ANNOTATOR),
     ("POST", "/account", ANNOTATOR),
     ("POST", "/account/languages", ANNOTATOR),
@@ -114,6 +116,9 @@ const ROUTES: &[(&str, &str, Needed)] = &[
     ("GET", "/admin/projects/{slug}/settings", LEAD),
     ("POST", "/admin/projects/{slug}/settings", LEAD),
     ("POST", "/admin/projects/{slug}/label-scheme", LEAD),
+    ("GET", "/admin/projects/{slug}/close", ADMIN),
+    ("POST", "/admin/projects/{slug}/close", ADMIN),
+    ("POST", "/admin/projects/{slug}/reopen", ADMIN),
     ("GET", "/admin/projects/{slug}/people", LEAD),
     ("POST", "/admin/projects/{slug}/people", LEAD),
     ("POST", "/admin/projects/{slug}/invitations", LEAD),
@@ -170,6 +175,7 @@ const ROUTES: &[(&str, &str, Needed)] = &[
     ("POST", "/admin/people/{person}/role", ADMIN),
     ("POST", "/admin/people/{person}/languages", ADMIN),
     ("POST", "/admin/people/{person}/disable", ADMIN),
+    ("POST", "/admin/people/{person}/reset", ADMIN),
     ("POST", "/admin/invitations/{invitation}/revoke", ADMIN),
     ("POST", "/admin/tokens", ADMIN),
     ("POST", "/admin/tokens/{token}/revoke", ADMIN),
@@ -223,11 +229,13 @@ async fn world(server: &Server) -> BTreeMap<&'static str, String> {
     std::fs::write(folder.join(upload.id.to_string()), "{\"prompt\": \"Why?\"}").expect("a file");
     let person = server.account("Somebody", Role::Annotator).await;
     uploads::create(pool, project.id, person, &upload).await.expect("an upload");
+    let reset = password_resets::create(pool, &actor, person).await.expect("an answer").expect("a link").secret;
     let one =
         async |sql: &'static str| sqlx::query_scalar::<_, Uuid>(sql).fetch_one(pool).await.expect(sql).to_string();
     [
         ("slug", project.slug),
         ("secret", secret),
+        ("reset", reset),
         ("upload", upload.id.to_string()),
         ("job", job.to_string()),
         ("person", person.to_string()),

@@ -241,3 +241,31 @@ async fn known_answers_come_in_from_a_file_whole_or_not_at_all() {
     let page = admin.get("/admin/projects/test/import?kind=known-answers").await.assert(200);
     page.assert_contains(r#"<option value="known-answers" selected>"#);
 }
+
+#[tokio::test]
+async fn a_whole_team_in_a_course_leaves_room_for_whoever_took_a_break() {
+    let (server, project, admin) = led().await;
+    known(&server, project, &admin, "Lesson.", "course").await;
+    checks(&admin, "0", "1").await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let hers = assignment_in(&next(&ada).await);
+    // Ten others have the same task in hand: more than a task's overlap can be.
+    for sql in [
+        "INSERT INTO users (id, email, name, password_hash, role)
+         SELECT gen_random_uuid(), n || '@team.example.org', 'P' || n, 'none', 'annotator' FROM generate_series(1, 10) AS n",
+        "INSERT INTO assignments (id, task_id, user_id, lease_until, shown_order)
+         SELECT gen_random_uuid(), a.task_id, u.id, now() + interval '1 hour', '{0,1}'
+         FROM assignments a, users u WHERE u.email LIKE '%@team.example.org'",
+    ] {
+        sqlx::query(sql).execute(server.pool()).await.expect(sql);
+    }
+    seed::end_lease(server.pool(), hers).await;
+    assert_eq!(assignment_in(&next(&ada).await), hers, "her lesson is gone");
+    seed::end_lease(server.pool(), hers).await;
+    let ada_id = sqlx::query_scalar("SELECT id FROM users WHERE email = 'ada@example.org'")
+        .fetch_one(server.pool())
+        .await
+        .expect("Ada");
+    let lease = laurel::db::assignments::renew(server.pool(), ada_id, hers).await.expect("an answer");
+    assert_eq!(lease, laurel::db::assignments::Lease::Live, "others have been given it");
+}

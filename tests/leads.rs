@@ -52,11 +52,86 @@ async fn the_overview_says_by_whom_and_until_when() {
     assert_eq!(
         lines,
         [
-            format!("{yesterday},Ada,1,0"),
-            format!("{yesterday},Bob,3,0"),
-            "day,annotator,demonstrations,rankings".to_owned()
+            format!("{yesterday},Ada,1,0,0"),
+            format!("{yesterday},Bob,3,0,0"),
+            "day,annotator,demonstrations,rankings,prompts".to_owned()
         ]
     );
+    // A correction is no further label, and takes none from the day that is over.
+    sqlx::query(
+        "INSERT INTO demonstrations (id, prompt_id, assignment_id, user_id, completion, replaces_id)
+         SELECT gen_random_uuid(), prompt_id, assignment_id, user_id, 'Better.', id FROM demonstrations LIMIT 1",
+    )
+    .execute(server.pool())
+    .await
+    .expect("a correction");
+    let corrected = ada.get("/admin/projects/test/labels.csv").await.assert(200);
+    let mut after: Vec<&str> = corrected.text.lines().collect();
+    after.sort_unstable();
+    assert_eq!(after, lines);
+}
+
+#[tokio::test]
+async fn prompts_that_people_write_are_work_that_has_a_pace() {
+    let server = server().await;
+    seed::project(server.pool(), Seed::default()).await;
+    // Only prompts are written here.
+    sqlx::query("UPDATE projects SET demonstration_overlap = 0").execute(server.pool()).await.expect("set");
+    let lea = server.user("Lea", Role::Admin).await;
+    let form = [("kind", "plain"), ("count", "6"), ("language", "en"), ("about", "")];
+    lea.post("/admin/projects/test/writing", &form).await.assert(303);
+    let bob = server.user("Bob", Role::Annotator).await;
+    for number in 0..2 {
+        let task = assignment_in(bob.post("/queue/next", &[]).await.leads_to());
+        let text = format!("Question {number}?");
+        bob.post(&format!("/tasks/{task}/submit"), &[("prompt", text.as_str())]).await.assert(303);
+    }
+    sqlx::query("UPDATE written_prompts SET created_at = created_at - interval '1 day'")
+        .execute(server.pool())
+        .await
+        .expect("moved");
+    let page = lea.get("/admin/projects/test").await.assert(200);
+    page.assert_contains("4 labels are still to come, at 2 a day").assert_contains(">Bob");
+    let yesterday = time::OffsetDateTime::now_utc().date().previous_day().expect("a day");
+    let file = lea.get("/admin/projects/test/labels.csv").await.assert(200);
+    file.assert_contains(&format!("{yesterday},Bob,0,0,2"));
+    assert_eq!(seed::count(server.pool(), "SELECT count(*) FROM prompts").await, 2);
+}
+
+#[tokio::test]
+async fn a_closed_project_hands_nothing_out_and_stays_readable_until_it_is_opened_again() {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed::default()).await;
+    for number in 0..3 {
+        seed::demonstration_task(&server.state, project, &format!("Write {number}.")).await;
+    }
+    let ada = server.user("Ada", Role::Admin).await;
+    let bob = server.user("Bob", Role::Annotator).await;
+    write_one(&bob, "Before.").await;
+    // Submitting led on to a task: Bob has it in hand.
+    let task = assignment_in(bob.post("/queue/next", &[]).await.leads_to());
+    let ask = ada.get("/admin/projects/test/close").await.assert(200);
+    ask.assert_contains("Close Project test?").assert_contains("One person has a task in hand");
+    ada.get("/admin").await.assert(200).assert_contains("Project test");
+    assert_eq!(ada.post("/admin/projects/test/close", &[]).await.leads_to(), "/admin/projects/test/settings?saved=1");
+    // A second press closes nothing twice.
+    ada.post("/admin/projects/test/close", &[]).await.leads_to();
+
+    let cy = server.user("Cy", Role::Annotator).await;
+    assert!(cy.post("/queue/next", &[]).await.leads_to().starts_with("/queue"), "a closed project hands out tasks");
+    // What Bob has in hand is handed in.
+    bob.post(&format!("/tasks/{task}/submit"), &[("completion", "After."), ("then", "queue")]).await.assert(303);
+    ada.get("/admin").await.assert(200).assert_contains("Closed projects");
+    ada.get("/admin/projects/test/settings").await.assert(200).assert_contains("Open it again");
+    let file = ada.get("/admin/projects/test/export/demonstrations").await.assert(200);
+    file.assert_contains("Before.").assert_contains("After.");
+    ada.post("/admin/projects/test/training/run", &[]).await.assert(409).assert_contains("nothing is trained in it");
+
+    ada.post("/admin/projects/test/reopen", &[]).await.leads_to();
+    assert!(cy.post("/queue/next", &[]).await.leads_to().starts_with("/tasks/"), "nothing is handed out");
+    let log = ada.get("/admin/audit").await.assert(200);
+    log.assert_contains("Closed a project").assert_contains("Opened a project again");
+    assert_eq!(seed::count(server.pool(), "SELECT count(*) FROM audit_log WHERE action = 'project.close'").await, 1);
 }
 
 #[tokio::test]

@@ -48,10 +48,15 @@ async fn what_two_people_agree_on_is_counted_and_shown_beside_the_yardstick() {
         rank(&ada, &[1, 2, 3]).await;
         rank(&bob, &[1, 3, 2]).await;
     }
+    let before = rosa.get("/admin/projects/test").await.assert(200);
     let page = rosa.get("/admin/projects/test/quality").await.assert(200);
     // Two of three pairs alike, twice; τ-b = (2 − 1) / 3.
     page.assert_contains("66.7 %").assert_contains("0.33").assert_contains("72.6 ± 1.5 %");
     page.assert_contains("Ada").assert_contains("Bob").assert_contains("Fewer than 10 prompts");
+    // The overview draws what is reckoned by now, and reckons nothing itself.
+    before.assert_contains("It is reckoned when somebody asks for it.");
+    let overview = rosa.get("/admin/projects/test").await.assert(200);
+    overview.assert_contains("class=\"yardstick-band\"").assert_contains("Agreement by week");
     let table = rosa.get("/admin/projects/test/quality/annotators.csv").await.assert(200);
     assert_eq!(table.headers["content-type"], "text/csv; charset=utf-8");
     let ada = table.text.lines().find(|line| line.starts_with("ada@example.org,")).expect("a row for Ada");
@@ -182,6 +187,91 @@ async fn a_dispute_is_decided_without_names_and_the_decision_is_exported_in_plac
     assert_eq!(seed::count(server.pool(), "SELECT count(*) FROM reviews").await, 4);
 }
 
+/// Corrects what was submitted for an assignment.
+async fn correct(client: &Client, assignment: Uuid, ranks: [&str; 3]) {
+    let page = client.get(&format!("/tasks/{assignment}/correct")).await.assert(200);
+    let version = page.text.split(r#"name="version" value=""#).nth(1).and_then(|rest| rest.split('"').next());
+    let form = [
+        ("rank_0", ranks[0]),
+        ("rank_1", ranks[1]),
+        ("rank_2", ranks[2]),
+        ("version", version.expect("the version that it corrects")),
+    ];
+    client.post(&format!("/tasks/{assignment}/correct"), &form).await.assert(303);
+}
+
+#[tokio::test]
+async fn a_correction_that_begins_or_ends_a_dispute_moves_the_task_into_the_queue_or_out() {
+    let server = server().await;
+    project(&server, 1).await;
+    let root = server.user("Root", Role::Admin).await;
+    root.post("/admin/projects/test/reviews", &[("audit_percent", "0")]).await.assert(303);
+    let rosa = server.user("Rosa", Role::Reviewer).await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let bob = server.user("Bob", Role::Annotator).await;
+    rank(&ada, &[1, 2, 3]).await;
+    let bobs = rank(&bob, &[1, 2, 3]).await;
+    // They agree, and the task was looked at.
+    rosa.get("/admin/projects/test/reviews").await.assert(200).assert_contains("Nothing waits for a review");
+    correct(&bob, bobs, ["3", "2", "1"]).await;
+    rosa.get("/admin/projects/test/reviews").await.assert(200).assert_contains("Best answer disputed");
+    correct(&bob, bobs, ["1", "2", "3"]).await;
+    rosa.get("/admin/projects/test/reviews").await.assert(200).assert_contains("Nothing waits for a review");
+    let noted = "SELECT count(*) FROM audit_log WHERE action = 'label.correct' AND actor = 'bob@example.org'";
+    assert_eq!(seed::count(server.pool(), noted).await, 2);
+}
+
+#[tokio::test]
+async fn a_reviewer_sees_what_is_said_of_each_answer_and_decides_on_nine_points() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed { ranking_overlap: 2, ..Seed::default() }).await;
+    sqlx::query("UPDATE projects SET judgement = 'comparison', answers_per_prompt = 2")
+        .execute(pool)
+        .await
+        .expect("set");
+    seed::ranking_task(&server.state, project, "Which?", &["one", "two"]).await;
+    let rosa = server.user("Rosa", Role::Reviewer).await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let bob = server.user("Bob", Role::Annotator).await;
+    let judge = async |who: &Client, point: &str, more: &[(&str, &str)]| {
+        let task = assignment_in(who.post("/queue/next", &[]).await.leads_to());
+        // What is shown first differs from person to person: all see the task's own order here.
+        sqlx::query("UPDATE assignments SET shown_order = '{0,1}' WHERE id = $1")
+            .bind(task)
+            .execute(pool)
+            .await
+            .expect("set");
+        let form = [&[("confidence", point), ("then", "queue")][..], more].concat();
+        who.post(&format!("/tasks/{task}/submit"), &form).await.assert(303);
+    };
+    judge(&ada, "2", &[("rating_0", "6"), ("flag_1_violent", "1")]).await;
+    judge(&bob, "9", &[("all_bad", "1")]).await;
+    let address = first_review(&rosa).await;
+    let page = rosa.get(&address).await.assert(200);
+    page.assert_contains("A much better").assert_contains("B far better").assert_contains("All answers are bad");
+    page.assert_contains("Rating 6 of 7").assert_contains("Violent content").assert_contains("Your judgement");
+
+    let names = [
+        format!("verdict_{}", ranking_of(&server, "ada@example.org").await),
+        format!("verdict_{}", ranking_of(&server, "bob@example.org").await),
+    ];
+    let verdicts = [(names[0].as_str(), "corrected"), (names[1].as_str(), "rejected")];
+    rosa.post(&address, &[&verdicts[..], &[("confidence", "10")]].concat()).await.assert(422);
+    rosa.post(&address, &[&verdicts[..], &[("confidence", "1")]].concat()).await.assert(303);
+    let margins = async || {
+        let said = records(&server, Kind::Comparisons, Selection::default()).await;
+        said.iter().map(|record| record["margin"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(margins().await, [4], "the decision's own margin");
+    rosa.get(&address).await.assert(200).assert_contains("value=\"1\" selected");
+    // A side alone means that it is better, plainly.
+    rosa.post(&address, &[&verdicts[..], &[("rank_0", "2"), ("rank_1", "1")]].concat()).await.assert(303);
+    assert_eq!(margins().await, [2]);
+    let rankings = records(&server, Kind::Rankings, Selection::default()).await;
+    assert_eq!((&rankings[0]["confidence"], &rankings[0]["ranks"]), (&Value::from(7), &serde_json::json!([2, 1])));
+}
+
 #[tokio::test]
 async fn nobody_reviews_their_own_work() {
     let server = server().await;
@@ -267,7 +357,17 @@ async fn exports_weigh_and_leave_out_by_reliability() {
     assert_eq!(records(&server, Kind::Comparisons, strict).await.len(), 60);
 
     let root = server.user("Root", Role::Admin).await;
-    root.get("/admin/projects/test/export").await.assert(200).assert_contains("minimum_reliability");
+    // Thirty rankings of three pairs each, and without those of the one who says the opposite of everybody.
+    let counted = async |options: &str| {
+        let page = root.get(&format!("/admin/projects/test/export{options}")).await.assert(200);
+        let totals = page.text.split("<td class=\"number\"><strong>").skip(1);
+        totals.filter_map(|rest| rest.split('<').next().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    assert_eq!(counted("").await, ["10", "0", "30", "90"]);
+    assert_eq!(counted("?minimum_reliability=60").await, ["10", "0", "20", "60"]);
+    root.get("/admin/projects/test/export?minimum_reliability=600").await.assert(422);
+    let page = root.get("/admin/projects/test/export?minimum_reliability=60&weights=1").await.assert(200);
+    page.assert_contains("type=\"hidden\" name=\"minimum_reliability\" value=\"60\"");
     let down = "/admin/projects/test/export/rankings?format=csv&split=&weights=1&minimum_reliability=60";
     assert_eq!(root.get(down).await.assert(200).text.lines().count(), 21);
     root.get("/admin/projects/test/export/rankings?minimum_reliability=600").await.assert(422);

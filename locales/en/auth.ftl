@@ -1,7 +1,7 @@
 auth-login-title = Log in
 auth-login-lead = Write, rank, and teach the model what a good answer is.
 auth-login-submit = Log in
-auth-login-help = No account, or the password is gone? Ask an admin of your team for an invitation.
+auth-login-help = No account, or the password is gone? Ask an admin of your team for a link.
 auth-login-wrong = This email address and password do not belong together.
 auth-login-wait = { $minutes ->
     [one] Too many attempts. Please try again in a minute.

@@ -1,3 +1,4 @@
+language-own-name = English
 layout-skip = Skip to the content
 layout-navigation = Main
 layout-queue = Queue
@@ -8,6 +9,8 @@ layout-logout = Log out
 layout-preferences = Language and theme
 layout-light = Light
 layout-dark = Dark
+layout-system = As the system
+layout-theme = Appearance
 layout-simulated = Simulated
 layout-simulated-explained = Labels here come from a program that stands in for people.
 

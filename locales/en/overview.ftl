@@ -24,3 +24,7 @@ overview-others = Everybody else
 overview-total = Total
 overview-csv = Download as CSV
 overview-live = Kept up to date while this page is open.
+overview-agreement-none = No answers have been ranked by two people yet.
+overview-agreement-of = As of { $time }.
+overview-agreement-more = Agreement in full, with its table
+overview-agreement-unknown = It is reckoned when somebody asks for it.

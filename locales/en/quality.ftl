@@ -71,3 +71,5 @@ quality-under-way = The figures are being reckoned
 quality-under-way-what = There are many labels, so this takes a few seconds. This page shows the figures as soon as they are there.
 quality-under-way-again = Look again now
 quality-under-way-too-long = The figures are still being reckoned. Try again in a few minutes.
+export-apply = Set and count
+export-apply-hint = The counts and the files below follow these options; they are of rankings and comparisons.

@@ -38,3 +38,5 @@ review-no-ranking = A corrected ranking needs the right one: give your own order
 review-verdict-missing = Say of each ranking whether you accept, correct or reject it.
 review-order-missing = Give every answer a rank, or none.
 review-order-wrong = These ranks leave a gap: use 1, 2, 2, 4 or 1, 2, 2, 3.
+review-points-hint = 1 to 9: from “A far better” to “B far better”. Your judgement is needed if you correct a ranking; otherwise you may leave it empty. The people are shown without names, in an order by chance.
+review-your-point = Your judgement

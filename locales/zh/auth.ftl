@@ -1,7 +1,7 @@
 auth-login-title = 登录
 auth-login-lead = 撰写、排序，让模型知道什么是好的回答。
 auth-login-submit = 登录
-auth-login-help = 没有账户，或忘记了密码？请向团队管理员索取邀请链接。
+auth-login-help = 没有账户，或忘记了密码？请向团队管理员索取链接。
 auth-login-wrong = 邮箱地址与密码不匹配。
 auth-login-wait = 尝试次数过多，请在 { $minutes } 分钟后再试。
 auth-login-new = 这台服务器刚刚安装。请打开它启动时输出的链接来创建第一个账户。

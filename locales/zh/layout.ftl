@@ -1,3 +1,4 @@
+language-own-name = 中文
 layout-skip = 跳到正文
 layout-navigation = 主导航
 layout-queue = 任务队列
@@ -8,6 +9,8 @@ layout-logout = 退出登录
 layout-preferences = 语言与主题
 layout-light = 浅色
 layout-dark = 深色
+layout-system = 跟随系统
+layout-theme = 外观
 layout-simulated = 模拟
 layout-simulated-explained = 这里的标注由代替真人的程序产生。
 

@@ -62,3 +62,5 @@ quality-under-way = 正在计算数据
 quality-under-way-what = 标注数量较多，需要几秒钟。计算完成后，本页会立即显示结果。
 quality-under-way-again = 现在再看一次
 quality-under-way-too-long = 数据仍在计算中。请几分钟后再试。
+export-apply = 应用并计数
+export-apply-hint = 下方的数量和文件按这些选项计算，只影响排序和比较。

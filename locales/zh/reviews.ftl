@@ -38,3 +38,5 @@ review-no-ranking = 更正排序需要给出正确的顺序：请填写您的顺
 review-verdict-missing = 请对每份排序选择接受、更正或否决。
 review-order-missing = 请为每个回答填写名次，或全部留空。
 review-order-wrong = 这些名次有空缺：请用 1、2、2、4 或 1、2、2、3。
+review-points-hint = 1 到 9：从“A 好得多”到“B 好得多”。若要更正某份判断，必须给出您的判断；否则可以留空。不显示人员姓名，次序随机。
+review-your-point = 您的判断

@@ -54,12 +54,10 @@ pub async fn start(
     Place(slug): Place<String>,
 ) -> Result<(StatusCode, Json<JobView>), Refusal> {
     let project = project(&state, &slug).await?;
-    if project.archived_at.is_some() {
-        return Err(Refusal::conflict("this project is archived"));
-    }
     let job = match job_queue::enqueue_nightly(&state.pool, &caller.actor(), project.id).await {
         Ok(job) => job,
         Err(EnqueueError::Database(error)) => return Err(error.into()),
+        Err(error @ EnqueueError::Closed) => return Err(Refusal::conflict(error.to_string())),
         Err(error @ EnqueueError::UnderWay(job)) => {
             return Err(Refusal::Conflict { message: error.to_string(), details: vec![format!("job {job}")] });
         }

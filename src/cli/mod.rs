@@ -40,7 +40,7 @@ enum Command {
     Serve(Network),
     /// Serve a sample project: people, prompts, answers and labels, so that every page has something to show
     Demo(Network),
-    /// Make accounts
+    /// Make accounts and links for new passwords
     #[command(subcommand)]
     User(user::Command),
     /// Make API tokens, for workers and scripts

@@ -122,6 +122,18 @@ pub async fn set_withdrawn(
     withdrawn: bool,
 ) -> sqlx::Result<()> {
     let mut transaction = pool.begin().await?;
+    withdraw(&mut transaction, actor, project, brief, withdrawn).await?;
+    transaction.commit().await
+}
+
+/// The same within the caller's transaction.
+pub(super) async fn withdraw(
+    connection: &mut PgConnection,
+    actor: &Actor,
+    project: Uuid,
+    brief: Uuid,
+    withdrawn: bool,
+) -> sqlx::Result<()> {
     sqlx::query_scalar!(
         r#"
         UPDATE prompt_briefs
@@ -133,16 +145,15 @@ pub async fn set_withdrawn(
         project,
         withdrawn
     )
-    .fetch_one(&mut *transaction)
+    .fetch_one(&mut *connection)
     .await?;
     sqlx::query!(
         "UPDATE tasks SET withdrawn_at = CASE WHEN $2 THEN now() END WHERE brief_id = $1 AND labels < overlap",
         brief,
         withdrawn
     )
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     let action = if withdrawn { "prompts.ask_no_more" } else { "prompts.ask_again" };
-    audit::record(&mut *transaction, actor, action, &format!("brief/{brief}"), json!({})).await?;
-    transaction.commit().await
+    audit::record(&mut *connection, actor, action, &format!("brief/{brief}"), json!({})).await
 }

@@ -143,7 +143,7 @@ async fn wanted(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<
     Ok(Wanted { user, languages, offers: plan::in_turn(offers, portion) })
 }
 
-/// A task that the person has begun, whose lease ended, and that still has room.
+/// A task that the person has begun, whose lease ended, and that still has room. One with a known answer always has.
 pub(super) async fn own_expired(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<Option<Candidate>> {
     sqlx::query_as!(
         Candidate,
@@ -161,15 +161,16 @@ pub(super) async fn own_expired(tx: &mut Transaction<'_, Postgres>, user: Uuid) 
         WHERE a.user_id = $1
             AND a.state = 'leased'
             AND a.lease_until <= now()
-            AND t.labels < t.overlap
-            AND (t.withdrawn_at IS NULL OR EXISTS (SELECT 1 FROM gold_tasks g WHERE g.task_id = t.id))
+            AND (
+                EXISTS (SELECT 1 FROM gold_tasks g WHERE g.task_id = t.id)
+                OR t.withdrawn_at IS NULL AND t.labels + (
+                    SELECT count(*) FROM assignments other
+                    WHERE other.task_id = t.id AND other.state = 'leased' AND other.lease_until > now()
+                ) < t.overlap
+            )
             AND p.archived_at IS NULL
             AND (p.open_to_everyone OR EXISTS (
                 SELECT 1 FROM memberships m WHERE m.project_id = p.id AND m.user_id = $1))
-            AND t.labels + (
-                SELECT count(*) FROM assignments other
-                WHERE other.task_id = t.id AND other.state = 'leased' AND other.lease_until > now()
-            ) < t.overlap
         ORDER BY a.created_at, a.id
         LIMIT 1
         FOR UPDATE OF t SKIP LOCKED

@@ -15,30 +15,50 @@ pub struct PersonDay {
     pub name: Option<String>,
     pub demonstrations: i64,
     pub rankings: i64,
+    /// Prompts that they wrote.
+    pub prompts: i64,
 }
 
-/// Labels that stand of the last `days` days, by day and person; days and people without any are left out.
+impl PersonDay {
+    /// Labels of every kind.
+    pub fn total(&self) -> i64 {
+        self.demonstrations + self.rankings + self.prompts
+    }
+}
+
+/// Labels of the last `days` days, by day and person; days and people without any are left out. A label is of the day on which it was
+/// first given: a correction changes what it says, and not how much was done on a day that is over.
 pub async fn by_person(pool: &PgPool, project: Uuid, days: i32) -> Result<Vec<PersonDay>, sqlx::Error> {
     sqlx::query_as!(
         PersonDay,
         r#"
         WITH labels AS (
-            SELECT (d.created_at AT TIME ZONE 'UTC')::date AS day, d.user_id, 1 AS demonstration
-            FROM current_demonstrations d
+            SELECT (d.created_at AT TIME ZONE 'UTC')::date AS day, d.user_id, 'demonstration' AS kind
+            FROM demonstrations d
             JOIN prompts p ON p.id = d.prompt_id
-            WHERE p.project_id = $1 AND d.created_at > now() - make_interval(days => $2::integer + 1)
+            WHERE p.project_id = $1
+                AND d.replaces_id IS NULL
+                AND d.created_at > now() - make_interval(days => $2::integer + 1)
             UNION ALL
-            SELECT (r.created_at AT TIME ZONE 'UTC')::date, r.user_id, 0
-            FROM current_rankings r
+            SELECT (r.created_at AT TIME ZONE 'UTC')::date, r.user_id, 'ranking'
+            FROM rankings r
             JOIN prompts p ON p.id = r.prompt_id
-            WHERE p.project_id = $1 AND r.created_at > now() - make_interval(days => $2::integer + 1)
+            WHERE p.project_id = $1
+                AND r.replaces_id IS NULL
+                AND r.created_at > now() - make_interval(days => $2::integer + 1)
+            UNION ALL
+            SELECT (w.created_at AT TIME ZONE 'UTC')::date, w.user_id, 'prompt'
+            FROM written_prompts w
+            JOIN prompt_briefs b ON b.id = w.brief_id
+            WHERE b.project_id = $1 AND w.created_at > now() - make_interval(days => $2::integer + 1)
         )
         SELECT
             labels.day AS "day!",
             labels.user_id AS "user_id?",
             u.name AS "name?",
-            sum(labels.demonstration) AS "demonstrations!",
-            count(*) - sum(labels.demonstration) AS "rankings!"
+            count(*) FILTER (WHERE labels.kind = 'demonstration') AS "demonstrations!",
+            count(*) FILTER (WHERE labels.kind = 'ranking') AS "rankings!",
+            count(*) FILTER (WHERE labels.kind = 'prompt') AS "prompts!"
         FROM labels
         LEFT JOIN users u ON u.id = labels.user_id
         WHERE labels.day > (now() AT TIME ZONE 'UTC')::date - $2::integer
@@ -75,6 +95,11 @@ pub async fn counted(pool: &PgPool, project: Uuid) -> Result<Vec<DayLabels>, sql
                 AND r.assignment_id IS NOT NULL
                 AND r.replaces_id IS NULL
                 AND NOT r.extra_opinion
+            UNION ALL
+            SELECT w.created_at
+            FROM written_prompts w
+            JOIN prompt_briefs b ON b.id = w.brief_id
+            WHERE b.project_id = $1 AND w.created_at > now() - interval '60 days' AND NOT w.extra_opinion
         )
         SELECT
             (created_at AT TIME ZONE 'UTC')::date AS "day!",

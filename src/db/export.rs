@@ -3,7 +3,7 @@
 
 use futures_util::{Stream, StreamExt};
 use serde_json::Value;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -182,4 +182,81 @@ pub fn rankings<'c>(
     )
     .fetch(connection)
     .boxed()
+}
+
+/// Prompts and demonstrations of a split, as exports hold them.
+#[derive(Debug, Clone)]
+pub struct RecordCounts {
+    pub split: String,
+    pub prompts: i64,
+    pub demonstrations: i64,
+}
+
+/// Counts by split; a split without records has a row of zeros.
+pub async fn record_counts(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<RecordCounts>> {
+    sqlx::query_as!(
+        RecordCounts,
+        r#"
+        SELECT
+            s.split AS "split!",
+            (
+                SELECT count(*) FROM prompts p
+                WHERE p.project_id = $1 AND p.withdrawn_at IS NULL AND p.split = s.split
+            ) AS "prompts!",
+            (SELECT count(*) FROM current_demonstrations d JOIN prompts p ON p.id = d.prompt_id
+                WHERE p.project_id = $1 AND p.split = s.split) AS "demonstrations!"
+        FROM unnest(ARRAY['train', 'validation', 'test']) WITH ORDINALITY AS s (split, place)
+        ORDER BY s.place
+        "#,
+        project
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Rankings of a split by one maker, and the pairs that they order.
+#[derive(Debug, Clone)]
+pub struct RankingCounts {
+    pub split: String,
+    /// As in [`RankingRow`].
+    pub maker: Option<String>,
+    pub adjudicated: bool,
+    pub rankings: i64,
+    pub comparisons: i64,
+}
+
+/// Counts of what [`rankings`] gives, by split and maker.
+pub async fn ranking_counts(pool: &PgPool, project: Uuid, include_rejected: bool) -> sqlx::Result<Vec<RankingCounts>> {
+    sqlx::query_as!(
+        RankingCounts,
+        r#"
+        WITH kept AS (
+            SELECT r.id, p.split, coalesce(u.email, r.annotator) AS maker, r.adjudicated
+            FROM current_rankings r
+            JOIN prompts p ON p.id = r.prompt_id
+            LEFT JOIN users u ON u.id = r.user_id
+            LEFT JOIN current_reviews v ON v.ranking_id = r.id
+            WHERE p.project_id = $1 AND ($2 OR v.verdict IS NULL OR v.verdict = 'accepted')
+        ), pairs AS (
+            SELECT kept.id, count(*) AS ordered
+            FROM kept
+            JOIN ranking_responses better ON better.ranking_id = kept.id
+            JOIN ranking_responses worse ON worse.ranking_id = kept.id AND worse.rank > better.rank
+            GROUP BY kept.id
+        )
+        SELECT
+            kept.split AS "split!",
+            kept.maker,
+            kept.adjudicated AS "adjudicated!",
+            count(*) AS "rankings!",
+            coalesce(sum(pairs.ordered), 0)::bigint AS "comparisons!"
+        FROM kept
+        LEFT JOIN pairs ON pairs.id = kept.id
+        GROUP BY kept.split, kept.maker, kept.adjudicated
+        "#,
+        project,
+        include_rejected
+    )
+    .fetch_all(pool)
+    .await
 }

@@ -54,6 +54,8 @@ pub async fn readiness(connection: &mut PgConnection, project: Uuid) -> Result<R
 pub enum EnqueueError {
     #[error("a run of this project is under way already")]
     UnderWay(Uuid),
+    #[error("this project is closed")]
+    Closed,
     #[error("the project has nothing to train from yet")]
     NotReady(Readiness),
     #[error(transparent)]
@@ -74,9 +76,15 @@ pub async fn enqueue_nightly_within(
     actor: &Actor,
     project: Uuid,
 ) -> Result<Uuid, EnqueueError> {
-    let slug = sqlx::query_scalar!("SELECT slug FROM projects WHERE id = $1 FOR UPDATE", project)
-        .fetch_one(&mut *connection)
-        .await?;
+    let of = sqlx::query!(
+        r#"SELECT slug, archived_at IS NOT NULL AS "closed!" FROM projects WHERE id = $1 FOR UPDATE"#,
+        project
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if of.closed {
+        return Err(EnqueueError::Closed);
+    }
     let under_way = sqlx::query_scalar!(
         "SELECT id FROM jobs WHERE project_id = $1 AND kind = 'nightly' AND state IN ('queued', 'running')",
         project
@@ -111,8 +119,14 @@ pub async fn enqueue_nightly_within(
     )
     .fetch_one(&mut *connection)
     .await?;
-    audit::record(connection, actor, "job.start", &format!("project/{slug}"), json!({ "job": id, "round": round }))
-        .await?;
+    audit::record(
+        connection,
+        actor,
+        "job.start",
+        &format!("project/{}", of.slug),
+        json!({ "job": id, "round": round }),
+    )
+    .await?;
     Ok(id)
 }
 

@@ -38,14 +38,38 @@ pub async fn candidates(pool: &PgPool, project: Uuid) -> Result<Vec<Candidate>, 
     .await
 }
 
-/// Makes exactly these people the members. Ids that name nobody are passed over.
-pub async fn set(pool: &PgPool, actor: &Actor, project: (Uuid, &str), members: &[Uuid]) -> Result<(), sqlx::Error> {
+/// What a form changes of who is a member: the difference to what its sender saw, so that whoever came in meanwhile stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Difference {
+    pub add: Vec<Uuid>,
+    pub remove: Vec<Uuid>,
+}
+
+impl Difference {
+    /// From those who were members as the form was drawn to those who are ticked in it.
+    pub fn between(shown: &[Uuid], ticked: &[Uuid]) -> Self {
+        let without =
+            |these: &[Uuid], those: &[Uuid]| these.iter().copied().filter(|person| !those.contains(person)).collect();
+        Difference { add: without(ticked, shown), remove: without(shown, ticked) }
+    }
+}
+
+/// Adds and removes members. Ids that name nobody are passed over.
+pub async fn change(
+    pool: &PgPool,
+    actor: &Actor,
+    project: (Uuid, &str),
+    difference: &Difference,
+) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
-    let removed =
-        sqlx::query!("DELETE FROM memberships WHERE project_id = $1 AND user_id <> ALL ($2)", project.0, members)
-            .execute(&mut *transaction)
-            .await?
-            .rows_affected();
+    let removed = sqlx::query!(
+        "DELETE FROM memberships WHERE project_id = $1 AND user_id = ANY ($2)",
+        project.0,
+        &difference.remove
+    )
+    .execute(&mut *transaction)
+    .await?
+    .rows_affected();
     let added = sqlx::query!(
         r#"
         INSERT INTO memberships (project_id, user_id)
@@ -53,7 +77,7 @@ pub async fn set(pool: &PgPool, actor: &Actor, project: (Uuid, &str), members: &
         ON CONFLICT DO NOTHING
         "#,
         project.0,
-        members
+        &difference.add
     )
     .execute(&mut *transaction)
     .await?
@@ -115,4 +139,16 @@ pub async fn in_project_of_job(pool: &PgPool, user: Uuid, job: Uuid) -> Result<b
     )
     .fetch_one(pool)
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_on_the_form_is_left_as_they_are() {
+        let [ada, bob, cy] = [1, 2, 3].map(Uuid::from_u128);
+        assert_eq!(Difference::between(&[ada, bob], &[bob, cy]), Difference { add: vec![cy], remove: vec![ada] });
+        assert_eq!(Difference::between(&[ada], &[ada]), Difference::default());
+    }
 }

@@ -180,26 +180,32 @@ pub async fn prompt_counts(pool: &PgPool, project: Uuid) -> Result<Vec<PromptCou
 pub struct PersonCount {
     pub name: String,
     pub simulated: bool,
+    /// In the last 24 hours.
     pub today: i64,
     pub week: i64,
     pub month: i64,
 }
 
-/// Labels by person, most first.
+/// Labels by person, most first; prompts that they wrote are among them. Corrections are no further labels.
 pub async fn labels_by_person(pool: &PgPool, project: Uuid) -> Result<Vec<PersonCount>, sqlx::Error> {
     sqlx::query_as!(
         PersonCount,
         r#"
         WITH labels AS (
             SELECT d.user_id, d.created_at
-            FROM current_demonstrations d
+            FROM demonstrations d
             JOIN prompts p ON p.id = d.prompt_id
-            WHERE p.project_id = $1 AND d.created_at > now() - interval '30 days'
+            WHERE p.project_id = $1 AND d.replaces_id IS NULL AND d.created_at > now() - interval '30 days'
             UNION ALL
             SELECT r.user_id, r.created_at
-            FROM current_rankings r
+            FROM rankings r
             JOIN prompts p ON p.id = r.prompt_id
-            WHERE p.project_id = $1 AND r.created_at > now() - interval '30 days'
+            WHERE p.project_id = $1 AND r.replaces_id IS NULL AND r.created_at > now() - interval '30 days'
+            UNION ALL
+            SELECT w.user_id, w.created_at
+            FROM written_prompts w
+            JOIN prompt_briefs b ON b.id = w.brief_id
+            WHERE b.project_id = $1 AND w.created_at > now() - interval '30 days'
         )
         SELECT
             u.name,
@@ -212,46 +218,6 @@ pub async fn labels_by_person(pool: &PgPool, project: Uuid) -> Result<Vec<Person
         GROUP BY u.id, u.name, u.simulated
         ORDER BY count(*) DESC, u.name
         LIMIT 50
-        "#,
-        project
-    )
-    .fetch_all(pool)
-    .await
-}
-
-/// What an export would hold, per split; without rankings that reviewers set aside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExportCounts {
-    pub split: String,
-    pub prompts: i64,
-    pub demonstrations: i64,
-    pub rankings: i64,
-    pub comparisons: i64,
-}
-
-/// Counts before one exports; a split without prompts has a row of zeros.
-pub async fn export_counts(pool: &PgPool, project: Uuid) -> Result<Vec<ExportCounts>, sqlx::Error> {
-    sqlx::query_as!(
-        ExportCounts,
-        r#"
-        SELECT
-            s.split AS "split!",
-            (
-                SELECT count(*) FROM prompts p
-                WHERE p.project_id = $1 AND p.withdrawn_at IS NULL AND p.split = s.split
-            ) AS "prompts!",
-            (SELECT count(*) FROM current_demonstrations d JOIN prompts p ON p.id = d.prompt_id
-                WHERE p.project_id = $1 AND p.split = s.split) AS "demonstrations!",
-            (SELECT count(*) FROM current_rankings r JOIN prompts p ON p.id = r.prompt_id
-                WHERE p.project_id = $1 AND p.split = s.split
-                    AND NOT EXISTS (SELECT 1 FROM rankings_set_aside aside WHERE aside.ranking_id = r.id)) AS "rankings!",
-            (SELECT count(*) FROM comparisons c JOIN prompts p ON p.id = c.prompt_id
-                WHERE p.project_id = $1 AND p.split = s.split
-                    AND NOT EXISTS (
-                        SELECT 1 FROM rankings_set_aside aside WHERE aside.ranking_id = c.ranking_id
-                    )) AS "comparisons!"
-        FROM unnest(ARRAY['train', 'validation', 'test']) WITH ORDINALITY AS s (split, place)
-        ORDER BY s.place
         "#,
         project
     )

@@ -21,7 +21,7 @@ pub struct Person {
     pub created_at: OffsetDateTime,
     pub disabled_at: Option<OffsetDateTime>,
     pub last_seen_at: Option<OffsetDateTime>,
-    /// Labels that stand.
+    /// Labels that stand, prompts that they wrote among them.
     pub labels: i64,
 }
 
@@ -41,7 +41,8 @@ pub async fn list(pool: &PgPool) -> Result<Vec<Person>, sqlx::Error> {
             u.disabled_at,
             (SELECT max(s.last_seen_at) FROM sessions s WHERE s.user_id = u.id) AS last_seen_at,
             (SELECT count(*) FROM current_demonstrations d WHERE d.user_id = u.id)
-                + (SELECT count(*) FROM current_rankings r WHERE r.user_id = u.id) AS "labels!"
+                + (SELECT count(*) FROM current_rankings r WHERE r.user_id = u.id)
+                + (SELECT count(*) FROM written_prompts w WHERE w.user_id = u.id) AS "labels!"
         FROM users u
         ORDER BY u.disabled_at IS NOT NULL, u.name, u.email
         "#

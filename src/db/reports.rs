@@ -1,7 +1,8 @@
-//! Prompts that people have reported when they skipped a task, and what a lead decides.
+//! Prompts, and briefs of prompts to write, that people have reported or found unfit when they skipped a task, and what a lead decides.
+//! Which reasons for a skip say something of the prompt, the database's function `skip_concerns_prompt` knows.
 
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -49,13 +50,20 @@ impl Decision {
 /// One report.
 #[derive(Debug, Clone)]
 pub struct Report {
-    pub prompt: Uuid,
-    /// The beginning of the prompt's last message.
+    /// The prompt; of a task to write one, the brief.
+    pub subject: Uuid,
+    /// The kind of prompt that a brief asks for; nothing where the report is of a prompt.
+    pub brief: Option<String>,
+    /// The beginning of the prompt's last message, or of what the brief is about; may be empty for a brief.
     pub excerpt: String,
-    /// Nobody is asked about the prompt any more.
+    /// Nobody is asked about it any more.
     pub withdrawn: bool,
-    /// In the person's words.
+    /// How many people have skipped it, for whatever reason.
+    pub skipped_by: i64,
+    /// The word of the reason.
     pub reason: String,
+    /// In the person's words; may be empty.
+    pub words: String,
     pub name: String,
     pub kind: String,
     pub at: OffsetDateTime,
@@ -64,16 +72,24 @@ pub struct Report {
     pub decided_by: Option<String>,
 }
 
-/// The reports of a project: those that wait first, the newest of them first; of one prompt together.
+/// The reports of a project: those that wait first, the newest of them first; of one prompt or brief together.
 pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<Report>> {
     sqlx::query_as!(
         Report,
         r#"
         SELECT
-            p.id AS prompt,
-            left(p.conversation -> -1 ->> 'content', 240) AS "excerpt!",
-            p.withdrawn_at IS NOT NULL AS "withdrawn!",
-            btrim(substr(a.skip_reason, length('report:') + 1)) AS "reason!",
+            coalesce(t.prompt_id, t.brief_id) AS "subject!",
+            b.kind AS "brief?",
+            left(coalesce(p.conversation -> -1 ->> 'content', b.about), 240) AS "excerpt!",
+            coalesce(p.withdrawn_at, b.withdrawn_at) IS NOT NULL AS "withdrawn!",
+            (
+                SELECT count(DISTINCT skipped.user_id)
+                FROM tasks beside
+                JOIN assignments skipped ON skipped.task_id = beside.id AND skipped.state = 'skipped'
+                WHERE beside.prompt_id = t.prompt_id OR beside.brief_id = t.brief_id
+            ) AS "skipped_by!",
+            split_part(a.skip_reason, ':', 1) AS "reason!",
+            btrim(substr(a.skip_reason, length(split_part(a.skip_reason, ':', 1)) + 2)) AS "words!",
             u.name,
             t.kind,
             coalesce(a.finished_at, a.created_at) AS "at!",
@@ -81,15 +97,16 @@ pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<Report
             decider.name AS "decided_by?"
         FROM assignments a
         JOIN tasks t ON t.id = a.task_id
-        JOIN prompts p ON p.id = t.prompt_id
+        LEFT JOIN prompts p ON p.id = t.prompt_id
+        LEFT JOIN prompt_briefs b ON b.id = t.brief_id
         JOIN users u ON u.id = a.user_id
         LEFT JOIN report_decisions d ON d.assignment_id = a.id
         LEFT JOIN users decider ON decider.id = d.by_user
-        WHERE t.project_id = $1 AND a.state = 'skipped' AND a.skip_reason LIKE 'report:%'
+        WHERE t.project_id = $1 AND a.state = 'skipped' AND skip_concerns_prompt(a.skip_reason)
         ORDER BY
-            bool_or(d.decision IS NULL) OVER (PARTITION BY p.id) DESC,
-            max(a.finished_at) OVER (PARTITION BY p.id) DESC,
-            p.id,
+            bool_or(d.decision IS NULL) OVER (PARTITION BY coalesce(t.prompt_id, t.brief_id)) DESC,
+            max(a.finished_at) OVER (PARTITION BY coalesce(t.prompt_id, t.brief_id)) DESC,
+            coalesce(t.prompt_id, t.brief_id),
             a.finished_at DESC
         LIMIT $2
         "#,
@@ -100,17 +117,16 @@ pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<Report
     .await
 }
 
-/// How many prompts of a project have a report that waits.
+/// How many prompts and briefs of a project have a report that waits.
 pub async fn waiting(pool: &PgPool, project: Uuid) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
         r#"
-        SELECT count(DISTINCT t.prompt_id) AS "count!"
+        SELECT count(DISTINCT coalesce(t.prompt_id, t.brief_id)) AS "count!"
         FROM assignments a
         JOIN tasks t ON t.id = a.task_id
         WHERE t.project_id = $1
-            AND t.prompt_id IS NOT NULL
             AND a.state = 'skipped'
-            AND a.skip_reason LIKE 'report:%'
+            AND skip_concerns_prompt(a.skip_reason)
             AND NOT EXISTS (SELECT 1 FROM report_decisions d WHERE d.assignment_id = a.id)
         "#,
         project
@@ -119,22 +135,22 @@ pub async fn waiting(pool: &PgPool, project: Uuid) -> sqlx::Result<i64> {
     .await
 }
 
-/// Decides on every report of a prompt, those that were decided before included, and notes who did. `RowNotFound` where nobody
-/// has reported this prompt of the project.
+/// Decides on every report of a prompt or a brief, those that were decided before included, and notes who did. `RowNotFound` where
+/// nobody has reported one of this id in the project.
 pub async fn decide(
     pool: &PgPool,
     actor: &Actor,
     project: (Uuid, &str),
-    prompt: Uuid,
+    subject: Uuid,
     decision: Decision,
 ) -> sqlx::Result<()> {
     let mut transaction = pool.begin().await?;
     let before = sqlx::query!(
         r#"SELECT withdrawn_at, language FROM prompts WHERE id = $1 AND project_id = $2 FOR UPDATE"#,
-        prompt,
+        subject,
         project.0
     )
-    .fetch_one(&mut *transaction)
+    .fetch_optional(&mut *transaction)
     .await?;
     let decided = sqlx::query!(
         r#"
@@ -142,50 +158,92 @@ pub async fn decide(
         SELECT a.id, $2, $3
         FROM assignments a
         JOIN tasks t ON t.id = a.task_id
-        WHERE t.prompt_id = $1 AND a.state = 'skipped' AND a.skip_reason LIKE 'report:%'
+        WHERE t.project_id = $4
+            AND (t.prompt_id = $1 OR t.brief_id = $1)
+            AND a.state = 'skipped'
+            AND skip_concerns_prompt(a.skip_reason)
         ON CONFLICT (assignment_id) DO UPDATE
         SET decision = excluded.decision, by_user = excluded.by_user, decided_at = now()
         "#,
-        prompt,
+        subject,
         decision.taken(),
-        actor.user
+        actor.user,
+        project.0
     )
     .execute(&mut *transaction)
     .await?;
     if decided.rows_affected() == 0 {
         return Err(sqlx::Error::RowNotFound);
     }
-    match (decision, before.withdrawn_at) {
+    match before {
+        Some(before) => {
+            settle_prompt(&mut transaction, subject, before.withdrawn_at, decision).await?;
+            if decision == Decision::Replace {
+                let brief = NewBrief {
+                    kind: PromptKind::Plain,
+                    about: String::new(),
+                    language: before.language,
+                    replaces: Some(subject),
+                    count: 1,
+                };
+                briefs::insert(&mut transaction, actor, project, &brief).await?;
+            }
+            let detail = json!({ "decision": decision.taken(), "reports": decided.rows_affected() });
+            audit::record(&mut *transaction, actor, "prompt.report", &format!("prompt/{subject}"), detail).await?;
+        }
+        // A brief: nothing takes its place, so that to replace it is to withdraw it.
+        None => settle_brief(&mut transaction, actor, project.0, subject, decision).await?,
+    }
+    transaction.commit().await
+}
+
+/// Withdraws a prompt, or asks about it again, as a decision says.
+async fn settle_prompt(
+    connection: &mut PgConnection,
+    prompt: Uuid,
+    withdrawn_at: Option<OffsetDateTime>,
+    decision: Decision,
+) -> sqlx::Result<()> {
+    match (decision, withdrawn_at) {
         (Decision::Keep, Some(at)) => {
             // What was withdrawn with the prompt is asked again, and nothing else.
             sqlx::query!("UPDATE tasks SET withdrawn_at = NULL WHERE prompt_id = $1 AND withdrawn_at = $2", prompt, at)
-                .execute(&mut *transaction)
+                .execute(&mut *connection)
                 .await?;
-            sqlx::query!("UPDATE prompts SET withdrawn_at = NULL WHERE id = $1", prompt)
-                .execute(&mut *transaction)
-                .await?;
+            sqlx::query!("UPDATE prompts SET withdrawn_at = NULL WHERE id = $1", prompt).execute(connection).await?;
         }
         (Decision::Keep, None) | (Decision::Withdraw | Decision::Replace, Some(_)) => {}
         (Decision::Withdraw | Decision::Replace, None) => {
             sqlx::query!("UPDATE prompts SET withdrawn_at = now() WHERE id = $1", prompt)
-                .execute(&mut *transaction)
+                .execute(&mut *connection)
                 .await?;
             sqlx::query!("UPDATE tasks SET withdrawn_at = now() WHERE prompt_id = $1 AND withdrawn_at IS NULL", prompt)
-                .execute(&mut *transaction)
+                .execute(connection)
                 .await?;
         }
     }
-    if decision == Decision::Replace {
-        let brief = NewBrief {
-            kind: PromptKind::Plain,
-            about: String::new(),
-            language: before.language,
-            replaces: Some(prompt),
-            count: 1,
-        };
-        briefs::insert(&mut transaction, actor, project, &brief).await?;
+    Ok(())
+}
+
+/// Withdraws a brief, or asks for its prompts again, as a decision says.
+async fn settle_brief(
+    connection: &mut PgConnection,
+    actor: &Actor,
+    project: Uuid,
+    brief: Uuid,
+    decision: Decision,
+) -> sqlx::Result<()> {
+    let withdraw = decision != Decision::Keep;
+    let withdrawn = sqlx::query_scalar!(
+        r#"SELECT withdrawn_at IS NOT NULL AS "withdrawn!" FROM prompt_briefs WHERE id = $1 AND project_id = $2 FOR UPDATE"#,
+        brief,
+        project
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if withdrawn != withdraw {
+        briefs::withdraw(&mut *connection, actor, project, brief, withdraw).await?;
     }
-    let detail = json!({ "decision": decision.taken(), "reports": decided.rows_affected() });
-    audit::record(&mut *transaction, actor, "prompt.report", &format!("prompt/{prompt}"), detail).await?;
-    transaction.commit().await
+    let detail = json!({ "decision": decision.taken() });
+    audit::record(&mut *connection, actor, "prompt.report", &format!("brief/{brief}"), detail).await
 }

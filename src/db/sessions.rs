@@ -1,8 +1,10 @@
 //! Sessions: who is logged in, on which browser, until when. The database knows only hashes of their secrets.
 
+use serde_json::json;
 use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
+use super::audit::{self, Actor};
 use crate::web::session::{SESSION_DAYS, new_secret, secret_hash};
 
 /// Wrong passwords for one account from one address before it has to wait.
@@ -37,11 +39,19 @@ pub async fn end(pool: &PgPool, hash: &[u8]) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Ends a person's sessions on other browsers and gives their number.
-pub async fn end_others(pool: &PgPool, user: Uuid, keep: &[u8]) -> Result<u64, sqlx::Error> {
-    let ended =
-        sqlx::query!("DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2", user, keep).execute(pool).await?;
-    Ok(ended.rows_affected())
+/// Ends a person's sessions on other browsers, notes that they did, and gives their number.
+pub async fn end_others(pool: &PgPool, who: &Actor, user: Uuid, keep: &[u8]) -> Result<u64, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    let ended = sqlx::query!("DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2", user, keep)
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+    if ended > 0 {
+        let detail = json!({ "ended": ended });
+        audit::record(&mut *transaction, who, "account.sessions", &format!("person/{}", who.name), detail).await?;
+    }
+    transaction.commit().await?;
+    Ok(ended)
 }
 
 /// Sessions of a person that have not ended.

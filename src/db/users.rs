@@ -1,9 +1,11 @@
 //! Accounts: making them, checking a password, changing what is known of a person.
 
-use sqlx::{PgExecutor, PgPool};
+use serde_json::json;
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use super::audit::{self, Actor};
 use crate::domain::{
     password::{self, PasswordError},
     role::Role,
@@ -111,26 +113,73 @@ pub async fn by_password(pool: &PgPool, email: &str, given: &str) -> anyhow::Res
     .await
 }
 
+/// The account of an email address, shut out or not.
+pub async fn by_email(pool: &PgPool, email: &str) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!("SELECT id FROM users WHERE email = $1", email.trim().to_lowercase()).fetch_optional(pool).await
+}
+
 /// Whether anybody has an account: without one, the first start shows the link to make the admin.
 pub async fn any(pool: &PgPool) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM users) AS "any!""#).fetch_one(pool).await
 }
 
-/// Changes how a person is called.
+/// Changes how a person is called and notes the change.
 pub async fn rename(pool: &PgPool, id: Uuid, name: &str) -> Result<(), AccountError> {
     let name = normal_name(name)?;
-    sqlx::query!("UPDATE users SET name = $2 WHERE id = $1", id, name).execute(pool).await?;
+    let mut transaction = pool.begin().await?;
+    let before = sqlx::query!("SELECT email, name FROM users WHERE id = $1 FOR NO KEY UPDATE", id)
+        .fetch_one(&mut *transaction)
+        .await?;
+    if before.name == name {
+        return Ok(());
+    }
+    sqlx::query!("UPDATE users SET name = $2 WHERE id = $1", id, name).execute(&mut *transaction).await?;
+    let subject = format!("person/{}", before.email);
+    let detail = json!({ "name": [before.name, name] });
+    audit::record(&mut *transaction, &Actor::person(id, &before.email), "account.name", &subject, detail).await?;
+    transaction.commit().await?;
     Ok(())
 }
 
-/// Sets a new password and ends every session but `keep`, in one transaction.
-pub async fn set_password(pool: &PgPool, id: Uuid, password: &str, keep: Option<&[u8]>) -> Result<(), AccountError> {
-    let hash = hashed(password).await?;
+/// Changes the language of a person's pages and notes the change.
+pub async fn set_language(pool: &PgPool, id: Uuid, language: &str) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
-    sqlx::query!("UPDATE users SET password_hash = $2 WHERE id = $1", id, hash).execute(&mut *transaction).await?;
-    sqlx::query!("DELETE FROM sessions WHERE user_id = $1 AND token_hash IS DISTINCT FROM $2", id, keep)
-        .execute(&mut *transaction)
+    let before = sqlx::query!("SELECT email, language FROM users WHERE id = $1 FOR NO KEY UPDATE", id)
+        .fetch_one(&mut *transaction)
         .await?;
+    if before.language == language {
+        return Ok(());
+    }
+    sqlx::query!("UPDATE users SET language = $2 WHERE id = $1", id, language).execute(&mut *transaction).await?;
+    let detail = json!({ "language": [before.language, language] });
+    let subject = format!("person/{}", before.email);
+    audit::record(&mut *transaction, &Actor::person(id, &before.email), "account.language", &subject, detail).await?;
+    transaction.commit().await
+}
+
+/// Sets a person's own new password, ends every session but `keep` and notes the change, in one transaction.
+pub async fn set_password(pool: &PgPool, id: Uuid, password: &str, keep: Option<&[u8]>) -> Result<(), AccountError> {
+    let mut transaction = pool.begin().await?;
+    let email = replace_password(&mut transaction, id, password, keep).await?;
+    let subject = format!("person/{email}");
+    audit::record(&mut *transaction, &Actor::person(id, &email), "account.password", &subject, json!({})).await?;
     transaction.commit().await?;
     Ok(())
+}
+
+/// The new password and the end of the sessions within the caller's transaction. Gives the person's email address.
+pub(super) async fn replace_password(
+    connection: &mut PgConnection,
+    id: Uuid,
+    password: &str,
+    keep: Option<&[u8]>,
+) -> Result<String, AccountError> {
+    let hash = hashed(password).await?;
+    let email = sqlx::query_scalar!("UPDATE users SET password_hash = $2 WHERE id = $1 RETURNING email", id, hash)
+        .fetch_one(&mut *connection)
+        .await?;
+    sqlx::query!("DELETE FROM sessions WHERE user_id = $1 AND token_hash IS DISTINCT FROM $2", id, keep)
+        .execute(connection)
+        .await?;
+    Ok(email)
 }

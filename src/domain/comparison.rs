@@ -24,6 +24,15 @@ impl Confidence {
         self.0
     }
 
+    /// What is meant where only a side was chosen: that it is better, plainly; or neither.
+    pub fn of_ranks([first, second]: [u32; 2]) -> Self {
+        Confidence(match first.cmp(&second) {
+            std::cmp::Ordering::Less => 3,
+            std::cmp::Ordering::Equal => Self::EVEN,
+            std::cmp::Ordering::Greater => 7,
+        })
+    }
+
     /// The same said of the two answers the other way round.
     #[must_use]
     pub fn turned(self) -> Self {
@@ -57,6 +66,14 @@ mod tests {
     fn there_are_nine_points() {
         assert_eq!((0..=10).filter(|point| Confidence::new(*point).is_ok()).count(), 9);
         assert_eq!(Confidence::new(300), Err(NotAPoint(300)));
+    }
+
+    #[test]
+    fn a_side_alone_says_that_it_is_better() {
+        for ranks in [[1, 2], [1, 1], [2, 1]] {
+            assert_eq!(Confidence::of_ranks(ranks).ranks(), ranks);
+        }
+        assert_eq!([[1, 2], [2, 1]].map(|ranks| Confidence::of_ranks(ranks).margin()), [2, 2]);
     }
 
     #[test]

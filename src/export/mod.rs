@@ -1,6 +1,7 @@
 //! Streams prompts, demonstrations, rankings and comparisons out as JSONL, CSV and Parquet.
 
 mod columns;
+mod counts;
 mod encode;
 mod records;
 mod selection;
@@ -11,6 +12,7 @@ use laurel_records::Split;
 use sqlx::PgPool;
 
 use crate::db::projects::Project;
+pub use counts::{Counts, counts};
 use encode::Encoder;
 use selection::Makers;
 pub use selection::Selection;

@@ -53,20 +53,24 @@ impl Makers {
         Ok(Makers { by_key, minimum, weights })
     }
 
-    fn reliability(&self, row: &RankingRow) -> Reliability {
-        let known = row.maker.as_ref().and_then(|maker| self.by_key.get(maker));
-        known.copied().unwrap_or(Reliability::UNKNOWN)
+    fn reliability(&self, maker: Option<&str>) -> Reliability {
+        maker.and_then(|maker| self.by_key.get(maker)).copied().unwrap_or(Reliability::UNKNOWN)
     }
 
-    /// Whether a ranking is exported: somebody of whom too little is known is not unreliable, and a reviewer's decision stands.
+    /// Whether a ranking is exported.
     pub fn take(&self, row: &RankingRow) -> bool {
-        let reliability = self.reliability(row);
-        row.adjudicated || !reliability.is_known() || self.minimum.is_none_or(|minimum| reliability.right >= minimum)
+        self.takes(row.maker.as_deref(), row.adjudicated)
+    }
+
+    /// Whether rankings of a maker are: somebody of whom too little is known is not unreliable, and a reviewer's decision stands.
+    pub fn takes(&self, maker: Option<&str>, adjudicated: bool) -> bool {
+        let reliability = self.reliability(maker);
+        adjudicated || !reliability.is_known() || self.minimum.is_none_or(|minimum| reliability.right >= minimum)
     }
 
     /// What a ranking counts for, where weights are asked for.
     pub fn weight(&self, row: &RankingRow) -> Option<f64> {
-        let weight = if row.adjudicated { 1.0 } else { self.reliability(row).weight() };
+        let weight = if row.adjudicated { 1.0 } else { self.reliability(row.maker.as_deref()).weight() };
         self.weights.then_some((weight * 1e4).round() / 1e4)
     }
 }

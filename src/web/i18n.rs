@@ -1,8 +1,9 @@
-//! The words of the interface: one Fluent folder a language under `locales/`, found by key.
+//! The words of the interface: one Fluent folder a language under `locales/`, found by key. A folder more is a language more: it names
+//! itself in its message `language-own-name`, and what it lacks comes in English.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
 
-use fluent_templates::{LanguageIdentifier, Loader, fluent_bundle::FluentValue, langid, static_loader};
+use fluent_templates::{LanguageIdentifier, Loader, fluent_bundle::FluentValue, static_loader};
 
 static_loader! {
     static LOCALES = {
@@ -13,40 +14,71 @@ static_loader! {
     };
 }
 
+/// The language whose messages stand in for those that others lack.
+const FALLBACK: &str = "en";
+/// The message in which a language names itself.
+const OWN_NAME: &str = "language-own-name";
+
 /// Arguments of a message.
 type Arguments = HashMap<Cow<'static, str>, FluentValue<'static>>;
 
-/// A language of the interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Language {
-    #[default]
-    English,
-    Chinese,
+/// A folder of messages.
+#[derive(Debug, PartialEq, Eq)]
+struct Folder {
+    identifier: LanguageIdentifier,
+    tag: String,
+    own_name: String,
 }
 
+/// The languages of this program, English first, the others by tag.
+static FOLDERS: LazyLock<Vec<Folder>> = LazyLock::new(|| folders(&*LOCALES));
+
+fn folders(loader: &dyn Loader) -> Vec<Folder> {
+    let name_of = |identifier: &LanguageIdentifier| loader.try_lookup(identifier, OWN_NAME);
+    let mut found: Vec<Folder> = loader
+        .locales()
+        .map(|identifier| {
+            let tag = identifier.to_string();
+            Folder { own_name: name_of(identifier).unwrap_or_else(|| tag.clone()), identifier: identifier.clone(), tag }
+        })
+        .collect();
+    found.sort_by(|one, other| (one.tag != FALLBACK, &one.tag).cmp(&(other.tag != FALLBACK, &other.tag)));
+    // A language that does not name itself is called by its tag, and not “English”.
+    let english = found.first().map(|folder| folder.own_name.clone()).unwrap_or_default();
+    for folder in found.iter_mut().skip(1).filter(|folder| folder.own_name == english) {
+        folder.own_name.clone_from(&folder.tag);
+    }
+    found
+}
+
+/// A language of the interface; by default English.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Language(
+    /// Its place among [`FOLDERS`].
+    usize,
+);
+
 impl Language {
-    pub const ALL: [Language; 2] = [Language::English, Language::Chinese];
+    /// Every language that the program speaks, English first.
+    pub fn all() -> impl Iterator<Item = Language> {
+        (0..FOLDERS.len()).map(Language)
+    }
 
     /// The tag that `lang=""` and the database carry.
     pub fn tag(self) -> &'static str {
-        match self {
-            Language::English => "en",
-            Language::Chinese => "zh",
-        }
+        &FOLDERS[self.0].tag
     }
 
     /// The language's name in itself.
     pub fn own_name(self) -> &'static str {
-        match self {
-            Language::English => "English",
-            Language::Chinese => "中文",
-        }
+        &FOLDERS[self.0].own_name
     }
 
-    /// By tag: `zh`, `zh-CN`, `zh-Hant` are Chinese.
+    /// By tag: the language itself, else one with the same primary tag; `zh`, `zh-CN`, `zh-Hant` are Chinese.
     pub fn from_tag(tag: &str) -> Option<Self> {
-        let primary = tag.split(['-', '_']).next().unwrap_or_default();
-        Language::ALL.into_iter().find(|language| language.tag().eq_ignore_ascii_case(primary))
+        let primary = |tag: &str| tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
+        let itself = Language::all().find(|language| language.tag().eq_ignore_ascii_case(&tag.replace('_', "-")));
+        itself.or_else(|| Language::all().find(|language| primary(language.tag()) == primary(tag)))
     }
 
     /// The first language of an `Accept-Language` header that we speak. Browsers send it in order of preference.
@@ -54,11 +86,8 @@ impl Language {
         header.split(',').filter_map(|part| Self::from_tag(part.split(';').next()?.trim())).next()
     }
 
-    fn identifier(self) -> LanguageIdentifier {
-        match self {
-            Language::English => langid!("en"),
-            Language::Chinese => langid!("zh"),
-        }
+    fn identifier(self) -> &'static LanguageIdentifier {
+        &FOLDERS[self.0].identifier
     }
 }
 
@@ -71,14 +100,19 @@ pub struct Translator {
 impl Translator {
     /// The message of a key.
     pub fn t(&self, key: &str) -> String {
-        LOCALES.lookup(&self.language.identifier(), key)
+        LOCALES.lookup(self.language.identifier(), key)
+    }
+
+    /// The message of a key that may have none, as words of the data may.
+    pub fn known(&self, key: &str) -> Option<String> {
+        LOCALES.try_lookup(self.language.identifier(), key)
     }
 
     /// The message of a key with arguments filled in: numbers choose plural forms.
     pub fn with(&self, key: &str, arguments: &[(&'static str, Argument)]) -> String {
         let arguments: Arguments =
             arguments.iter().map(|(name, value)| (Cow::Borrowed(*name), value.clone().into())).collect();
-        LOCALES.lookup_with_args(&self.language.identifier(), key, &arguments)
+        LOCALES.lookup_with_args(self.language.identifier(), key, &arguments)
     }
 }
 
@@ -134,16 +168,55 @@ numbers!(i16, i32, i64, u32, u64, usize, f64);
 
 #[cfg(test)]
 mod tests {
+    use fluent_templates::{ArcLoader, langid};
+
     use super::*;
 
-    #[test]
-    fn the_browsers_first_known_language_wins() {
-        assert_eq!(Language::from_accept_language("fr-FR,zh-CN;q=0.9,en;q=0.8"), Some(Language::Chinese));
-        assert_eq!(Language::from_accept_language("de"), None);
+    /// The folders under `locales/`.
+    fn tags_on_disk() -> Vec<String> {
+        let folder = std::fs::read_dir(format!("{}/locales", env!("CARGO_MANIFEST_DIR"))).expect("the locales");
+        let mut tags: Vec<String> =
+            folder.map(|entry| entry.expect("an entry").file_name().into_string().expect("a tag")).collect();
+        tags.sort();
+        tags
     }
 
     #[test]
-    fn both_languages_have_the_same_keys() {
+    fn the_browsers_first_known_language_wins() {
+        let tag = |header: &str| Language::from_accept_language(header).map(Language::tag);
+        assert_eq!(tag("fr-FR,zh-CN;q=0.9,en;q=0.8"), Some("zh"));
+        assert_eq!(tag("de"), None);
+        assert_eq!(Language::default().tag(), "en");
+    }
+
+    #[test]
+    fn every_folder_is_a_language_that_names_itself() {
+        let mut spoken: Vec<&str> = Language::all().map(Language::tag).collect();
+        spoken.sort_unstable();
+        assert_eq!(spoken, tags_on_disk());
+        for language in Language::all() {
+            assert_ne!(language.own_name(), language.tag(), "it lacks {OWN_NAME}");
+        }
+    }
+
+    #[test]
+    fn a_folder_more_is_a_language_more() {
+        let directory = tempfile::tempdir().expect("a directory");
+        for (tag, name) in [("zh", "中文"), ("en", "English"), ("eo", "Esperanto"), ("fy", "")] {
+            let folder = directory.path().join(tag);
+            std::fs::create_dir(&folder).expect("a folder");
+            let own = if name.is_empty() { String::new() } else { format!("{OWN_NAME} = {name}\n") };
+            std::fs::write(folder.join("layout.ftl"), format!("{own}layout-skip = …\n")).expect("a file");
+        }
+        let loader = ArcLoader::builder(directory.path(), langid!("en")).build().expect("a loader");
+        let found: Vec<(String, String)> =
+            folders(&loader).into_iter().map(|folder| (folder.tag, folder.own_name)).collect();
+        let expected = [("en", "English"), ("eo", "Esperanto"), ("fy", "fy"), ("zh", "中文")];
+        assert_eq!(found, expected.map(|(tag, name)| (tag.to_owned(), name.to_owned())));
+    }
+
+    #[test]
+    fn all_languages_have_the_same_keys() {
         let keys = |language: &str| {
             let mut found: Vec<String> =
                 std::fs::read_dir(format!("{}/locales/{language}", env!("CARGO_MANIFEST_DIR")))
@@ -159,6 +232,8 @@ mod tests {
             found.sort();
             found
         };
-        assert_eq!(keys("en"), keys("zh"));
+        for tag in tags_on_disk() {
+            assert_eq!(keys(FALLBACK), keys(&tag), "{tag}");
+        }
     }
 }

@@ -52,8 +52,9 @@ impl Page {
         self.translator.language.tag()
     }
 
-    pub fn languages(&self) -> [Language; 2] {
-        Language::ALL
+    /// Every language of the interface.
+    pub fn languages(&self) -> Vec<Language> {
+        Language::all().collect()
     }
 
     /// Address of a static file, with a version that changes with its content.

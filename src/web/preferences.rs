@@ -12,6 +12,7 @@ use super::{
     i18n::Language,
     session::{LANGUAGE_COOKIE, THEME_COOKIE, Visitor, cookie},
 };
+use crate::db::users;
 
 #[derive(Deserialize)]
 pub struct Preferences {
@@ -45,7 +46,7 @@ pub async fn remember_language(
     language: Language,
 ) -> Result<CookieJar, sqlx::Error> {
     if let Some(user) = user {
-        sqlx::query!("UPDATE users SET language = $2 WHERE id = $1", user, language.tag()).execute(&state.pool).await?;
+        users::set_language(&state.pool, user, language.tag()).await?;
     }
     Ok(jar.add(kept(cookie(state, LANGUAGE_COOKIE, language.tag().to_owned()))))
 }

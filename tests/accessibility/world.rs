@@ -7,7 +7,7 @@ use laurel::{
         audit::Actor,
         chat_endpoints::{self, ChatEndpoint},
         chat_turns::{self, NewAnswer},
-        invitations, job_metrics, job_queue, jobs,
+        invitations, job_metrics, job_queue, jobs, password_resets,
         tokens::TokenRole,
         uploads,
     },
@@ -28,6 +28,8 @@ pub struct World {
     pub server: Server,
     seeded: Seeded,
     invitation: String,
+    /// Secret of a link for a new password.
+    reset: String,
     /// The admin, logged in.
     client: Client,
     /// Conversations by what comes next in them.
@@ -54,6 +56,11 @@ impl World {
         let chats = chats(&server, &account.email, seeded.project.id).await;
         let one =
             async |sql: &'static str| sqlx::query_scalar::<_, Uuid>(sql).fetch_one(pool).await.expect(sql).to_string();
+        let person: Uuid = sqlx::query_scalar("SELECT id FROM users WHERE role = 'annotator' LIMIT 1")
+            .fetch_one(pool)
+            .await
+            .expect("a person");
+        let reset = password_resets::create(pool, &actor, person).await.expect("an answer").expect("a link").secret;
         let values = [
             ("projects", seeded.project.slug.clone()),
             ("jobs", finished.to_string()),
@@ -70,12 +77,13 @@ impl World {
             ),
             ("import", upload(&server, seeded.project.id).await.to_string()),
             ("invitations", invitation.clone()),
+            ("reset", reset.clone()),
             ("prompts", one("SELECT prompt_id FROM rankings LIMIT 1").await),
             ("gold", one("SELECT id FROM tasks WHERE kind = 'ranking' LIMIT 1").await),
             ("models", one("SELECT id FROM models WHERE stage = 'ppo' LIMIT 1").await),
         ]
         .into();
-        World { server, seeded, invitation, client, chats, values }
+        World { server, seeded, invitation, reset, client, chats, values }
     }
 
     fn account(&self) -> &Account {
@@ -89,11 +97,16 @@ impl World {
 
     /// Pages for people who are not logged in.
     pub fn for_strangers(&self) -> Vec<(String, String)> {
-        [("login", "/login".to_owned()), ("invitation", format!("/invitations/{}", self.invitation))]
-            .into_iter()
-            .map(|(name, path)| (name.to_owned(), path))
-            .chain([("invitation-over".to_owned(), "/invitations/00".to_owned())])
-            .collect()
+        [
+            ("login", "/login".to_owned()),
+            ("invitation", format!("/invitations/{}", self.invitation)),
+            ("invitation-over", "/invitations/00".to_owned()),
+            ("reset", format!("/reset/{}", self.reset)),
+            ("reset-over", "/reset/00".to_owned()),
+        ]
+        .into_iter()
+        .map(|(name, path)| (name.to_owned(), path))
+        .collect()
     }
 
     /// Names and addresses of the pages of a route, with real things for its parameters; none where it shows no page.

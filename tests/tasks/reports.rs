@@ -65,3 +65,51 @@ async fn a_reported_prompt_is_kept_withdrawn_or_replaced_and_the_audit_log_says_
     lea.post(&format!("/admin/projects/test/reports/{other}"), &[("decision", "keep")]).await.assert(404);
     bob.post(&format!("/admin/projects/test/reports/{prompt}"), &[("decision", "keep")]).await.assert(403);
 }
+
+#[tokio::test]
+async fn what_a_skip_says_of_its_prompt_is_listed_and_what_it_says_of_the_person_is_not() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed { demonstration_overlap: 3, ..Seed::default() }).await;
+    seed::demonstration_task(&server.state, project, "What did the picture show?").await;
+    let skip = async |name: &str, reason: &str, words: &str| {
+        let who = server.user(name, Role::Annotator).await;
+        let task = assignment_in(who.post("/queue/next", &[]).await.leads_to());
+        let form = [("reason", reason), ("detail", words), ("then", "queue")];
+        who.post(&format!("/tasks/{task}/skip"), &form).await.assert(303);
+    };
+    skip("Ada", "unanswerable", "There is no picture.").await;
+    skip("Bob", "personal", "").await;
+    skip("Cy", "knowledge", "Pictures are not for me.").await;
+    let rosa = server.user("Rosa", Role::Reviewer).await;
+    rosa.get("/admin/projects/test").await.assert(200).assert_contains("One prompt has been reported or found unfit");
+    let page = rosa.get("/admin/projects/test/reports").await.assert(200);
+    page.assert_contains("There is no picture.")
+        .assert_contains("can&#39;t be answered")
+        .assert_contains("personal data");
+    page.assert_contains("Skipped by 3 people");
+    assert!(!page.text.contains("Pictures are not for me."), "{}", page.text);
+}
+
+#[tokio::test]
+async fn a_report_on_a_prompt_to_write_is_kept_and_the_brief_can_be_withdrawn() {
+    let server = server().await;
+    let pool = server.pool();
+    seed::project(pool, Seed::default()).await;
+    let lea = server.user("Lea", Role::Admin).await;
+    let form = [("kind", "use_case"), ("count", "2"), ("language", "en"), ("about", "A shop that sells locks.")];
+    lea.post("/admin/projects/test/writing", &form).await.assert(303);
+    let ada = server.user("Ada", Role::Annotator).await;
+    report(&ada, "Nobody sells locks here.").await;
+    let page = lea.get("/admin/projects/test/reports").await.assert(200);
+    page.assert_contains("A shop that sells locks.").assert_contains("Nobody sells locks here.");
+    let brief: uuid::Uuid = sqlx::query_scalar("SELECT id FROM prompt_briefs").fetch_one(pool).await.expect("a brief");
+    let address = format!("/admin/projects/test/reports/{brief}");
+    lea.post(&address, &[("decision", "withdraw")]).await.assert(303);
+    assert_eq!(count(pool, "SELECT count(*) FROM tasks WHERE withdrawn_at IS NULL").await, 0);
+    assert_eq!(count(pool, "SELECT count(*) FROM prompt_briefs WHERE withdrawn_at IS NOT NULL").await, 1);
+    lea.post(&address, &[("decision", "keep")]).await.assert(303);
+    assert_eq!(count(pool, "SELECT count(*) FROM tasks WHERE withdrawn_at IS NULL").await, 2);
+    lea.get("/admin/projects/test").await.assert(200);
+    assert_eq!(count(pool, "SELECT count(*) FROM report_decisions WHERE decision = 'kept'").await, 1);
+}

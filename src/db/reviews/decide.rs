@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     db::audit::{self, Actor},
-    domain::ranking::Ranking,
+    domain::{assignment::TaskKind, comparison::Confidence, ranking::Ranking},
 };
 
 /// What becomes of a ranking.
@@ -55,6 +55,8 @@ pub struct Decision<'a> {
     pub judgements: &'a [Judgement],
     /// The reviewer's own ranking by the answers' positions; a label of its own.
     pub ranking: Option<&'a Ranking>,
+    /// Of two answers that are judged head to head, how sure that is. Where only a side is chosen, the plain point of that side.
+    pub confidence: Option<Confidence>,
     pub note: Option<&'a str>,
 }
 
@@ -82,7 +84,7 @@ pub async fn decide(
     decision: Decision<'_>,
 ) -> Result<(), DecisionError> {
     let mut tx = pool.begin().await?;
-    let prompt = sqlx::query_scalar!(r#"SELECT prompt_id AS "prompt!" FROM tasks WHERE id = $1 FOR UPDATE"#, task)
+    let of = sqlx::query!(r#"SELECT prompt_id AS "prompt!", kind FROM tasks WHERE id = $1 FOR UPDATE"#, task)
         .fetch_one(&mut *tx)
         .await?;
     let standing = sqlx::query!(
@@ -114,7 +116,14 @@ pub async fn decide(
         .await?;
     }
     if let Some(ranking) = decision.ranking {
-        store(&mut tx, (task, prompt), reviewer, actor, ranking, decision.note).await?;
+        let confidence = match ranking.ranks() {
+            [first, second] if of.kind == TaskKind::Comparison.as_str() => {
+                Some(decision.confidence.unwrap_or_else(|| Confidence::of_ranks([*first, *second])))
+            }
+            _ => None,
+        };
+        let said = Said { ranking, confidence, note: decision.note };
+        store(&mut tx, (task, of.prompt), reviewer, actor, said).await?;
     }
     sqlx::query!(
         r#"
@@ -139,34 +148,41 @@ pub async fn decide(
     Ok(())
 }
 
+/// The reviewer's own label.
+struct Said<'a> {
+    ranking: &'a Ranking,
+    confidence: Option<Confidence>,
+    note: Option<&'a str>,
+}
+
 /// Stores the decision as a ranking; it replaces the one before.
 async fn store(
     tx: &mut Transaction<'_, Postgres>,
     (task, prompt): (Uuid, Uuid),
     reviewer: Uuid,
     actor: &Actor,
-    ranking: &Ranking,
-    note: Option<&str>,
+    said: Said<'_>,
 ) -> Result<(), DecisionError> {
     let wanted = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM task_responses WHERE task_id = $1"#, task)
         .fetch_one(&mut **tx)
         .await?;
-    let ranks: Vec<i32> = ranking.ranks().iter().filter_map(|rank| i32::try_from(*rank).ok()).collect();
+    let ranks: Vec<i32> = said.ranking.ranks().iter().filter_map(|rank| i32::try_from(*rank).ok()).collect();
     if i64::try_from(ranks.len()) != Ok(wanted) {
         return Err(DecisionError::AnswerCount { wanted, given: ranks.len() });
     }
     let label = Uuid::now_v7();
     sqlx::query!(
         r#"
-        INSERT INTO rankings (id, prompt_id, task_id, user_id, annotator, note, adjudicated, replaces_id)
-        VALUES ($1, $2, $3, $4, $5, $6, true, (SELECT id FROM current_rankings WHERE task_id = $3 AND adjudicated))
+        INSERT INTO rankings (id, prompt_id, task_id, user_id, annotator, note, confidence, adjudicated, replaces_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, true, (SELECT id FROM current_rankings WHERE task_id = $3 AND adjudicated))
         "#,
         label,
         prompt,
         task,
         reviewer,
         actor.name,
-        note
+        said.note,
+        said.confidence.map(|confidence| i32::from(confidence.point()))
     )
     .execute(&mut **tx)
     .await?;

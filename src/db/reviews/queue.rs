@@ -10,8 +10,8 @@ use crate::db::audit::{self, Actor};
 /// agree, as is usual, nobody needs to look.
 const MANY_PAIRS: f64 = 0.4;
 
-/// Compares the rankings of every task that has new ones since it was looked at, and puts those that a reviewer should see into the
-/// queue. Tasks that were looked at cost nothing again.
+/// Compares the rankings of every task in which others stand than when it was looked at: new ones, or corrections. Puts those that a
+/// reviewer should see into the queue, and takes out those that agree by now.
 pub async fn compare_new(pool: &PgPool, project: Uuid) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
@@ -21,10 +21,18 @@ pub async fn compare_new(pool: &PgPool, project: Uuid) -> sqlx::Result<()> {
             JOIN tasks t ON t.id = r.task_id
             WHERE t.project_id = $1 AND NOT r.adjudicated
         ), looked AS (
-            SELECT counted.task_id, counted.rankings
-            FROM (SELECT task_id, count(*)::integer AS rankings FROM standing GROUP BY task_id) counted
+            SELECT counted.task_id, counted.rankings, counted.digest
+            FROM (
+                SELECT
+                    task_id,
+                    count(*)::integer AS rankings,
+                    md5(string_agg(id::text, ' ' ORDER BY id)) AS digest
+                FROM standing
+                GROUP BY task_id
+            ) counted
             LEFT JOIN review_tasks known ON known.task_id = counted.task_id
-            WHERE known.task_id IS NULL OR (known.rankings <> counted.rankings AND known.decided_at IS NULL)
+            WHERE known.task_id IS NULL
+                OR (known.standing IS DISTINCT FROM counted.digest AND known.decided_at IS NULL)
         ), pairs AS (
             SELECT
                 one.task_id,
@@ -49,10 +57,11 @@ pub async fn compare_new(pool: &PgPool, project: Uuid) -> sqlx::Result<()> {
             ) places
             GROUP BY task_id
         )
-        INSERT INTO review_tasks (task_id, rankings, disagreement, reason)
+        INSERT INTO review_tasks (task_id, rankings, standing, disagreement, reason)
         SELECT
             looked.task_id,
             looked.rankings,
+            looked.digest,
             pairs.differing,
             CASE
                 WHEN looked.rankings > 1 AND NOT best.undisputed THEN 'best'
@@ -67,6 +76,7 @@ pub async fn compare_new(pool: &PgPool, project: Uuid) -> sqlx::Result<()> {
         LEFT JOIN pairs ON pairs.task_id = looked.task_id
         ON CONFLICT (task_id) DO UPDATE SET
             rankings = excluded.rankings,
+            standing = excluded.standing,
             disagreement = excluded.disagreement,
             reason = excluded.reason
         "#,

@@ -12,6 +12,13 @@ pub struct Given {
     pub simulated: bool,
     /// By the answers' positions in the task.
     pub ranks: Vec<i32>,
+    /// Ratings from 1 to 7 and words of flags, by position too.
+    pub ratings: Vec<Option<i32>>,
+    pub flags: Vec<Vec<String>>,
+    /// None of the answers is good.
+    pub all_bad: bool,
+    /// Of two answers head to head: from 1, the first is far better, to 9, the second is.
+    pub confidence: Option<i32>,
     pub note: Option<String>,
     pub seconds: Option<f64>,
     pub verdict: Option<String>,
@@ -22,6 +29,8 @@ pub struct Given {
 #[derive(Debug, Clone)]
 pub struct ReviewTask {
     pub id: Uuid,
+    /// `ranking` or `comparison`.
+    pub kind: String,
     pub prompt: Uuid,
     pub conversation: Vec<Message>,
     /// Texts by position; which model wrote which stays hidden.
@@ -39,6 +48,7 @@ pub async fn find(pool: &PgPool, project: Uuid, task: Uuid) -> sqlx::Result<Revi
     let row = sqlx::query!(
         r#"
         SELECT
+            t.kind,
             p.id AS prompt_id,
             p.conversation AS "conversation: Json<Vec<Message>>",
             ARRAY(
@@ -71,6 +81,17 @@ pub async fn find(pool: &PgPool, project: Uuid, task: Uuid) -> sqlx::Result<Revi
             ARRAY(
                 SELECT place.rank FROM ranking_responses place WHERE place.ranking_id = r.id ORDER BY place.position
             ) AS "ranks!",
+            ARRAY(
+                SELECT place.rating FROM ranking_responses place WHERE place.ranking_id = r.id ORDER BY place.position
+            ) AS "ratings!: Vec<Option<i32>>",
+            ARRAY(
+                SELECT array_to_string(place.flags, ',')
+                FROM ranking_responses place
+                WHERE place.ranking_id = r.id
+                ORDER BY place.position
+            ) AS "flags!",
+            r.all_bad AS "all_bad!",
+            r.confidence,
             r.note,
             r.seconds,
             v.verdict AS "verdict?",
@@ -89,6 +110,7 @@ pub async fn find(pool: &PgPool, project: Uuid, task: Uuid) -> sqlx::Result<Revi
     .await?;
     let mut found = ReviewTask {
         id: task,
+        kind: row.kind,
         prompt: row.prompt_id,
         conversation: row.conversation.0,
         answers: row.answers,
@@ -104,6 +126,14 @@ pub async fn find(pool: &PgPool, project: Uuid, task: Uuid) -> sqlx::Result<Revi
             user: row.user_id,
             simulated: row.simulated,
             ranks: row.ranks,
+            ratings: row.ratings,
+            flags: row
+                .flags
+                .iter()
+                .map(|words| words.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect())
+                .collect(),
+            all_bad: row.all_bad,
+            confidence: row.confidence,
             note: row.note,
             seconds: row.seconds,
             verdict: row.verdict,

@@ -70,7 +70,7 @@ pub fn stacked(labels: &[PersonDay], today: Date, days: i32) -> Chart {
     let mut counts: HashMap<Date, Vec<i64>> = days.iter().map(|day| (*day, vec![0; series.len()])).collect();
     for label in labels {
         if let (Some(counts), Some(place)) = (counts.get_mut(&label.day), place_of.get(&label.user_id)) {
-            counts[*place] += label.demonstrations + label.rankings;
+            counts[*place] += label.total();
         }
     }
     let most = counts.values().map(|counts| counts.iter().sum()).max().unwrap_or(0);
@@ -107,7 +107,7 @@ pub fn stacked(labels: &[PersonDay], today: Date, days: i32) -> Chart {
 fn series_of(labels: &[PersonDay]) -> (Vec<Series>, HashMap<Option<Uuid>, usize>) {
     let mut people: Vec<(Option<Uuid>, Series)> = Vec::new();
     for label in labels {
-        let count = label.demonstrations + label.rankings;
+        let count = label.total();
         match people.iter_mut().find(|(id, _)| *id == label.user_id) {
             Some((_, series)) => series.total += count,
             None => {
@@ -162,6 +162,7 @@ mod tests {
             name: Some(format!("Person {person}")),
             demonstrations: 0,
             rankings,
+            prompts: 0,
         }
     }
 

@@ -1,4 +1,5 @@
-//! `/admin/projects/{slug}/export`: how many records of each kind there are; below it, their files.
+//! `/admin/projects/{slug}/export`: how many records of each kind an export would hold, with the options that are set; below it, their
+//! files.
 
 use askama::Template;
 use axum::{
@@ -15,11 +16,8 @@ use super::{
     show,
 };
 use crate::{
-    db::{
-        overview::{self, ExportCounts},
-        words,
-    },
-    export::{self, Format, Kind, Selection},
+    db::words,
+    export::{self, Counts, Format, Kind, Selection},
     web::{AppState, Page, PageError, authorise::Lead},
 };
 
@@ -35,7 +33,9 @@ struct Row {
 struct ExportPage {
     page: Page,
     frame: Frame,
-    counts: Vec<ExportCounts>,
+    counts: Vec<Counts>,
+    /// The options as they stand in the address.
+    wanted: Wanted,
     rows: Vec<Row>,
     /// Where programs reach this server.
     address: String,
@@ -45,17 +45,12 @@ pub async fn get(
     _: Lead,
     State(state): State<AppState>,
     InProject(project): InProject,
+    Query(wanted): Query<Wanted>,
     page: Page,
 ) -> Result<impl IntoResponse, PageError> {
-    let counts = overview::export_counts(&state.pool, project.id).await?;
+    let counts = export::counts(&state.pool, project.id, &wanted.selection(&page)?).await?;
     let row = |kind: Kind| {
-        let number = |count: &ExportCounts| match kind {
-            Kind::Prompts => count.prompts,
-            Kind::Demonstrations => count.demonstrations,
-            Kind::Rankings => count.rankings,
-            Kind::Comparisons => count.comparisons,
-        };
-        let numbers: Vec<i64> = counts.iter().map(number).collect();
+        let numbers: Vec<i64> = counts.iter().map(|split| split.of(kind)).collect();
         Row { kind: kind.as_str(), total: numbers.iter().sum(), numbers }
     };
     let shown = ExportPage {
@@ -63,6 +58,7 @@ pub async fn get(
         page,
         rows: Kind::ALL.into_iter().map(row).collect(),
         counts,
+        wanted,
         address: state.config.link("").trim_end_matches('/').to_owned(),
     };
     Ok(Html(shown.render()?))
@@ -81,6 +77,30 @@ pub struct Wanted {
     minimum_reliability: String,
 }
 
+impl Wanted {
+    fn selection(&self, page: &Page) -> Result<Selection, PageError> {
+        let split: Option<Split> = match self.split.as_str() {
+            "" => None,
+            word => Some(words::parse(word).map_err(|_| PageError::NotFound)?),
+        };
+        let minimum = match self.minimum_reliability.trim() {
+            "" => None,
+            text => Some(
+                text.parse::<f64>()
+                    .ok()
+                    .filter(|percent| (0.0..=100.0).contains(percent))
+                    .ok_or_else(|| PageError::Invalid(page.t2("admin-error-range", "from", 0, "to", 100)))?,
+            ),
+        };
+        Ok(Selection {
+            split,
+            include_rejected: self.include_rejected.is_some(),
+            minimum_reliability: minimum.map(|percent| percent / 100.0),
+            weights: self.weights.is_some(),
+        })
+    }
+}
+
 /// `GET /admin/projects/{slug}/export/{kind}`: the file, as it comes out of the database.
 pub async fn download(
     _: Lead,
@@ -95,30 +115,12 @@ pub async fn download(
         "" => Format::default(),
         word => Format::from_word(word).ok_or(PageError::NotFound)?,
     };
-    let split: Option<Split> = match wanted.split.as_str() {
-        "" => None,
-        word => Some(words::parse(word).map_err(|_| PageError::NotFound)?),
-    };
-    let minimum = match wanted.minimum_reliability.trim() {
-        "" => None,
-        text => Some(
-            text.parse::<f64>()
-                .ok()
-                .filter(|percent| (0.0..=100.0).contains(percent))
-                .ok_or_else(|| PageError::Invalid(page.t2("admin-error-range", "from", 0, "to", 100)))?,
-        ),
-    };
-    let selection = Selection {
-        split,
-        include_rejected: wanted.include_rejected.is_some(),
-        minimum_reliability: minimum.map(|percent| percent / 100.0),
-        weights: wanted.weights.is_some(),
-    };
+    let selection = wanted.selection(&page)?;
     let headers = [
         (header::CONTENT_TYPE, format.media_type().to_owned()),
         (
             header::CONTENT_DISPOSITION,
-            format!("attachment; filename=\"{}\"", export::file_name(&project, kind, format, split)),
+            format!("attachment; filename=\"{}\"", export::file_name(&project, kind, format, selection.split)),
         ),
     ];
     Ok((headers, Body::from_stream(export::stream(state.pool.clone(), &project, kind, format, selection))))

@@ -75,6 +75,13 @@ where
         }
     }
 
+    /// What is here of a key, of however old labels, and when it was reckoned.
+    pub fn known(&self, key: &K) -> Option<(Arc<V>, OffsetDateTime)> {
+        let state = self.lock();
+        let entry = state.entries.iter().find(|entry| entry.key == *key)?;
+        Some((entry.value.clone(), entry.at))
+    }
+
     async fn find_or_reckon<R>(
         &'static self,
         key: K,
@@ -188,6 +195,8 @@ mod tests {
         static KEPT: Kept<&str, i64> = Kept::new();
         assert_eq!(seen(&KEPT, "sample", 7).await, (70, false));
         assert!(is_fresh(&KEPT, 7));
+        assert_eq!(KEPT.known(&"sample").map(|(value, _)| *value), Some(70));
+        assert!(KEPT.known(&"nothing").is_none(), "to look is not to reckon");
         assert_eq!(seen(&KEPT, "sample", 8).await, (80, false), "what is quick is reckoned at once");
         for key in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"] {
             seen(&KEPT, key, 1).await;

@@ -19,7 +19,8 @@ use tokio::time::Instant;
 use super::{
     chart::{self, Chart, Who},
     project::{Frame, InProject},
-    show, table_file,
+    quality, show, table_file,
+    week_plot::WeekPlot,
 };
 use crate::{
     db::{
@@ -54,6 +55,8 @@ struct LivePart<'a> {
     chart: Chart,
     days: i32,
     people: Vec<PersonCount>,
+    /// Agreement by week and when it was reckoned, where it has been.
+    weeks: Option<(Option<WeekPlot>, OffsetDateTime)>,
 }
 
 impl LivePart<'_> {
@@ -118,6 +121,7 @@ pub async fn render(pool: &PgPool, page: &Page, project: &Project) -> Result<Liv
         chart: chart::stacked(&daily::by_person(pool, project.id, DAYS).await?, today, DAYS),
         days: DAYS,
         people: overview::labels_by_person(pool, project.id).await?,
+        weeks: quality::weeks_as_known(project.id),
     };
     Ok(Live { progress, html: part.render()? })
 }
@@ -167,8 +171,9 @@ pub async fn labels(
             label.name.unwrap_or_default(),
             label.demonstrations.to_string(),
             label.rankings.to_string(),
+            label.prompts.to_string(),
         ]
     });
     let name = format!("{}-labels.csv", project.slug);
-    table_file::csv(&name, &["day", "annotator", "demonstrations", "rankings"], rows)
+    table_file::csv(&name, &["day", "annotator", "demonstrations", "rankings", "prompts"], rows)
 }

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     db::{
         invitations::{self, Invitation},
-        memberships::{self, Candidate},
+        memberships::{self, Candidate, Difference},
         projects::Project,
         users,
     },
@@ -74,19 +74,24 @@ pub async fn get(
 pub struct MembersForm {
     #[serde(default)]
     member: Vec<Uuid>,
+    /// Those who were members as the form was drawn.
+    #[serde(default)]
+    shown: Vec<Uuid>,
 }
 
-/// Makes exactly the people ticked the members. A lead stays one: nobody shuts themselves out by a slip.
+/// Makes the people ticked members, and those no more whose tick was taken away. Whoever came in after the form was drawn stays, and
+/// a lead too: nobody shuts themselves out by a slip.
 pub async fn post(
     Lead(user): Lead,
     State(state): State<AppState>,
     InProject(project): InProject,
-    CsrfForm(MembersForm { mut member }): CsrfForm<MembersForm>,
+    CsrfForm(MembersForm { mut member, shown }): CsrfForm<MembersForm>,
 ) -> Result<Redirect, PageError> {
     if user.role == Role::Lead {
         member.push(user.id);
     }
-    memberships::set(&state.pool, &actor(&user), (project.id, &project.slug), &member).await?;
+    let difference = Difference::between(&shown, &member);
+    memberships::change(&state.pool, &actor(&user), (project.id, &project.slug), &difference).await?;
     Ok(Redirect::to(&format!("/admin/projects/{}/people?saved=1", project.slug)))
 }
 

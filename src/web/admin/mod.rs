@@ -4,6 +4,7 @@ mod audit;
 mod browse;
 mod chart;
 mod chat;
+mod close;
 mod compare;
 mod days;
 mod dots;
@@ -22,6 +23,7 @@ mod kept;
 mod label_scheme;
 mod leaderboard;
 mod live;
+mod made_from;
 mod members;
 mod models;
 mod new_project;
@@ -63,6 +65,8 @@ pub fn routes() -> Routes {
         .route("/admin/projects/{slug}/events", get(live::events))
         .route("/admin/projects/{slug}/labels.csv", get(live::labels))
         .route("/admin/projects/{slug}/settings", get(settings::get).post(settings::post))
+        .route("/admin/projects/{slug}/close", get(close::ask).post(close::close))
+        .route("/admin/projects/{slug}/reopen", post(close::reopen))
         .route("/admin/projects/{slug}/people", get(members::get).post(members::post))
         .route("/admin/projects/{slug}/invitations", post(members::invite))
         .route("/admin/projects/{slug}/invitations/{id}/revoke", post(members::revoke))
@@ -123,6 +127,7 @@ pub fn routes() -> Routes {
         .route("/admin/people/{id}/role", post(people::role))
         .route("/admin/people/{id}/languages", post(people::languages))
         .route("/admin/people/{id}/disable", post(people::disable))
+        .route("/admin/people/{id}/reset", post(people::reset))
         .route("/admin/invitations/{id}/revoke", post(people::revoke_invitation))
         .route("/admin/tokens", post(people::make_token))
         .route("/admin/tokens/{id}/revoke", post(people::revoke_token))

@@ -10,15 +10,18 @@ use axum::{
 };
 use laurel_records::Stage;
 use serde::Deserialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
     forms::{Button, Errors},
+    made_from::MadeFrom,
     project::{Frame, InProject, actor},
     show,
 };
 use crate::{
     db::{
+        job_list,
         models::{self, Model, RegisterBaseError},
         projects::Project,
         promotions::{self, PromoteError, Promotion},
@@ -34,6 +37,8 @@ use crate::{
 
 /// Why a model was promoted when a person did it.
 const BY_HAND: &str = "by hand";
+/// Runs whose summaries say how many records a model learned from.
+const RUNS: i64 = 500;
 
 /// A model as the registry shows it.
 struct Shown {
@@ -41,6 +46,7 @@ struct Shown {
     stage: &'static str,
     /// The models that it comes from: its parent, that one's parent, and so on to the base model.
     lineage: Vec<String>,
+    made_from: MadeFrom,
     bytes: u64,
     answers: bool,
     /// May answer: a complete policy that does not answer yet.
@@ -118,6 +124,11 @@ async fn build(state: &AppState, page: Page, project: &Project) -> Result<Models
     let found = models::of_project(&state.pool, project.id).await?;
     let promotions = promotions::of_project(&state.pool, project.id).await?;
     let answering = promotions.first().map(|promotion| promotion.model_id);
+    let summaries: HashMap<Uuid, Value> = job_list::of_project(&state.pool, project.id, RUNS)
+        .await?
+        .into_iter()
+        .map(|job| (job.id, job.summary))
+        .collect();
     let family: HashMap<Uuid, (String, Option<Uuid>)> =
         found.iter().map(|model| (model.record.id, (model.record.name.clone(), model.record.parent))).collect();
     let models = found
@@ -127,6 +138,11 @@ async fn build(state: &AppState, page: Page, project: &Project) -> Result<Models
             Shown {
                 stage: words::stage(model.record.stage),
                 lineage: lineage(&family, model.record.parent),
+                made_from: MadeFrom::read(
+                    model.record.stage,
+                    &model.lineage,
+                    model.job_id.and_then(|job| summaries.get(&job)),
+                ),
                 bytes: model.record.files.iter().map(|file| file.bytes).sum(),
                 answers,
                 can_promote: model.record.complete && model.record.stage != Stage::Reward && !answers,

@@ -1,4 +1,4 @@
-//! `/admin/people`: who is here, in which role; invitations by link; API tokens. Secrets are shown once, in the answer to
+//! `/admin/people`: who is here, in which role; invitations and new passwords by link; API tokens. Secrets are shown once, in the answer to
 //! the form that made them.
 
 use askama::Template;
@@ -18,6 +18,7 @@ use super::{
 use crate::{
     db::{
         invitations::{self, Invitation},
+        password_resets,
         people::{self, ChangeError, Person},
         plans, projects,
         tokens::{self, Token, TokenRole},
@@ -58,6 +59,9 @@ struct PeoplePage {
     errors: Errors,
     /// The link of the invitation just made.
     link: Option<String>,
+    /// The link for a new password just made, and whose it is.
+    reset: Option<(String, String)>,
+    reset_hours: i32,
     /// The secret of the token just made.
     secret: Option<String>,
     valid_days: i32,
@@ -85,6 +89,8 @@ async fn build(state: &AppState, page: Page, me: Uuid) -> Result<PeoplePage, Pag
         token: TokenForm { role: TokenRole::Trainer.as_str().to_owned(), ..TokenForm::default() },
         errors: Errors::default(),
         link: None,
+        reset: None,
+        reset_hours: password_resets::VALID_HOURS,
         secret: None,
         valid_days: invitations::VALID_DAYS,
     })
@@ -209,6 +215,21 @@ pub async fn disable(
         .await
         .map_err(|error| refused(&page, error))?;
     Ok(Redirect::to("/admin/people"))
+}
+
+/// `POST /admin/people/{id}/reset`: makes a link for a new password and shows it.
+pub async fn reset(
+    Admin(user): Admin,
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+    headers: HeaderMap,
+    page: Page,
+    CsrfForm(Button {}): CsrfForm<Button>,
+) -> Result<Response, PageError> {
+    let made = password_resets::create(&state.pool, &actor(&user), id).await?.ok_or(PageError::NotFound)?;
+    let link = format!("{}/reset/{}", address(&state, &headers), made.secret);
+    let shown = PeoplePage { reset: Some((made.name, link)), ..build(&state, page, user.id).await? };
+    Ok(Html(shown.render()?).into_response())
 }
 
 fn refused(page: &Page, error: ChangeError) -> PageError {

@@ -38,6 +38,8 @@ pub struct Frame {
     pub slug: String,
     pub name: String,
     pub simulated: bool,
+    /// Nobody is given a task of it any more.
+    pub closed: bool,
     /// Which tab is open.
     pub tab: &'static str,
     /// The visitor manages the project: its lead, or an admin. Reviewers see less.
@@ -50,6 +52,7 @@ impl Frame {
             slug: project.slug.clone(),
             name: project.settings.name.clone(),
             simulated: project.simulated,
+            closed: project.archived_at.is_some(),
             tab,
             manages: page.is_lead(),
         }

@@ -8,7 +8,10 @@ use axum::{
 
 use super::show;
 use crate::{
-    db::overview::{self, Listed},
+    db::{
+        closed_projects::{self, Closed},
+        overview::{self, Listed},
+    },
     domain::role::Role,
     web::{AppState, Page, PageError, authorise::Reviewer},
 };
@@ -18,6 +21,7 @@ use crate::{
 struct ProjectsPage {
     page: Page,
     projects: Vec<Listed>,
+    closed: Vec<Closed>,
 }
 
 pub async fn get(
@@ -27,5 +31,6 @@ pub async fn get(
 ) -> Result<impl IntoResponse, PageError> {
     let only_of = (user.role == Role::Lead).then_some(user.id);
     let projects = overview::projects(&state.pool, only_of).await?;
-    Ok(Html(ProjectsPage { page, projects }.render()?))
+    let closed = closed_projects::list(&state.pool, only_of).await?;
+    Ok(Html(ProjectsPage { page, projects, closed }.render()?))
 }

@@ -84,7 +84,7 @@ impl QualityPage {
     }
 
     fn yardstick(&self) -> String {
-        format!("{:.1} ± {:.1} %", YARDSTICK.0 * 100.0, YARDSTICK.1 * 100.0)
+        week_plot::yardstick_words()
     }
 }
 
@@ -119,6 +119,13 @@ async fn measured(
         Ok(tokio::task::spawn_blocking(measure).await?)
     };
     Ok(MEASURED.serve((project, people_only), stamp, patience, measure).await?)
+}
+
+/// Agreement by week as it was reckoned last, of everyone's labels, and when that was; `None` where nobody has asked for it yet. It
+/// costs nothing: what is newer is reckoned when somebody opens the page of quality.
+pub fn weeks_as_known(project: Uuid) -> Option<(Option<WeekPlot>, OffsetDateTime)> {
+    let (measured, at) = MEASURED.known(&(project, false))?;
+    Some((week_plot::plot(&measured.report.weeks), at))
 }
 
 pub async fn get(

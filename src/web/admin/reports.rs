@@ -1,4 +1,5 @@
-//! `/admin/projects/{slug}/reports`: prompts that people have reported, and what becomes of them.
+//! `/admin/projects/{slug}/reports`: prompts that people have reported or skipped for what they are, briefs of prompts to write among
+//! them, and what becomes of them.
 
 use askama::Template;
 use axum::{
@@ -22,11 +23,14 @@ use crate::{
     },
 };
 
-/// A prompt with its reports, the newest first.
+/// A prompt or a brief with its reports, the newest first.
 struct Reported {
-    prompt: Uuid,
+    subject: Uuid,
+    /// The kind of prompt that a brief asks for; nothing where this is a prompt.
+    brief: Option<String>,
     excerpt: String,
     withdrawn: bool,
+    skipped_by: i64,
     /// At least one report waits for a decision.
     waits: bool,
     reports: Vec<Report>,
@@ -51,14 +55,16 @@ pub async fn get(
     let mut prompts: Vec<Reported> = Vec::new();
     for report in reports::of_project(&state.pool, project.id).await? {
         match prompts.last_mut() {
-            Some(last) if last.prompt == report.prompt => {
+            Some(last) if last.subject == report.subject => {
                 last.waits |= report.decision.is_none();
                 last.reports.push(report);
             }
             _ => prompts.push(Reported {
-                prompt: report.prompt,
+                subject: report.subject,
+                brief: report.brief.clone(),
                 excerpt: report.excerpt.clone(),
                 withdrawn: report.withdrawn,
+                skipped_by: report.skipped_by,
                 waits: report.decision.is_none(),
                 reports: vec![report],
             }),
@@ -74,16 +80,16 @@ pub struct DecisionForm {
     decision: String,
 }
 
-/// `POST /admin/projects/{slug}/reports/{prompt}`.
+/// `POST /admin/projects/{slug}/reports/{id}`, of a prompt or a brief.
 pub async fn post(
     Lead(user): Lead,
     State(state): State<AppState>,
     InProject(project): InProject,
-    Path((slug, prompt)): Path<(String, Uuid)>,
+    Path((slug, subject)): Path<(String, Uuid)>,
     page: Page,
     CsrfForm(form): CsrfForm<DecisionForm>,
 ) -> Result<Redirect, PageError> {
     let decision = Decision::of(&form.decision).ok_or_else(|| PageError::Invalid(page.t("reports-error-decision")))?;
-    reports::decide(&state.pool, &actor(&user), (project.id, &project.slug), prompt, decision).await?;
+    reports::decide(&state.pool, &actor(&user), (project.id, &project.slug), subject, decision).await?;
     Ok(Redirect::to(&format!("/admin/projects/{slug}/reports?saved=1")))
 }

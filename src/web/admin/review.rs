@@ -20,7 +20,12 @@ use crate::{
         reviews::{self, Decision, DecisionError, Given, Judgement, ReviewTask, Verdict},
         words,
     },
-    domain::{assignment, ranking::Ranking},
+    domain::{
+        assignment::{self, TaskKind},
+        comparison::Confidence,
+        label_scheme::Flag,
+        ranking::Ranking,
+    },
     web::{AppState, Page, PageError, authorise::Reviewer, csrf::CsrfForm, markdown},
 };
 
@@ -43,10 +48,20 @@ struct ShownAnswer {
     chosen: String,
 }
 
+/// What a ranking says of one answer besides its rank.
+struct SaidOf {
+    letter: char,
+    rating: Option<i32>,
+    /// Words of flags.
+    flags: Vec<String>,
+}
+
 /// A ranking under its number, with what is chosen for it in the form.
 struct ShownGiven {
     number: usize,
     given: Given,
+    /// Ratings and flags, of the answers that have one.
+    said: Vec<SaidOf>,
     verdict: String,
     feedback: String,
 }
@@ -60,6 +75,8 @@ struct ReviewPage {
     messages: Vec<Said>,
     answers: Vec<ShownAnswer>,
     given: Vec<ShownGiven>,
+    /// Of two answers head to head: the point that is chosen in the form, if one is.
+    confidence: String,
     note: String,
     /// The reviewer ranked this task.
     own_work: bool,
@@ -70,9 +87,23 @@ impl ReviewPage {
     fn verdicts(&self) -> [&'static str; 3] {
         Verdict::ALL.map(Verdict::as_str)
     }
+
+    fn is_comparison(&self) -> bool {
+        is_comparison(&self.task)
+    }
+
+    /// The name of a flag, in the reader's language where it is one of ours.
+    fn flag(&self, word: &str) -> String {
+        Flag::of(word).map_or_else(|| word.to_owned(), |flag| self.page.word("flag", flag.as_str()))
+    }
 }
 
 type Fields = HashMap<String, String>;
+
+/// Whether two answers are judged head to head, on nine points, and not put in order.
+fn is_comparison(task: &ReviewTask) -> bool {
+    task.kind == TaskKind::Comparison.as_str()
+}
 
 pub async fn get(
     Reviewer(user): Reviewer,
@@ -97,9 +128,9 @@ pub async fn post(
     let pool = &state.pool;
     let task = reviews::find(pool, project.id, task).await?;
     let error = match read(&fields, &task, &page) {
-        Ok((judgements, ranking)) => {
+        Ok(Read { judgements, ranking, confidence }) => {
             let note = fields.get("note").map(|note| note.trim()).filter(|note| !note.is_empty());
-            let decision = Decision { judgements: &judgements, ranking: ranking.as_ref(), note };
+            let decision = Decision { judgements: &judgements, ranking: ranking.as_ref(), confidence, note };
             match reviews::decide(pool, &actor(&user), user.id, task.id, decision).await {
                 Ok(()) => {
                     let next = reviews::next_waiting(pool, project.id, user.id).await?;
@@ -121,8 +152,15 @@ pub async fn post(
     Ok((StatusCode::UNPROCESSABLE_ENTITY, again).into_response())
 }
 
+/// What a form says.
+struct Read {
+    judgements: Vec<Judgement>,
+    ranking: Option<Ranking>,
+    confidence: Option<Confidence>,
+}
+
 /// The verdicts and the order of a form; otherwise the sentence that says what is missing.
-fn read(fields: &Fields, task: &ReviewTask, page: &Page) -> Result<(Vec<Judgement>, Option<Ranking>), String> {
+fn read(fields: &Fields, task: &ReviewTask, page: &Page) -> Result<Read, String> {
     let field = |name: String| fields.get(&name).map(|text| text.trim()).unwrap_or_default();
     let mut judgements = Vec::new();
     for given in &task.given {
@@ -134,14 +172,33 @@ fn read(fields: &Fields, task: &ReviewTask, page: &Page) -> Result<(Vec<Judgemen
         let verdict = verdict.ok_or_else(|| page.t("review-verdict-missing"))?;
         judgements.push(Judgement { ranking: given.ranking, verdict, feedback });
     }
+    let point = field("confidence".to_owned());
+    if is_comparison(task) && !point.is_empty() {
+        let confidence = point.parse().ok().and_then(|point| Confidence::new(point).ok());
+        let confidence = confidence.ok_or_else(|| page.t("compare-error-none"))?;
+        let ranking = Ranking::from_ranks(&confidence.ranks()).map_err(|_| page.t("review-order-wrong"))?;
+        return Ok(Read { judgements, ranking: Some(ranking), confidence: Some(confidence) });
+    }
     let ranks: Vec<&str> = (0..task.answers.len()).map(|position| field(format!("rank_{position}"))).collect();
     if ranks.iter().all(|rank| rank.is_empty()) {
-        return Ok((judgements, None));
+        return Ok(Read { judgements, ranking: None, confidence: None });
     }
     let ranks: Option<Vec<u32>> = ranks.iter().map(|rank| rank.parse().ok()).collect();
     let ranks = ranks.ok_or_else(|| page.t("review-order-missing"))?;
     let ranking = Ranking::from_ranks(&ranks).map_err(|_| page.t("review-order-wrong"))?;
-    Ok((judgements, Some(ranking)))
+    Ok(Read { judgements, ranking: Some(ranking), confidence: None })
+}
+
+/// The answers that a ranking rates or flags.
+fn said_of(given: &Given) -> Vec<SaidOf> {
+    let each = given.ratings.iter().zip(&given.flags).enumerate();
+    each.filter(|(_, (rating, flags))| rating.is_some() || !flags.is_empty())
+        .map(|(position, (rating, flags))| SaidOf {
+            letter: assignment::letter(position),
+            rating: *rating,
+            flags: flags.clone(),
+        })
+        .collect()
 }
 
 fn shown(
@@ -180,6 +237,7 @@ fn shown(
         .zip(1..)
         .map(|(given, number)| ShownGiven {
             number,
+            said: said_of(given),
             verdict: typed(format!("verdict_{}", given.ranking), given.verdict.clone()),
             feedback: typed(format!("feedback_{}", given.ranking), given.feedback.clone()),
             given: given.clone(),
@@ -191,6 +249,10 @@ fn shown(
         messages,
         answers,
         given,
+        confidence: typed(
+            "confidence".to_owned(),
+            decided.and_then(|decision| decision.confidence).map(|point| point.to_string()),
+        ),
         note: typed("note".to_owned(), decided.and_then(|decision| decision.note.clone())),
         own_work: task.given.iter().any(|given| given.user == Some(reviewer)),
         task,

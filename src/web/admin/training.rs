@@ -88,6 +88,7 @@ pub async fn run(
             let shown = TrainingPage { refused: true, ..build(&state, page, &project).await? };
             Ok((StatusCode::CONFLICT, Html(shown.render()?)).into_response())
         }
+        Err(EnqueueError::Closed) => Err(PageError::Conflict(page.t("close-no-run"))),
         Err(EnqueueError::Database(error)) => Err(error.into()),
     }
 }

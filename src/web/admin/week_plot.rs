@@ -1,6 +1,6 @@
 //! Agreement by week, as numbers that the template draws as SVG.
 
-use super::figures;
+use super::{figures, show};
 use crate::domain::quality::Week;
 
 const WIDTH: f64 = 1000.0;
@@ -30,14 +30,22 @@ pub struct WeekPlot {
     pub yardstick: String,
     pub yardstick_top: String,
     pub yardstick_height: String,
+    /// The yardstick in words: `72.6 ± 1.5 %`.
+    pub yardstick_words: String,
+    /// The first week, and the last where that is another.
+    pub first: String,
+    pub last: Option<String>,
+}
+
+/// `72.6 ± 1.5 %`.
+pub fn yardstick_words() -> String {
+    format!("{:.1} ± {:.1} %", YARDSTICK.0 * 100.0, YARDSTICK.1 * 100.0)
 }
 
 /// Draws the weeks; nothing to draw without one.
 pub fn plot(weeks: &[Week]) -> Option<WeekPlot> {
     let lowest = weeks.iter().map(|week| week.agreement.low).fold(f64::INFINITY, f64::min);
-    if weeks.is_empty() {
-        return None;
-    }
+    let first = show::day(weeks.first()?.monday);
     let bottom = if lowest < 0.4 { 0.0 } else { 0.4 };
     let height = |share: f64| ((1.0 - share) / (1.0 - bottom)).clamp(0.0, 1.0) * HEIGHT;
     let y = |share: f64| format!("{:.1}", height(share));
@@ -64,6 +72,9 @@ pub fn plot(weeks: &[Week]) -> Option<WeekPlot> {
         line: points.iter().map(|point| format!("{},{}", point.x, point.y)).collect::<Vec<_>>().join(" "),
         points,
         ticks: marks.iter().map(|mark| (y(*mark), format!("{:.0} %", mark * 100.0))).collect(),
+        yardstick_words: yardstick_words(),
+        first,
+        last: weeks.get(1..).and_then(<[Week]>::last).map(|week| show::day(week.monday)),
         yardstick: y(centre),
         yardstick_top: y(centre + half),
         yardstick_height: format!("{:.1}", height(centre - half) - height(centre + half)),

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::{address::ClientAddress, fields::Errors};
 use crate::{
     db::{
+        audit::Actor,
         plans, sessions,
         users::{self, AccountError},
     },
@@ -67,7 +68,7 @@ impl AccountPage {
         let other_sessions = (sessions::count(&state.pool, user.id).await? - 1).max(0);
         let spoken = plans::languages(&state.pool, user.id).await?;
         let mut known = plans::known_languages(&state.pool, user.id).await?;
-        known.extend(Language::ALL.map(|language| language.tag().to_owned()));
+        known.extend(Language::all().map(|language| language.tag().to_owned()));
         known.sort();
         known.dedup();
         let languages = known.into_iter().map(|tag| (tag.clone(), spoken.contains(&tag))).collect();
@@ -161,6 +162,7 @@ pub async fn end_other_sessions(
     visitor: Visitor,
     CsrfForm(Button {}): CsrfForm<Button>,
 ) -> Result<Redirect, PageError> {
-    sessions::end_others(&state.pool, user.id, &visitor.session.unwrap_or_default()).await?;
+    let who = Actor::person(user.id, &user.email);
+    sessions::end_others(&state.pool, &who, user.id, &visitor.session.unwrap_or_default()).await?;
     Ok(Redirect::to("/account?done=sessions"))
 }

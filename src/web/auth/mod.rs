@@ -1,4 +1,4 @@
-//! Log in and out, invitations, the first admin, one's own account.
+//! Log in and out, invitations, the first admin, new passwords by link, one's own account.
 
 mod account;
 mod address;
@@ -7,6 +7,7 @@ mod invitation;
 mod languages;
 mod login;
 mod logout;
+mod reset;
 
 use axum::routing::{get, post};
 use axum_extra::extract::cookie::{Cookie, CookieJar};
@@ -26,6 +27,7 @@ pub fn routes() -> Routes {
         .route("/login", get(login::get).post(login::post))
         .route("/logout", post(logout::post))
         .route("/invitations/{secret}", get(invitation::get).post(invitation::post))
+        .route("/reset/{secret}", get(reset::get).post(reset::post))
         .route("/account", get(account::get).post(account::post))
         .route("/account/languages", post(languages::post))
         .route("/account/password", post(account::password))

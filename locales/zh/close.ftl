@@ -1,0 +1,9 @@
+close-title = 关闭项目
+close-ask = 关闭 { $project }？
+close-what = 项目关闭后不再分发任务，也不再训练。其中的提示、回答、标注和模型仍可查看和导出，项目也可以重新开放。
+close-in-hand = 有 { $count } 人手上还有任务，仍可提交。
+close-closed = 已关闭
+close-closed-why = 此项目已关闭：不再分发任务，也不再训练。
+close-reopen = 重新开放
+close-closed-projects = 已关闭的项目
+close-no-run = 此项目已关闭，不能训练。请先重新开放。
