@@ -9,7 +9,7 @@ use super::WrongInput;
 /// What `--device` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
-    /// The best that this program was built for and this machine has.
+    /// The best that this program was built for and this machine has: CUDA, a graphics card by wgpu (no software adapter), the CPU.
     #[default]
     Auto,
     Cpu,
@@ -60,7 +60,25 @@ impl DeviceChoice {
 }
 
 fn best() -> Device {
-    cuda(0).or_else(|_| wgpu()).unwrap_or_else(|_| Device::flex())
+    cuda(0).or_else(|_| graphics_card()).unwrap_or_else(|_| Device::flex())
+}
+
+/// As [`wgpu`], unless every adapter is a program that draws on the CPU (lavapipe, llvmpipe, WARP): the kernels of
+/// `--device cpu` are many times faster than that. Who wants it asks for wgpu by name.
+#[cfg(feature = "wgpu")]
+fn graphics_card() -> Result<Device, WrongInput> {
+    use burn::tensor::{DeviceKind, DeviceType};
+    // Naming a device opens nothing.
+    let software = Device::wgpu(DeviceKind::Cpu);
+    if Device::enumerate(DeviceType::Wgpu).iter().all(|adapter| *adapter == software) {
+        return Err(WrongInput("this machine has no graphics card that wgpu can use".into()));
+    }
+    wgpu()
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn graphics_card() -> Result<Device, WrongInput> {
+    wgpu()
 }
 
 #[cfg(feature = "cuda")]

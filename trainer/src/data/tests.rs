@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use laurel_records::{Message, Role};
 use serde_json::json;
 
-use super::{Example, ModelTokenizer, RewardBatch, SftBatch, records};
+use super::{DataError, Example, ModelTokenizer, RewardBatch, SftBatch, records};
 use crate::model::ModelDirectory;
 
 const CHATML: &str = "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
@@ -36,6 +36,11 @@ fn tokenizer_json() -> serde_json::Value {
 }
 
 fn tokenizer(template: Option<&str>, context_length: usize) -> ModelTokenizer {
+    open(template, context_length, 259).unwrap()
+}
+
+/// The tokenizer of a model whose embedding has so many rows.
+fn open(template: Option<&str>, context_length: usize, rows: usize) -> Result<ModelTokenizer, DataError> {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, content: serde_json::Value| {
         std::fs::write(directory.path().join(name), content.to_string()).unwrap();
@@ -44,10 +49,20 @@ fn tokenizer(template: Option<&str>, context_length: usize) -> ModelTokenizer {
     write("tokenizer_config.json", json!({"eos_token": "<|endoftext|>", "chat_template": template}));
     write(
         "config.json",
-        json!({"model_type": "llama", "vocab_size": 259, "hidden_size": 8, "intermediate_size": 8,
+        json!({"model_type": "llama", "vocab_size": rows, "hidden_size": 8, "intermediate_size": 8,
             "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": context_length}),
     );
-    ModelTokenizer::open(&ModelDirectory::open(directory.path()).unwrap()).unwrap()
+    ModelTokenizer::open(&ModelDirectory::open(directory.path()).unwrap())
+}
+
+#[test]
+fn a_tokenizer_with_more_tokens_than_the_model_has_rows_is_refused_with_both_numbers() {
+    // Padded to a round number, as many models are.
+    open(None, 64, 320).unwrap();
+    let error = open(None, 64, 258).unwrap_err();
+    assert!(error.is_input());
+    let error = error.to_string();
+    assert!(error.contains("259 tokens") && error.contains("258 rows") && error.contains("<|im_end|>"), "{error}");
 }
 
 fn says(role: Role, content: &str) -> Message {

@@ -45,12 +45,14 @@ impl ModelTokenizer {
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).expect("no truncation is always possible");
 
+        let config = model.config();
+        ensure_fits(&tokenizer, config.vocabulary_size)
+            .map_err(|message| DataError::Tokenizer { path: path.clone(), message })?;
         let named = named_tokens(&model.tokenizer_config()?);
         let id_of = |name: &str| {
             let (_, token) = named.iter().find(|(other, _)| other == name)?;
             tokenizer.token_to_id(token)
         };
-        let config = model.config();
         let eos_id = id_of("eos_token").or(config.eos_token_ids.first().copied());
         let mut stop_ids = model.stop_token_ids()?;
         stop_ids.extend(eos_id.filter(|id| !stop_ids.contains(id)));
@@ -152,6 +154,19 @@ impl ModelTokenizer {
         let example = self.example(&[question], "b")?;
         Ok(example.ids.last().copied().filter(|id| self.special_ids.contains(id)))
     }
+}
+
+/// Refuses a tokenizer with ids that an embedding of `rows` rows has no row for: of tokens that were added without making the
+/// model larger.
+fn ensure_fits(tokenizer: &Tokenizer, rows: usize) -> Result<(), String> {
+    let highest = tokenizer.get_vocab(true).into_iter().map(|(token, id)| (id, token)).max();
+    let Some((id, token)) = highest.filter(|(id, _)| *id as usize >= rows) else { return Ok(()) };
+    Err(format!(
+        "tokenizer.json has {} tokens, up to {token:?} with the id {id}, and the model's embedding has {rows} rows; make that as \
+         large (transformers: resize_token_embeddings({})), or take the tokenizer that belongs to the model",
+        tokenizer.get_vocab_size(true),
+        id + 1
+    ))
 }
 
 /// Name and text of the special tokens in a `tokenizer_config.json`.

@@ -2,10 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    error::ModelError,
-    rope::{Rope, RopeScaling},
-};
+use super::{error::ModelError, rope::Rope};
 
 /// The families of decoder-only transformers that share our blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,7 +191,7 @@ impl DecoderConfig {
             query_key_value_bias: attention_bias || architecture == Architecture::Qwen2,
             attention_output_bias: attention_bias && architecture == Architecture::Llama,
             feed_forward_bias: flag(raw, "mlp_bias").unwrap_or(false),
-            rope: Some(rope(raw)?),
+            rope: Some(Rope::from_json(raw)?),
             tied_embeddings: flag(raw, "tie_word_embeddings").unwrap_or(false),
             bos_token_id: None,
             eos_token_ids: vec![],
@@ -209,7 +206,7 @@ impl DecoderConfig {
         let mut out = self.raw.clone();
         out.insert("architectures".into(), json!([self.architecture.language_model_class()]));
         out.insert("model_type".into(), json!(self.architecture.model_type()));
-        for field in ["num_labels", "id2label", "label2id", "problem_type", "quantization_config", "torch_dtype"] {
+        for field in ["num_labels", "id2label", "label2id", "problem_type", "quantization_config"] {
             out.remove(field);
         }
         let fields = match self.architecture {
@@ -229,7 +226,7 @@ impl DecoderConfig {
         };
         out.insert("eos_token_id".into(), eos);
         out.insert("pad_token_id".into(), json!(self.pad_token_id));
-        out.insert("dtype".into(), json!("float32"));
+        set_dtype(&mut out, "float32");
         out
     }
 
@@ -272,17 +269,10 @@ impl DecoderConfig {
             fields.push(("attention_bias", json!(self.query_key_value_bias)));
             fields.push(("mlp_bias", json!(self.feed_forward_bias)));
         }
-        if let Some(rope) = &self.rope
-            && !self.raw.contains_key("rope_parameters")
-        {
-            // transformers 5 reads rope_parameters; 4 and vLLM read the two older fields.
-            fields.push(("rope_theta", json!(rope.theta)));
-            let scaling = rope.scaling.to_json();
-            let mut parameters =
-                scaling.clone().unwrap_or_else(|| Map::from_iter([("rope_type".to_string(), json!("default"))]));
-            parameters.insert("rope_theta".into(), json!(rope.theta));
-            fields.push(("rope_scaling", json!(scaling)));
-            fields.push(("rope_parameters", Value::Object(parameters)));
+        if let Some(rope) = &self.rope {
+            // What else `rope_parameters` say stays as it was read.
+            let is_read = |name: &str| name == "rope_parameters" && self.raw.contains_key(name);
+            fields.extend(rope.to_json().into_iter().filter(|(name, _)| !is_read(name)));
         }
         fields
     }
@@ -332,53 +322,12 @@ impl DecoderConfig {
     }
 }
 
-impl RopeScaling {
-    fn to_json(&self) -> Option<Map<String, Value>> {
-        let object = match self {
-            Self::None => return None,
-            Self::Linear { factor } => json!({"rope_type": "linear", "factor": factor}),
-            Self::Llama3 { factor, low_frequency_factor, high_frequency_factor, original_context_length } => json!({
-                "rope_type": "llama3",
-                "factor": factor,
-                "low_freq_factor": low_frequency_factor,
-                "high_freq_factor": high_frequency_factor,
-                "original_max_position_embeddings": *original_context_length as u64,
-            }),
-        };
-        object.as_object().cloned()
+/// The number format of the weights: `dtype` for transformers 5, `torch_dtype` for transformers 4 and what is built on it, which
+/// take float32 where they do not find theirs.
+pub(super) fn set_dtype(config: &mut Map<String, Value>, format: &str) {
+    for name in ["dtype", "torch_dtype"] {
+        config.insert(name.into(), json!(format));
     }
-}
-
-/// Rotary settings from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (4 and earlier).
-fn rope(raw: &Map<String, Value>) -> Result<Rope, ModelError> {
-    let object = |name: &str| raw.get(name).and_then(Value::as_object);
-    let settings = object("rope_parameters").or_else(|| object("rope_scaling"));
-    let theta =
-        settings.and_then(|s| number(s, "rope_theta")).or_else(|| number(raw, "rope_theta")).unwrap_or(10_000.0);
-    let Some(settings) = settings else {
-        return Ok(Rope { theta, scaling: RopeScaling::None });
-    };
-    let kind = text(settings, "rope_type").or_else(|| text(settings, "type")).unwrap_or("default");
-    let need = |name: &str| {
-        number(settings, name)
-            .ok_or_else(|| ModelError::Unsupported(format!("config.json: the rope settings lack {name}")))
-    };
-    let scaling = match kind {
-        "default" => RopeScaling::None,
-        "linear" => RopeScaling::Linear { factor: need("factor")? },
-        "llama3" => RopeScaling::Llama3 {
-            factor: need("factor")?,
-            low_frequency_factor: need("low_freq_factor")?,
-            high_frequency_factor: need("high_freq_factor")?,
-            original_context_length: need("original_max_position_embeddings")?,
-        },
-        other => {
-            return Err(ModelError::Unsupported(format!(
-                "rope scaling {other:?} is not supported (default, linear and llama3 are)"
-            )));
-        }
-    };
-    Ok(Rope { theta, scaling })
 }
 
 /// Refuses settings that change the arithmetic in a way that is not implemented.
@@ -404,7 +353,7 @@ fn count(raw: &Map<String, Value>, name: &str) -> Result<usize, ModelError> {
     }
 }
 
-fn number(raw: &Map<String, Value>, name: &str) -> Option<f64> {
+pub(super) fn number(raw: &Map<String, Value>, name: &str) -> Option<f64> {
     raw.get(name).and_then(Value::as_f64)
 }
 
@@ -412,7 +361,7 @@ fn flag(raw: &Map<String, Value>, name: &str) -> Option<bool> {
     raw.get(name).and_then(Value::as_bool)
 }
 
-fn text<'a>(raw: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(raw: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     raw.get(name).and_then(Value::as_str)
 }
 

@@ -1,6 +1,12 @@
 //! Rotary position embedding (Su et al. 2021), with the linear and the Llama 3 scaling of its frequencies.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use serde_json::{Map, Value, json};
+
+use super::{
+    config::{number, text},
+    error::ModelError,
+};
 
 /// Base and scaling of the rotary frequencies, as `config.json` gives them.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +29,52 @@ pub enum RopeScaling {
 }
 
 impl Rope {
+    /// Rotary settings from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (4 and earlier).
+    pub(super) fn from_json(raw: &Map<String, Value>) -> Result<Self, ModelError> {
+        let object = |name: &str| raw.get(name).and_then(Value::as_object);
+        let settings = object("rope_parameters").or_else(|| object("rope_scaling"));
+        let theta =
+            settings.and_then(|s| number(s, "rope_theta")).or_else(|| number(raw, "rope_theta")).unwrap_or(10_000.0);
+        let Some(settings) = settings else {
+            return Ok(Self { theta, scaling: RopeScaling::None });
+        };
+        let kind = text(settings, "rope_type").or_else(|| text(settings, "type")).unwrap_or("default");
+        let need = |name: &str| {
+            number(settings, name)
+                .ok_or_else(|| ModelError::Unsupported(format!("config.json: the rope settings lack {name}")))
+        };
+        let scaling = match kind {
+            "default" => RopeScaling::None,
+            "linear" => RopeScaling::Linear { factor: need("factor")? },
+            "llama3" => RopeScaling::Llama3 {
+                factor: need("factor")?,
+                low_frequency_factor: need("low_freq_factor")?,
+                high_frequency_factor: need("high_freq_factor")?,
+                original_context_length: need("original_max_position_embeddings")?,
+            },
+            other => {
+                return Err(ModelError::Unsupported(format!(
+                    "rope scaling {other:?} is not supported (default, linear and llama3 are)"
+                )));
+            }
+        };
+        Ok(Self { theta, scaling })
+    }
+
+    /// The fields of a `config.json` that say this. transformers 5 reads `rope_parameters`; 4 and what is built on it read the
+    /// two older fields, and without them take 10,000 and no scaling.
+    pub(super) fn to_json(&self) -> [(&'static str, Value); 3] {
+        let scaling = self.scaling.to_json();
+        let mut parameters =
+            scaling.clone().unwrap_or_else(|| Map::from_iter([("rope_type".to_string(), json!("default"))]));
+        parameters.insert("rope_theta".into(), json!(self.theta));
+        [
+            ("rope_theta", json!(self.theta)),
+            ("rope_scaling", json!(scaling)),
+            ("rope_parameters", Value::Object(parameters)),
+        ]
+    }
+
     /// Angular frequencies in radians a position, one for each pair of dimensions: `[head_size / 2]`.
     pub fn frequencies(&self, head_size: usize) -> Vec<f32> {
         (0..head_size / 2)
@@ -35,6 +87,21 @@ impl Rope {
 }
 
 impl RopeScaling {
+    fn to_json(&self) -> Option<Map<String, Value>> {
+        let object = match self {
+            Self::None => return None,
+            Self::Linear { factor } => json!({"rope_type": "linear", "factor": factor}),
+            Self::Llama3 { factor, low_frequency_factor, high_frequency_factor, original_context_length } => json!({
+                "rope_type": "llama3",
+                "factor": factor,
+                "low_freq_factor": low_frequency_factor,
+                "high_freq_factor": high_frequency_factor,
+                "original_max_position_embeddings": *original_context_length as u64,
+            }),
+        };
+        object.as_object().cloned()
+    }
+
     fn scale(&self, frequency: f64) -> f64 {
         match *self {
             Self::None => frequency,

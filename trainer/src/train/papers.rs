@@ -2,12 +2,29 @@
 //!
 //! Their models are a thousand times larger than what two cores train, their batches and learning rates fit those. InstructGPT:
 //! Ouyang et al. 2022, appendix C. N+: Huang et al. 2024, "The N+ implementation details of RLHF with PPO". Ziegler: Ziegler
-//! et al. 2019. HH: Bai et al. 2022. Llama 2: Touvron et al. 2023. DPO: Rafailov et al. 2023, appendix B. GRPO: Shao et al. 2024, section 4.
+//! et al. 2019. HH: Bai et al. 2022. Llama 2: Touvron et al. 2023, sections 2.2 (pretraining) and 3.2.2, table 27 (margins). DPO:
+//! Rafailov et al. 2023, appendix B. GRPO: Shao et al. 2024, section 4. RLOO: Ahmadian et al. 2024, appendix C, as TRL's index of
+//! papers has it. GPT-3: Brown et al. 2020, table 2.1 and appendix B.
 
 /// A stage by its command, a setting, and what papers have for it.
 type Value = (&'static str, &'static str, &'static str);
 
 const VALUES: &[Value] = &[
+    ("pretrain", "epochs", "GPT-3: less than 1 (300 billion tokens); Llama 2: about 1 (2 trillion)"),
+    (
+        "pretrain",
+        "batch_size",
+        "GPT-3: 0.5 million tokens (125M) to 3.2 million (175B), grown from 32,000; Llama 2: 4 million",
+    ),
+    ("pretrain", "block_length", "GPT-3: 2048; Llama 2: 4096"),
+    ("pretrain", "learning_rate", "GPT-3: 6e-4 (125M), 3e-4 (350M), 6e-5 (175B); Llama 2: 3e-4 (7B), 1.5e-4 (70B)"),
+    ("pretrain", "schedule", "GPT-3 and Llama 2: cosine, to a tenth"),
+    ("pretrain", "warmup_ratio", "GPT-3: 375 million of 300 billion tokens, 0.00125; Llama 2: 2,000 steps, 0.004"),
+    ("pretrain", "weight_decay", "GPT-3 and Llama 2: 0.1"),
+    ("pretrain", "max_grad_norm", "GPT-3 and Llama 2: 1"),
+    ("pretrain", "adam_beta1", "GPT-3 and Llama 2: 0.9"),
+    ("pretrain", "adam_beta2", "GPT-3 and Llama 2: 0.95"),
+    ("pretrain", "adam_epsilon", "GPT-3: 1e-8; Llama 2: 1e-5"),
     (
         "sft",
         "epochs",
@@ -23,11 +40,14 @@ const VALUES: &[Value] = &[
     ("sft", "max_length", "InstructGPT: 2048"),
     ("sft", "best_by", "InstructGPT: reward"),
     ("reward", "epochs", "InstructGPT: 1 (more overfits)"),
-    ("reward", "margin", "Llama 2: 1/3 (small) or 1 (large) for each of four degrees of preference"),
     ("reward", "batch_size", "InstructGPT: 64 prompts, each with 4 to 9 answers"),
     ("reward", "learning_rate", "InstructGPT: 9e-6"),
     ("reward", "schedule", "InstructGPT: cosine, to a tenth"),
-    ("reward", "margin", "InstructGPT: none; Llama 2: 1 or 1/3 for each of three steps between what people say"),
+    (
+        "reward",
+        "margin",
+        "InstructGPT: none; Llama 2: 1/3 (small) or 1 (large) a step between four degrees of preference, the lowest 0",
+    ),
     ("reward", "adam_beta1", "InstructGPT: 0.9"),
     ("reward", "adam_beta2", "InstructGPT: 0.95"),
     ("reward", "adam_epsilon", "N+: 1e-5"),
@@ -68,6 +88,12 @@ const VALUES: &[Value] = &[
     ("dpo", "beta", "DPO: 0.1"),
     ("dpo", "learning_rate", "DPO: 1e-6"),
     ("dpo", "batch_size", "DPO: 64 pairs"),
+    ("rloo", "num_generations", "RLOO: 2 and 4"),
+    ("rloo", "batch_size", "RLOO: 512"),
+    ("rloo", "num_iterations", "RLOO: 1"),
+    ("rloo", "kl_coefficient", "RLOO: 0.03"),
+    ("rloo", "learning_rate", "RLOO: 1e-6"),
+    ("rloo", "normalise_advantages", "RLOO: false"),
     ("grpo", "num_generations", "GRPO: 64"),
     ("grpo", "num_iterations", "GRPO: 1"),
     ("grpo", "batch_size", "GRPO: 1,024"),
@@ -87,4 +113,22 @@ pub fn value(stage: &str, setting: &str) -> Option<&'static str> {
 #[cfg(test)]
 pub fn settings_of(stage: &str) -> impl Iterator<Item = &'static str> {
     VALUES.iter().filter(move |(of, _, _)| *of == stage).map(|(_, name, _)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_setting_has_one_text_and_every_stage_has_some() {
+        let mut seen = BTreeSet::new();
+        for (stage, setting, _) in VALUES {
+            assert!(seen.insert((stage, setting)), "{stage} {setting} stands there twice");
+        }
+        for stage in ["pretrain", "sft", "reward", "ppo", "dpo", "rloo", "grpo"] {
+            assert!(settings_of(stage).next().is_some(), "{stage}");
+        }
+    }
 }

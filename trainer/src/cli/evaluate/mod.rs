@@ -200,7 +200,9 @@ impl Evaluation<'_> {
         }
         let (directory, policy, _) = self.open(Which::Model)?;
         let (other, reference, _) = self.open(Which::Against)?;
-        if same_tokens(&directory, &other).is_err() {
+        // Laws over different tokens, or over more tokens the one than the other, have no divergence.
+        let widths = [&directory, &other].map(|model| model.config().vocabulary_size);
+        if same_tokens(&directory, &other).is_err() || widths[0] != widths[1] {
             return Ok(None);
         }
         let progress = self.common.progress(answers.ids.len() as u64, "Divergence");

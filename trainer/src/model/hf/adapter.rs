@@ -23,7 +23,9 @@ use super::{
         lora::{Adapter, place_of},
         weights::NamedTensor,
     },
-    Companions, Lineage, read_object,
+    Companions, Lineage,
+    pattern::Pattern,
+    read_object,
     safetensors::TensorFile,
     write::{pretty, write_directory, write_file},
 };
@@ -34,6 +36,28 @@ const PREFIX: &str = "base_model.model.";
 const SCORE: &str = "score.weight";
 /// Where the zero of a reward model's scale stands: in the metadata of the weights, which PEFT leaves alone.
 const SCORE_MEAN: &str = "score_mean";
+
+/// What makes more of an adapter than two matrices beside a weight.
+const UNSUPPORTED: [&str; 10] = [
+    "use_dora",
+    "use_qalora",
+    "use_bdlora",
+    "lora_bias",
+    "layer_replication",
+    "target_parameters",
+    "alora_invocation_tokens",
+    "arrow_config",
+    "kasa_config",
+    "monteclora_config",
+];
+
+/// Whether PEFT, beginning an adapter so, also changes the weights beside it (`LoraLayer.update_layer`): it does so again when it
+/// loads the adapter, on a base as it was; here the base would stay whole and count twice.
+fn changes_base(init_lora_weights: &str) -> bool {
+    let name = init_lora_weights.to_lowercase();
+    ["pissa", "corda"].iter().any(|start| name.starts_with(start))
+        || ["olora", "loftq", "lora_ga"].contains(&name.as_str())
+}
 
 /// What of `adapter_config.json` decides how an adapter acts; what else is said there must say nothing.
 #[derive(Debug, Clone, Deserialize)]
@@ -50,9 +74,9 @@ struct Config {
     #[serde(default)]
     use_rslora: bool,
     #[serde(default)]
-    rank_pattern: BTreeMap<String, usize>,
+    rank_pattern: Pattern<usize>,
     #[serde(default)]
-    alpha_pattern: BTreeMap<String, f64>,
+    alpha_pattern: Pattern<f64>,
 }
 
 /// An adapter on disk whose configuration has been read.
@@ -77,9 +101,18 @@ impl AdapterFiles {
             return Err(ModelError::malformed(&path, text));
         }
         let off = |name: &str| raw.get(name).is_none_or(|value| matches!(value, Value::Null | Value::Bool(false)));
-        let asks_for = ["use_dora", "use_qalora", "use_bdlora", "lora_bias", "layer_replication", "target_parameters"];
-        if let Some(name) = asks_for.into_iter().find(|name| !off(name)) {
+        if let Some(name) = UNSUPPORTED.into_iter().find(|name| !off(name)) {
             return Err(ModelError::malformed(&path, format!("asks for {name}, which is not supported")));
+        }
+        if let Some(start) = raw.get("init_lora_weights").and_then(Value::as_str).filter(|name| changes_base(name)) {
+            return Err(ModelError::malformed(
+                &path,
+                format!(
+                    "was begun by init_lora_weights = {start:?}, which takes a part out of the base's weights that the files do \
+                     not hold: save it again as plain LoRA (peft: save_pretrained(…, path_initial_model_for_weight_conversion=…)), \
+                     or merge it with peft"
+                ),
+            ));
         }
         if !matches!(raw.get("bias"), None | Some(Value::Null)) && raw["bias"] != "none" {
             return Err(ModelError::malformed(&path, "changes the biases, which is not supported"));
@@ -160,14 +193,14 @@ impl AdapterFiles {
         let (a_name, b_name) = place.tensors();
         let Some(a_shape) = file.shape(&a_name) else { return Ok(None) };
         let [input, output] = linear.weight.dims();
-        let rank = self.of_place(&self.config.rank_pattern, place, self.config.r);
+        let rank = self.config.rank_pattern.of(&place.module).unwrap_or(self.config.r);
         if a_shape != [rank, input] {
             return Err(ModelError::Shape { tensor: a_name, expected: vec![rank, input], found: a_shape });
         }
         let a = file.read(&a_name, &[rank, input])?;
         let b = file.read(&b_name, &[output * place.parts, rank])?;
         let b = &b[place.part * output * rank..(place.part + 1) * output * rank];
-        let alpha = self.of_place(&self.config.alpha_pattern, place, self.config.lora_alpha);
+        let alpha = self.config.alpha_pattern.of(&place.module).unwrap_or(self.config.lora_alpha);
         let scale = if self.config.use_rslora { alpha / (rank as f64).sqrt() } else { alpha / rank as f64 };
         let device = linear.weight.device();
         let matrix = |values: &[f32], shape: [usize; 2]| {
@@ -175,12 +208,6 @@ impl AdapterFiles {
         };
         let (a, b) = (matrix(&a, [rank, input]), matrix(b, [output, rank]));
         Ok(Some(Adapter::from_matrices(a, b, scale, self.config.lora_dropout)))
-    }
-
-    /// A pattern's number for a place, by the end of its name; else the number for all.
-    fn of_place<T: Copy>(&self, pattern: &BTreeMap<String, T>, place: &Place, all: T) -> T {
-        let fits = |key: &String| place.module == *key || place.module.ends_with(&format!(".{key}"));
-        pattern.iter().find(|(key, _)| fits(key)).map_or(all, |(_, value)| *value)
     }
 }
 

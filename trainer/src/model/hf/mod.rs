@@ -5,6 +5,7 @@ mod digest;
 mod lineage;
 mod members;
 mod partial;
+mod pattern;
 mod safetensors;
 mod weights;
 mod write;

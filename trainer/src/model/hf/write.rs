@@ -7,7 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{
-        config::DecoderConfig, decoder::Decoder, error::ModelError, gguf::GgufFile, heads::RewardModel,
+        config::{DecoderConfig, set_dtype},
+        decoder::Decoder,
+        error::ModelError,
+        gguf::GgufFile,
+        heads::RewardModel,
         weights::NamedTensor,
     },
     lineage::{self, Lineage},
@@ -133,7 +137,7 @@ pub fn write_reward_model_as(
 }
 
 fn in_format(mut config: Map<String, Value>, options: &WriteOptions) -> Map<String, Value> {
-    config.insert("dtype".into(), json!(options.format.name()));
+    set_dtype(&mut config, options.format.name());
     config
 }
 

@@ -174,7 +174,9 @@ fn half_precision_and_shards_are_written_as_transformers_names_them() {
         assert!(!path.join("model.safetensors").exists());
         let bytes = decoder.config().parameters() * format.size();
         assert_eq!(index["metadata"]["total_size"], bytes);
+        // By transformers 5 and by what came before it.
         assert_eq!(config(&path)["dtype"], format.name());
+        assert_eq!(config(&path)["torch_dtype"], format.name());
 
         let read = ModelDirectory::open(&path).unwrap().load_decoder(&device).unwrap();
         let difference = of(&read).iter().zip(of(&decoder)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

@@ -1,6 +1,6 @@
 //! The prompts that a policy answers while it learns, as tokens, and whether policy and reward model read the same ones.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use laurel_records::{Message, PromptRecord, Split};
 use serde_json::Value;
@@ -11,19 +11,66 @@ use crate::{
     model::ModelDirectory,
 };
 
-/// The reward model reads the policy's tokens, so both must have the same.
+/// The reward model reads the policy's tokens, so both must have the same: the vocabulary, and the tokens that were added to it.
+///
+/// The matrices may have rows beyond the vocabulary, as many as each likes; but the policy may draw what such a row stands for,
+/// so the reward model must have at least as many.
 pub(crate) fn same_tokens(policy: &ModelDirectory, reward: &ModelDirectory) -> Result<(), TrainError> {
-    let vocabulary = |directory: &ModelDirectory| -> Result<Option<Value>, TrainError> {
-        let json = directory.tokenizer_json()?.and_then(|text| serde_json::from_str::<Value>(&text).ok());
-        Ok(json.map(|json| json["model"]["vocab"].clone()))
+    let different = |how: String| {
+        Err(TrainError::Input(format!(
+            "the policy and the reward model have different tokenizers ({how}); train the reward model from this policy or from \
+             one that shares its tokenizer"
+        )))
     };
-    let sizes = (policy.config().vocabulary_size, reward.config().vocabulary_size);
-    if sizes.0 != sizes.1 || vocabulary(policy)? != vocabulary(reward)? {
-        return Err(TrainError::Input(
-            "the policy and the reward model have different tokenizers; train the reward model from this policy or from one that shares its tokenizer".into(),
+    let (ours, theirs) = (Tokens::of(policy)?, Tokens::of(reward)?);
+    if ours.vocabulary != theirs.vocabulary {
+        return different("their vocabularies differ".into());
+    }
+    if let Some((id, text)) = first_alone(&ours.added, &theirs.added) {
+        return different(format!(
+            "the policy has the added token {text:?} with the id {id}, the reward model has not"
         ));
     }
+    if let Some((id, text)) = first_alone(&theirs.added, &ours.added) {
+        return different(format!(
+            "the reward model has the added token {text:?} with the id {id}, the policy has not"
+        ));
+    }
+    let sizes = (policy.config().vocabulary_size, reward.config().vocabulary_size);
+    if sizes.0 > sizes.1 {
+        return Err(TrainError::Input(format!(
+            "the policy can draw {} tokens and the reward model's embedding has {}; take a reward model whose embedding is as \
+             large, or make it so (transformers: resize_token_embeddings({}))",
+            sizes.0, sizes.1, sizes.0
+        )));
+    }
     Ok(())
+}
+
+/// What a `tokenizer.json` says of ids and texts. Two models without one are told apart by nothing.
+#[derive(Default)]
+struct Tokens {
+    vocabulary: Value,
+    added: BTreeSet<(u64, String)>,
+}
+
+impl Tokens {
+    fn of(directory: &ModelDirectory) -> Result<Self, TrainError> {
+        let json = directory.tokenizer_json()?.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+        let Some(mut json) = json else { return Ok(Self::default()) };
+        let vocabulary = json.pointer_mut("/model/vocab").map(Value::take).unwrap_or_default();
+        Ok(Self { vocabulary, added: added(&json) })
+    }
+}
+
+/// Id and text of the added tokens.
+fn added(tokenizer: &Value) -> BTreeSet<(u64, String)> {
+    let tokens = tokenizer["added_tokens"].as_array().map(Vec::as_slice).unwrap_or_default();
+    tokens.iter().filter_map(|one| Some((one["id"].as_u64()?, one["content"].as_str()?.to_owned()))).collect()
+}
+
+fn first_alone<'a>(of: &'a BTreeSet<(u64, String)>, others: &BTreeSet<(u64, String)>) -> Option<&'a (u64, String)> {
+    of.iter().find(|one| !others.contains(*one))
 }
 
 /// The prompts that are answered, as tokens, with room left for an answer.
@@ -70,7 +117,45 @@ impl Prompts {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    /// A model that has nothing but a configuration and a tokenizer.
+    fn model(folder: &Path, rows: usize, added: &[(u32, &str)]) -> ModelDirectory {
+        let write = |name: &str, content: Value| {
+            std::fs::create_dir_all(folder).unwrap();
+            std::fs::write(folder.join(name), content.to_string()).unwrap();
+        };
+        let added: Vec<Value> =
+            added.iter().map(|(id, text)| json!({"id": id, "content": text, "special": true})).collect();
+        write("tokenizer.json", json!({"model": {"vocab": {"a": 0, "b": 1}}, "added_tokens": added}));
+        write(
+            "config.json",
+            json!({"model_type": "llama", "vocab_size": rows, "hidden_size": 8, "intermediate_size": 8,
+                "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": 16}),
+        );
+        ModelDirectory::open(folder).unwrap()
+    }
+
+    #[test]
+    fn tokenizers_are_the_same_by_their_tokens_and_not_by_the_rows_of_a_matrix() {
+        let scratch = tempfile::tempdir().unwrap();
+        let model = |name: &str, rows, added: &[(u32, &str)]| model(&scratch.path().join(name), rows, added);
+        let policy = model("policy", 3, &[(2, "<|end|>")]);
+        same_tokens(&policy, &model("same", 3, &[(2, "<|end|>")])).unwrap();
+        same_tokens(&policy, &model("padded", 64, &[(2, "<|end|>")])).unwrap();
+        for (other, word) in [
+            (model("text", 3, &[(2, "</s>")]), "<|end|>"),
+            (model("id", 4, &[(3, "<|end|>")]), "id 2"),
+            (model("none", 3, &[]), "<|end|>"),
+            (model("more", 4, &[(2, "<|end|>"), (3, "<|pad|>")]), "<|pad|>"),
+            (model("narrow", 2, &[(2, "<|end|>")]), "embedding has 2"),
+        ] {
+            let error = same_tokens(&policy, &other).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
 
     #[test]
     fn rollouts_go_through_the_prompts_again_and_again_each_time_in_a_new_order() {
