@@ -74,8 +74,11 @@ async fn checks_come_unannounced_are_scored_and_are_no_data() {
             let task = place.clone();
             let page = person.get(&task).await.assert(200).text;
             place = answer(person, &task, right).await;
-            // Twice is once, and it leads on as every label does.
-            answer(person, &task, !right).await;
+            // Twice is once, and it leads on as every label does; another order is refused as for every label.
+            answer(person, &task, right).await;
+            let ranks = if right { ["1", "2"] } else { ["2", "1"] };
+            let submit = format!("/tasks/{}/submit", assignment_in(&task));
+            person.post(&submit, &[("rank_0", ranks[0]), ("rank_1", ranks[1])]).await.assert(409);
             let done = person.get(&format!("/tasks/{}", assignment_in(&task))).await.assert(200).text;
             assert!(done.contains("What you submitted") && !done.contains("kinder"), "it tells that it was a check");
             pages.push(page);
