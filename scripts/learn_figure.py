@@ -36,7 +36,7 @@ def svg(found):
     kl = [(f"PPO {number}", one["kl"]["mean"], one["kl"]["low"], one["kl"]["high"], "bar") for number, one in enumerate(found["rounds"], 1)]
     parts.append(panel(PLACES[3], "KL from SFT on test prompts, nats an answer", kl, learn_report.LARGEST_KL))
     parts.append(f'<text class="small" x="{LEFT}" y="{PLACES[2][1] + HEIGHT + 46}">Test split, 95 % intervals. Dashed: to be reached. '
-                 "Clear: gold tells the two apart by 1 or more; own: such pairs of the policy's own answers.</text>")
+                 "Clear: gold differs by 1 or more; own: so, of the policy's answers.</text>")
     return "".join(parts) + "</svg>\n"
 
 
