@@ -16,7 +16,8 @@ TOPICS = ["ai", "computers", "conversations", "emotion", "food", "gossip", "gree
 
 
 def write(out):
-    """prompts.SPLIT.jsonl, demonstrations.jsonl and varied.SPLIT.jsonl in `out`; the number of prompts by split."""
+    """prompts.SPLIT.jsonl, demonstrations.jsonl, demonstrations.test.jsonl and varied.SPLIT.jsonl in `out`; the number of prompts
+    by split. demonstrations.jsonl is what is learned from and chosen by: nothing of the test split."""
     make_sample.TAGS = {language: {topic: 10_000 for topic in TOPICS} for language in ("en", "zh")}
     questions = {question["question"]: question
                  for question in make_sample.own_questions() + make_sample.corpus_questions()
@@ -40,8 +41,7 @@ def write(out):
     for split, lines in varied.items():
         save(out / f"varied.{split}.jsonl", lines)
     save(out / "demonstrations.jsonl", [line for line in demonstrations if line["split"] != "test"])
-    held_out = [{**line, "split": "validation"} for line in demonstrations if line["split"] == "test"]
-    save(out / "demonstrations.test.jsonl", held_out)
+    save(out / "demonstrations.test.jsonl", [line for line in demonstrations if line["split"] == "test"])
     return {split: len(lines) for split, lines in prompts.items()}
 
 

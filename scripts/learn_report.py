@@ -1,28 +1,64 @@
-"""The report of `make learn`: a table as Markdown, and the gold reward of every policy as an SVG."""
+"""The report of `make learn`: what was to be reached and what came of it, as Markdown; the figure is learn_figure.py's."""
 
 import math
 
-SVG_STYLE = """text{font:13px system-ui,sans-serif;fill:#1c2733}.axis{stroke:#8794a1}.bar{fill:#2f7d5b}.low{stroke:#1c2733}
-@media (prefers-color-scheme:dark){text{fill:#e6ebf0}.bar{fill:#5cba8f}.low{stroke:#e6ebf0}}"""
+import learn_figure
+
+# What the course is to reach, as shares; the divergence in nats an answer.
+SFT_WINS, CLEAR_PAIRS, PPO_WINS, LARGEST_KL, SECOND_WINS = 0.80, 0.85, 0.70, 15.0, 0.50
 
 
 def write(out, found):
     """Writes report.md and report.svg; the Markdown comes back."""
     text = markdown(found)
     (out / "report.md").write_text(text)
-    (out / "report.svg").write_text(svg(found["policies"]))
+    (out / "report.svg").write_text(learn_figure.svg(found))
     return text
 
 
 def markdown(found):
-    counts, sft = found["prompts"], found["sft"]
+    counts = found["prompts"]
     lines = [
         f"# What was learned (seed {found['seed']})", "",
-        f"{counts['train']} prompts to learn from, {counts['validation']} to choose by, {counts['test']} to measure on; "
-        f"{sum(found['seconds'].values()) / 60:.1f} minutes.", "",
-        f"Held-out demonstrations (validation split): {sft['nll_before']:.3f} → {sft['nll']:.3f} nats a token.", "",
-        "| policy | gold reward, 4 answers a test prompt | wins against the one before | 95 % interval |", "|---|---|---|---|",
-    ]
+        f"From {found['base']}; {counts['train']} prompts to learn from, {counts['validation']} to choose by, {counts['test']} to "
+        f"measure on. The steps took {sum(found['seconds'].values()) / 60:.1f} minutes together; each is listed below.", ""]
+    lines += goals(found) + policies(found) + reward_models(found) + times(found)
+    return "\n".join(lines) + "\n"
+
+
+def goals(found):
+    """What was to be reached, what was found, and by how much it falls short."""
+    golds, rounds = found["policies"], found["rounds"]
+    rows = []
+
+    def share(what, least, wins, count, interval=None):
+        low, high = interval or wilson(wins, count)
+        rows.append((what, f"at least {least:.0%}", f"{wins / count:.1%} of {count} ({low:.1%} to {high:.1%})", wins / count - least))
+
+    share("SFT beats the base by gold", SFT_WINS, *contest(golds["base"], golds["sft"]))
+    for number, one in enumerate(rounds, 1):
+        pairs = one["reward"]["asked"]["clear"]
+        share(f"reward model {number}: clear pairs in order", CLEAR_PAIRS, pairs["right"], pairs["pairs"], by_prompts(pairs))
+    share("PPO beats SFT by gold", PPO_WINS, *contest(golds["sft"], golds["ppo-1"]))
+    for number, one in enumerate(rounds, 1):
+        kl = one["kl"]
+        rows.append((f"KL of PPO {number} from SFT, nats an answer", f"below {LARGEST_KL:g}",
+                     f"{kl['mean']:.2f} ({kl['low']:.2f} to {kl['high']:.2f})", LARGEST_KL - kl["mean"]))
+    share("PPO 2 is no worse than PPO 1 by gold", SECOND_WINS, *contest(golds["ppo-1"], golds["ppo-2"]))
+    lines = ["| what | to be reached | found (95 %) | reached |", "|---|---|---|---|"]
+    for what, wanted, value, room in rows:
+        short = f"short by {-room:.2f}" if "KL" in what else f"short by {-100 * room:.1f} points"
+        lines.append(f"| {what} | {wanted} | {value} | {'yes' if room >= 0 else short} |")
+    before, after = found["validation_nll"]
+    nll = found["nll"]
+    return lines + ["", "All of it on the test split, which nothing was learned from or chosen by. Negative log-likelihood of the test "
+                    f"demonstrations: {nll['base']:.3f} → {nll['sft']:.3f} nats a token by SFT (on the validation demonstrations, which "
+                    f"chose the epoch, {before:.3f} → {after:.3f}).", ""]
+
+
+def policies(found):
+    lines = ["| policy | gold reward, 4 answers a test prompt | wins against the one before | 95 % interval | NLL of test demonstrations |",
+             "|---|---|---|---|---|"]
     before = None
     for name, golds in found["policies"].items():
         average = mean([mean(golds_of_prompt) for golds_of_prompt in golds])
@@ -31,20 +67,38 @@ def markdown(found):
             wins, count = contest(found["policies"][before], golds)
             low, high = wilson(wins, count)
             cells = [f"{wins / count:.1%} of {count} against {before}", f"{low:.1%} to {high:.1%}"]
-        lines.append(f"| {name} | {average:.3f} | {cells[0]} | {cells[1]} |")
+        lines.append(f"| {name} | {average:.3f} | {cells[0]} | {cells[1]} | {found['nll'][name]:.3f} |")
         before = name
-    lines += ["", "| round | rankings so far | reward model: clear pairs | all pairs | clear pairs of the policy's own | KL of PPO, nats an answer |",
-              "|---|---|---|---|---|---|"]
+    return lines + [""]
+
+
+def reward_models(found):
+    lines = ["| round | rankings so far | reward model: clear pairs | all pairs | clear pairs of the policy's own | KL of PPO, nats an answer | "
+             "the same in its last rollout |", "|---|---|---|---|---|---|---|"]
     for number, one in enumerate(found["rounds"], 1):
         def share(answers, kind):
             pairs = one["reward"][answers][kind]
             return f"{pairs['right'] / max(pairs['pairs'], 1):.1%} of {pairs['pairs']}"
-        lines.append(f"| {number} | {one['rankings']} | {share('asked', 'clear')} | {share('asked', 'all')} | {share('own', 'clear')} | {one['kl']:.2f} |")
-    lines += ["", "Pairs are of answers to test prompts, the policy's and others such as people rank them too; clear: their gold rewards "
-              "differ by at least 1.", ""]
-    lines += ["| step | seconds |", "|---|---|"]
-    lines += [f"| {name} | {seconds:.0f} |" for name, seconds in found["seconds"].items() if seconds >= 1]
-    return "\n".join(lines) + "\n"
+        kl = one["kl"]
+        lines.append(f"| {number} | {one['rankings']} | {share('asked', 'clear')} | {share('asked', 'all')} | {share('own', 'clear')} | "
+                     f"{kl['mean']:.2f} ({kl['low']:.2f} to {kl['high']:.2f}) | {one['kl_last_rollout']:.2f} |")
+    return lines + ["", "Pairs are of answers to test prompts, the policy's and others such as people rank them too; clear: their gold "
+                    f"rewards differ by at least {found['clear']:g}. KL is of the finished policy from the SFT model on test prompts; the last "
+                    "rollout is of training prompts and before the last update.", ""]
+
+
+def times(found):
+    """The seconds of every step, and what they do not say."""
+    seconds, reused, older = found["seconds"], found["reused"], found["older"]
+    lines = ["| step | seconds |", "|---|---|"]
+    lines += [f"| {name}{' (another build)' if name in older else ''} | {took:.0f} |" for name, took in seconds.items() if took >= 1]
+    brief = [took for took in seconds.values() if took < 1]
+    lines += [f"| {len(brief)} of less than a second | {sum(brief):.0f} |", f"| **sum** | **{sum(seconds.values()):.0f}** |", ""]
+    lines.append(f"laurel-trainer {found['program'][:12]}; this run went on for {found['wall']:.0f} s of wall clock.")
+    if reused:
+        lines.append(f"{len(reused)} of {len(seconds)} steps were made by an earlier run, their seconds are that run's."
+                     + (f" {len(older)} of them by another build of the program." if older else ""))
+    return lines
 
 
 def contest(before, after):
@@ -58,33 +112,20 @@ def contest(before, after):
 
 def wilson(wins, count, z=1.959964):
     """Wilson's score interval of a share (Wilson 1927)."""
-    share = wins / count
-    middle = share + z * z / (2 * count)
-    spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return (middle - spread) / (1 + z * z / count), (middle + spread) / (1 + z * z / count)
+    share = wins / max(count, 1)
+    middle = share + z * z / (2 * max(count, 1))
+    spread = z * math.sqrt(share * (1 - share) / max(count, 1) + z * z / (4 * max(count, 1) ** 2))
+    return (middle - spread) / (1 + z * z / max(count, 1)), (middle + spread) / (1 + z * z / max(count, 1))
+
+
+def by_prompts(pairs, z=1.959964):
+    """95 % of a share of pairs. Those of one prompt hang together, so prompts are what was drawn: the error of a ratio of sums."""
+    right, count, drawn = pairs["right"], max(pairs["pairs"], 1), len(pairs["by_prompt"])
+    share = right / count
+    spread = sum((one - share * of) ** 2 for one, of in pairs["by_prompt"]) * drawn / max(drawn - 1, 1)
+    half = z * math.sqrt(spread) / count
+    return max(share - half, 0.0), min(share + half, 1.0)
 
 
 def mean(numbers):
     return sum(numbers) / max(len(numbers), 1)
-
-
-def svg(policies):
-    """Bars of the mean gold reward with the 95 % interval of the mean over prompts."""
-    width, height, left, base = 120 * len(policies) + 90, 300, 60, 250
-    bars = []
-    top = 6.0
-    scale = 200 / top
-    for place, (name, golds) in enumerate(policies.items()):
-        of_prompts = [mean(golds_of_prompt) for golds_of_prompt in golds]
-        average = mean(of_prompts)
-        error = 1.96 * math.sqrt(sum((value - average) ** 2 for value in of_prompts) / max(len(of_prompts) - 1, 1) / len(of_prompts))
-        x = left + 25 + 120 * place
-        bars.append(f'<rect class="bar" x="{x}" y="{base - max(average, 0) * scale:.1f}" width="70" height="{max(average, 0) * scale:.1f}"/>'
-                    f'<path class="low" d="M{x + 35} {base - (average - error) * scale:.1f}V{base - (average + error) * scale:.1f}"/>'
-                    f'<text x="{x + 35}" y="{base + 20}" text-anchor="middle">{name}</text>'
-                    f'<text x="{x + 35}" y="{base - (average + error) * scale - 8:.1f}" text-anchor="middle">{average:.2f}</text>')
-    ticks = "".join(f'<text x="{left - 8}" y="{base - value * scale + 4:.1f}" text-anchor="end">{value}</text>' for value in range(0, 7, 2))
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">'
-            f"<title>Mean gold reward of each policy on test prompts, with 95 % intervals</title><style>{SVG_STYLE}</style>"
-            f'<path class="axis" d="M{left} 40V{base}H{width - 10}" fill="none"/>{ticks}{"".join(bars)}'
-            f'<text x="{left}" y="24">Gold reward on test prompts</text></svg>\n')

@@ -1,4 +1,4 @@
-"""Runs the programs of a course whose results are kept: what was made of the same command and inputs is not made again."""
+"""Runs the programs of a course whose results are kept: what the same program made of the same inputs is not made again."""
 
 import hashlib
 import json
@@ -20,22 +20,41 @@ NOISE = "0.5"
 
 
 class Stages:
-    """Runs commands whose result is kept under its name; what was made of the same command and inputs is not made again."""
+    """Runs commands whose result is kept under its name, with the seconds that it took.
 
-    def __init__(self, out, seed, temperature, tokens):
-        self.out, self.seed, self.seconds = out, seed, {}
+    What was made by the same program, of the same command and inputs, is not made again. Another build of the program makes
+    everything anew, since it may compute something else or take another time; with `keep_older` what it finds is kept and said.
+    """
+
+    def __init__(self, out, seed, temperature, tokens, keep_older=False):
+        self.out, self.seed, self.keep_older = out, seed, keep_older
+        # By name: the seconds of all steps, whether now or when they were made, and which were not made now.
+        self.seconds, self.reused, self.older = {}, [], []
+        self.programs = {}
         # One law everywhere: what is ranked, learned from and measured is drawn alike.
         self.law = ["--temperature", str(temperature), "--max-new-tokens", str(tokens)]
 
     def path(self, name):
         return self.out / name
 
+    def program(self, path):
+        """Which build a program is: a digest of it, read once."""
+        if path not in self.programs:
+            self.programs[path] = digest(path)
+        return self.programs[path]
+
     def make(self, name, command, inputs, stdout=False):
         """The path of `name`, made by `command`, whose "{out}" is that path. Its last line of JSON is kept beside it."""
         target, note = self.path(name), self.out / f"{name}.json"
         wanted = hashlib.sha256(json.dumps([command[1:], [digest(path) for path in inputs]]).encode()).hexdigest()
-        if target.exists() and note.exists() and json.loads(note.read_text())["made_of"] == wanted:
-            kept = json.loads(note.read_text())
+        program = self.program(command[0])
+        kept = json.loads(note.read_text()) if target.exists() and note.exists() else {}
+        is_older = kept.get("program") != program
+        if kept.get("made_of") == wanted and (self.keep_older or not is_older):
+            self.reused.append(name)
+            if is_older:
+                self.older.append(name)
+                print(f"  {name}: kept, made by another build of {Path(command[0]).name} in {kept['seconds']:.0f} s", flush=True)
         else:
             remove(target)
             remove(self.out / f"{name}.checkpoints")
@@ -43,7 +62,7 @@ class Stages:
             print(f"  {name} …", end=" ", flush=True)
             start = time.monotonic()
             result = run([part.replace("{out}", str(target)) for part in command], target if stdout else None)
-            kept = {"made_of": wanted, "seconds": time.monotonic() - start, "result": result}
+            kept = {"made_of": wanted, "program": program, "seconds": time.monotonic() - start, "result": result}
             note.write_text(json.dumps(kept, indent=1) + "\n")
             print(f"{kept['seconds']:.0f} s", flush=True)
         self.seconds[name] = kept["seconds"]
@@ -61,11 +80,15 @@ class Stages:
                    "--samples", str(samples), "--seed", str(seed), *self.law]
         return self.make(name, command, [model, prompts])[0]
 
-    def evaluate(self, name, model, against, reward, prompts, samples, seed=7):
-        """Both models' answers as model.jsonl and against.jsonl in the path that comes back, and the report."""
-        command = [TRAINER, "evaluate", "--json", "--model", str(model), "--against", str(against), "--reward", str(reward),
+    def evaluate(self, name, model, against, reward, prompts, samples, seed=7, demonstrations=None):
+        """Both models' answers as model.jsonl and against.jsonl in the path that comes back, and the report. Without a reward
+        model (`None`) nobody judges them; of demonstrations the likelihood under both is told."""
+        judged = ["--reward", str(reward)] if reward else []
+        likelihood = ["--demonstrations", str(demonstrations)] if demonstrations else []
+        command = [TRAINER, "evaluate", "--json", "--model", str(model), "--against", str(against), *judged, *likelihood,
                    "--prompts", str(prompts), "--samples", str(samples), "--seed", str(seed), *self.law, "--out", "{out}"]
-        return self.make(name, command, [model, against, reward, prompts])
+        inputs = [model, against, reward, prompts, demonstrations]
+        return self.make(name, command, [path for path in inputs if path])
 
     def best_of(self, name, n, policy, reward, prompts, seed, everything=False):
         """The best of n answers to each prompt, or all n with their scores; the path, and what the command told."""
