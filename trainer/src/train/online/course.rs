@@ -97,13 +97,14 @@ impl Course {
         Ok((learners, stored))
     }
 
-    /// Numbers beyond use end the run. The weights of now gave them: their checkpoint is removed, and the one before it named.
-    pub fn diverged(&self, error: TrainError, checkpoints: &Checkpoints) -> TrainError {
+    /// Numbers beyond use end the run at `step`. The weights of now gave them: their checkpoint is removed, and the one before
+    /// it named.
+    pub fn diverged(&self, step: usize, error: TrainError, checkpoints: &Checkpoints) -> TrainError {
         let reason = match error {
             TrainError::NotFinite { .. } => format!("{error}; a lower learning rate may help"),
             TrainError::Diverged { reason, .. } => reason,
             other => return other,
         };
-        TrainError::Diverged { step: self.step + 1, reason, checkpoint: checkpoints.without(self.step) }
+        TrainError::Diverged { step, reason, checkpoint: checkpoints.without(self.step) }
     }
 }

@@ -173,7 +173,8 @@ impl<'a> Online<'a> {
             write(policy, &course.metrics(), kept::place(&self.run.out, course.step)?)
         };
         let policy = self.learn(method, learners, ema, &mut course, &checkpoints, &keep, reporter)?;
-        self.look_at(&policy, &mut course, reporter).map_err(|error| course.diverged(error, &checkpoints))?;
+        self.look_at(&policy, &mut course, reporter)
+            .map_err(|error| course.diverged(course.step, error, &checkpoints))?;
         let metrics = course.metrics();
         write(&policy, &metrics, self.run.out.clone())?;
         checkpoints.remove()?;
@@ -214,7 +215,7 @@ impl<'a> Online<'a> {
         while course.step < total {
             learners = self.step(method, learners, &order, course, reporter).map_err(|error| {
                 // They come of the weights after `course.step` steps, which are nothing to go on from.
-                course.diverged(error, checkpoints)
+                course.diverged(course.step + 1, error, checkpoints)
             })?;
             course.step += 1;
             if let Some(ema) = &mut ema {
