@@ -94,7 +94,7 @@ async fn checks_come_unannounced_are_scored_and_are_no_data() {
     assert_eq!(count(pool, "SELECT count(*) FROM gold_answers").await, 2);
     assert_eq!(count(pool, "SELECT count(*) FROM rankings r JOIN gold_tasks g ON g.task_id = r.task_id").await, 0);
     // Beside how far people agree stands how far they agree with what is known.
-    admin.get("/admin/projects/test/quality").await.assert(200).assert_contains("100 %");
+    admin.figures("/admin/projects/test/quality").await.assert_contains("100 %");
     let table = admin.get("/admin/projects/test/quality/annotators.csv").await.assert(200).text;
     let of = |email: &str| table.lines().find(|line| line.starts_with(email)).expect("a line").to_owned();
     assert!(of("ada@example.org").ends_with(",1,1,1"), "{table}");

@@ -49,7 +49,7 @@ async fn what_two_people_agree_on_is_counted_and_shown_beside_the_yardstick() {
         rank(&bob, &[1, 3, 2]).await;
     }
     let before = rosa.get("/admin/projects/test").await.assert(200);
-    let page = rosa.get("/admin/projects/test/quality").await.assert(200);
+    let page = rosa.figures("/admin/projects/test/quality").await;
     // Two of three pairs alike, twice; τ-b = (2 − 1) / 3.
     page.assert_contains("66.7 %").assert_contains("0.33").assert_contains("72.6 ± 1.5 %");
     page.assert_contains("Ada").assert_contains("Bob").assert_contains("Fewer than 10 prompts");
@@ -72,10 +72,10 @@ async fn without_labels_or_without_a_second_opinion_the_page_says_so() {
     let server = server().await;
     project(&server, 1).await;
     let rosa = server.user("Rosa", Role::Reviewer).await;
-    rosa.get("/admin/projects/test/quality").await.assert(200).assert_contains("No rankings yet");
+    rosa.figures("/admin/projects/test/quality").await.assert_contains("No rankings yet");
     let ada = server.user("Ada", Role::Annotator).await;
     rank(&ada, &[1, 2, 3]).await;
-    let page = rosa.get("/admin/projects/test/quality").await.assert(200);
+    let page = rosa.figures("/admin/projects/test/quality").await;
     page.assert_contains("No answers have been ranked by two people yet");
     assert!(!page.text.contains("NaN"), "{}", page.text);
 }
@@ -296,21 +296,18 @@ async fn models_stand_by_what_people_preferred_and_two_can_be_tested_blindly() {
     let server = server().await;
     project(&server, 2).await;
     let rosa = server.user("Rosa", Role::Reviewer).await;
-    rosa.get("/admin/projects/test/leaderboard").await.assert(200).assert_contains("Nothing to compare yet");
+    rosa.figures("/admin/projects/test/leaderboard").await.assert_contains("Nothing to compare yet");
     let ada = server.user("Ada", Role::Annotator).await;
     rank(&ada, &[1, 2, 3]).await;
     rank(&ada, &[1, 3, 2]).await;
-    let page = rosa.get("/admin/projects/test/leaderboard").await.assert(200);
+    let page = rosa.figures("/admin/projects/test/leaderboard").await;
     page.assert_contains("secret-model-0").assert_contains("6 comparisons on 2 prompts");
     let table = rosa.get("/admin/projects/test/leaderboard/models.csv").await.assert(200);
     let first = table.text.lines().nth(1).expect("a model");
     assert!(first.starts_with("secret-model-0,") && first.ends_with(",1.000000,4,0,0"), "{first}");
     let pairs = rosa.get("/admin/projects/test/leaderboard/win-rates.csv").await.assert(200);
     pairs.assert_contains("secret-model-1,secret-model-2,0.500000,2");
-    rosa.get("/admin/projects/test/leaderboard?language=zh")
-        .await
-        .assert(200)
-        .assert_contains("Nothing to compare yet");
+    rosa.figures("/admin/projects/test/leaderboard?language=zh").await.assert_contains("Nothing to compare yet");
 
     let root = server.user("Root", Role::Admin).await;
     let form = [("first", "secret-model-0"), ("second", "secret-model-2"), ("prompts", "50")];
@@ -324,7 +321,7 @@ async fn models_stand_by_what_people_preferred_and_two_can_be_tested_blindly() {
     let assignment = rank(&bob, &[2, 1]).await;
     let page = bob.get(&format!("/tasks/{assignment}")).await.assert(200);
     assert!(!page.text.contains("secret-model"), "the page names a model");
-    let page = rosa.get("/admin/projects/test/leaderboard").await.assert(200);
+    let page = rosa.figures("/admin/projects/test/leaderboard").await;
     page.assert_contains("secret-model-0 : secret-model-2").assert_contains("1 of 4 labels").assert_contains("0.0 %");
 }
 

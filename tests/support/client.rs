@@ -85,6 +85,19 @@ impl Client {
         self.send(self.request(Method::GET, path)).await
     }
 
+    /// A page of figures of what stands now: while it says that they are under way, or are older ones, it is asked for again.
+    pub async fn figures(&self, path: &str) -> Reply {
+        let begun = std::time::Instant::now();
+        loop {
+            let page = self.get(path).await.assert(200);
+            if !page.text.contains("data-under-way") && !page.text.contains("data-as-of") {
+                return page;
+            }
+            assert!(begun.elapsed().as_secs() < 120, "the figures of {path} don't come");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    }
+
     /// The token of the last page seen; opens the log-in page if none was.
     pub async fn csrf(&self) -> String {
         let known = self.csrf.lock().expect("no panic elsewhere").clone();
