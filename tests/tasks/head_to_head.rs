@@ -94,7 +94,9 @@ async fn a_comparison_without_a_point_is_explained_and_a_second_submit_changes_n
     ada.json(reqwest::Method::PUT, &format!("/tasks/{assignment}/draft"), &draft).await.assert(200);
     ada.get(&format!("/tasks/{assignment}")).await.assert_contains(r#"name="confidence" value="7" checked"#);
     ada.post(&submit, &[("confidence", "2")]).await.assert(303);
-    ada.post(&submit, &[("confidence", "8")]).await.assert(303);
+    ada.post(&submit, &[("confidence", "2")]).await.assert(303);
+    // Another point is no repetition: nobody is told that it is stored.
+    ada.post(&submit, &[("confidence", "8")]).await.assert(409);
     assert_eq!(count(server.pool(), "SELECT count(*) FROM rankings").await, 1);
     assert_eq!(count(server.pool(), "SELECT labels::bigint FROM tasks").await, 1);
 }
