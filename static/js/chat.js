@@ -1,6 +1,6 @@
 // A conversation: answers stream in as they are written, letters choose, what is typed is kept on the server, and here while it is away.
 
-import { forget, keep, keysOf, read } from "./kept.js";
+import { forget, keep, keysOf, offerOther, read } from "./kept.js";
 import { sendJson } from "./net.js";
 import { isForPage, keyName, words } from "./page.js";
 
@@ -191,14 +191,7 @@ function saying() {
 
   /** Gives back what was typed here and is not on the server. */
   function offer(key, message) {
-    const notice = document.createElement("p");
-    notice.className = "notice notice-warning";
-    notice.dataset.otherDraft = "";
-    notice.setAttribute("role", "status");
-    const take = document.createElement("button");
-    take.type = "button";
-    take.textContent = words.otherTake;
-    take.addEventListener("click", () => {
+    const notice = offerOther(words.otherHere, words.otherTake, () => {
       const mine = field.value;
       field.value = message;
       later();
@@ -206,7 +199,6 @@ function saying() {
       message = mine;
       if (!mine.trim()) notice.remove();
     });
-    notice.append(`${words.otherHere} `, take);
     say.before(notice);
   }
 

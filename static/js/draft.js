@@ -1,7 +1,7 @@
 // Drafts: saved as one works, on the server, or in this browser while the server can't be reached. What is typed for a task that
 // is submitted already, as a correction or too late, is kept in this browser alone until it is saved.
 
-import { correctionKey, draftKey, forget, keep, keepBeside, read, tellBeside } from "./kept.js";
+import { correctionKey, draftKey, forget, keep, keepBeside, offerOther, read, tellBeside } from "./kept.js";
 import { sendJson } from "./net.js";
 import { words } from "./page.js";
 
@@ -205,20 +205,12 @@ function fill(draft) {
 /** Says that there is another draft, and gives a button that puts it in the place of this one, and back. */
 function offer(other, text) {
   document.querySelector("[data-other-draft]")?.remove();
-  const notice = document.createElement("p");
-  notice.className = "notice notice-warning";
-  notice.dataset.otherDraft = "";
-  notice.setAttribute("role", "status");
-  const take = document.createElement("button");
-  take.type = "button";
-  take.textContent = words.otherTake;
-  take.addEventListener("click", () => {
+  const notice = offerOther(text, words.otherTake, () => {
     const mine = fields();
     fill(other);
     other = mine;
     later();
   });
-  notice.append(`${text} `, take);
   document.getElementById("task-error").before(notice);
 }
 

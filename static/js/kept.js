@@ -41,6 +41,20 @@ export function keysOf(beginning) {
   }
 }
 
+/** Says that something else was typed, with a button that takes it; where it is shown is up to the page. */
+export function offerOther(text, label, take) {
+  const notice = document.createElement("p");
+  notice.className = "notice notice-warning";
+  notice.dataset.otherDraft = "";
+  notice.setAttribute("role", "status");
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = label;
+  button.addEventListener("click", take);
+  notice.append(`${text} `, button);
+  return notice;
+}
+
 /** Keeps fields that can't be the label any more beside the label, for a correction of it. */
 export function keepBeside(assignment, fields) {
   const kept = keep(correctionKey(assignment), { version: null, fields });

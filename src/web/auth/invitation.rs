@@ -13,7 +13,7 @@ use super::fields::Errors;
 use crate::{
     db::{
         invitations::{self, AcceptError, Invitation},
-        sessions, users,
+        users,
     },
     domain::password::SHORTEST,
     web::{AppState, Page, PageError, csrf::CsrfForm, session::Visitor},
@@ -73,10 +73,7 @@ pub async fn post(
     let language = page.language();
     match invitations::accept(&state.pool, &secret, &form.email, &form.name, language, &form.new_password).await {
         Ok(user) => {
-            if let Some(earlier) = &visitor.session {
-                sessions::end(&state.pool, earlier).await?;
-            }
-            let jar = super::begin_session(&state, jar, user).await?;
+            let jar = super::begin_session(&state, &visitor, jar, user).await?;
             Ok((jar, Redirect::to("/")).into_response())
         }
         Err(AcceptError::NotValid) => over(page),

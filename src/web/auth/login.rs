@@ -80,9 +80,6 @@ pub async fn post(
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, Html(shown.render()?)).into_response());
     };
     sessions::forget_attempts(&state.pool, &email, &address.0).await?;
-    if let Some(earlier) = &visitor.session {
-        sessions::end(&state.pool, earlier).await?;
-    }
-    let jar = super::begin_session(&state, jar, user).await?;
+    let jar = super::begin_session(&state, &visitor, jar, user).await?;
     Ok((jar, Redirect::to(&next)).into_response())
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{
     AppState,
     routes::Routes,
-    session::{SESSION_COOKIE, cookie},
+    session::{SESSION_COOKIE, Visitor, cookie},
 };
 use crate::db::sessions;
 
@@ -34,9 +34,12 @@ pub fn routes() -> Routes {
         .route("/account/sessions", post(account::end_other_sessions))
 }
 
-/// Opens a session for a person whose password was right and gives its cookie. The server ends the session by its idle
-/// time; the cookie lives longer than that.
-async fn begin_session(state: &AppState, jar: CookieJar, user: Uuid) -> anyhow::Result<CookieJar> {
+/// Opens a session for a person whose password was right, in the place of the visitor's earlier one, and gives its cookie. The
+/// server ends the session by its idle time; the cookie lives longer than that.
+async fn begin_session(state: &AppState, visitor: &Visitor, jar: CookieJar, user: Uuid) -> anyhow::Result<CookieJar> {
+    if let Some(earlier) = &visitor.session {
+        sessions::end(&state.pool, earlier).await?;
+    }
     let secret = sessions::open(&state.pool, user).await?;
     let mut cookie: Cookie<'static> = cookie(state, SESSION_COOKIE, secret);
     cookie.set_max_age(Duration::days(365));

@@ -11,10 +11,7 @@ use serde::Deserialize;
 
 use super::fields::Errors;
 use crate::{
-    db::{
-        password_resets::{self, Reset, ResetError},
-        sessions,
-    },
+    db::password_resets::{self, Reset, ResetError},
     domain::password::SHORTEST,
     web::{AppState, Page, PageError, csrf::CsrfForm, session::Visitor},
 };
@@ -60,10 +57,7 @@ pub async fn post(
     let Some(reset) = password_resets::find(&state.pool, &secret).await? else { return over(page) };
     match password_resets::accept(&state.pool, &secret, &form.new_password).await {
         Ok(user) => {
-            if let Some(earlier) = &visitor.session {
-                sessions::end(&state.pool, earlier).await?;
-            }
-            let jar = super::begin_session(&state, jar, user).await?;
+            let jar = super::begin_session(&state, &visitor, jar, user).await?;
             Ok((jar, Redirect::to("/")).into_response())
         }
         Err(ResetError::NotValid) => over(page),
