@@ -26,10 +26,13 @@ from pathlib import Path
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
-import torch
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
-from transformers.utils import logging
+try:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+    from transformers.utils import logging
+except ImportError as missing:
+    sys.exit(f"{__doc__}\nerror: {missing}; the first two lines above make a Python that has it")
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAINER = os.environ.get("LAUREL_TRAINER") or str(ROOT / "target/release/laurel-trainer")

@@ -24,6 +24,7 @@ pub enum Command {
 
 #[derive(Debug, clap::Args)]
 pub struct ResetPassword {
+    /// Address of the person's account
     email: String,
     /// Address that people use for the server, for the link: https://laurel.example.org. Without it the link begins with /reset
     #[arg(long, env = "LAUREL_PUBLIC_URL", value_name = "URL")]
@@ -32,6 +33,7 @@ pub struct ResetPassword {
 
 #[derive(Debug, clap::Args)]
 pub struct Add {
+    /// Address that the person logs in with
     email: String,
     /// annotator, reviewer, lead or admin
     #[arg(long, value_parser = role)]
