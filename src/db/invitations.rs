@@ -8,9 +8,9 @@ use super::{
     audit::{self, Actor},
     users::{self, AccountError, NewUser},
 };
-use crate::{
-    domain::role::Role,
-    web::session::{new_secret, secret_hash},
+use crate::domain::{
+    role::Role,
+    secret::{new_secret, secret_hash},
 };
 
 /// Days that a link works.

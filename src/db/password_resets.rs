@@ -9,7 +9,7 @@ use super::{
     audit::{self, Actor},
     users::{self, AccountError},
 };
-use crate::web::session::{new_secret, secret_hash};
+use crate::domain::secret::{new_secret, secret_hash};
 
 /// Hours that a link works.
 pub const VALID_HOURS: i32 = 24;

@@ -5,7 +5,10 @@ use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::audit::{self, Actor};
-use crate::web::session::{SESSION_DAYS, new_secret, secret_hash};
+use crate::domain::secret::{new_secret, secret_hash};
+
+/// Idle time after which a session ends, in days; each use renews it.
+pub const SESSION_DAYS: i32 = 14;
 
 /// Wrong passwords for one account from one address before it has to wait.
 const FAILURES_PER_PAIR: i64 = 5;

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::audit::{self, Actor};
-use crate::web::session::{new_secret, secret_hash};
+use crate::domain::secret::{new_secret, secret_hash};
 
 /// What a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

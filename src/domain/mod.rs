@@ -17,6 +17,7 @@ pub mod quality;
 pub mod ranking;
 pub mod role;
 pub mod schedule;
+pub mod secret;
 pub mod split;
 pub mod statistics;
 pub mod written_prompt;

@@ -7,7 +7,6 @@ use axum::{
     response::Response,
 };
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
-use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -15,7 +14,13 @@ use super::{
     AppState, Page, PageError,
     i18n::{Language, Translator},
 };
-use crate::domain::role::Role;
+use crate::{
+    db::sessions::SESSION_DAYS,
+    domain::{
+        role::Role,
+        secret::{new_secret, secret_hash},
+    },
+};
 
 /// Carries the session's secret; the database knows only its hash.
 pub const SESSION_COOKIE: &str = "laurel_session";
@@ -23,9 +28,6 @@ pub const SESSION_COOKIE: &str = "laurel_session";
 pub const ANONYMOUS_COOKIE: &str = "laurel_form";
 pub const LANGUAGE_COOKIE: &str = "laurel_language";
 pub const THEME_COOKIE: &str = "laurel_theme";
-
-/// Idle time after which a session ends, in days; each use renews it.
-pub const SESSION_DAYS: i32 = 14;
 
 /// A person who is logged in.
 #[derive(Debug, Clone)]
@@ -68,18 +70,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         Ok(parts.extensions.get::<Visitor>().cloned().unwrap_or_default())
     }
-}
-
-/// A secret of 32 random bytes as hexadecimal text.
-pub fn new_secret() -> Result<String, getrandom::Error> {
-    let mut bytes = [0_u8; 32];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// What the database stores of a secret. Secrets are random, so a fast hash is enough.
-pub fn secret_hash(secret: &str) -> Vec<u8> {
-    Sha256::digest(secret.as_bytes()).to_vec()
 }
 
 /// Middleware: finds the visitor before the page runs and gives strangers their form cookie.

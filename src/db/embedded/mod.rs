@@ -231,7 +231,7 @@ fn socket_dir(cluster: &Path, owner: &Owner) -> anyhow::Result<PathBuf> {
     let dir = if inside.join(SOCKET_NAME).as_os_str().len() <= SOCKET_PATH_LIMIT {
         inside
     } else {
-        let digest = crate::web::session::secret_hash(&cluster.to_string_lossy());
+        let digest = crate::domain::secret::secret_hash(&cluster.to_string_lossy());
         let digits: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         std::env::temp_dir().join(format!("laurel-{digits}"))
     };
