@@ -16,10 +16,11 @@ use crate::support::{
 
 const SCHEME: &str = "/admin/projects/test/label-scheme";
 const RANKS: [(&str, &str); 2] = [("rank_0", "1"), ("rank_1", "2")];
-const TEN: [(&str, &str); 4] =
+/// A scale from 0 to 10, as the lead's form has it.
+pub const TEN: [(&str, &str); 4] =
     [("lowest", "0"), ("highest", "10"), ("lowest_word", "terrible"), ("highest_word", "excellent")];
-/// How forms state the two scales of these tests.
-const OF_TEN: &str = r#"{"lowest":0,"highest":10,"lowest_word":"terrible","highest_word":"excellent"}"#;
+/// How forms state it, and the scale of a project that says nothing.
+pub const OF_TEN: &str = r#"{"lowest":0,"highest":10,"lowest_word":"terrible","highest_word":"excellent"}"#;
 const OF_SEVEN: &str = r#"{"lowest":1,"highest":7}"#;
 
 /// A project with one task to rank two answers, its lead, and an annotator who has the task.
