@@ -89,7 +89,8 @@ async fn answers_and_labels_are_found_by_who_made_them() {
 async fn notes(client: &support::Client, query: &str) -> (String, Vec<&'static str>) {
     let page = client.get(&format!("/admin/projects/test/labels?{query}")).await.assert(200);
     let counted = page.text.split("class=\"result-count\">").nth(1).and_then(|rest| rest.split('<').next());
-    let shown = ["fine", "drifts", "awful", "decided"].into_iter().filter(|note| page.text.contains(&format!("note: {note}")));
+    let shown =
+        ["fine", "drifts", "awful", "decided"].into_iter().filter(|note| page.text.contains(&format!("note: {note}")));
     (counted.unwrap_or("none").to_owned(), shown.collect())
 }
 
@@ -100,12 +101,18 @@ async fn labels_are_found_by_flag_rating_and_what_a_reviewer_made_of_them() {
     let project = seed::project(pool, Seed { ranking_overlap: 3, ..Seed::default() }).await;
     seed::ranking_task(&server.state, project, "Which?", &["one", "two"]).await;
     let lead = server.user("Lea", Role::Admin).await;
-    lead.post("/admin/projects/test/label-scheme", &[("rating", "optional"), ("flag", "sexual"), ("note", "1"), ("new.name.en", "Off topic")])
-        .await
-        .assert(303);
+    lead.post(
+        "/admin/projects/test/label-scheme",
+        &[("rating", "optional"), ("flag", "sexual"), ("note", "1"), ("new.name.en", "Off topic")],
+    )
+    .await
+    .assert(303);
     for (name, said) in [
         ("Ada", &[("rank_0", "1"), ("rank_1", "2"), ("note", "note: fine"), ("rating_0", "7"), ("rating_1", "6")][..]),
-        ("Bob", &[("rank_0", "1"), ("rank_1", "2"), ("note", "note: drifts"), ("rating_1", "3"), ("flag_1_off_topic", "1")]),
+        (
+            "Bob",
+            &[("rank_0", "1"), ("rank_1", "2"), ("note", "note: drifts"), ("rating_1", "3"), ("flag_1_off_topic", "1")],
+        ),
         ("Cy", &[("rank_0", "2"), ("rank_1", "1"), ("note", "note: awful"), ("all_bad", "1"), ("flag_0_sexual", "1")]),
     ] {
         let person = server.user(name, Role::Annotator).await;
@@ -155,11 +162,19 @@ async fn labels_are_found_by_flag_rating_and_what_a_reviewer_made_of_them() {
         assert_eq!(notes(&rosa, query).await, (count.to_owned(), found), "{query}");
     }
     let page = rosa.get("/admin/projects/test/labels?flag=off_topic&rating_from=2&review=corrected").await.assert(200);
-    for part in [r#"value="off_topic" selected"#, r#"name="rating_from" value="2""#, r#"value="corrected" selected"#, ">Off topic</span>"] {
+    for part in [
+        r#"value="off_topic" selected"#,
+        r#"name="rating_from" value="2""#,
+        r#"value="corrected" selected"#,
+        ">Off topic</span>",
+    ] {
         page.assert_contains(part);
     }
     let nothing = rosa.get("/admin/projects/test/labels?flag=nobodys").await.assert(200);
-    nothing.assert_contains("Nothing matches").assert_contains(r#"value="nobodys" selected"#).assert_contains("Show all labels");
+    nothing
+        .assert_contains("Nothing matches")
+        .assert_contains(r#"value="nobodys" selected"#)
+        .assert_contains("Show all labels");
 }
 
 #[tokio::test]

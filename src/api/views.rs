@@ -54,12 +54,7 @@ pub struct ProjectView {
 }
 
 impl ProjectView {
-    pub fn new(
-        project: Project,
-        label_scheme: LabelScheme,
-        readiness: Readiness,
-        answering: Option<String>,
-    ) -> Self {
+    pub fn new(project: Project, label_scheme: LabelScheme, readiness: Readiness, answering: Option<String>) -> Self {
         let settings = project.settings;
         ProjectView {
             slug: project.slug,

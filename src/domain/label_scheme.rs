@@ -189,8 +189,10 @@ mod tests {
 
     #[test]
     fn a_flag_that_is_taken_away_stays_known_where_labels_have_it() {
-        let wanted =
-            LabelScheme { own_flags: vec![own("used", true), own("unused", true), own("new", false)], ..LabelScheme::default() };
+        let wanted = LabelScheme {
+            own_flags: vec![own("used", true), own("unused", true), own("new", false)],
+            ..LabelScheme::default()
+        };
         let scheme = LabelScheme::default().changed_to(wanted, &["used".to_owned()].into());
         assert_eq!(scheme.own_flags, [own("used", true), own("new", false)]);
         assert!(scheme.offered().contains(&"new") && !scheme.offered().contains(&"used"));

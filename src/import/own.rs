@@ -364,9 +364,11 @@ fn rating_scale(fields: &mut Fields) -> Result<RatingScale, Wrong> {
 
 /// The flags of one answer. A project need not know them, but they have to be words of a list.
 fn flag_words(path: String, value: Value) -> Result<Vec<String>, Wrong> {
-    let words: Vec<String> = serde_json::from_value(value).map_err(|_| Wrong::at(&path, "a list of texts is wanted"))?;
+    let words: Vec<String> =
+        serde_json::from_value(value).map_err(|_| Wrong::at(&path, "a list of texts is wanted"))?;
     let is_word = |word: &String| {
-        (1..=LONGEST_FLAG).contains(&word.chars().count()) && !word.contains(|sign: char| sign == ',' || sign.is_control())
+        (1..=LONGEST_FLAG).contains(&word.chars().count())
+            && !word.contains(|sign: char| sign == ',' || sign.is_control())
     };
     match words.iter().position(|word| !is_word(word)) {
         None => Ok(words),

@@ -59,7 +59,8 @@ async fn a_flag_of_the_projects_own_is_offered_named_in_both_languages_stored_an
     let reviewer = server.user("Rosa", Role::Reviewer).await;
     let prompt: Uuid = sqlx::query_scalar("SELECT id FROM prompts").fetch_one(server.pool()).await.expect("it");
     reviewer.get(&format!("/admin/projects/test/prompts/{prompt}")).await.assert(200).assert_contains("Off topic");
-    let noted = "SELECT count(*) FROM audit_log WHERE action = 'project.label_scheme' AND detail::text LIKE '%off_topic%'";
+    let noted =
+        "SELECT count(*) FROM audit_log WHERE action = 'project.label_scheme' AND detail::text LIKE '%off_topic%'";
     assert_eq!(count(server.pool(), noted).await, 1);
 }
 
@@ -67,12 +68,25 @@ async fn a_flag_of_the_projects_own_is_offered_named_in_both_languages_stored_an
 async fn a_flag_that_is_renamed_or_taken_away_stays_on_the_labels_that_have_it() {
     let (server, ada, bob, task) = world().await;
     set(&ada, &[("new.name.en", "Off topic")]).await;
-    set(&ada, &[("own", "off_topic"), ("own.off_topic.name.en", "Off topic"), ("offered", "off_topic"), ("new.name.en", "Unused")])
-        .await;
+    set(
+        &ada,
+        &[
+            ("own", "off_topic"),
+            ("own.off_topic.name.en", "Off topic"),
+            ("offered", "off_topic"),
+            ("new.name.en", "Unused"),
+        ],
+    )
+    .await;
     let said = [&RANKS[..], &[("flag_1_off_topic", "1"), ("rating_0", "6")]].concat();
     bob.post(&format!("/tasks/{task}/submit"), &said).await.assert(303);
     // Renamed, and taken away with the one that no label has.
-    let rows = [("own", "off_topic"), ("own.off_topic.name.en", "Beside the point"), ("own", "unused"), ("own.unused.name.en", "Unused")];
+    let rows = [
+        ("own", "off_topic"),
+        ("own.off_topic.name.en", "Beside the point"),
+        ("own", "unused"),
+        ("own.unused.name.en", "Unused"),
+    ];
     set(&ada, &rows).await;
     let settings = ada.get(SCHEME).await.assert(200);
     settings.assert_contains("Beside the point").assert_contains(r#"name="offered" value="off_topic"> "#);
@@ -82,7 +96,8 @@ async fn a_flag_that_is_renamed_or_taken_away_stays_on_the_labels_that_have_it()
     // A correction of something else leaves it; a label of another task is not offered it.
     let page = bob.get(&format!("/tasks/{task}/correct")).await.assert(200);
     page.assert_contains(r#"name="flag_1_off_topic" value="1" checked"#);
-    let form = [&said[..], &[("note", "Looked again."), ("version", &version(&page))]].concat();
+    let standing = version(&page);
+    let form = [&said[..], &[("note", "Looked again."), ("version", &standing)]].concat();
     bob.post(&format!("/tasks/{task}/correct"), &form).await.assert(303);
     let corrected = exported(&server, Kind::Rankings).await;
     assert_eq!((&corrected[0]["flags"], &corrected[0]["note"]), (&json!([[], ["off_topic"]]), &json!("Looked again.")));
@@ -105,7 +120,8 @@ async fn a_label_keeps_the_scale_that_it_was_given_on() {
     for part in [r#"name="rating_0" value="0""#, r#"name="rating_0" value="10""#, "terrible", "excellent"] {
         page.assert_contains(part);
     }
-    let rated = |rating: &'static str, scale: &'static str| [&RANKS[..], &[("rating_1", rating), ("scale", scale)]].concat();
+    let rated =
+        |rating: &'static str, scale: &'static str| [&RANKS[..], &[("rating_1", rating), ("scale", scale)]].concat();
     bob.post(&submit, &rated("11", OF_TEN)).await.assert(422).assert_contains("is not a number from 0 to 10");
     let unknown = bob.post(&submit, &rated("3", r#"{"lowest":1,"highest":5}"#)).await.assert(422);
     unknown.assert_contains("rating scale has changed").assert_contains(r#"name="rank_0" value="1" checked"#);
@@ -120,7 +136,8 @@ async fn a_label_keeps_the_scale_that_it_was_given_on() {
     bob.get(&format!("/tasks/{task}")).await.assert(200).assert_contains("Rating 10 (0 to 10)");
     let page = bob.get(&format!("/tasks/{task}/correct")).await.assert(200);
     page.assert_contains(r#"name="rating_1" value="10" checked"#);
-    let form = [&rated("9", OF_TEN)[..], &[("version", &version(&page))]].concat();
+    let standing = version(&page);
+    let form = [&rated("9", OF_TEN)[..], &[("version", &standing)]].concat();
     bob.post(&format!("/tasks/{task}/correct"), &form).await.assert(303);
     let ranking = &exported(&server, Kind::Rankings).await[0];
     assert_eq!((&ranking["ratings"], &ranking["rating_scale"]), (&json!([null, 9]), &of_ten));
@@ -156,7 +173,8 @@ async fn answers_to_known_tasks_are_rated_on_the_projects_scale_too() {
     let page = bob.get(&format!("/tasks/{task}/correct")).await.assert(200);
     page.assert_contains(r#"name="rating_0" value="10" checked"#);
     page.assert_contains(r#"name="flag_1_off_topic" value="1" checked"#);
-    let form = [&form[..], &[("all_bad", "1"), ("version", &version(&page))]].concat();
+    let standing = version(&page);
+    let form = [&form[..], &[("all_bad", "1"), ("version", &standing)]].concat();
     bob.post(&format!("/tasks/{task}/correct"), &form).await.assert(303);
     let scales = "SELECT count(*) FROM (SELECT rating_scale FROM gold_answers UNION ALL SELECT rating_scale FROM gold_corrections)
                   AS given WHERE rating_scale ->> 'highest' = '10'";
@@ -171,10 +189,14 @@ async fn what_is_wrong_with_a_scheme_is_said_at_its_field_and_what_was_typed_sta
     let (server, ada, bob, _) = world().await;
     let form = [("lowest", "3"), ("highest", "11"), ("new.name.zh", "跑题"), ("new.hint", "Answers something else")];
     let page = ada.post(SCHEME, &form).await.assert(422);
-    for part in ["from 0 to 1", "from 2 to 10", r#"value="11""#, "跑题", "Answers something else", "No word can be made"] {
+    for part in
+        ["from 0 to 1", "from 2 to 10", r#"value="11""#, "跑题", "Answers something else", "No word can be made"]
+    {
         page.assert_contains(part);
     }
-    for (name, word, why) in [("Bad", "Not a word", "A word has small letters"), ("Sexual", "", "is the word of a flag already")] {
+    for (name, word, why) in
+        [("Bad", "Not a word", "A word has small letters"), ("Sexual", "", "is the word of a flag already")]
+    {
         let page = ada.post(SCHEME, &[("new.name.en", name), ("new.word", word)]).await.assert(422);
         page.assert_contains(why);
     }
@@ -194,8 +216,14 @@ async fn the_database_refuses_ratings_off_their_scale_and_what_is_no_scheme() {
         ("UPDATE ranking_responses SET rating = 11", "ranking_responses_rating"),
         ("UPDATE ranking_responses SET flags = '{\"a,b\"}'", "ranking_responses_flags"),
         (r#"UPDATE rankings SET rating_scale = '{"lowest": 1}'"#, "rankings_rating_scale"),
-        (r#"UPDATE projects SET label_scheme = '{"scale": {"lowest": 2, "highest": 7}}'"#, "projects_label_scheme_scale"),
-        (r#"UPDATE projects SET label_scheme = '{"own_flags": [{"word": "Bad", "names": {}}]}'"#, "projects_label_scheme_flags"),
+        (
+            r#"UPDATE projects SET label_scheme = '{"scale": {"lowest": 2, "highest": 7}}'"#,
+            "projects_label_scheme_scale",
+        ),
+        (
+            r#"UPDATE projects SET label_scheme = '{"own_flags": [{"word": "Bad", "names": {}}]}'"#,
+            "projects_label_scheme_flags",
+        ),
         (
             r#"UPDATE projects SET label_scheme = '{"own_flags": [{"word": "a", "names": {}}, {"word": "a", "names": {}}]}'"#,
             "projects_label_scheme_flags",
@@ -225,9 +253,13 @@ async fn every_point_of_a_scale_from_0_to_10_has_its_keys() {
     browser.press(ENTER).await;
     left_the_task(&browser).await;
     let stored: Vec<(i32, Option<i32>)> =
-        sqlx::query_as("SELECT position, rating FROM ranking_responses ORDER BY rank").fetch_all(server.pool()).await.expect("it");
+        sqlx::query_as("SELECT position, rating FROM ranking_responses ORDER BY rank")
+            .fetch_all(server.pool())
+            .await
+            .expect("it");
     assert_eq!(stored, [(a, Some(10)), (b, Some(0))]);
-    let scale: Value = sqlx::query_scalar("SELECT rating_scale FROM rankings").fetch_one(server.pool()).await.expect("it");
+    let scale: Value =
+        sqlx::query_scalar("SELECT rating_scale FROM rankings").fetch_one(server.pool()).await.expect("it");
     assert_eq!(scale["highest"], json!(10));
     browser.close().await;
 }

@@ -70,7 +70,8 @@ async fn the_pages_with_ratings_flags_and_versions_fit() {
     seed::ranking_task(&server.state, project, "How do bees make honey?", &answers).await;
     let ada = server.user("Ada", Role::Admin).await;
     // The longest scale, with words at its ends, and a flag of the project's own.
-    let scheme = [("rating", "optional"), ("note", "1"), ("flag", "not_following"), ("flag", "sexual"), ("flag", "other")];
+    let scheme =
+        [("rating", "optional"), ("note", "1"), ("flag", "not_following"), ("flag", "sexual"), ("flag", "other")];
     let own = [("new.name.en", "Too long"), ("new.name.zh", "太长"), ("new.hint", "More than two short sentences.")];
     ada.post("/admin/projects/test/label-scheme", &[&scheme[..], &TEN, &own].concat()).await.assert(303);
     pictures(&server, "ada@example.org", "/admin/projects/test/label-scheme", "label-scheme", async |_| {}).await;

@@ -148,7 +148,14 @@ impl Browsing {
     ) -> Result<Self, PageError> {
         let next = found.next.map(|key| wanted.address(frame, list, Some(key))).transpose()?;
         let first = wanted.key().map(|_| wanted.address(frame, list, None)).transpose()?;
-        Ok(Browsing { list, choices: browse::choices(&state.pool, project).await?, flags: Vec::new(), next, first, wanted })
+        Ok(Browsing {
+            list,
+            choices: browse::choices(&state.pool, project).await?,
+            flags: Vec::new(),
+            next,
+            first,
+            wanted,
+        })
     }
 
     /// With the flags that labels have, and the one that is looked for.
@@ -270,7 +277,8 @@ pub async fn labels(
         label_schemes::of_project(&state.pool, project.id)
     )?;
     let frame = Frame::new(&page, &project, "prompts");
-    let browsing = Browsing::new(&state, &frame, project.id, "labels", wanted, &found).await?.with_flags(&page, &scheme);
+    let browsing =
+        Browsing::new(&state, &frame, project.id, "labels", wanted, &found).await?.with_flags(&page, &scheme);
     let named = |label: Label| ShownLabel {
         flags: label.flags.iter().map(|word| flag_name(&page, &scheme, word)).collect(),
         label,

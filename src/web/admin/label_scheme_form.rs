@@ -65,7 +65,8 @@ impl Sent<'_> {
 
     /// The row whose fields begin with a prefix.
     fn row(&self, prefix: &str, word: String, offered: bool) -> FlagRow {
-        let name = |language: Language| Name { language, text: self.text(&format!("{prefix}.name.{}", language.tag())) };
+        let name =
+            |language: Language| Name { language, text: self.text(&format!("{prefix}.name.{}", language.tag())) };
         let hint = self.text(&format!("{prefix}.hint"));
         FlagRow { word, names: Language::all().map(name).collect(), hint, offered, error: None }
     }
@@ -73,10 +74,8 @@ impl Sent<'_> {
 
 impl FlagRow {
     fn of(flag: &OwnFlag) -> Self {
-        let name = |language: Language| Name {
-            language,
-            text: flag.names.get(language.tag()).cloned().unwrap_or_default(),
-        };
+        let name =
+            |language: Language| Name { language, text: flag.names.get(language.tag()).cloned().unwrap_or_default() };
         FlagRow {
             word: flag.word.clone(),
             names: Language::all().map(name).collect(),
@@ -146,9 +145,7 @@ impl SchemeForm {
         let (sent, stands) = (Sent(fields), Self::of(standing));
         let text = |name: &str, standing: String| if sent.get(name).is_some() { sent.text(name) } else { standing };
         let row = |flag: &OwnFlag| match sent.has("own", &flag.word) {
-            true => {
-                sent.row(&format!("own.{}", flag.word), flag.word.clone(), sent.has("offered", &flag.word))
-            }
+            true => sent.row(&format!("own.{}", flag.word), flag.word.clone(), sent.has("offered", &flag.word)),
             false => FlagRow::of(flag),
         };
         SchemeForm {
@@ -245,8 +242,11 @@ mod tests {
 
     fn with_own() -> LabelScheme {
         let standing = LabelScheme::default();
-        sent(&[("new.name.en", "Off topic"), ("new.name.zh", "跑题"), ("new.hint", "Answers something else")], &standing)
-            .expect("a scheme")
+        sent(
+            &[("new.name.en", "Off topic"), ("new.name.zh", "跑题"), ("new.hint", "Answers something else")],
+            &standing,
+        )
+        .expect("a scheme")
     }
 
     #[test]

@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn what_is_said_of_answers_is_what_the_scheme_asks_for() {
-        let form = fields(&[("rating_0", "7"), ("flag_1_sexual", "1"), ("flag_1_off_topic", "1"), ("flag_1_late", "1")]);
+        let form =
+            fields(&[("rating_0", "7"), ("flag_1_sexual", "1"), ("flag_1_off_topic", "1"), ("flag_1_late", "1")]);
         let own = |word: &str, removed| OwnFlag {
             word: word.to_owned(),
             names: [("en".to_owned(), word.to_owned())].into(),

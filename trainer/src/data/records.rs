@@ -9,7 +9,8 @@ use std::{
 };
 
 use laurel_records::{
-    ComparisonRecord, DemonstrationRecord, Message, PromptRecord, RankingRecord, RatingScale, ResponseRecord, ResponsesRecord, Role,
+    ComparisonRecord, DemonstrationRecord, Message, PromptRecord, RankingRecord, RatingScale, ResponseRecord,
+    ResponsesRecord, Role,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -237,11 +238,7 @@ fn check_answer<'a>(field: &str, messages: &'a [Message]) -> Result<&'a str, Pro
     }
 }
 
-fn check_ratings(
-    ratings: Option<&[Option<f64>]>,
-    scale: Option<&RatingScale>,
-    answers: usize,
-) -> Result<(), Problem> {
+fn check_ratings(ratings: Option<&[Option<f64>]>, scale: Option<&RatingScale>, answers: usize) -> Result<(), Problem> {
     let RatingScale { lowest, highest, .. } = scale.cloned().unwrap_or_default();
     if lowest >= highest {
         return wrong("rating_scale", format!("ends at {highest} and begins at {lowest}"));
