@@ -26,6 +26,8 @@ pub struct Label {
     pub corrects: bool,
     /// A later version stands in its place.
     pub replaced: bool,
+    /// What a reviewer found of it: `accepted`, `corrected` or `rejected`.
+    pub review: Option<String>,
     pub created_at: OffsetDateTime,
 }
 
@@ -52,10 +54,13 @@ pub async fn before(
                 d.seconds,
                 d.extra_opinion,
                 d.replaces_id IS NOT NULL AS corrects,
-                EXISTS (SELECT 1 FROM demonstrations newer WHERE newer.replaces_id = d.id) AS replaced,
+                c.id IS NULL OR v.text_id IS NOT NULL AS replaced,
+                v.verdict AS review,
                 d.created_at
             FROM demonstrations d
             JOIN prompts p ON p.id = d.prompt_id
+            LEFT JOIN current_demonstrations c ON c.id = d.id
+            LEFT JOIN current_demonstration_reviews v ON v.demonstration_id = d.id
             WHERE p.project_id = $1
                 AND ($2 = '' OR d.completion ILIKE $2)
                 AND ($3 = '' OR p.split = $3)
@@ -65,7 +70,7 @@ pub async fn before(
                 AND $7 IN ('', 'demonstration')
                 AND ($8::timestamptz IS NULL OR d.created_at >= $8)
                 AND ($9::timestamptz IS NULL OR d.created_at < $9)
-                AND ($10 OR NOT EXISTS (SELECT 1 FROM demonstrations newer WHERE newer.replaces_id = d.id))
+                AND ($10 OR c.id IS NOT NULL AND v.text_id IS NULL)
                 AND ($11::uuid IS NULL OR d.id < $11)
             ORDER BY d.id DESC
             LIMIT $12
@@ -83,6 +88,7 @@ pub async fn before(
                 r.extra_opinion,
                 r.replaces_id IS NOT NULL AS corrects,
                 EXISTS (SELECT 1 FROM rankings newer WHERE newer.replaces_id = r.id) AS replaced,
+                (SELECT v.verdict FROM reviews v WHERE v.ranking_id = r.id ORDER BY v.id DESC LIMIT 1) AS review,
                 r.created_at
             FROM rankings r
             JOIN prompts p ON p.id = r.prompt_id
@@ -118,6 +124,7 @@ pub async fn before(
             l.extra_opinion AS "extra_opinion!",
             l.corrects AS "corrects!",
             l.replaced AS "replaced!",
+            l.review,
             l.created_at AS "created_at!"
         FROM labels l
         LEFT JOIN users u ON u.id = l.user_id
