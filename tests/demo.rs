@@ -107,6 +107,7 @@ async fn the_demo_has_something_on_every_page_and_is_the_same_the_second_time() 
         "/settings",
         "/quality",
         "/reviews",
+        "/reviews/demonstrations",
         "/leaderboard",
     ] {
         admin.get(&format!("/admin/projects/sample{page}")).await.assert(200);

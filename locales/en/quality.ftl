@@ -63,7 +63,7 @@ quality-how-places = Pearson’s chi-square test of whether the best answer is e
 quality-csv = Download as CSV
 
 export-more = By review and reliability
-export-include-rejected = Also rankings that reviewers rejected or corrected
+export-include-rejected = Also what reviewers rejected or corrected
 export-weights = With a weight for the annotator’s reliability
 export-minimum = Least reliability, percent
 quality-as-of = These figures are of { $time }. Newer ones are being reckoned: load the page again in a moment.
@@ -72,4 +72,4 @@ quality-under-way-what = There are many labels, so this takes a few seconds. Thi
 quality-under-way-again = Look again now
 quality-under-way-too-long = The figures are still being reckoned. Try again in a few minutes.
 export-apply = Set and count
-export-apply-hint = The counts and the files below follow these options; they are of rankings and comparisons.
+export-apply-hint = The counts and the files below follow these options; reliability is of rankings and comparisons.

@@ -51,3 +51,7 @@ writing-error-half = Example { $number } has only one side: give it both, or non
 writing-error-few = At least { $fewest } whole examples are needed.
 writing-error-query = The query that is left open is missing.
 writing-error-here = The project has this prompt already. Write another one.
+writing-in-use = It can’t be corrected any more: somebody has begun to work with it, or it was withdrawn.
+correct-closed-prompt = Somebody has begun to work with this prompt, or it was withdrawn: it can’t be corrected any more. What you wrote stands here.
+writing-corrected = Its writer has corrected this prompt.
+writing-newer = The version that stands

@@ -54,7 +54,7 @@ quality-how-places = 用 Pearson 卡方检验最佳回答在页面各位置出�
 quality-csv = 下载 CSV
 
 export-more = 按审核与可靠度
-export-include-rejected = 也包括被审核者否决或更正的排序
+export-include-rejected = 也包括被审核者否决或更正的标注
 export-weights = 附上按标注者可靠度计算的权重
 export-minimum = 最低可靠度（%）
 quality-as-of = 以下数据截至 { $time }。新的数据正在计算：请稍后重新载入本页。
@@ -63,4 +63,4 @@ quality-under-way-what = 标注数量较多，需要几秒钟。计算完成后�
 quality-under-way-again = 现在再看一次
 quality-under-way-too-long = 数据仍在计算中。请几分钟后再试。
 export-apply = 应用并计数
-export-apply-hint = 下方的数量和文件按这些选项计算，只影响排序和比较。
+export-apply-hint = 下方的数量和文件按这些选项计算；可靠度只影响排序和比较。

@@ -51,3 +51,7 @@ writing-error-half = 示例 { $number } 只有一边：请两边都写，或都�
 writing-error-few = 至少需要 { $fewest } 个完整的示例。
 writing-error-query = 缺少留给助手的查询。
 writing-error-here = 项目中已有这条提示。请另写一条。
+writing-in-use = 它不能再更正：已有人开始使用，或已被撤回。
+correct-closed-prompt = 已有人开始使用这条提示，或它已被撤回，不能再更正。您写的内容仍在这里。
+writing-corrected = 撰写者已更正这条提示。
+writing-newer = 查看现行版本

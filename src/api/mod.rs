@@ -148,7 +148,7 @@ fn project_calls() -> [Call; 7] {
             .asks(&[
                 ("format", "jsonl (the default), csv or parquet"),
                 ("split", "train, validation or test; all where none is given"),
-                ("include_rejected", "true: also rankings that a reviewer rejected or corrected"),
+                ("include_rejected", "true: also rankings and demonstrations that a reviewer rejected or corrected"),
                 ("minimum_reliability", "0 to 1: without rankings of annotators who are known to be less reliable"),
                 ("weights", "true: rankings and comparisons get a field weight, from their annotator's reliability"),
             ])

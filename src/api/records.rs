@@ -36,7 +36,7 @@ pub struct Wanted {
     format: Option<String>,
     /// `train`, `validation` or `test`; all where none is given.
     split: Option<Split>,
-    /// Also rankings that a reviewer rejected or corrected.
+    /// Also rankings and demonstrations that a reviewer rejected or corrected.
     #[serde(default)]
     include_rejected: bool,
     /// Leaves out rankings of annotators known to be less reliable, 0 to 1.

@@ -34,7 +34,8 @@ pub struct Export {
     /// Only what belongs to one split
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(["train", "validation", "test"]))]
     split: Option<String>,
-    /// Also rankings that a reviewer rejected, or corrected by a decision of their own; without this they are left out
+    /// Also rankings and demonstrations that a reviewer rejected, or corrected by a label of their own; without this they are left
+    /// out
     #[arg(long)]
     include_rejected: bool,
     /// Leave out rankings of annotators whose reliability is known to be less, from 0 to 1: their estimated chance to put a pair

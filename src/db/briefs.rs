@@ -102,7 +102,7 @@ pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<Brief>
             b.created_at,
             b.withdrawn_at IS NOT NULL AS "withdrawn!",
             (SELECT count(*) FROM tasks t WHERE t.brief_id = b.id) AS "wanted!",
-            (SELECT count(*) FROM written_prompts w WHERE w.brief_id = b.id) AS "written!"
+            (SELECT count(*) FROM current_written_prompts w WHERE w.brief_id = b.id) AS "written!"
         FROM prompt_briefs b
         WHERE b.project_id = $1
         ORDER BY b.id DESC

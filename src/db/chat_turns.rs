@@ -30,6 +30,8 @@ pub enum ChatError {
     NoAnswers,
     #[error("there is no answer at this place")]
     NoSuchAnswer,
+    #[error("a reviewer has judged this choice: it stays as it is")]
+    Reviewed,
     #[error(transparent)]
     Prompt(#[from] PromptError),
     #[error(transparent)]
@@ -77,11 +79,11 @@ pub async fn begin(pool: &PgPool, user: Uuid, slug: &str) -> Result<Uuid, ChatEr
 }
 
 /// A conversation, locked until the transaction ends.
-struct Held {
+pub(super) struct Held {
     project: Uuid,
     finished: bool,
     /// The project is not archived, and the person may work on it.
-    may_go_on: bool,
+    pub may_go_on: bool,
     /// The training course has to be passed before.
     course: bool,
     split: Option<String>,
@@ -90,7 +92,7 @@ struct Held {
     annotator: String,
 }
 
-async fn hold(tx: &mut Transaction<'_, Postgres>, user: Uuid, chat: Uuid) -> Result<Held, ChatError> {
+pub(super) async fn hold(tx: &mut Transaction<'_, Postgres>, user: Uuid, chat: Uuid) -> Result<Held, ChatError> {
     sqlx::query_as!(
         Held,
         r#"
@@ -152,6 +154,14 @@ pub async fn say(pool: &PgPool, user: Uuid, chat: Uuid, system: &str, said: &str
     };
     messages.push(Message { role: Role::User, content: said.to_owned() });
     conversation::check_prompt(&messages)?;
+    // It would go on with a choice that was corrected meanwhile.
+    let standing =
+        sqlx::query_scalar!("SELECT ranking_id FROM chat_turns WHERE chat_id = $1 ORDER BY number DESC LIMIT 1", chat)
+            .fetch_optional(&mut *tx)
+            .await?;
+    if standing.flatten() != before.turns.last().and_then(|turn| turn.ranking) {
+        return Ok(false);
+    }
     let number = i32::try_from(before.turns.len()).unwrap_or(i32::MAX);
     let prompt = prompt(&mut tx, &held, chat, &messages).await?;
     // A second tab may have said something meanwhile; the first one counts.
@@ -263,23 +273,34 @@ pub async fn keep_answers(pool: &PgPool, user: Uuid, chat: Uuid, answers: &[NewA
     Ok(())
 }
 
-/// The person chooses the answer of a turn that goes on: a ranking with it before the others, which tie. Choosing again
-/// changes nothing: the conversation has gone on with the first choice.
-pub async fn choose(
-    pool: &PgPool,
-    user: Uuid,
-    chat: Uuid,
-    number: i32,
-    position: i32,
-    seconds: Option<f64>,
-) -> Result<(), ChatError> {
-    let mut tx = pool.begin().await?;
-    let held = hold(&mut tx, user, chat).await?;
-    let turn = sqlx::query!(
+/// The answer that somebody chooses.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice {
+    /// Number of the turn.
+    pub turn: i32,
+    /// Place of the answer in it.
+    pub position: i32,
+    /// Seconds that it took, where the page measured them.
+    pub seconds: Option<f64>,
+}
+
+/// A turn in which an answer is chosen.
+pub(super) struct Chosen {
+    pub prompt: Uuid,
+    /// The choice that stands.
+    pub ranking: Option<Uuid>,
+    answers: i64,
+    /// Whether there is an answer at the place.
+    pub there: bool,
+}
+
+pub(super) async fn turn(tx: &mut Transaction<'_, Postgres>, chat: Uuid, choice: Choice) -> Result<Chosen, ChatError> {
+    sqlx::query_as!(
+        Chosen,
         r#"
         SELECT
-            t.prompt_id,
-            t.ranking_id,
+            t.prompt_id AS prompt,
+            t.ranking_id AS ranking,
             count(a.position) AS "answers!",
             coalesce(bool_or(a.position = $3), false) AS "there!"
         FROM chat_turns t
@@ -288,13 +309,21 @@ pub async fn choose(
         GROUP BY t.prompt_id, t.ranking_id
         "#,
         chat,
-        number,
-        position
+        choice.turn,
+        choice.position
     )
-    .fetch_optional(&mut *tx)
+    .fetch_optional(&mut **tx)
     .await?
-    .ok_or(ChatError::NoAnswers)?;
-    if turn.ranking_id.is_some() {
+    .ok_or(ChatError::NoAnswers)
+}
+
+/// The person chooses the answer of a turn that goes on: a ranking with it before the others, which tie. Choosing again
+/// changes nothing: the conversation has gone on with the first choice.
+pub async fn choose(pool: &PgPool, user: Uuid, chat: Uuid, choice: Choice) -> Result<(), ChatError> {
+    let mut tx = pool.begin().await?;
+    let held = hold(&mut tx, user, chat).await?;
+    let turn = turn(&mut tx, chat, choice).await?;
+    if turn.ranking.is_some() {
         return Ok(());
     }
     if !held.may_go_on {
@@ -306,16 +335,30 @@ pub async fn choose(
     if !turn.there {
         return Err(ChatError::NoSuchAnswer);
     }
+    store(&mut tx, (user, &held), (chat, turn.prompt), choice, None).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Stores a version of a choice, which is the turn's from now on.
+pub(super) async fn store(
+    tx: &mut Transaction<'_, Postgres>,
+    (user, held): (Uuid, &Held),
+    (chat, prompt): (Uuid, Uuid),
+    choice: Choice,
+    replaces: Option<Uuid>,
+) -> sqlx::Result<()> {
     let ranking = Uuid::now_v7();
     sqlx::query!(
-        "INSERT INTO rankings (id, prompt_id, user_id, annotator, seconds) VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO rankings (id, prompt_id, user_id, annotator, seconds, replaces_id) VALUES ($1, $2, $3, $4, $5, $6)",
         ranking,
-        turn.prompt_id,
+        prompt,
         user,
         held.annotator,
-        seconds
+        choice.seconds,
+        replaces
     )
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await?;
     sqlx::query!(
         r#"
@@ -326,15 +369,19 @@ pub async fn choose(
         "#,
         ranking,
         chat,
-        number,
-        position
+        choice.turn,
+        choice.position
     )
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await?;
-    sqlx::query!("UPDATE chat_turns SET ranking_id = $3 WHERE chat_id = $1 AND number = $2", chat, number, ranking)
-        .execute(&mut *tx)
-        .await?;
-    tx.commit().await?;
+    sqlx::query!(
+        "UPDATE chat_turns SET ranking_id = $3 WHERE chat_id = $1 AND number = $2",
+        chat,
+        choice.turn,
+        ranking
+    )
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 

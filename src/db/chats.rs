@@ -113,8 +113,12 @@ pub struct Turn {
     pub conversation: Vec<Message>,
     /// In the order shown; empty until all are written.
     pub answers: Vec<TurnAnswer>,
-    /// Position of the answer that the conversation went on with.
+    /// Position of the answer that is the best one, by the choice that stands.
     pub chosen: Option<i32>,
+    /// That choice.
+    pub ranking: Option<Uuid>,
+    /// Position of the answer that the next turn goes on with; `None` where there is no next turn.
+    pub went_on: Option<i32>,
 }
 
 impl Turn {
@@ -123,7 +127,7 @@ impl Turn {
         self.conversation.last().map_or("", |message| &message.content)
     }
 
-    /// The conversation with the chosen answer: what the next turn begins with.
+    /// The conversation with the chosen answer: what a next turn begins with.
     pub fn with_choice(&self) -> Option<Vec<Message>> {
         let chosen = self.answers.iter().find(|answer| Some(answer.position) == self.chosen)?;
         let mut messages = self.conversation.clone();
@@ -183,6 +187,7 @@ async fn turns(pool: &PgPool, chat: Uuid) -> sqlx::Result<Vec<Turn>> {
         r#"
         SELECT
             t.number,
+            t.ranking_id,
             p.conversation AS "conversation: Json<Vec<Message>>",
             (
                 SELECT a.position
@@ -221,13 +226,26 @@ async fn turns(pool: &PgPool, chat: Uuid) -> sqlx::Result<Vec<Turn>> {
             })
             .collect()
     };
-    Ok(rows
+    let mut turns: Vec<Turn> = rows
         .into_iter()
         .map(|row| Turn {
             number: row.number,
             conversation: row.conversation.0,
             answers: of_turn(row.number),
             chosen: row.chosen,
+            ranking: row.ranking_id,
+            went_on: None,
         })
-        .collect())
+        .collect();
+    for place in 1..turns.len() {
+        turns[place - 1].went_on = went_on(&turns[place - 1], &turns[place]);
+    }
+    Ok(turns)
+}
+
+/// The answer that the next turn carries; of several that say the same, the chosen one.
+fn went_on(turn: &Turn, next: &Turn) -> Option<i32> {
+    let said = &next.conversation.get(turn.conversation.len())?.content;
+    let same = || turn.answers.iter().filter(|answer| &answer.content == said).map(|answer| answer.position);
+    same().find(|position| Some(*position) == turn.chosen).or_else(|| same().next())
 }

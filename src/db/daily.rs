@@ -50,7 +50,7 @@ pub async fn by_person(pool: &PgPool, project: Uuid, days: i32) -> Result<Vec<Pe
             SELECT (w.created_at AT TIME ZONE 'UTC')::date, w.user_id, 'prompt'
             FROM written_prompts w
             JOIN prompt_briefs b ON b.id = w.brief_id
-            WHERE b.project_id = $1 AND w.created_at > now() - make_interval(days => $2::integer + 1)
+            WHERE b.project_id = $1 AND w.replaces_id IS NULL AND w.created_at > now() - make_interval(days => $2::integer + 1)
         )
         SELECT
             labels.day AS "day!",
@@ -99,7 +99,7 @@ pub async fn counted(pool: &PgPool, project: Uuid) -> Result<Vec<DayLabels>, sql
             SELECT w.created_at
             FROM written_prompts w
             JOIN prompt_briefs b ON b.id = w.brief_id
-            WHERE b.project_id = $1 AND w.created_at > now() - interval '60 days' AND NOT w.extra_opinion
+            WHERE b.project_id = $1 AND w.replaces_id IS NULL AND w.created_at > now() - interval '60 days' AND NOT w.extra_opinion
         )
         SELECT
             (created_at AT TIME ZONE 'UTC')::date AS "day!",

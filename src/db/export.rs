@@ -56,14 +56,19 @@ pub struct DemonstrationRow {
     pub extra_opinion: bool,
     /// Written by a program that stands in for a person.
     pub simulated: bool,
+    /// A reviewer's text in place of another's.
+    pub adjudicated: bool,
+    /// What a reviewer found: `accepted`, `corrected` or `rejected`.
+    pub review: Option<String>,
     pub extra: Value,
 }
 
-/// The demonstrations of a project that stand.
+/// The demonstrations of a project that stand. Those that a reviewer rejected, or replaced by a text, only where they are wanted.
 pub fn demonstrations<'c>(
     connection: &'c mut PgConnection,
     project: Uuid,
     split: Option<&'c str>,
+    include_rejected: bool,
 ) -> impl Stream<Item = sqlx::Result<DemonstrationRow>> + Send + 'c {
     sqlx::query_as!(
         DemonstrationRow,
@@ -78,17 +83,25 @@ pub fn demonstrations<'c>(
             p.split,
             d.language,
             d.seconds,
-            d.extra_opinion AS "extra_opinion!",
+            CASE
+                WHEN v.verdict = 'accepted' AND d.assignment_id IS NOT NULL THEN NOT v.counts
+                ELSE d.extra_opinion
+            END AS "extra_opinion!",
             coalesce(u.simulated, false) AS "simulated!",
+            d.adjudicated AS "adjudicated!",
+            v.verdict AS "review?",
             d.extra AS "extra!"
         FROM current_demonstrations d
         JOIN prompts p ON p.id = d.prompt_id
         LEFT JOIN users u ON u.id = d.user_id
+        LEFT JOIN current_demonstration_reviews v ON v.demonstration_id = d.id
         WHERE p.project_id = $1 AND ($2::text IS NULL OR p.split = $2)
+            AND ($3 OR v.verdict IS NULL OR v.verdict = 'accepted')
         ORDER BY d.id
         "#,
         project,
-        split
+        split,
+        include_rejected
     )
     .fetch(connection)
     .boxed()
@@ -195,8 +208,8 @@ pub struct RecordCounts {
     pub demonstrations: i64,
 }
 
-/// Counts by split; a split without records has a row of zeros.
-pub async fn record_counts(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<RecordCounts>> {
+/// Counts of what [`prompts`] and [`demonstrations`] give, by split; a split without records has a row of zeros.
+pub async fn record_counts(pool: &PgPool, project: Uuid, include_rejected: bool) -> sqlx::Result<Vec<RecordCounts>> {
     sqlx::query_as!(
         RecordCounts,
         r#"
@@ -206,12 +219,19 @@ pub async fn record_counts(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<Rec
                 SELECT count(*) FROM prompts p
                 WHERE p.project_id = $1 AND p.withdrawn_at IS NULL AND p.split = s.split
             ) AS "prompts!",
-            (SELECT count(*) FROM current_demonstrations d JOIN prompts p ON p.id = d.prompt_id
-                WHERE p.project_id = $1 AND p.split = s.split) AS "demonstrations!"
+            (
+                SELECT count(*)
+                FROM current_demonstrations d
+                JOIN prompts p ON p.id = d.prompt_id
+                LEFT JOIN current_demonstration_reviews v ON v.demonstration_id = d.id
+                WHERE p.project_id = $1 AND p.split = s.split
+                    AND ($2 OR v.verdict IS NULL OR v.verdict = 'accepted')
+            ) AS "demonstrations!"
         FROM unnest(ARRAY['train', 'validation', 'test']) WITH ORDINALITY AS s (split, place)
         ORDER BY s.place
         "#,
-        project
+        project,
+        include_rejected
     )
     .fetch_all(pool)
     .await

@@ -38,7 +38,7 @@ pub async fn readiness(connection: &mut PgConnection, project: Uuid) -> Result<R
         r#"
         SELECT
             EXISTS (SELECT 1 FROM models WHERE project_id = $1 AND stage = 'base' AND complete) AS "has_base!",
-            (SELECT count(*) FROM current_demonstrations d JOIN prompts p ON p.id = d.prompt_id
+            (SELECT count(*) FROM standing_demonstrations d JOIN prompts p ON p.id = d.prompt_id
                 WHERE p.project_id = $1 AND p.split = 'train') AS "demonstrations!",
             (SELECT count(*) FROM current_rankings r JOIN prompts p ON p.id = r.prompt_id
                 WHERE p.project_id = $1 AND p.split = 'train') AS "rankings!"

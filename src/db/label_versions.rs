@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use laurel_records::Message;
 use sqlx::{PgPool, Postgres, Transaction, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -24,6 +25,11 @@ pub enum Label {
         completion: String,
         extra_opinion: bool,
     },
+    Prompt {
+        /// Up to and with what waits for an answer.
+        conversation: Vec<Message>,
+        extra_opinion: bool,
+    },
     Ranking {
         /// By the answers' positions in the task.
         ranks: Vec<u32>,
@@ -38,14 +44,16 @@ pub enum Label {
 impl Label {
     pub fn extra_opinion(&self) -> bool {
         match self {
-            Label::Demonstration { extra_opinion, .. } | Label::Ranking { extra_opinion, .. } => *extra_opinion,
+            Label::Demonstration { extra_opinion, .. }
+            | Label::Prompt { extra_opinion, .. }
+            | Label::Ranking { extra_opinion, .. } => *extra_opinion,
         }
     }
 
     /// What a project asks for of another version of this label.
     pub fn scheme(&self, of_project: &LabelScheme) -> LabelScheme {
         match self {
-            Label::Demonstration { .. } => of_project.clone(),
+            Label::Demonstration { .. } | Label::Prompt { .. } => of_project.clone(),
             Label::Ranking { assessment, .. } => of_project.as_of(assessment),
         }
     }
@@ -56,6 +64,7 @@ impl Label {
             (Label::Demonstration { completion, .. }, Label::Demonstration { completion: other, .. }) => {
                 completion == other
             }
+            (Label::Prompt { conversation, .. }, Label::Prompt { conversation: other, .. }) => conversation == other,
             (
                 Label::Ranking { ranks, confidence, assessment, note, .. },
                 Label::Ranking { ranks: r, confidence: c, assessment: a, note: n, .. },
@@ -80,22 +89,58 @@ pub async fn find(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<O
 
 /// Every version of an assignment's label, the one that stands last. Only its maker finds them.
 pub async fn all(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<Vec<LabelVersion>> {
-    let demonstrations = sqlx::query!(
+    // An assignment has labels of one kind.
+    let texts = texts(pool, user, assignment).await?;
+    if !texts.is_empty() {
+        return Ok(texts);
+    }
+    let prompts = prompts(pool, user, assignment).await?;
+    if !prompts.is_empty() {
+        return Ok(prompts);
+    }
+    rankings(pool, user, assignment).await
+}
+
+async fn texts(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<Vec<LabelVersion>> {
+    let rows = sqlx::query!(
         "SELECT id, created_at, completion, extra_opinion FROM demonstrations WHERE assignment_id = $1 AND user_id = $2 ORDER BY id",
         assignment,
         user
     )
     .fetch_all(pool)
     .await?;
-    if !demonstrations.is_empty() {
-        let versions = demonstrations.into_iter().map(|row| LabelVersion {
-            id: row.id,
-            at: row.created_at,
-            label: Label::Demonstration { completion: row.completion, extra_opinion: row.extra_opinion },
-        });
-        return Ok(versions.collect());
-    }
-    let rankings = sqlx::query!(
+    let versions = rows.into_iter().map(|row| LabelVersion {
+        id: row.id,
+        at: row.created_at,
+        label: Label::Demonstration { completion: row.completion, extra_opinion: row.extra_opinion },
+    });
+    Ok(versions.collect())
+}
+
+async fn prompts(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<Vec<LabelVersion>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT w.id, w.created_at, w.extra_opinion, p.conversation AS "conversation: Json<Vec<Message>>"
+        FROM written_prompts w
+        JOIN prompts p ON p.id = w.prompt_id
+        WHERE w.assignment_id = $1 AND w.user_id = $2
+        ORDER BY w.id
+        "#,
+        assignment,
+        user
+    )
+    .fetch_all(pool)
+    .await?;
+    let versions = rows.into_iter().map(|row| LabelVersion {
+        id: row.id,
+        at: row.created_at,
+        label: Label::Prompt { conversation: row.conversation.0, extra_opinion: row.extra_opinion },
+    });
+    Ok(versions.collect())
+}
+
+async fn rankings(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<Vec<LabelVersion>> {
+    let rows = sqlx::query!(
         r#"
         SELECT
             r.id AS "id!",
@@ -128,7 +173,7 @@ pub async fn all(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<Ve
     )
     .fetch_all(pool)
     .await?;
-    let versions = rankings.into_iter().map(|row| LabelVersion {
+    let versions = rows.into_iter().map(|row| LabelVersion {
         id: row.id,
         at: row.created_at,
         label: Label::Ranking {

@@ -77,7 +77,7 @@ async fn search(connection: &mut PgConnection, project: Uuid) -> Result<Found, s
                 OR EXISTS (SELECT 1 FROM tasks t JOIN assignments a ON a.task_id = t.id WHERE t.prompt_id = p.id)
             ) AS "stays!"
         FROM prompts p
-        WHERE p.project_id = $1 AND p.held_back_at IS NULL AND NOT p.never_held_back
+        WHERE p.project_id = $1 AND p.held_back_at IS NULL AND p.withdrawn_at IS NULL AND NOT p.never_held_back
         ORDER BY 3 DESC, p.id
         "#,
         project

@@ -86,7 +86,7 @@ pub async fn progress(pool: &PgPool, project: Uuid) -> Result<Progress, sqlx::Er
         r#"
         SELECT
             (SELECT count(*) FROM prompts WHERE project_id = $1) AS "prompts!",
-            (SELECT count(*) FROM current_demonstrations d JOIN prompts p ON p.id = d.prompt_id
+            (SELECT count(*) FROM standing_demonstrations d JOIN prompts p ON p.id = d.prompt_id
                 WHERE p.project_id = $1) AS "demonstrations!",
             (SELECT count(*) FROM current_rankings r JOIN prompts p ON p.id = r.prompt_id
                 WHERE p.project_id = $1) AS "rankings!",
@@ -150,7 +150,7 @@ pub async fn prompt_counts(pool: &PgPool, project: Uuid) -> Result<Vec<PromptCou
                     WHEN asked.open > 0 AND (asked.labels > 0 OR p.id IN (SELECT prompt_id FROM leased)) THEN 'under_way'
                     WHEN asked.open > 0 THEN 'waiting'
                     WHEN asked.labels > 0
-                        OR p.id IN (SELECT prompt_id FROM demonstrations)
+                        OR p.id IN (SELECT prompt_id FROM standing_demonstrations)
                         OR p.id IN (SELECT prompt_id FROM rankings) THEN 'done'
                     ELSE 'idle'
                 END AS state
@@ -205,7 +205,7 @@ pub async fn labels_by_person(pool: &PgPool, project: Uuid) -> Result<Vec<Person
             SELECT w.user_id, w.created_at
             FROM written_prompts w
             JOIN prompt_briefs b ON b.id = w.brief_id
-            WHERE b.project_id = $1 AND w.created_at > now() - interval '30 days'
+            WHERE b.project_id = $1 AND w.replaces_id IS NULL AND w.created_at > now() - interval '30 days'
         )
         SELECT
             u.name,

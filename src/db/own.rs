@@ -46,7 +46,7 @@ pub async fn seconds(pool: &PgPool, user: Uuid, kind: &str) -> sqlx::Result<Vec<
             UNION ALL
             SELECT assignment_id, seconds FROM rankings WHERE user_id = $1 AND replaces_id IS NULL
             UNION ALL
-            SELECT assignment_id, seconds FROM written_prompts WHERE user_id = $1
+            SELECT assignment_id, seconds FROM written_prompts WHERE user_id = $1 AND replaces_id IS NULL
         ) AS label
         JOIN assignments a ON a.id = label.assignment_id
         JOIN tasks t ON t.id = a.task_id

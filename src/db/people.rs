@@ -42,7 +42,7 @@ pub async fn list(pool: &PgPool) -> Result<Vec<Person>, sqlx::Error> {
             (SELECT max(s.last_seen_at) FROM sessions s WHERE s.user_id = u.id) AS last_seen_at,
             (SELECT count(*) FROM current_demonstrations d WHERE d.user_id = u.id)
                 + (SELECT count(*) FROM current_rankings r WHERE r.user_id = u.id)
-                + (SELECT count(*) FROM written_prompts w WHERE w.user_id = u.id) AS "labels!"
+                + (SELECT count(*) FROM current_written_prompts w WHERE w.user_id = u.id) AS "labels!"
         FROM users u
         ORDER BY u.disabled_at IS NOT NULL, u.name, u.email
         "#

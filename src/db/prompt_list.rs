@@ -66,6 +66,12 @@ pub struct Demonstration {
     pub simulated: bool,
     pub seconds: Option<f64>,
     pub extra_opinion: bool,
+    /// A reviewer's text in place of another's.
+    pub adjudicated: bool,
+    /// What a reviewer found of it: `accepted`, `corrected` or `rejected`.
+    pub review: Option<String>,
+    /// The last version of its writer, or a reviewer's text that is in force.
+    pub current: bool,
     pub created_at: OffsetDateTime,
 }
 
@@ -120,9 +126,13 @@ pub async fn demonstrations(pool: &PgPool, prompt: Uuid) -> Result<Vec<Demonstra
             coalesce(u.simulated, d.extra -> 'simulated' = 'true', false) AS "simulated!",
             d.seconds,
             d.extra_opinion,
+            d.adjudicated,
+            v.verdict AS "review?",
+            EXISTS (SELECT 1 FROM current_demonstrations c WHERE c.id = d.id) AS "current!",
             d.created_at
         FROM demonstrations d
         LEFT JOIN users u ON u.id = d.user_id
+        LEFT JOIN current_demonstration_reviews v ON v.demonstration_id = d.id
         WHERE d.prompt_id = $1
         ORDER BY d.id
         "#,

@@ -1,11 +1,13 @@
-//! Prompts that people write for a brief: stored as prompts of the project, with who wrote them.
+//! Prompts that people write for a brief: stored as prompts of the project, with who wrote them. A correction is another prompt in
+//! the place of the first.
 
 use laurel_records::Message;
 use serde_json::json;
-use sqlx::{PgPool, Postgres, Transaction, types::Json};
+use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::{
+    label_versions::Correction,
     labels::{self, Held, SubmitError},
     near_duplicates, tasks, words,
 };
@@ -59,7 +61,8 @@ pub async fn submit(
         return Ok(false);
     }
     let brief = brief(&mut tx, held.task).await?;
-    let prompt = insert_prompt(&mut tx, &brief, &held, &written.conversation()).await?;
+    let messages = written.conversation();
+    let prompt = insert_prompt(&mut tx, &brief, &held, &messages).await?.ok_or(WriteError::AlreadyHere)?;
     let counts = labels::take_place(&mut tx, user, &held).await?;
     sqlx::query!(
         r#"
@@ -84,16 +87,137 @@ pub async fn submit(
     }
     labels::finish(&mut tx, assignment).await?;
     tx.commit().await?;
-    if brief.hold_back {
-        // It compares with every prompt of the project: the writer is not to wait for it.
-        let pool = pool.clone();
-        tokio::spawn(async move {
-            if let Err(error) = near_duplicates::after_writing(&pool, brief.project).await {
-                tracing::warn!(%error, "near-duplicates of a new prompt were not looked for");
-            }
-        });
-    }
+    look_for_duplicates(pool, &brief);
     Ok(true)
+}
+
+/// It compares with every prompt of the project: the writer is not to wait for it.
+fn look_for_duplicates(pool: &PgPool, brief: &Brief) {
+    if !brief.hold_back {
+        return;
+    }
+    let (pool, project) = (pool.clone(), brief.project);
+    tokio::spawn(async move {
+        if let Err(error) = near_duplicates::after_writing(&pool, project).await {
+            tracing::warn!(%error, "near-duplicates of a new prompt were not looked for");
+        }
+    });
+}
+
+/// Stores a new version of a prompt that somebody wrote: another prompt, while the one before is withdrawn and stays on record.
+/// `false` where another version has taken the place of the one that it would replace. The same words again are the version that
+/// stands; those of an earlier version bring its prompt back.
+///
+/// # Errors
+/// [`SubmitError::Closed`] once somebody has begun to work with the prompt, or a model has answered it.
+pub async fn correct(
+    pool: &PgPool,
+    correction: Correction,
+    written: &Written,
+    seconds: Option<f64>,
+) -> Result<bool, WriteError> {
+    let Correction { user, assignment, replaces } = correction;
+    let mut tx = pool.begin().await?;
+    let held = labels::hold(&mut tx, user, assignment, TaskKind::Prompt).await?;
+    let standing = sqlx::query!(
+        r#"
+        SELECT w.id AS "id!", w.prompt_id AS "prompt!", w.extra_opinion AS "extra_opinion!", p.content_hash
+        FROM current_written_prompts w
+        JOIN prompts p ON p.id = w.prompt_id
+        WHERE w.assignment_id = $1
+        "#,
+        assignment
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(SubmitError::NotYours)?;
+    if standing.id != replaces {
+        return Ok(false);
+    }
+    close(&mut tx, standing.prompt, standing.id).await?;
+    let messages = written.conversation();
+    if standing.content_hash == content_hash(&messages) {
+        return Ok(true);
+    }
+    let brief = brief(&mut tx, held.task).await?;
+    withdraw(&mut tx, standing.prompt).await?;
+    let prompt = match insert_prompt(&mut tx, &brief, &held, &messages).await? {
+        Some(new) => new,
+        None => bring_back(&mut tx, assignment, &messages).await?.ok_or(WriteError::AlreadyHere)?,
+    };
+    sqlx::query!(
+        r#"
+        INSERT INTO written_prompts (id, assignment_id, brief_id, prompt_id, user_id, seconds, extra_opinion, replaces_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        "#,
+        Uuid::now_v7(),
+        assignment,
+        brief.id,
+        prompt,
+        user,
+        seconds,
+        standing.extra_opinion,
+        replaces
+    )
+    .execute(&mut *tx)
+    .await?;
+    tasks::create_demonstration_task(&mut tx, brief.project, prompt).await?;
+    tx.commit().await?;
+    look_for_duplicates(pool, &brief);
+    Ok(true)
+}
+
+/// Lets nobody begin with the prompt until the transaction ends, and refuses where somebody has. The tasks come first: whoever
+/// submits holds one of them before the prompt.
+async fn close(tx: &mut Transaction<'_, Postgres>, prompt: Uuid, version: Uuid) -> Result<(), SubmitError> {
+    sqlx::query!("SELECT id FROM tasks WHERE prompt_id = $1 ORDER BY id FOR UPDATE", prompt)
+        .fetch_all(&mut **tx)
+        .await?;
+    sqlx::query!("SELECT id FROM prompts WHERE id = $1 FOR UPDATE", prompt).fetch_one(&mut **tx).await?;
+    let may = sqlx::query_scalar!(r#"SELECT may_be_corrected($1) AS "may!""#, version).fetch_one(&mut **tx).await?;
+    if may { Ok(()) } else { Err(SubmitError::Closed) }
+}
+
+/// Nobody is asked about the prompt any more, and no export holds it.
+async fn withdraw(tx: &mut Transaction<'_, Postgres>, prompt: Uuid) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE prompts SET withdrawn_at = now() WHERE id = $1", prompt).execute(&mut **tx).await?;
+    sqlx::query!("UPDATE tasks SET withdrawn_at = now() WHERE prompt_id = $1 AND withdrawn_at IS NULL", prompt)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// The prompt of an earlier version of the assignment that says the same; it is asked about again.
+async fn bring_back(
+    tx: &mut Transaction<'_, Postgres>,
+    assignment: Uuid,
+    messages: &[Message],
+) -> sqlx::Result<Option<Uuid>> {
+    let prompt = sqlx::query_scalar!(
+        r#"
+        UPDATE prompts
+        SET withdrawn_at = NULL
+        WHERE content_hash = $2 AND id IN (SELECT prompt_id FROM written_prompts WHERE assignment_id = $1)
+        RETURNING id
+        "#,
+        assignment,
+        &content_hash(messages)[..]
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    if let Some(prompt) = prompt {
+        sqlx::query!(
+            r#"
+            UPDATE tasks
+            SET withdrawn_at = (SELECT held_back_at FROM prompts WHERE id = $1)
+            WHERE prompt_id = $1
+            "#,
+            prompt
+        )
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(prompt)
 }
 
 async fn brief(tx: &mut Transaction<'_, Postgres>, task: Uuid) -> sqlx::Result<Brief> {
@@ -121,12 +245,13 @@ async fn brief(tx: &mut Transaction<'_, Postgres>, task: Uuid) -> sqlx::Result<B
     .await
 }
 
+/// The new prompt; `None` where the project has it already.
 async fn insert_prompt(
     tx: &mut Transaction<'_, Postgres>,
     brief: &Brief,
     held: &Held,
     messages: &[Message],
-) -> Result<Uuid, WriteError> {
+) -> sqlx::Result<Option<Uuid>> {
     let kind: PromptKind = brief.kind.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
     let hash = content_hash(messages);
     let mut extra = json!({ "annotator": held.annotator });
@@ -150,30 +275,29 @@ async fn insert_prompt(
         extra
     )
     .fetch_optional(&mut **tx)
-    .await?
-    .ok_or(WriteError::AlreadyHere)
-}
-
-/// What the person wrote for an assignment; `None` where they have not.
-pub async fn of_assignment(pool: &PgPool, assignment: Uuid) -> sqlx::Result<Option<Vec<Message>>> {
-    let row = sqlx::query_scalar!(
-        r#"
-        SELECT p.conversation AS "conversation: Json<Vec<Message>>"
-        FROM written_prompts w
-        JOIN prompts p ON p.id = w.prompt_id
-        WHERE w.assignment_id = $1
-        "#,
-        assignment
-    )
-    .fetch_optional(pool)
-    .await?;
-    Ok(row.map(|conversation| conversation.0))
+    .await
 }
 
 /// Who wrote a prompt; `None` where it came otherwise.
 pub async fn author(pool: &PgPool, prompt: Uuid) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar!(
-        "SELECT u.name FROM written_prompts w JOIN users u ON u.id = w.user_id WHERE w.prompt_id = $1",
+        "SELECT u.name FROM written_prompts w JOIN users u ON u.id = w.user_id WHERE w.prompt_id = $1 LIMIT 1",
+        prompt
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// The prompt that its writer has put in the place of this one; `None` where it is the last version, or came otherwise.
+pub async fn newer(pool: &PgPool, prompt: Uuid) -> sqlx::Result<Option<Uuid>> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT stands.prompt_id AS "prompt!"
+        FROM written_prompts w
+        JOIN current_written_prompts stands ON stands.assignment_id = w.assignment_id
+        WHERE w.prompt_id = $1 AND stands.prompt_id <> $1
+        LIMIT 1
+        "#,
         prompt
     )
     .fetch_optional(pool)

@@ -74,6 +74,27 @@ pub enum Written {
 }
 
 impl Written {
+    /// What was written, from the conversation that it became; `None` where it is of another form. The instruction of a few-shot
+    /// prompt ends at the first blank line: one with a blank line within comes back with its end before the first query.
+    pub fn of_conversation(kind: PromptKind, messages: &[Message]) -> Option<Written> {
+        let (last, before) = messages.split_last()?;
+        if kind != PromptKind::FewShot {
+            return before.is_empty().then(|| Written::Text(last.content.clone()));
+        }
+        let (instruction, first) = messages.first()?.content.split_once("\n\n")?;
+        let query =
+            |place: usize, message: &Message| if place == 0 { first.to_owned() } else { message.content.clone() };
+        let examples = before
+            .chunks_exact(2)
+            .enumerate()
+            .filter_map(|(place, turn)| match turn {
+                [asked, said] => Some(Example { query: query(place, asked), response: said.content.clone() }),
+                _ => None,
+            })
+            .collect::<Vec<Example>>();
+        Some(Written::FewShot { instruction: instruction.to_owned(), query: query(examples.len(), last), examples })
+    }
+
     /// The conversation that waits for the assistant: the examples of a few-shot prompt are turns of it, the instruction opens
     /// the first.
     pub fn conversation(&self) -> Vec<Message> {
@@ -119,5 +140,24 @@ mod tests {
             (Role::User, "It is fine"),
         ];
         assert_eq!(said, expected.map(|(role, content)| (role, content.to_owned())));
+        // It comes back as it was written, for a correction.
+        assert_eq!(Written::of_conversation(PromptKind::FewShot, &written.conversation()), Some(written));
+    }
+
+    #[test]
+    fn whatever_comes_back_of_a_prompt_makes_the_same_conversation() {
+        let example = |query: &str| Example { query: query.to_owned(), response: "yes\n\nno".to_owned() };
+        let blank_lines = Written::FewShot {
+            instruction: "Say it.\n\nBriefly.".to_owned(),
+            examples: vec![example("a\n\nb"), example("c\n\nd")],
+            query: "e\n\nf".to_owned(),
+        };
+        let plain = Written::Text("One.\n\nTwo.".to_owned());
+        for (kind, written) in [(PromptKind::FewShot, blank_lines), (PromptKind::Plain, plain)] {
+            let again = Written::of_conversation(kind, &written.conversation()).expect("it comes back");
+            assert_eq!(again.conversation(), written.conversation());
+        }
+        let text = Written::Text("No blank line".to_owned()).conversation();
+        assert_eq!(Written::of_conversation(PromptKind::FewShot, &text), None);
     }
 }

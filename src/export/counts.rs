@@ -31,7 +31,7 @@ impl Counts {
 /// The counts of a project by split, with a row of zeros for a split without records; the selection's own split is passed over.
 pub async fn counts(pool: &PgPool, project: Uuid, selection: &Selection) -> sqlx::Result<Vec<Counts>> {
     let makers = Makers::of(pool, project, selection).await?;
-    let mut counts: Vec<Counts> = export::record_counts(pool, project)
+    let mut counts: Vec<Counts> = export::record_counts(pool, project, selection.include_rejected)
         .await?
         .into_iter()
         .map(|RecordCounts { split, prompts, demonstrations }| Counts {

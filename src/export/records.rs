@@ -37,7 +37,9 @@ pub fn of<'c>(
         Kind::Prompts => {
             export::prompts(connection, project.id, split).map_ok(|row| prompt(&project.slug, row)).boxed()
         }
-        Kind::Demonstrations => export::demonstrations(connection, project.id, split).map_ok(demonstration).boxed(),
+        Kind::Demonstrations => {
+            export::demonstrations(connection, project.id, split, rejected).map_ok(demonstration).boxed()
+        }
         Kind::Rankings => export::rankings(connection, project.id, split, rejected)
             .try_filter(|row| future::ready(makers.take(row)))
             .map_ok(|row| ranking(row, makers))
@@ -85,6 +87,7 @@ fn demonstration(row: DemonstrationRow) -> Record {
         ("split", json!(row.split)),
     ];
     let mut beside = marks(row.extra_opinion, row.simulated);
+    beside.extend(reviewed(row.adjudicated, row.review.as_deref()));
     beside.extend(row.language.map(|language| ("language", json!(language))));
     beside.extend(row.seconds.map(|seconds| ("seconds", json!(seconds))));
     record(fields, beside, row.extra)
@@ -168,13 +171,20 @@ fn marks(extra_opinion: bool, simulated: bool) -> Vec<(&'static str, Value)> {
     marks
 }
 
+/// Whether a label is a reviewer's own, and what a reviewer found of it.
+fn reviewed(adjudicated: bool, verdict: Option<&str>) -> Vec<(&'static str, Value)> {
+    let mut marks = Vec::new();
+    if adjudicated {
+        marks.push(("adjudicated", json!(true)));
+    }
+    marks.extend(verdict.map(|verdict| ("review", json!(verdict))));
+    marks
+}
+
 /// What is said of rankings besides: by whose decision they stand, what a reviewer found, what they count for.
 fn ranking_marks(row: &RankingRow, makers: &Makers) -> Vec<(&'static str, Value)> {
     let mut marks = marks(row.extra_opinion, row.simulated);
-    if row.adjudicated {
-        marks.push(("adjudicated", json!(true)));
-    }
-    marks.extend(row.review.as_ref().map(|verdict| ("review", json!(verdict))));
+    marks.extend(reviewed(row.adjudicated, row.review.as_deref()));
     marks.extend(makers.weight(row).map(|weight| ("weight", json!(weight))));
     marks
 }

@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Selection {
     pub split: Option<Split>,
-    /// Also rankings that a reviewer rejected, or corrected by a decision of their own.
+    /// Also rankings and demonstrations that a reviewer rejected, or corrected by a label of their own.
     pub include_rejected: bool,
     /// Leaves out rankings of annotators known to be less reliable than this, between 0 and 1.
     pub minimum_reliability: Option<f64>,

@@ -6,7 +6,7 @@ use laurel::{
     db::{
         audit::Actor,
         chat_endpoints::{self, ChatEndpoint},
-        chat_turns::{self, NewAnswer},
+        chat_turns::{self, Choice, NewAnswer},
         invitations, job_metrics, job_queue, jobs, password_resets,
         tokens::TokenRole,
         uploads,
@@ -65,7 +65,9 @@ impl World {
             ("projects", seeded.project.slug.clone()),
             ("jobs", finished.to_string()),
             ("tasks", task.to_string()),
-            ("chats", chats[0].1.to_string()),
+            // The one in which something is chosen.
+            ("chats", chats[1].1.to_string()),
+            ("turns", "0".to_owned()),
             ("answers", "0".to_owned()),
             ("export", "prompts".to_owned()),
             ("quality", "annotators.csv".to_owned()),
@@ -73,6 +75,11 @@ impl World {
             (
                 "reviews",
                 one("SELECT task_id FROM rankings GROUP BY task_id ORDER BY task_id IS NULL, count(*) DESC LIMIT 1")
+                    .await,
+            ),
+            (
+                "demonstrations",
+                one("SELECT id FROM demonstrations WHERE NOT adjudicated ORDER BY user_id IS NOT NULL, id LIMIT 1")
                     .await,
             ),
             ("import", upload(&server, seeded.project.id).await.to_string()),
@@ -293,7 +300,7 @@ async fn chats(server: &Server, email: &str, project: Uuid) -> [(&'static str, U
         chat_turns::say(pool, user, chat, "", "How do bees make honey?").await.expect("said");
         chat_turns::keep_answers(pool, user, chat, &answers).await.expect("kept");
         if next != "choice" {
-            chat_turns::choose(pool, user, chat, 0, 1, None).await.expect("chosen");
+            chat_turns::choose(pool, user, chat, Choice { turn: 0, position: 1, seconds: None }).await.expect("chosen");
         }
         if next == "nothing" {
             chat_turns::finish(pool, user, chat).await.expect("ended");

@@ -13,12 +13,13 @@ mod people;
 mod pictures;
 mod reading;
 mod reports;
+mod reviewed_texts;
 mod writing;
 
 use futures_util::TryStreamExt;
 use laurel::{
     db::projects::{self, Project},
-    export::{self, Format, Kind},
+    export::{self, Format, Kind, Selection},
 };
 use serde_json::Value;
 use sqlx::PgPool;
@@ -35,8 +36,13 @@ async fn only_project(pool: &PgPool) -> Project {
 
 /// What the project exports of a kind.
 async fn exported(server: &Server, kind: Kind) -> Vec<Value> {
+    selected(server, kind, Selection::default()).await
+}
+
+/// What the project exports of a kind with some options.
+async fn selected(server: &Server, kind: Kind, selection: Selection) -> Vec<Value> {
     let project = only_project(server.pool()).await;
-    let pieces: Vec<bytes::Bytes> = export::stream(server.state.pool.clone(), &project, kind, Format::Jsonl, None)
+    let pieces: Vec<bytes::Bytes> = export::stream(server.state.pool.clone(), &project, kind, Format::Jsonl, selection)
         .try_collect()
         .await
         .expect("an export");

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{exported, pictures::pictures, take_next};
 use crate::support::{
-    Browser, PASSWORD,
+    Browser, PASSWORD, Reply,
     seed::{self, Seed, assignment_in, count},
     server,
 };
@@ -142,4 +142,84 @@ async fn the_plan_says_how_often_and_a_withdrawn_brief_asks_nobody() {
     assert_eq!(count(pool, "SELECT count(*) FROM audit_log WHERE action LIKE 'prompts.ask%'").await, 3);
     let lea_task = lea.post("/queue/next", &[]).await.leads_to().to_owned();
     pictures(&server, "lea@example.org", &lea_task, "writing", async |_| {}).await;
+}
+
+/// The version that a correction's page names.
+fn version(page: &Reply) -> String {
+    let field = page.text.split(r#"name="version" value=""#).nth(1).expect("a version");
+    field.split('"').next().expect("an id").to_owned()
+}
+
+#[tokio::test]
+async fn a_prompt_is_corrected_until_somebody_begins_to_work_with_it() {
+    let server = server().await;
+    let pool = server.pool();
+    seed::project(pool, Seed::default()).await;
+    sqlx::query("UPDATE projects SET hold_back_duplicates = true").execute(pool).await.expect("set");
+    let lea = server.user("Lea", Role::Admin).await;
+    let form = [("kind", "few_shot"), ("count", "1"), ("language", "en"), ("about", "")];
+    lea.post("/admin/projects/test/writing", &form).await.assert(303);
+    let ada = server.user("Ada", Role::Annotator).await;
+    let task = format!("/tasks/{}", assignment_in(ada.post("/queue/next", &[]).await.leads_to()));
+    let with = |query: &'static str| {
+        let examples = [("query_1", "love"), ("response_1", "good"), ("query_2", "hate"), ("response_2", "bad")];
+        [&[("instruction", "Give the sentiment."), ("query", query), ("then", "queue")][..], &examples].concat()
+    };
+    ada.post(&format!("{task}/submit"), &with("fine")).await.assert(303);
+    ada.get("/queue").await.assert(200).assert_contains(&format!("href=\"{task}\""));
+    let correct = format!("{task}/correct");
+    ada.get(&task).await.assert(200).assert_contains(&format!("href=\"{correct}\""));
+    let page = ada.get(&correct).await.assert(200);
+    for typed in ["Give the sentiment.</textarea>", "love</textarea>", "bad</textarea>", "fine</textarea>"] {
+        page.assert_contains(typed);
+    }
+    let first = version(&page);
+    let say = async |query: &'static str, version: &str| {
+        let form = [with(query), vec![("version", version)]].concat();
+        ada.post(&correct, &form).await
+    };
+    // Sent twice, it is stored once; the words that it replaced are exported no more, and nobody is asked about them.
+    assert_eq!(say("so fine", &first).await.leads_to(), task);
+    say("so fine", &first).await.assert(303);
+    say("finest", &first).await.assert(409).assert_contains("Another version was saved meanwhile");
+    let asked = async || {
+        let prompts = exported(&server, Kind::Prompts).await;
+        let said = prompts.iter().map(|prompt| prompt["prompt"].as_array().expect("messages").last().cloned());
+        said.map(|message| message.expect("a message")["content"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(asked().await, ["so fine"]);
+    assert_eq!(count(pool, "SELECT count(*) FROM prompts").await, 2, "the earlier version stays on record");
+    assert_eq!(count(pool, "SELECT labels::bigint FROM tasks WHERE kind = 'prompt'").await, 1);
+    let open = "SELECT count(*) FROM tasks WHERE kind = 'demonstration' AND withdrawn_at IS NULL";
+    assert_eq!(count(pool, open).await, 1);
+    let noted = "SELECT count(*) FROM audit_log WHERE action = 'label.correct' AND detail ->> 'kind' = 'prompt'";
+    assert_eq!(count(pool, noted).await, 1);
+    ada.get(&task).await.assert_contains("Earlier versions").assert_contains("so fine");
+    ada.get("/queue").await.assert(200).assert_contains("so fine");
+    lea.get("/admin/projects/test/writing").await.assert(200).assert_contains("1 / 1");
+    // The first words again are the first prompt again.
+    let second = version(&ada.get(&correct).await);
+    say("fine", &second).await.assert(303);
+    assert_eq!(asked().await, ["fine"]);
+    assert_eq!(count(pool, "SELECT count(*) FROM prompts").await, 2);
+    assert_eq!(count(pool, open).await, 1);
+    let replaced: uuid::Uuid =
+        sqlx::query_scalar("SELECT id FROM prompts WHERE withdrawn_at IS NOT NULL").fetch_one(pool).await.expect("one");
+    lea.get(&format!("/admin/projects/test/prompts/{replaced}")).await.assert_contains("has corrected this prompt");
+
+    // Somebody begins to answer it.
+    let third = version(&ada.get(&correct).await);
+    let bob = server.user("Bob", Role::Annotator).await;
+    let his = format!("/tasks/{}", assignment_in(bob.post("/queue/next", &[]).await.leads_to()));
+    bob.get(&his).await.assert(200).assert_contains("fine");
+    let told = say("finest", &third).await.assert(409);
+    told.assert_contains("Somebody has begun to work with this prompt").assert_contains("finest</textarea>");
+    let page = ada.get(&task).await.assert(200);
+    page.assert_contains("can’t be corrected any more");
+    assert!(!page.text.contains(&correct), "the link is still there");
+    assert_eq!(ada.get(&correct).await.leads_to(), task);
+    // Given back with a word on it, it may be made better.
+    bob.post(&format!("{his}/skip"), &[("reason", "unclear"), ("then", "queue")]).await.assert(303);
+    say("finest", &third).await.assert(303);
+    assert_eq!(asked().await, ["finest"]);
 }

@@ -60,13 +60,15 @@ pub async fn before(
                 d.seconds,
                 d.extra_opinion,
                 d.replaces_id IS NOT NULL AS corrects,
-                EXISTS (SELECT 1 FROM demonstrations newer WHERE newer.replaces_id = d.id) AS replaced,
+                c.id IS NULL OR v.text_id IS NOT NULL AS replaced,
                 false AS all_bad,
-                NULL AS verdict,
-                false AS adjudicated,
+                v.verdict,
+                d.adjudicated,
                 d.created_at
             FROM demonstrations d
             JOIN prompts p ON p.id = d.prompt_id
+            LEFT JOIN current_demonstrations c ON c.id = d.id
+            LEFT JOIN current_demonstration_reviews v ON v.demonstration_id = d.id
             WHERE p.project_id = $1
                 AND ($2 = '' OR d.completion ILIKE $2)
                 AND ($3 = '' OR p.split = $3)
@@ -76,9 +78,16 @@ pub async fn before(
                 AND $7 IN ('', 'demonstration')
                 AND ($8::timestamptz IS NULL OR d.created_at >= $8)
                 AND ($9::timestamptz IS NULL OR d.created_at < $9)
-                AND ($10 OR NOT EXISTS (SELECT 1 FROM demonstrations newer WHERE newer.replaces_id = d.id))
+                -- What a reviewer put another text in the place of is what is looked for then.
+                AND ($10 OR $18 = 'corrected' OR c.id IS NOT NULL AND v.text_id IS NULL)
                 AND ($11::uuid IS NULL OR d.id < $11)
                 AND NOT $13
+                AND CASE $18
+                    WHEN '' THEN true
+                    WHEN 'decision' THEN d.adjudicated
+                    WHEN 'none' THEN v.verdict IS NULL AND NOT d.adjudicated
+                    ELSE coalesce(v.verdict = $18, false)
+                END
             ORDER BY d.id DESC
             LIMIT $12
         ), ranked AS (
@@ -197,6 +206,8 @@ pub async fn count(pool: &PgPool, project: Uuid, filter: &Filter) -> Result<i64,
             SELECT 1
             FROM demonstrations d
             JOIN prompts p ON p.id = d.prompt_id
+            LEFT JOIN current_demonstrations c ON c.id = d.id
+            LEFT JOIN current_demonstration_reviews v ON v.demonstration_id = d.id
             WHERE p.project_id = $1
                 AND ($2 = '' OR d.completion ILIKE $2)
                 AND ($3 = '' OR p.split = $3)
@@ -206,8 +217,14 @@ pub async fn count(pool: &PgPool, project: Uuid, filter: &Filter) -> Result<i64,
                 AND $7 IN ('', 'demonstration')
                 AND ($8::timestamptz IS NULL OR d.created_at >= $8)
                 AND ($9::timestamptz IS NULL OR d.created_at < $9)
-                AND ($10 OR NOT EXISTS (SELECT 1 FROM demonstrations newer WHERE newer.replaces_id = d.id))
+                AND ($10 OR $16 = 'corrected' OR c.id IS NOT NULL AND v.text_id IS NULL)
                 AND NOT $11
+                AND CASE $16
+                    WHEN '' THEN true
+                    WHEN 'decision' THEN d.adjudicated
+                    WHEN 'none' THEN v.verdict IS NULL AND NOT d.adjudicated
+                    ELSE coalesce(v.verdict = $16, false)
+                END
             UNION ALL
             SELECT 1
             FROM rankings r

@@ -49,7 +49,7 @@ impl Filter {
     /// Whether something is looked for that demonstrations don't have.
     fn of_rankings_only(&self) -> bool {
         let rated = self.lowest_rating.is_some() || self.highest_rating.is_some();
-        rated || self.all_bad || !self.flag.is_empty() || !self.review.is_empty()
+        rated || self.all_bad || !self.flag.is_empty()
     }
 
     /// The search as a pattern of `ILIKE`.

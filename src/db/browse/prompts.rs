@@ -40,7 +40,7 @@ pub async fn after(
             p.split,
             s.state AS "state!",
             (SELECT count(*) FROM responses r WHERE r.prompt_id = p.id) AS "responses!",
-            (SELECT count(*) FROM current_demonstrations d WHERE d.prompt_id = p.id) AS "demonstrations!",
+            (SELECT count(*) FROM standing_demonstrations d WHERE d.prompt_id = p.id) AS "demonstrations!",
             (SELECT count(*) FROM current_rankings r WHERE r.prompt_id = p.id) AS "rankings!"
         FROM prompts p
         JOIN prompt_states s ON s.prompt_id = p.id

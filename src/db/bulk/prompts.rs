@@ -88,9 +88,12 @@ pub async fn insert(connection: &mut PgConnection, project: Uuid, new: &New) -> 
     Ok(())
 }
 
-/// Which of the prompts have a demonstration.
+/// Which of the prompts have a demonstration that stands.
 pub async fn with_demonstration(connection: &mut PgConnection, prompts: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
-    sqlx::query_scalar!("SELECT DISTINCT prompt_id FROM demonstrations WHERE prompt_id = ANY ($1)", prompts)
-        .fetch_all(connection)
-        .await
+    sqlx::query_scalar!(
+        r#"SELECT DISTINCT prompt_id AS "prompt!" FROM standing_demonstrations WHERE prompt_id = ANY ($1)"#,
+        prompts
+    )
+    .fetch_all(connection)
+    .await
 }

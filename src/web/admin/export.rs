@@ -70,7 +70,7 @@ pub async fn get(
 pub struct Wanted {
     format: String,
     split: String,
-    /// Present where rejected rankings are wanted too; where weights are.
+    /// Present where rejected labels are wanted too; where weights are.
     include_rejected: Option<String>,
     weights: Option<String>,
     /// Percent, 0 to 100; empty for everyone.

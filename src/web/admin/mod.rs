@@ -7,6 +7,8 @@ mod chat;
 mod close;
 mod compare;
 mod days;
+mod demonstration_review;
+mod demonstration_reviews;
 mod dots;
 mod export;
 mod figures;
@@ -108,6 +110,14 @@ pub fn routes() -> Routes {
         .route("/admin/projects/{slug}/quality/{table}", get(quality::table))
         .route("/admin/projects/{slug}/reviews", get(reviews::get).post(reviews::post))
         .route("/admin/projects/{slug}/reviews/{task}", get(review::get).post(review::post))
+        .route(
+            "/admin/projects/{slug}/reviews/demonstrations",
+            get(demonstration_reviews::get).post(demonstration_reviews::post),
+        )
+        .route(
+            "/admin/projects/{slug}/reviews/demonstrations/{id}",
+            get(demonstration_review::get).post(demonstration_review::post),
+        )
         .route("/admin/projects/{slug}/leaderboard", get(leaderboard::get).post(leaderboard::post))
         .route("/admin/projects/{slug}/leaderboard/{board}", get(leaderboard::table))
         .route("/admin/projects/{slug}/training", get(training::get))

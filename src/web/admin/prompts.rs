@@ -90,6 +90,15 @@ fn versions<T>(labels: Vec<T>, ids: impl Fn(&T) -> (Uuid, Option<Uuid>)) -> Vec<
     standing
 }
 
+/// Where a reviewer has thought again, the writer's own text comes first, and what stood in its place is among the others.
+fn set_aside(versions: &mut Versions<ShownDemonstration>) {
+    let current = versions.earlier.iter().position(|shown| shown.demonstration.current);
+    if let Some(place) = current.filter(|_| !versions.label.demonstration.current) {
+        std::mem::swap(&mut versions.label, &mut versions.earlier[place]);
+        versions.earlier.sort_by_key(|shown| std::cmp::Reverse(shown.demonstration.id));
+    }
+}
+
 /// A task and who was given it.
 struct ShownTask {
     task: Task,
@@ -109,6 +118,17 @@ struct PromptPage {
     tasks: Vec<ShownTask>,
     /// Who wrote the prompt, where somebody did here.
     author: Option<String>,
+    /// The prompt that they have put in its place.
+    newer: Option<Uuid>,
+}
+
+impl PromptPage {
+    /// The text that reviews are about: a reviewer's own stands in the place of its writer's.
+    fn reviewed(&self, versions: &Versions<ShownDemonstration>) -> Uuid {
+        let all = std::iter::once(&versions.label).chain(&versions.earlier);
+        let written = all.map(|shown| &shown.demonstration).find(|demonstration| !demonstration.adjudicated);
+        written.map_or(versions.label.demonstration.id, |demonstration| demonstration.id)
+    }
 }
 
 /// `GET /admin/projects/{slug}/prompts/{id}`.
@@ -155,16 +175,20 @@ pub async fn one(
         .into_iter()
         .map(|demonstration| ShownDemonstration { html: markdown::render(&demonstration.completion), demonstration })
         .collect();
+    let mut demonstrations =
+        versions(demonstrations, |shown| (shown.demonstration.id, shown.demonstration.replaces_id));
+    demonstrations.iter_mut().for_each(set_aside);
     let shown = PromptPage {
         frame: Frame::new(&page, &project, "prompts"),
         page,
         prompt,
         messages,
         responses,
-        demonstrations: versions(demonstrations, |shown| (shown.demonstration.id, shown.demonstration.replaces_id)),
+        demonstrations,
         rankings: versions(rankings, |shown| (shown.ranking.id, shown.ranking.replaces_id)),
         tasks: tasks(&state, id).await?,
         author: written_prompts::author(&state.pool, id).await?,
+        newer: written_prompts::newer(&state.pool, id).await?,
     };
     Ok(Html(shown.render()?))
 }

@@ -6,6 +6,8 @@ use axum::{
     response::{Html, IntoResponse, Redirect},
 };
 use serde::Deserialize;
+use sqlx::PgPool;
+use uuid::Uuid;
 
 use super::{
     figures,
@@ -13,7 +15,10 @@ use super::{
     show,
 };
 use crate::{
-    db::reviews::{self, Counts, Waiting},
+    db::{
+        demonstration_reviews,
+        reviews::{self, Counts, Waiting},
+    },
     web::{
         AppState, Page, PageError,
         authorise::{Lead, Reviewer},
@@ -21,7 +26,8 @@ use crate::{
     },
 };
 
-const PER_PAGE: i64 = 50;
+/// Lines of a page of a queue.
+pub const PER_PAGE: i64 = 50;
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -32,11 +38,34 @@ pub struct Wanted {
     done: Option<String>,
 }
 
+/// The queues of a project, for the way from one to the other.
+pub struct Queues {
+    /// The one that is open: `rankings` or `demonstrations`.
+    pub open: &'static str,
+    /// How much waits in each.
+    pub rankings: i64,
+    pub demonstrations: i64,
+}
+
+impl Queues {
+    pub async fn of(pool: &PgPool, project: Uuid, open: &'static str) -> sqlx::Result<Queues> {
+        let rankings = reviews::counts(pool, project).await?.waiting;
+        let demonstrations = demonstration_reviews::counts(pool, project).await?.waiting;
+        Ok(Queues { open, rankings, demonstrations })
+    }
+
+    /// `page` for the open one, for `aria-current`.
+    pub fn here(&self, queue: &str) -> &'static str {
+        if self.open == queue { "page" } else { "false" }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "admin/reviews.html")]
 struct ReviewsPage {
     page: Page,
     frame: Frame,
+    queues: Queues,
     counts: Counts,
     tasks: Vec<Waiting>,
     decided: bool,
@@ -62,6 +91,7 @@ pub async fn get(
     let shown = ReviewsPage {
         frame: Frame::new(&page, &project, "reviews"),
         page,
+        queues: Queues::of(pool, project.id, "rankings").await?,
         counts,
         tasks: reviews::page(pool, project.id, decided, PER_PAGE, (number - 1) * PER_PAGE).await?,
         decided,

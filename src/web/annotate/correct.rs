@@ -15,6 +15,7 @@ use super::{
     standing,
     submit::{self, Refused, Target, wants_json},
     task::{self, Shown},
+    writing,
 };
 use crate::{
     db::{
@@ -85,6 +86,7 @@ fn fields(task: &Task, label: &Label) -> Fields {
     let mut fields: Vec<(String, String)> = Vec::new();
     match label {
         Label::Demonstration { completion, .. } => fields.push(("completion".to_owned(), completion.clone())),
+        Label::Prompt { conversation, .. } => fields.extend(writing::fields(task, conversation)),
         Label::Ranking { ranks, confidence, assessment, note, .. } => {
             fields.push(("note".to_owned(), note.clone().unwrap_or_default()));
             for (position, rank) in ranks.iter().enumerate() {

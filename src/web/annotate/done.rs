@@ -4,6 +4,7 @@ use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 use sqlx::PgPool;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{
     comparison,
@@ -15,6 +16,7 @@ use crate::{
         gold::Lesson,
         label_versions::{self, Label, LabelVersion},
         queue::Task,
+        reviews::{self, Said},
     },
     domain::label_scheme::Assessment,
     web::{Page, PageError, label_words, markdown},
@@ -24,13 +26,15 @@ use crate::{
 #[template(path = "annotate/done.html")]
 struct DonePage {
     page: Page,
-    assignment: uuid::Uuid,
+    assignment: Uuid,
     project_name: String,
     simulated: bool,
     conversation: Vec<MessageView>,
     label: LabelView,
     extra_opinion: bool,
     may_be_corrected: bool,
+    /// What a reviewer said of it.
+    review: Option<ReviewView>,
     /// Those that were replaced, newest first.
     earlier: Vec<EarlierView>,
     /// What was expected, after a task of the course.
@@ -43,6 +47,13 @@ struct LessonView {
     /// `B > A = C`, by the letters of this person's page.
     order: String,
     html: String,
+}
+
+/// What a reviewer said, and the text that stands in place of the person's.
+struct ReviewView {
+    said: Said,
+    /// Rendered.
+    instead: Option<String>,
 }
 
 /// A label as this page shows it.
@@ -83,6 +94,7 @@ struct RankedAnswer {
 
 pub async fn draw(
     pool: &PgPool,
+    user: Uuid,
     page: Page,
     task: Task,
     mut versions: Vec<LabelVersion>,
@@ -90,6 +102,7 @@ pub async fn draw(
 ) -> Result<Response, PageError> {
     let standing = versions.pop().ok_or(PageError::NotFound)?;
     let may_be_corrected = label_versions::may_be_corrected(pool, standing.id).await?;
+    let review = reviews::said_of(pool, user, task.assignment).await?;
     let earlier =
         versions.iter().enumerate().rev().map(|(place, version)| earlier(&page, &task, version, place + 1)).collect();
     let lesson = lesson.map(|lesson| LessonView {
@@ -106,6 +119,7 @@ pub async fn draw(
         project_name: task.project_name,
         simulated: task.project_simulated,
         may_be_corrected,
+        review: review.map(|said| ReviewView { instead: said.text.as_deref().map(markdown::render), said }),
         earlier,
         page,
     };
@@ -116,6 +130,14 @@ fn label(page: &Page, task: &Task, label: Label) -> LabelView {
     match label {
         Label::Demonstration { completion, .. } => LabelView {
             completion: markdown::render(&completion),
+            tiers: Vec::new(),
+            confidence: None,
+            all_bad: false,
+            note: None,
+        },
+        // Prompts have a page of their own.
+        Label::Prompt { conversation, .. } => LabelView {
+            completion: conversation.last().map(|message| markdown::render(&message.content)).unwrap_or_default(),
             tiers: Vec::new(),
             confidence: None,
             all_bad: false,

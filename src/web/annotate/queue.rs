@@ -26,7 +26,7 @@ struct QueuePage {
     recent: Vec<Work>,
     /// Whether these are not the newest.
     earlier: bool,
-    /// The assignment before which there are more.
+    /// The work before which there is more.
     older: Option<uuid::Uuid>,
     skipped: Vec<Work>,
     waiting: i64,
@@ -43,7 +43,7 @@ pub struct Arrival {
     after: Option<uuid::Uuid>,
     #[serde(default)]
     empty: Option<u8>,
-    /// Show what was submitted before this assignment.
+    /// Show what was submitted before this one.
     #[serde(default)]
     before: Option<uuid::Uuid>,
 }
@@ -68,7 +68,7 @@ pub async fn get(
         projects,
         begun: queue::begun(&state.pool, user.id).await?,
         earlier: arrival.before.is_some(),
-        older: recent.last().filter(|_| more).map(|last| last.assignment),
+        older: recent.last().filter(|_| more).map(|last| last.id),
         recent,
         skipped: queue::finished(&state.pool, user.id, Finished::Skipped, None, most).await?,
         after: task::after(&state.pool, user.id, arrival.after).await?,

@@ -15,14 +15,14 @@ use super::{
     forms::{Fields, FormError},
     submit::wants_json,
     task::{self, Shown},
+    writing,
 };
 use crate::{
     db::{
         label_versions::{self, Label},
         queue::Task,
-        written_prompts,
     },
-    domain::{assignment::TaskKind, label_scheme::LabelScheme, ranking::Ranking, written_prompt::PromptKind},
+    domain::{assignment::TaskKind, label_scheme::LabelScheme, ranking::Ranking},
     web::{Page, PageError},
 };
 
@@ -38,11 +38,6 @@ pub async fn holds(
     if fields.is_blank() {
         return Ok(true);
     }
-    if task.kind == TaskKind::Prompt {
-        let kind = task.brief.as_ref().map_or(PromptKind::Plain, |brief| brief.kind);
-        let Ok(written) = fields.written(kind) else { return Ok(false) };
-        return Ok(written_prompts::of_assignment(pool, task.assignment).await? == Some(written.conversation()));
-    }
     let versions = label_versions::all(pool, user, task.assignment).await?;
     // Ids are made in the order of time.
     let counts = |version: Uuid| since.is_none_or(|since| version > since);
@@ -56,8 +51,12 @@ pub async fn holds(
 /// The label that a form would be where a scheme says what is asked.
 fn label(task: &Task, fields: &Fields, scheme: &LabelScheme) -> Result<Label, FormError> {
     let (ranking, confidence) = match task.kind {
-        TaskKind::Demonstration | TaskKind::Prompt => {
+        TaskKind::Demonstration => {
             return Ok(Label::Demonstration { completion: fields.completion()?.to_owned(), extra_opinion: false });
+        }
+        TaskKind::Prompt => {
+            let written = fields.written(writing::kind(task))?;
+            return Ok(Label::Prompt { conversation: written.conversation(), extra_opinion: false });
         }
         TaskKind::Ranking => (fields.ranking(task.answers.len())?, None),
         TaskKind::Comparison => {
@@ -124,7 +123,11 @@ pub async fn refuse_correction(
     headers: &HeaderMap,
 ) -> Result<Response, PageError> {
     let corrects = correctable(pool, user, &task).await?;
-    let message = if corrects.is_some() { "correct-replaced" } else { "correct-closed" };
+    let message = match (corrects, task.kind) {
+        (Some(_), _) => "correct-replaced",
+        (None, TaskKind::Prompt) => "correct-closed-prompt",
+        (None, _) => "correct-closed",
+    };
     if !wants_json(headers) {
         return conflict(page, task, fields, corrects, message);
     }

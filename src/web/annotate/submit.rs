@@ -17,6 +17,7 @@ use super::{
     standing,
     task::{self, Shown},
     view::{After, SkipView},
+    writing,
 };
 use crate::{
     db::{
@@ -27,7 +28,7 @@ use crate::{
         reservations,
         written_prompts::{self, WriteError},
     },
-    domain::{assignment::TaskKind, comparison::Confidence, ranking::Ranking, written_prompt::PromptKind},
+    domain::{assignment::TaskKind, comparison::Confidence, ranking::Ranking},
     web::{AppState, Page, PageError, authorise::Annotator, csrf::CsrfForm, session::User},
 };
 
@@ -134,6 +135,15 @@ impl From<SubmitError> for Refused {
     }
 }
 
+impl From<WriteError> for Refused {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::AlreadyHere => Refused::Form(FormError::AlreadyHere),
+            WriteError::Submit(error) => error.into(),
+        }
+    }
+}
+
 /// What a form becomes: the first label of an assignment, or a new version of it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Target {
@@ -160,15 +170,16 @@ pub(super) async fn store(state: &AppState, target: Target, task: &Task, fields:
             }
         }
         TaskKind::Prompt => {
-            let Target::First { user, assignment } = target else { return Err(Refused::Closed) };
-            let kind = task.brief.as_ref().map_or(PromptKind::Plain, |brief| brief.kind);
-            let written = fields.written(kind)?;
-            written_prompts::submit(&state.pool, user, assignment, &written, fields.seconds()).await.map_err(
-                |error| match error {
-                    WriteError::AlreadyHere => Refused::Form(FormError::AlreadyHere),
-                    WriteError::Submit(error) => error.into(),
-                },
-            )?
+            let written = fields.written(writing::kind(task))?;
+            let seconds = fields.seconds();
+            match target {
+                Target::First { user, assignment } => {
+                    written_prompts::submit(&state.pool, user, assignment, &written, seconds).await?
+                }
+                Target::Correction(correction) => {
+                    written_prompts::correct(&state.pool, correction, &written, seconds).await?
+                }
+            }
         }
         TaskKind::Ranking => {
             let ranking = fields.ranking(task.answers.len())?;

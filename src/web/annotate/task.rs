@@ -58,12 +58,12 @@ pub async fn get(
 ) -> Result<Response, PageError> {
     let task = find(&state.pool, user.id, assignment).await?;
     if task.state == "submitted" && task.kind == TaskKind::Prompt {
-        return writing::draw_done(&state.pool, page, task).await;
+        return writing::draw_done(&state.pool, user.id, page, task).await;
     }
     if task.state == "submitted" {
         let versions = label_versions::all(&state.pool, user.id, assignment).await?;
         let lesson = gold::lesson(&state.pool, user.id, assignment).await?;
-        return done::draw(&state.pool, page, task, versions, lesson).await;
+        return done::draw(&state.pool, user.id, page, task, versions, lesson).await;
     }
     if let Some(slug) = guidelines::unread(&state.pool, user.id, assignment).await? {
         return Ok(Redirect::to(&format!("/projects/{slug}/guidelines?then={assignment}")).into_response());

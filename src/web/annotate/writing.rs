@@ -2,7 +2,9 @@
 
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
+use laurel_records::Message;
 use sqlx::PgPool;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
@@ -12,10 +14,10 @@ use super::{
 };
 use crate::{
     db::{
+        label_versions::{self, Label},
         queue::{Brief, Task},
-        written_prompts,
     },
-    domain::written_prompt::{FEWEST_EXAMPLES, MOST_EXAMPLES, PromptKind},
+    domain::written_prompt::{FEWEST_EXAMPLES, MOST_EXAMPLES, PromptKind, Written},
     web::{Page, PageError},
 };
 
@@ -69,6 +71,28 @@ pub fn draw(page: Page, task: Task, shown: Shown) -> Result<Html<String>, PageEr
     Ok(Html(WritingPage { page, frame, brief, prompt, instruction, examples, more, query, longest }.render()?))
 }
 
+/// What kind of prompt a task asks for.
+pub fn kind(task: &Task) -> PromptKind {
+    task.brief.as_ref().map_or(PromptKind::Plain, |brief| brief.kind)
+}
+
+/// The fields of the form as they were when the prompt was sent.
+pub fn fields(task: &Task, conversation: &[Message]) -> Vec<(String, String)> {
+    let named = |name: &str, value: String| (name.to_owned(), value);
+    match Written::of_conversation(kind(task), conversation) {
+        Some(Written::Text(text)) => vec![named("prompt", text)],
+        Some(Written::FewShot { instruction, examples, query }) => {
+            let mut fields = vec![named("instruction", instruction), named("query", query)];
+            for (example, number) in examples.into_iter().zip(1..) {
+                fields.push((format!("query_{number}"), example.query));
+                fields.push((format!("response_{number}"), example.response));
+            }
+            fields
+        }
+        None => Vec::new(),
+    }
+}
+
 #[derive(Template)]
 #[template(path = "annotate/written.html")]
 struct WrittenPage {
@@ -77,17 +101,46 @@ struct WrittenPage {
     project_name: String,
     simulated: bool,
     conversation: Vec<MessageView>,
+    extra_opinion: bool,
+    may_be_corrected: bool,
+    /// Those that were replaced, newest first.
+    earlier: Vec<EarlierView>,
+}
+
+/// A version that was replaced.
+struct EarlierView {
+    /// Counted from 1.
+    number: usize,
+    at: OffsetDateTime,
+    messages: Vec<MessageView>,
 }
 
 /// The page of a prompt that the person has written.
-pub async fn draw_done(pool: &PgPool, page: Page, task: Task) -> Result<Response, PageError> {
-    let written = written_prompts::of_assignment(pool, task.assignment).await?.ok_or(PageError::NotFound)?;
+pub async fn draw_done(pool: &PgPool, user: Uuid, page: Page, task: Task) -> Result<Response, PageError> {
+    let mut versions = label_versions::all(pool, user, task.assignment).await?;
+    let standing = versions.pop().ok_or(PageError::NotFound)?;
+    let earlier = versions.iter().enumerate().rev();
+    let earlier = earlier.map(|(place, version)| EarlierView {
+        number: place + 1,
+        at: version.at,
+        messages: messages(&version.label),
+    });
     let shown = WrittenPage {
         page,
         assignment: task.assignment,
         project_name: task.project_name,
         simulated: task.project_simulated,
-        conversation: view::messages(&written),
+        conversation: messages(&standing.label),
+        extra_opinion: standing.label.extra_opinion(),
+        may_be_corrected: label_versions::may_be_corrected(pool, standing.id).await?,
+        earlier: earlier.collect(),
     };
     Ok(Html(shown.render()?).into_response())
+}
+
+fn messages(label: &Label) -> Vec<MessageView> {
+    match label {
+        Label::Prompt { conversation, .. } => view::messages(conversation),
+        _ => Vec::new(),
+    }
 }

@@ -10,9 +10,11 @@
 //! | `PUT /chats/{chat}/draft` | JSON `turns`, `message`: keeps what is typed → `{"saved_at"}`; 409 where the conversation is further |
 //! | `POST /chats/{chat}/answers` | asks the model; streamed to scripts (`text/event-stream`), else 303 back when all are there |
 //! | `POST /chats/{chat}/choose` | fields `turn`, `best` (position), `seconds` → 303 back |
+//! | `GET /chats/{chat}/turns/{turn}`, `POST` | the answers of a turn with the choice between them; `version`, `best`: a new version of it; 409 where another one stands |
 //! | `POST /chats/{chat}/finish` | ends it → 303 to `/chats` |
 
 mod answers;
+mod choice;
 mod draft;
 mod list;
 mod show;
@@ -34,6 +36,7 @@ pub fn routes() -> Routes {
         .route("/chats/{chat}/draft", put(draft::put))
         .route("/chats/{chat}/answers", get(steps::back).post(answers::post))
         .route("/chats/{chat}/choose", get(steps::back).post(steps::choose))
+        .route("/chats/{chat}/turns/{turn}", get(choice::get).post(choice::post))
         .route("/chats/{chat}/finish", get(steps::back).post(steps::finish))
 }
 
@@ -50,6 +53,7 @@ impl From<ChatError> for PageError {
             ChatError::ChoiceFirst => "chat-choose-one",
             ChatError::NoAnswers => "chat-no-answers",
             ChatError::NoSuchAnswer => "chat-no-such-answer",
+            ChatError::Reviewed => "correct-closed",
             ChatError::Prompt(_) => "chat-empty",
         })
     }

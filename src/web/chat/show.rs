@@ -8,11 +8,12 @@ use axum::{
 };
 use uuid::Uuid;
 
+use super::choice;
 use crate::{
     db::{
         chat_drafts::{self, ChatDraft},
         chat_endpoints,
-        chats::{self, Chat},
+        chats::{self, Chat, Turn},
     },
     domain::assignment,
     web::{
@@ -27,11 +28,41 @@ use crate::{
 pub const LONGEST_MESSAGE: usize = 20_000;
 
 /// An answer to choose.
-struct AnswerView {
+pub struct AnswerView {
+    pub letter: char,
+    pub position: i32,
+    pub html: String,
+    pub source: String,
+}
+
+/// The answers of a turn, in the order shown.
+pub fn answers(turn: &Turn) -> Vec<AnswerView> {
+    let placed = turn.answers.iter().enumerate();
+    placed
+        .map(|(place, answer)| AnswerView {
+            letter: assignment::letter(place),
+            position: answer.position,
+            html: markdown::render(&answer.content),
+            source: answer.content.clone(),
+        })
+        .collect()
+}
+
+/// A choice that was made, on the conversation's page.
+struct ChosenView {
+    turn: i32,
     letter: char,
-    position: i32,
-    html: String,
-    source: String,
+    /// What the person had said.
+    said: String,
+}
+
+/// The choices of a conversation.
+fn choices(chat: &Chat) -> Vec<ChosenView> {
+    let chosen = |turn: &Turn| {
+        let letter = choice::letter(turn, turn.chosen?)?;
+        Some(ChosenView { turn: turn.number, letter, said: turn.said().chars().take(200).collect() })
+    };
+    chat.turns.iter().filter_map(chosen).collect()
 }
 
 /// What the page waits for.
@@ -55,6 +86,8 @@ struct ChatPage {
     /// The number of the turn that is under way.
     turn: i32,
     answers: Vec<AnswerView>,
+    /// What was chosen so far.
+    choices: Vec<ChosenView>,
     /// Letters of the answers that are still to come.
     coming: Vec<char>,
     /// What was typed, where it could not be sent.
@@ -105,17 +138,7 @@ pub async fn draw(
     let last = chat.turns.last();
     let said = last.map(|turn| turn.with_choice().unwrap_or_else(|| turn.conversation.clone())).unwrap_or_default();
     let answers = match chat.unchosen() {
-        Some(turn) if next == Next::Choice => turn
-            .answers
-            .iter()
-            .enumerate()
-            .map(|(place, answer)| AnswerView {
-                letter: assignment::letter(place),
-                position: answer.position,
-                html: markdown::render(&answer.content),
-                source: answer.content.clone(),
-            })
-            .collect(),
+        Some(turn) if next == Next::Choice => answers(turn),
         _ => Vec::new(),
     };
     let draft = match next {
@@ -131,6 +154,7 @@ pub async fn draw(
     let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let shown = ChatPage {
         messages: view::messages(&said),
+        choices: choices(&chat),
         guidelines: chat.guidelines.as_deref().map(markdown::render),
         turn: last.map_or(0, |turn| turn.number),
         turns: chat.turns.len(),

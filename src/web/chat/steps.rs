@@ -82,7 +82,7 @@ pub async fn say(
 }
 
 #[derive(Deserialize)]
-pub struct Choice {
+pub struct Best {
     turn: i32,
     best: Option<i32>,
     #[serde(default)]
@@ -95,7 +95,7 @@ pub async fn choose(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
     page: Page,
-    CsrfForm(form): CsrfForm<Choice>,
+    CsrfForm(form): CsrfForm<Best>,
 ) -> Result<Response, PageError> {
     let seconds = form.seconds.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0);
     let Some(best) = form.best else {
@@ -103,7 +103,8 @@ pub async fn choose(
         let error = page.t("chat-choose-one");
         return show::draw(&state, page, chat, String::new(), Some(error)).await;
     };
-    chat_turns::choose(&state.pool, user.id, id, form.turn, best, seconds).await?;
+    let choice = chat_turns::Choice { turn: form.turn, position: best, seconds };
+    chat_turns::choose(&state.pool, user.id, id, choice).await?;
     Ok(to(id).into_response())
 }
 

@@ -1,0 +1,9 @@
+//! Reviews of what people write: which texts wait for one, what a reviewer sees of a text, and what was decided.
+
+mod decide;
+mod find;
+mod queue;
+
+pub use decide::{DecisionError, Judgement, decide};
+pub use find::{Decided, Reviewed, find};
+pub use queue::{Listed, Counts, counts, next_waiting, page, review_percent, set_review_percent};

@@ -1,0 +1,123 @@
+//! A choice in a conversation is listed among the last submissions and corrected as a new version; the conversation stays.
+
+use laurel::domain::role::Role;
+use serde_json::{Value, json};
+
+use crate::{
+    begin, endpoint,
+    support::{Client, Reply, Server, client::link_with, seed::count},
+    with_chat,
+};
+
+/// Says something, lets the model answer and chooses.
+async fn turn(client: &Client, chat: &str, number: &str, best: &str) {
+    client.post(&format!("{chat}/answers"), &[]).await.assert(303);
+    client.post(&format!("{chat}/choose"), &[("turn", number), ("best", best)]).await.assert(303);
+}
+
+fn version(page: &Reply) -> String {
+    let field = page.text.split(r#"name="version" value=""#).nth(1).expect("a version");
+    field.split('"').next().expect("an id").to_owned()
+}
+
+/// The comparisons that programs get.
+async fn comparisons(server: &Server, client: &Client) -> Vec<Value> {
+    let token = server.token(laurel::db::tokens::TokenRole::Trainer).await;
+    let export = client.request(reqwest::Method::GET, "/api/v1/projects/test/export/comparisons").bearer_auth(token);
+    let export = client.send(export).await.assert(200).text;
+    export.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[tokio::test]
+async fn an_earlier_choice_is_corrected_and_the_conversation_stays_as_it_went_on() {
+    let (address, _) = endpoint().await;
+    let (server, _) = with_chat(&address).await;
+    let bea = server.user("Bea", Role::Annotator).await;
+    let chat = begin(&bea, "How do bees make honey?").await;
+    let first = format!("{chat}/turns/0");
+    // Nothing is chosen yet.
+    assert_eq!(bea.get(&first).await.leads_to(), chat);
+    turn(&bea, &chat, "0", "0").await;
+    bea.post(&format!("{chat}/say"), &[("message", "And wax?")]).await.assert(303);
+    turn(&bea, &chat, "1", "0").await;
+    let before = comparisons(&server, &bea).await;
+
+    // Both are among what she submitted last, and on the conversation's page.
+    let queue = bea.get("/queue").await.assert(200);
+    assert_eq!(link_with(&queue.text, "/turns/1"), format!("{chat}/turns/1"));
+    assert_eq!(link_with(&queue.text, "/turns/0"), first);
+    bea.get(&chat).await.assert(200).assert_contains(&format!("href=\"{first}\""));
+    let page = bea.get(&first).await.assert(200);
+    page.assert_contains("The conversation went on with A").assert_contains(r#"value="0" required checked"#);
+    let version = version(&page);
+    let other = [("best", "1"), ("version", &version), ("seconds", "2")];
+    // Sent twice, it is one new version.
+    for _ in 0..2 {
+        assert_eq!(bea.post(&first, &other).await.leads_to(), format!("{first}?saved=1"));
+    }
+    // From an older page, another choice is refused and told.
+    bea.post(&first, &[("best", "0"), ("version", &version)]).await.assert(409).assert_contains("Another version");
+    bea.post(&first, &[("version", &version)]).await.assert(422).assert_contains("Choose an answer first");
+    let pool = server.pool();
+    assert_eq!(count(pool, "SELECT count(*) FROM rankings").await, 3);
+    assert_eq!(count(pool, "SELECT count(*) FROM rankings WHERE replaces_id IS NOT NULL").await, 1);
+    let noted = "SELECT count(*) FROM audit_log WHERE action = 'label.correct' AND detail ->> 'kind' = 'choice'";
+    assert_eq!(count(pool, noted).await, 1);
+
+    let after = comparisons(&server, &bea).await;
+    assert_eq!(after.len(), 2);
+    let of = |records: &[Value], messages: usize| {
+        let found = records.iter().find(|record| record["prompt"].as_array().expect("messages").len() == messages);
+        found.expect("a comparison").clone()
+    };
+    // The system's message and hers; two more in the second turn.
+    let (was, is) = (of(&before, 2), of(&after, 2));
+    assert_eq!(
+        (&was["chosen"], &was["rejected"]),
+        (&is["rejected"], &is["chosen"]),
+        "the comparison is the corrected one"
+    );
+    assert_eq!(of(&before, 4), of(&after, 4), "what came after it carries the answer that was chosen then");
+    bea.get(&first)
+        .await
+        .assert_contains("The conversation went on with A")
+        .assert_contains(r#"value="1" required checked"#);
+    // Nobody else finds it.
+    let ada = server.user("Cy", Role::Admin).await;
+    ada.get(&first).await.assert(404);
+    ada.post(&first, &other).await.assert(404);
+}
+
+#[tokio::test]
+async fn while_nothing_was_said_after_it_the_conversation_goes_on_with_the_corrected_choice() {
+    let (address, asked) = endpoint().await;
+    let (server, _) = with_chat(&address).await;
+    let bea = server.user("Bea", Role::Annotator).await;
+    let chat = begin(&bea, "How do bees make honey?").await;
+    turn(&bea, &chat, "0", "0").await;
+    let first = format!("{chat}/turns/0");
+    let page = bea.get(&first).await.assert(200);
+    page.assert_contains("the conversation goes on with it");
+    bea.post(&first, &[("best", "1"), ("version", &version(&page))]).await.assert(303);
+    bea.post(&format!("{chat}/say"), &[("message", "And wax?")]).await.assert(303);
+    bea.post(&format!("{chat}/answers"), &[]).await.assert(303);
+    let second: String = sqlx::query_scalar(
+        "SELECT r.content FROM chat_answers a JOIN responses r ON r.id = a.response_id WHERE a.number = 0 AND a.position = 1",
+    )
+    .fetch_one(server.pool())
+    .await
+    .expect("the other answer");
+    let asked = asked.lock().expect("no panic elsewhere").clone();
+    assert_eq!(asked[2]["messages"][2]["content"], json!(second));
+    // Ended, its choices can still be corrected, until one was reviewed.
+    bea.post(&format!("{chat}/finish"), &[]).await.assert(303);
+    let page = bea.get(&first).await.assert(200);
+    let standing = version(&page);
+    sqlx::query("CREATE OR REPLACE FUNCTION may_be_corrected(label uuid) RETURNS boolean LANGUAGE sql RETURN false")
+        .execute(server.pool())
+        .await
+        .expect("closed");
+    bea.post(&first, &[("best", "0"), ("version", &standing)]).await.assert(409).assert_contains("has been reviewed");
+    assert!(!bea.get(&first).await.assert(200).text.contains("Save correction"), "the form is still there");
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM rankings").await, 2);
+}
