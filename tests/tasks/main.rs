@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod chinese;
 mod corrections;
 mod every_order;
 mod head_to_head;
@@ -14,6 +15,7 @@ mod pictures;
 mod reading;
 mod reports;
 mod reviewed_texts;
+mod reviewing;
 mod writing;
 
 use futures_util::TryStreamExt;
