@@ -282,7 +282,7 @@ def rows(bench, wanted):
         ("f", "tokenise, 100 MB", "bytes/s", lambda: bench.both("tokenise", str(small), str(text)), None),
     ]
     for part, label, unit, measure, floor in table:
-        if not wanted or part in wanted:
+        if not wanted or part in wanted or any(label.startswith(text) for text in wanted):
             ours, peer = measure()
             yield {"part": part, "work": label, "unit": unit, "ours": ours, "peer": peer, "floor": floor}
 
@@ -307,7 +307,7 @@ def amount(value):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", nargs="*", default=[], metavar="PART", help="parts of the table: a to f")
+    parser.add_argument("--only", nargs="*", default=[], metavar="PART", help="parts of the table, a to f, or beginnings of rows' names")
     parser.add_argument("--out", type=Path, default=ROOT / "data" / "bench")
     arguments = parser.parse_args()
     if not (DATA / "wiki.txt").exists():

@@ -39,6 +39,11 @@ const RATE: f64 = 1e-5;
 
 fn main() -> anyhow::Result<()> {
     laurel_trainer::cli::allocator::keep_freed_memory();
+    // As the program runs its commands.
+    laurel_trainer::cli::workers::among_workers(run)
+}
+
+fn run() -> anyhow::Result<()> {
     // Cargo adds --bench.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let Some((work, arguments)) = arguments.split_first() else { return Ok(()) };

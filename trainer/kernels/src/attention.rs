@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use crate::{
     math::{LANES, dot, exp, largest, total},
     matrix::{Target, View, product_here, product_into},
+    one_query::{self, Rows},
     share::Shared,
     wide,
 };
@@ -247,6 +248,12 @@ impl<'a> Tile<'a> {
             return;
         }
         let mut scores = vec![0.0f32; self.count * keys];
+        if self.count == 1 {
+            // SAFETY: the caller's promise.
+            let out = unsafe { out.part(self.place(), size) };
+            normaliser[0] = self.forward_one(self.row_of(q, 0), k, v, &mut scores, out);
+            return;
+        }
         for span in self.spans() {
             let target = Target::write(&mut scores[span.column..], keys);
             product_here(target, self.rows(q), self.of_span(k, &span).transposed());
@@ -259,6 +266,24 @@ impl<'a> Tile<'a> {
             // SAFETY: the caller's promise.
             unsafe { product_into(out, self.place(), self.sizes.row(), span.column > 0, p, self.of_span(v, &span)) };
         }
+    }
+
+    /// As [`Self::forward`] where there is one query; returns log Σ exp of its scores.
+    fn forward_one(&self, q: &[f32], k: Strided, v: Strided, scores: &mut [f32], out: &mut [f32]) -> f32 {
+        for span in self.spans() {
+            one_query::scores(q, self.rows_of_span(k, &span), &mut scores[span.column..][..span.count]);
+        }
+        let normaliser = softmax(scores, &self.seen(0));
+        for span in self.spans() {
+            let p = &scores[span.column..][..span.count];
+            one_query::mixture(p, self.rows_of_span(v, &span), span.column > 0, out);
+        }
+        normaliser
+    }
+
+    fn rows_of_span<'b>(&self, of: Strided<'b>, span: &Span) -> Rows<'b> {
+        let from = self.row * of.batch + self.group() * of.head + span.key * of.token;
+        Rows { values: &of.values[from..], step: of.token }
     }
 
     /// # Safety

@@ -22,32 +22,55 @@ const TILE: usize = 4096;
 
 /// `x·w`: `x` `[rows, k]`, `w` `[k, n]`, both row-major; written to `out` `[rows, n]`.
 pub fn rows_times_matrix(x: &[f32], w: &[f32], out: &mut [f32], rows: usize) {
-    if rows == 0 || out.is_empty() {
+    rows_times_matrices(x, [w], [out], rows);
+}
+
+/// As [`rows_times_matrix`] for several matrices at once: threads are brought together once instead of for each.
+pub fn rows_times_matrices<const N: usize>(x: &[f32], w: [&[f32]; N], mut out: [&mut [f32]; N], rows: usize) {
+    if rows == 0 {
         return;
     }
     if rows > STREAMED {
-        return panels::rows_times_matrix(x, w, out, rows);
+        return w.iter().zip(out).for_each(|(w, out)| panels::rows_times_matrix(x, w, out, rows));
     }
-    let (k, n) = (x.len() / rows, out.len() / rows);
-    assert_eq!((x.len(), w.len(), out.len()), (rows * k, k * n, rows * n));
-    // Each task takes some rows of the matrix and has sums of its own.
-    let depth = NUMBERS_A_TASK.div_ceil(n).next_multiple_of(DEPTH);
-    let others = k.div_ceil(depth).saturating_sub(1);
-    let mut sums = vec![0.0f32; others * out.len()];
-    out.fill(0.0);
-    let mut tasks: Vec<(usize, &mut [f32])> =
-        std::iter::once(&mut *out).chain(sums.chunks_exact_mut(rows * n)).enumerate().collect();
-    tasks.par_iter_mut().for_each(|(task, out)| {
-        let from = *task * depth;
-        let block = Block { x, k, w, n, from, to: k.min(from + depth) };
+    let k = x.len() / rows;
+    // Each task takes some rows of a matrix and has sums of its own; the first ones have their place in the output.
+    let mut sums: [Vec<f32>; N] = std::array::from_fn(|at| {
+        assert_eq!((x.len(), w[at].len() * rows), (rows * k, out[at].len() * k));
+        vec![0.0; (tasks(k, out[at].len() / rows) - 1) * out[at].len()]
+    });
+    let mut shares: Vec<(Block, &mut [f32])> = vec![];
+    for ((w, out), sums) in w.iter().zip(&mut out).zip(&mut sums) {
+        out.fill(0.0);
+        let (n, size) = (out.len() / rows, out.len().max(1));
+        let depth = depth(n);
+        let outputs = std::iter::once(&mut **out).chain(sums.chunks_exact_mut(size));
+        shares.extend(outputs.enumerate().map(|(task, out)| {
+            let from = task * depth;
+            (Block { x, k, w, n, from, to: k.min(from + depth) }, out)
+        }));
+    }
+    shares.par_iter_mut().for_each(|(block, out)| {
         wide(
             #[inline(always)]
             || block.add_to(out, rows),
         );
     });
-    for sums in sums.chunks_exact(rows * n) {
-        out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
+    for (out, sums) in out.iter_mut().zip(&sums) {
+        for sums in sums.chunks_exact(out.len().max(1)) {
+            out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
+        }
     }
+}
+
+/// Rows of a matrix with `n` columns that one task takes.
+fn depth(n: usize) -> usize {
+    NUMBERS_A_TASK.div_ceil(n.max(1)).next_multiple_of(DEPTH)
+}
+
+/// Tasks of a product with a matrix `[k, n]`, at least one.
+fn tasks(k: usize, n: usize) -> usize {
+    k.div_ceil(depth(n)).max(1)
 }
 
 /// What a task multiplies: some rows of the matrix, `n` apart, with as many columns of `x`.
@@ -259,6 +282,10 @@ mod tests {
             };
             let mut out = vec![f32::NAN; m * n];
             rows_times_matrix(&x, &w, &mut out, m);
+            let mut beside = [vec![f32::NAN; m * n], vec![f32::NAN; m * n]];
+            let [first, second] = &mut beside;
+            rows_times_matrices(&x, [&w, &w], [first, second], m);
+            assert!(beside.iter().all(|beside| *beside == out), "several at once give what each gives alone");
             let agrees = |out: &[f32]| {
                 for (at, &found) in out.iter().enumerate() {
                     let expected = expected(at / n, at % n);

@@ -13,6 +13,7 @@ pub mod likelihood;
 pub mod math;
 pub mod matrix;
 pub mod norm;
+mod one_query;
 mod panels;
 pub mod rotary;
 mod share;

@@ -11,7 +11,7 @@ use crate::{
     rlhf::best_of_n,
     train::{
         OnlineInputs,
-        best_of_n::{Answered, BestOfN},
+        best_of_n::{Answered, BestOfN, Chosen},
     },
 };
 
@@ -69,7 +69,7 @@ impl BestOfNCommand {
         let device = common.device.open()?;
         // How many prompts there are shows when they are read.
         let progress = common.progress(0, "Answers");
-        let answered = method
+        let Chosen { answered, prompts_cut } = method
             .run(&inputs, &device, common.seed, &mut |done, total| progress.reached_of(done as u64, total as u64))
             .map_err(blame)?;
         progress.finish();
@@ -86,9 +86,12 @@ impl BestOfNCommand {
         for (n, score) in &by_n {
             summary += &format!("\n  {n:5} {score:8.3}");
         }
+        if prompts_cut > 0 {
+            summary += &format!("\n{prompts_cut} prompts were too long for the policy and lost their beginning");
+        }
         let by_n: Map<String, Value> = by_n.into_iter().map(|(n, score)| (n.to_string(), json!(score))).collect();
         let mean = |of: fn(&Answered) -> f64| answered.iter().map(of).sum::<f64>() / answered.len().max(1) as f64;
-        let fields = json!({"out": self.out, "prompts": answered.len(), "n": n, "kl": kl,
+        let fields = json!({"out": self.out, "prompts": answered.len(), "prompts_cut": prompts_cut, "n": n, "kl": kl,
             "score": mean(|one| one.candidates[one.best].score), "expected_score": by_n,
             "tokens": mean(|one| one.candidates[one.best].tokens as f64),
             "finished": mean(|one| f64::from(u8::from(one.candidates[one.best].finished)))});

@@ -27,6 +27,7 @@ mod settings;
 mod sft;
 mod training;
 mod work;
+pub mod workers;
 
 use std::process::ExitCode;
 
@@ -120,7 +121,12 @@ pub fn main() -> ExitCode {
     allocator::keep_freed_memory();
     // clap ends the process itself, with 2, where the usage is wrong.
     let arguments = Arguments::parse();
-    match run(arguments) {
+    let done = match arguments.command {
+        // Serving waits for requests, on threads of its own.
+        Command::Serve(_) => run(arguments),
+        _ => workers::among_workers(|| run(arguments)),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("laurel-trainer: {}", explain(&error));

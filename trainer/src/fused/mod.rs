@@ -15,4 +15,4 @@ mod tests;
 pub(crate) use adam::{Step, Weights, sum_of_squares};
 pub(crate) use adapted::adapted_linear;
 pub(crate) use attention::{Heads, attention};
-pub(crate) use ops::{entropies, linear, rms_norm, swiglu, token_log_probs};
+pub(crate) use ops::{entropies, linear, linears, rms_norm, swiglu, token_log_probs};

@@ -1,6 +1,9 @@
 //! Linear layers, RMS norm, the gate of a feed-forward block, log-probabilities of tokens.
 
-use burn::tensor::{Int, Tensor};
+use burn::{
+    backend::Flex,
+    tensor::{Int, Tensor},
+};
 use burn_flex::FlexTensor;
 use laurel_kernels::{
     activation, few_rows, likelihood,
@@ -45,6 +48,26 @@ pub(crate) fn linear(x: &Tensor<2>, weight: &Tensor<2>, transposed: bool) -> Opt
             [dx, dw]
         };
         (tensor(y, [tokens, output]), back)
+    }))
+}
+
+/// `x·W` for several weights at once, where the tokens are few and nothing is learned: the products of one step of decoding
+/// that read the same input. `[tokens, in]`, `[in, out]` each → `[tokens, out]` each.
+pub(crate) fn linears<const N: usize>(x: &Tensor<2>, weights: [&Tensor<2>; N]) -> Option<[Tensor<2>; N]> {
+    let tokens = x.dims()[0];
+    let Held::Plain(x) = Held::of(x).filter(|_| tokens <= few_rows::MOST)? else { return None };
+    let x = dense(x);
+    let mut held = Vec::with_capacity(N);
+    for weight in weights {
+        let Held::Plain(weight) = Held::of(weight)? else { return None };
+        held.push(dense(weight));
+    }
+    let mut outputs: [Vec<f32>; N] = std::array::from_fn(|at| room(tokens * sizes::<2>(&held[at])[1]));
+    let weights: [&[f32]; N] = std::array::from_fn(|at| numbers(&held[at]));
+    few_rows::rows_times_matrices(numbers(&x), weights, outputs.each_mut().map(Vec::as_mut_slice), tokens);
+    Some(outputs.map(|output| {
+        let shape = [tokens, output.len() / tokens.max(1)];
+        Tensor::from_primitive::<Flex>(tensor(output, shape))
     }))
 }
 

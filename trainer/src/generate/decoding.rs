@@ -10,7 +10,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::sampling::SamplingSettings;
+use super::{kept::Kept, sampling::SamplingSettings};
 use crate::{
     model::{Decoder, KvCache, Layout},
     profile,
@@ -25,6 +25,8 @@ pub struct Generated {
     pub finished: bool,
     /// The log-probability of each token under the law that it was drawn from.
     pub logprobs: Vec<f32>,
+    /// For each token, those that it was drawn from; empty where the law was not truncated.
+    pub kept: Vec<Kept>,
 }
 
 /// Samples an answer to each prompt, all in one batch. Prompts that come several times are read once.
@@ -144,9 +146,10 @@ struct Row {
 impl Row {
     fn take(&mut self, logits: &[f32], settings: &SamplingSettings, stop_ids: &[u32]) {
         let _part = profile::part("sampling");
-        let (token, logprob) = settings.sample(logits, &mut self.rng);
+        let (token, logprob, kept) = settings.sample_of(logits, &mut self.rng);
         self.out.tokens.push(token);
         self.out.logprobs.push(logprob);
+        self.out.kept.extend(kept);
         self.out.finished = stop_ids.contains(&token);
     }
 

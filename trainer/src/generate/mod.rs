@@ -5,6 +5,7 @@
 
 mod decoding;
 mod engine;
+mod kept;
 mod sampling;
 #[cfg(test)]
 mod tests;
@@ -13,4 +14,5 @@ pub use decoding::{Generated, generate, generate_in_batches, row_seed};
 pub use engine::{
     End, Engine, EngineLimits, LogitChanges, Request, RequestId, Sampled, TokenLogprobs, Verdict, answer_all,
 };
+pub use kept::Kept;
 pub use sampling::SamplingSettings;

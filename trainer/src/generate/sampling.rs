@@ -4,6 +4,8 @@ use laurel_kernels::likelihood::{exponentials, likeliest};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
+use super::kept::Kept;
+
 /// How answers are sampled.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -49,6 +51,18 @@ impl SamplingSettings {
     pub fn sample(&self, logits: &[f32], rng: &mut impl Rng) -> (u32, f32) {
         let law = Law::new(logits, self);
         law.draw(rng.random())
+    }
+
+    /// As [`Self::sample`], with the tokens that the law left to draw from, where it is truncated.
+    pub fn sample_of(&self, logits: &[f32], rng: &mut impl Rng) -> (u32, f32, Option<Kept>) {
+        let law = Law::new(logits, self);
+        let (token, log_prob) = law.draw(rng.random());
+        (token, log_prob, self.truncates().then(|| Kept::of(&law.weights)))
+    }
+
+    /// Whether some tokens may be cut off.
+    pub fn truncates(&self) -> bool {
+        self.top_k > 0 || self.top_p < 1.0
     }
 }
 

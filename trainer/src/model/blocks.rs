@@ -120,9 +120,7 @@ impl Attention {
     fn forward(&self, x: Tensor<3>, pass: &Pass, cache: Option<(&mut KvCache, usize)>) -> Tensor<3> {
         let _part = profile::part("attention, linear");
         pass.saw(LinearInput::Attention, &x);
-        let q = self.q_proj.forward(x.clone());
-        let k = self.k_proj.forward(x.clone());
-        let v = self.v_proj.forward(x);
+        let [q, k, v] = Linear::forward_together([&self.q_proj, &self.k_proj, &self.v_proj], x);
         let mixed = self.mix(q, k, v, pass, cache);
         pass.saw(LinearInput::AttentionOutput, &mixed);
         self.o_proj.forward(mixed)
@@ -271,10 +269,12 @@ impl FeedForward {
     fn forward(&self, x: Tensor<3>, pass: &Pass) -> Tensor<3> {
         let _part = profile::part("feed-forward, linear");
         pass.saw(LinearInput::FeedForward, &x);
-        let up = self.up_proj.forward(x.clone());
         let inner = match &self.gate_proj {
-            Some(gate) => self.gated(gate.forward(x), up),
-            None => self.activate(up),
+            Some(gate) => {
+                let [gate, up] = Linear::forward_together([gate, &self.up_proj], x);
+                self.gated(gate, up)
+            }
+            None => self.activate(self.up_proj.forward(x)),
         };
         pass.saw(LinearInput::FeedForwardOutput, &inner);
         self.down_proj.forward(inner)

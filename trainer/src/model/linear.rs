@@ -80,6 +80,24 @@ impl Linear {
         y.reshape([batch, sequence, output])
     }
 
+    /// Several layers over the same `x` `[batch, sequence, in]`; in one piece where a step of decoding can be.
+    pub fn forward_together<const N: usize>(linears: [&Self; N], x: Tensor<3>) -> [Tensor<3>; N] {
+        let [batch, sequence, input] = x.dims();
+        let plain = linears.iter().all(|linear| linear.adapter.is_none());
+        let weights = linears.map(|linear| linear.weight.val());
+        let rows = x.clone().reshape([batch * sequence, input]);
+        let Some(products) = plain.then(|| fused::linears(&rows, weights.each_ref())).flatten() else {
+            return linears.map(|linear| linear.forward(x.clone()));
+        };
+        let mut linears = linears.into_iter();
+        products.map(|y| {
+            let output = y.dims()[1];
+            let bias = linears.next().and_then(|linear| linear.bias.as_ref());
+            let y = bias.map_or_else(|| y.clone(), |bias| y.clone() + bias.val().unsqueeze());
+            y.reshape([batch, sequence, output])
+        })
+    }
+
     /// The weight `[in, out]` with the adapter added.
     pub fn merged_weight(&self) -> Tensor<2> {
         let weight = self.weight.val();

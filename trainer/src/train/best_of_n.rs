@@ -51,6 +51,14 @@ pub struct Answered {
     pub best: usize,
 }
 
+/// What became of all prompts.
+#[derive(Debug, Clone, Default)]
+pub struct Chosen {
+    pub answered: Vec<Answered>,
+    /// Prompts that were too long for the policy and lost their beginning.
+    pub prompts_cut: usize,
+}
+
 impl BestOfN {
     /// Answers all prompts of the inputs, whatever their split. An answer is a function of model, prompt, its place in the
     /// file, settings and seed: it is what `generate` gives for them. `progress` gets the number of answers done and of all.
@@ -60,7 +68,7 @@ impl BestOfN {
         device: &Device,
         seed: u64,
         progress: &mut dyn FnMut(usize, usize),
-    ) -> Result<Vec<Answered>, TrainError> {
+    ) -> Result<Chosen, TrainError> {
         let OnlineInputs { policy, reward, prompts } = inputs;
         let directory = ModelDirectory::open(policy)?;
         let judge = ModelDirectory::open(reward)?;
@@ -68,6 +76,7 @@ impl BestOfN {
         let tokenizer = ModelTokenizer::open(&directory)?;
         let prompts = records::prompts(prompts)?;
         let ids = self.tokens_of(&prompts, &tokenizer, policy)?;
+        let prompts_cut = tokenizer.cuts();
         let decoder = directory.load_decoder(device)?;
         let reward = judge.load_reward_model(device)?;
         let reading = Reading {
@@ -116,7 +125,7 @@ impl BestOfN {
                 candidates: candidates.to_vec(),
             }));
         }
-        Ok(answered)
+        Ok(Chosen { answered, prompts_cut })
     }
 
     fn tokens_of(

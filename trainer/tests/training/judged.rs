@@ -7,7 +7,7 @@ use laurel_trainer::{
     model::ModelDirectory,
     train::{Earlier, Run, ppo, ppo::PpoSettings},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     ppo::inputs,
@@ -70,6 +70,26 @@ fn the_best_of_n_answers_is_the_one_that_the_reward_model_likes_best() {
         .output()
         .unwrap();
     assert_eq!(greedy.status.code(), Some(2));
+}
+
+#[test]
+fn prompts_that_were_too_long_are_counted() {
+    let world = World::new();
+    let inputs = inputs(&world);
+    let (policy, reward) = (text(&inputs.policy), text(&inputs.reward));
+    // The context holds 64 words, the last 6 for the answer.
+    let asked = [3, 58, 59, 90].map(|words| {
+        let words = vec!["w1"; words].join(" ");
+        json!({"id": words, "prompt": [{"role": "user", "content": words}]})
+    });
+    let prompts = world.records("long.jsonl", &asked);
+    let common = ["--prompts", text(&prompts), "--max-new-tokens", "6", "--json", "--out"];
+    let best = ["best-of-n", "--policy", policy, "--reward", reward, "--n", "2"];
+    let told = result(&[&best, &common[..], &[text(&world.path("best.jsonl"))]].concat());
+    assert_eq!(told["prompts_cut"], 2);
+    let evaluate = ["evaluate", "--model", policy, "--against", policy, "--samples", "3"];
+    let told = result(&[&evaluate, &common[..], &[text(&world.path("judged"))]].concat());
+    assert_eq!((&told["model"]["prompts_cut"], &told["against"]["prompts_cut"]), (&2.into(), &2.into()));
 }
 
 #[test]

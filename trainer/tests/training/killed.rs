@@ -157,13 +157,16 @@ fn ppo() {
 }
 
 #[test]
-fn ppo_with_a_shared_trunk() {
+fn ppo_with_a_shared_trunk_a_truncated_law_and_pretraining_text() {
     let world = World::new();
     let inputs = online(&world, "ppo");
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
     let settings = ["--steps", "8", "--save-steps", "2", "--batch-size", "12", "--minibatch-size", "5"];
-    let state = ["--value-model", "shared", "--max-new-tokens", "6", "--learning-rate", "1e-3"];
-    killed_and_resumed(&world, &[&inputs[..], &settings, &state].concat(), 5);
+    let state = ["--value-model", "shared", "--max-new-tokens", "6", "--learning-rate", "1e-3", "--top-p", "0.9"];
+    let pretraining = world.path("text.txt");
+    fs::write(&pretraining, "w1 w2 w3 w4 w5 w6 w7 ".repeat(60)).unwrap();
+    let mixed = ["--pretrain", text(&pretraining), "--ptx-block-length", "24"];
+    killed_and_resumed(&world, &[&inputs[..], &settings, &state, &mixed].concat(), 5);
 }
 
 #[test]

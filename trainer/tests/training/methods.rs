@@ -145,7 +145,7 @@ fn a_group_that_cannot_be_formed_is_refused() {
     for (settings, word) in [
         (GrpoSettings { num_generations: 1, ..grpo_settings() }, "num_generations"),
         (GrpoSettings { num_generations: 5, ..grpo_settings() }, "batch_size"),
-        (GrpoSettings { top_k: 8, ..grpo_settings() }, "truncated"),
+        (GrpoSettings { top_k: 1, ..grpo_settings() }, "top_k"),
     ] {
         let error = run(settings).unwrap_err();
         assert!(matches!(error, TrainError::Settings(_)) && error.to_string().contains(word), "{error}");

@@ -78,13 +78,20 @@ fn ratios_are_one_before_anything_is_learned() {
     let world = World::new();
     let inputs = inputs(&world);
     // One minibatch a rollout: every ratio that is ever taken is of a policy that has just sampled.
-    for (name, lora, temperature) in [("full", LoraChoice::Off, 1.0), ("adapters", LoraChoice::On, 0.7)] {
+    for (name, lora, temperature, top_k, top_p) in [
+        ("full", LoraChoice::Off, 1.0, 0, 1.0),
+        ("adapters", LoraChoice::On, 0.7, 0, 1.0),
+        ("few", LoraChoice::Off, 0.7, 6, 1.0),
+        ("nucleus", LoraChoice::Off, 1.0, 0, 0.8),
+    ] {
         let settings = PpoSettings {
             steps: 4,
             minibatch_size: 24,
             ppo_epochs: 1,
             lora,
             temperature,
+            top_k,
+            top_p,
             micro_batch_tokens: 60,
             ..settings()
         };
@@ -96,8 +103,24 @@ fn ratios_are_one_before_anything_is_learned() {
             let found = &told.metrics[metric];
             assert!(found.iter().all(|found| (found - expected).abs() < 1e-4), "{name} {metric} {found:?}");
         }
-        assert!(told.metrics["objective/kl"][3].abs() > 1e-3, "the policy has moved all the same");
+        let kl = &told.metrics["objective/kl"];
+        assert!(kl[0].abs() < 1e-3, "{name}: nothing has been learned yet {kl:?}");
+        assert!(kl[3].abs() > 1e-3, "{name}: the policy has moved all the same");
     }
+}
+
+#[test]
+fn learning_from_a_truncated_law_is_scored_among_its_tokens() {
+    let world = World::new();
+    let inputs = inputs(&world);
+    let settings = PpoSettings { top_k: 10, top_p: 0.95, ..settings() };
+    let mut told = Told::default();
+    let outcome = ppo::run(&settings, &inputs, &world.run("out"), &mut told).unwrap();
+    assert!(share_of_good(&outcome.out) > 0.3, "share of good words {}", share_of_good(&outcome.out));
+    // Among ten tokens no law has more than ln 10 nats a token.
+    let entropy = &told.metrics["policy/entropy_avg"];
+    assert!(entropy.iter().all(|entropy| *entropy > 0.0 && *entropy < 10f64.ln()), "{entropy:?}");
+    assert!(told.metrics["objective/kl"].iter().all(|kl| *kl > -0.5), "{:?}", told.metrics["objective/kl"]);
 }
 
 #[test]

@@ -88,6 +88,8 @@ struct Evaluation<'a> {
 /// What is known of one model.
 struct Measured {
     answers: Answers,
+    /// Prompts that were too long for the model and lost their beginning.
+    prompts_cut: usize,
     demonstrations: Option<Demonstrations>,
     rewards: Option<Vec<Vec<f64>>>,
 }
@@ -183,6 +185,7 @@ impl Evaluation<'_> {
                 progress.reached(done as u64);
             })?;
         progress.finish();
+        let prompts_cut = tokenizer.cuts() / self.command.samples();
         let nll = evaluate::nll(&decoder, &tokenizer, &self.demonstrations, batch, &mut |_| {})?;
         let demonstrations = nll.map(|nll| Demonstrations {
             nll: nll.mean,
@@ -190,7 +193,7 @@ impl Evaluation<'_> {
             tokens: nll.tokens,
             demonstrations: nll.answers,
         });
-        Ok(Measured { answers, demonstrations, rewards: None })
+        Ok(Measured { answers, prompts_cut, demonstrations, rewards: None })
     }
 
     /// Of the model from the other, on the model's answers; `None` where they read different tokens or where there is no law.
@@ -246,6 +249,7 @@ impl Evaluation<'_> {
             path: self.command.path(which).to_owned(),
             tokens: by_prompt(&lengths, self.command.samples()),
             finished: ended as f64 / finished.len().max(1) as f64,
+            prompts_cut: measured.prompts_cut,
             demonstrations: measured.demonstrations,
         }
     }

@@ -36,6 +36,8 @@ pub struct Side {
     pub tokens: Option<Mean>,
     /// Share of the answers that ended by themselves.
     pub finished: f64,
+    /// Prompts that were too long for the model and lost their beginning.
+    pub prompts_cut: usize,
     pub demonstrations: Option<Demonstrations>,
 }
 
@@ -125,6 +127,10 @@ impl Report {
         }
         let [ours, theirs] = [model.finished, against.finished].map(|share| share * 100.0);
         lines.push(format!("ended by themselves        {ours:.1} % and {theirs:.1} %"));
+        if model.prompts_cut + against.prompts_cut > 0 {
+            let [ours, theirs] = [model.prompts_cut, against.prompts_cut];
+            lines.push(format!("prompts that were too long {ours} and {theirs}, which lost their beginning"));
+        }
         if let (Some(ours), Some(theirs)) = (&model.demonstrations, &against.demonstrations) {
             lines.push(format!("NLL of demonstrations      {:.4} and {:.4} nats a token", ours.nll, theirs.nll));
             lines.push(format!("perplexity                 {:.2} and {:.2}", ours.perplexity, theirs.perplexity));

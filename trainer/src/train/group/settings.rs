@@ -28,9 +28,9 @@ macro_rules! group_settings {
                 max_new_tokens: usize = 64,
                 #[doc = "Divides the logits, when sampling and when scoring alike; above 0"]
                 temperature: f64 = 1.0,
-                #[doc = "Sampling from the likeliest tokens only: refused unless 0, since the sampled law would not be the scored one"]
+                #[doc = "Answers are drawn from so many of the likeliest tokens; 0: from all. Probabilities, ratios and divergences are then among these tokens"]
                 top_k: usize = 0,
-                #[doc = "Sampling from the likeliest share only: refused unless 1, since the sampled law would not be the scored one"]
+                #[doc = "Answers are drawn from the likeliest tokens that together have this probability; 1: from all. Scored as top_k is"]
                 top_p: f64 = 1.0,
                 #[doc = "Divergence, nats an answer, that the price is steered to; 0 keeps the price fixed"]
                 kl_target: f64 = 0.0,

@@ -1,11 +1,12 @@
 //! Episodes, prompts with the answers that were drawn, and many of them as one tensor that models can read.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use rayon::prelude::*;
 
-use super::super::completion::{chunks_by_tokens, log_probs_at, log_probs_of, logits_at};
+use super::super::completion::{chunks_by_tokens, log_probs_of, logits_at};
 use crate::{
     data::padded_right,
-    generate::Generated,
+    generate::{Generated, Kept},
     model::{Decoder, Layout, RewardModel, ScalarHead},
     rlhf::logprobs,
 };
@@ -22,11 +23,14 @@ pub struct Episode {
     pub finished: bool,
     /// log π of each token of the answer, under the law that it was drawn from.
     pub log_probs: Vec<f32>,
+    /// For each token of the answer, those that it was drawn from; empty where the law was not truncated.
+    pub kept: Vec<Kept>,
 }
 
 impl Episode {
     pub fn new(prompt: Vec<u32>, generated: Generated) -> Self {
-        Self { prompt, answer: generated.tokens, finished: generated.finished, log_probs: generated.logprobs }
+        let Generated { tokens, finished, logprobs, kept } = generated;
+        Self { prompt, answer: tokens, finished, log_probs: logprobs, kept }
     }
 
     /// Prompt and answer as the models read them. An answer that was cut is left as it was cut: no end of text is added,
@@ -48,6 +52,8 @@ pub struct Rows {
     before: Vec<i32>,
     /// The tokens of the answers, flat.
     targets: Vec<i32>,
+    /// What each of them was drawn from; empty where no law was truncated.
+    kept: Vec<Kept>,
     /// `[row][response]` → place in the flat list; past the end for padding.
     places: Vec<i32>,
     shape: [usize; 2],
@@ -71,7 +77,8 @@ impl Rows {
             }
         }
         let layout = Layout::causal(rows, length, device);
-        Self { input_ids, layout, before, targets, places, shape: [rows, width] }
+        let kept = episodes.iter().flat_map(|episode| episode.kept.iter().cloned()).collect();
+        Self { input_ids, layout, before, targets, kept, places, shape: [rows, width] }
     }
 
     /// Hidden states of all positions: `[row, sequence, hidden]`.
@@ -79,11 +86,11 @@ impl Rows {
         decoder.hidden_states(self.input_ids.clone(), &self.layout, None)
     }
 
-    /// log π of the answers' tokens under logits / `temperature`: `[row, response]`, zero on padding. `hidden` is
-    /// [`Self::hidden`] of the same policy. Also Σ over the tokens of the entropy of the law that each is drawn from, in
-    /// full over the vocabulary, in nats.
+    /// log π of the answers' tokens under logits / `temperature`, among the tokens that each was drawn from: `[row, response]`,
+    /// zero on padding. `hidden` is [`Self::hidden`] of the same policy. Also Σ over the tokens of the entropy of the law
+    /// that each is drawn from, in full over its tokens, in nats.
     pub fn log_probs(&self, policy: &Decoder, hidden: Tensor<3>, temperature: f64) -> (Tensor<2>, f64) {
-        let logits = logits_at(policy, hidden, self.before.clone(), temperature);
+        let logits = only_kept(logits_at(policy, hidden, self.before.clone(), temperature), &self.kept);
         let [_, count, vocabulary] = logits.dims();
         let entropies = logprobs::entropies(logits.clone().detach().reshape([count, vocabulary]));
         let entropy = entropies.into_iter().map(f64::from).sum();
@@ -93,8 +100,11 @@ impl Rows {
     /// log π alone, a few positions at a time: logits over a large vocabulary take more room than the model itself.
     fn log_probs_in_pieces(&self, policy: &Decoder, temperature: f64) -> Tensor<2> {
         let hidden = self.hidden(policy);
-        let pieces = self.before.chunks(POSITIONS).zip(self.targets.chunks(POSITIONS)).map(|(before, targets)| {
-            log_probs_at(policy, hidden.clone(), before.to_vec(), targets.to_vec(), temperature)
+        let pieces = (0..self.before.len()).step_by(POSITIONS).map(|first| {
+            let piece = first..(first + POSITIONS).min(self.before.len());
+            let logits = logits_at(policy, hidden.clone(), self.before[piece.clone()].to_vec(), temperature);
+            let kept = self.kept.get(piece.clone()).unwrap_or_default();
+            log_probs_of(only_kept(logits, kept), self.targets[piece].to_vec())
         });
         self.spread(Tensor::cat(pieces.collect(), 0))
     }
@@ -122,6 +132,23 @@ impl Rows {
         let places = Tensor::<1, Int>::from_data(places, &device);
         Tensor::cat(vec![flat, nothing], 0).select(0, places).reshape(self.shape)
     }
+}
+
+/// Logits `[1, tokens, vocabulary]`, −∞ where a token could not be drawn; as they are where `kept` is empty.
+///
+/// Every policy and the reference are asked of the same tokens, those that the policy that sampled had kept: π, the π that
+/// sampled and π_ref are then laws over one set, so that the first ratios are 1 and no divergence is infinite or, in
+/// expectation, negative (DeepSeek-AI 2025, DeepSeek-V3.2, "keep sampling mask").
+fn only_kept(logits: Tensor<3>, kept: &[Kept]) -> Tensor<3> {
+    if kept.is_empty() {
+        return logits;
+    }
+    let shape @ [_, tokens, vocabulary] = logits.dims();
+    assert_eq!(kept.len(), tokens, "every token of a truncated law has its set");
+    let mut removed = vec![false; tokens * vocabulary];
+    removed.par_chunks_mut(vocabulary).zip(kept).for_each(|(removed, kept)| kept.mark_removed(removed));
+    let removed = Tensor::<3, Bool>::from_data(TensorData::new(removed, shape), &logits.device());
+    logits.mask_fill(removed, f32::NEG_INFINITY)
 }
 
 /// How rollouts are read by models that learn nothing from it.

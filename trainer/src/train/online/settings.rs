@@ -32,21 +32,18 @@ pub struct OnlineSettings {
 }
 
 /// The law that is sampled from must be the law that is scored: otherwise the divergence comes out negative and the
-/// ratios are not 1 before anything was learned.
-///
-/// A truncated law (top-k, top-p) has no such score: the policy that learns gives probability to tokens that the one that
-/// sampled could not draw, and the reference truncates elsewhere, so that log π − log π_ref would be infinite.
+/// ratios are not 1 before anything was learned. The likeliest token each time (temperature 0) is no law to learn from. A
+/// truncated one is scored over the tokens that it left ([`super::episode::Rows`]).
 pub fn check_sampling(temperature: f64, top_k: usize, top_p: f64) -> Result<(), SettingsError> {
     let wrong = |name: &str, message: &str| Err(SettingsError::value(name, message));
     if !(temperature > 0.0 && temperature.is_finite()) {
         return wrong("temperature", "must be above 0: learning is from answers that were drawn at random");
     }
-    let why = "answers are drawn from all tokens: a truncated law is not the one that probabilities are computed under";
-    if top_k != 0 {
-        return wrong("top_k", &format!("must be 0; {why}"));
+    if top_k == 1 {
+        return wrong("top_k", "must be 0 or at least 2: from one token there is nothing to learn");
     }
-    if top_p != 1.0 {
-        return wrong("top_p", &format!("must be 1; {why}"));
+    if !(top_p > 0.0 && top_p <= 1.0) {
+        return wrong("top_p", "must be above 0 and at most 1");
     }
     Ok(())
 }

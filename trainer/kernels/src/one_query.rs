@@ -1,0 +1,109 @@
+//! Attention of one query over the keys and values before it, as a step of decoding has it for every row and head: a general
+//! product costs more in setting up than such a small one takes.
+
+use crate::{
+    math::{LANES, total},
+    wide,
+};
+
+/// Numbers of a value that are summed in registers.
+const BLOCK: usize = 4 * LANES;
+
+/// Keys or values of one head: a row every `step` numbers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    pub values: &'a [f32],
+    pub step: usize,
+}
+
+/// The products of `q` with as many keys as `scores` has places.
+pub(crate) fn scores(q: &[f32], keys: Rows, scores: &mut [f32]) {
+    wide(
+        #[inline(always)]
+        || {
+            for (at, score) in scores.iter_mut().enumerate() {
+                *score = product(q, &keys.values[at * keys.step..][..q.len()]);
+            }
+        },
+    );
+}
+
+/// Σ aᵢ·bᵢ; one chain of sums is enough where many products are on their way at once.
+#[inline(always)]
+fn product(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let ((a_wide, a_rest), (b_wide, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a_wide.iter().zip(b_wide) {
+        for lane in 0..LANES {
+            lanes[lane] = a[lane].mul_add(b[lane], lanes[lane]);
+        }
+    }
+    let mut sum = total(lanes);
+    for (a, b) in a_rest.iter().zip(b_rest) {
+        sum = a.mul_add(*b, sum);
+    }
+    sum
+}
+
+/// Σ pᵢ·vᵢ over as many values as there are `p`, into `out` or added to it.
+pub(crate) fn mixture(p: &[f32], values: Rows, add: bool, out: &mut [f32]) {
+    wide(
+        #[inline(always)]
+        || {
+            let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
+            let begun = blocks.len() * BLOCK;
+            for (block, out) in blocks.iter_mut().enumerate() {
+                let mut sums = if add { *out } else { [0.0; BLOCK] };
+                for (at, &p) in p.iter().enumerate() {
+                    let value = &values.values[at * values.step + block * BLOCK..].as_chunks::<BLOCK>().0[0];
+                    for column in 0..BLOCK {
+                        sums[column] = p.mul_add(value[column], sums[column]);
+                    }
+                }
+                *out = sums;
+            }
+            if !add {
+                rest.fill(0.0);
+            }
+            for (at, &p) in p.iter().enumerate() {
+                let value = &values.values[at * values.step + begun..][..rest.len()];
+                for (out, &value) in rest.iter_mut().zip(value) {
+                    *out = p.mul_add(value, *out);
+                }
+            }
+        },
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_and_mixtures_are_those_of_the_definition() {
+        for (size, step, count) in [(64, 64, 9), (80, 96, 5), (7, 20, 3), (200, 200, 4), (64, 64, 0)] {
+            let numbers = |count: usize, seed: usize| -> Vec<f32> {
+                (0..count).map(|at| ((at * 37 + seed * 11) % 23) as f32 / 7.0 - 1.5).collect()
+            };
+            let (q, all) = (numbers(size, 1), numbers(count * step + size, 2));
+            let rows = Rows { values: &all, step };
+            let mut found = vec![f32::NAN; count];
+            scores(&q, rows, &mut found);
+            for (at, found) in found.iter().enumerate() {
+                let expected: f64 = (0..size).map(|i| f64::from(q[i]) * f64::from(all[at * step + i])).sum();
+                assert!((f64::from(*found) - expected).abs() < 1e-4, "{found} {expected}");
+            }
+            let p = numbers(count, 3);
+            let before = numbers(size, 4);
+            for add in [false, true] {
+                let mut out = before.clone();
+                mixture(&p, rows, add, &mut out);
+                for (i, found) in out.iter().enumerate() {
+                    let sum: f64 = (0..count).map(|at| f64::from(p[at]) * f64::from(all[at * step + i])).sum();
+                    let expected = sum + if add { f64::from(before[i]) } else { 0.0 };
+                    assert!((f64::from(*found) - expected).abs() < 1e-4, "{found} {expected}");
+                }
+            }
+        }
+    }
+}
