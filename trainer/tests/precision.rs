@@ -90,7 +90,12 @@ fn every_model_computes_in_low_precision_as_pytorch_does() {
                     distance(&ours.last_logits, &theirs.last_logits),
                     distance(&theirs.last_logits, &exact.last_logits),
                     distance(&ours.last_logits, &exact.last_logits),
-                    ours.loss, theirs.loss, exact.loss, ours.gradient_norm, theirs.gradient_norm, exact.gradient_norm
+                    ours.loss,
+                    theirs.loss,
+                    exact.loss,
+                    ours.gradient_norm,
+                    theirs.gradient_norm,
+                    exact.gradient_norm
                 );
             }
         }

@@ -138,7 +138,9 @@ fn ceilings_of_decoding() {
 /// (6 for the weights, 8 for AdamW, 4 for the gradients). PPO holds two models that learn and two that do not.
 #[test]
 fn memory_of_the_stages() {
-    for (of, float32, mixed) in [(Use::Generate, 4.0, 2.0), (Use::Sft, 16.0, 18.0), (Use::Ppo, 40.0, 44.0), (Use::Dpo, 20.0, 22.0)] {
+    for (of, float32, mixed) in
+        [(Use::Generate, 4.0, 2.0), (Use::Sft, 16.0, 18.0), (Use::Ppo, 40.0, 44.0), (Use::Dpo, 20.0, 22.0)]
+    {
         assert_eq!(bytes_per_parameter(of, Precision::Float32, 0.0), float32);
         assert_eq!(bytes_per_parameter(of, Precision::Mixed, 0.0), mixed);
     }

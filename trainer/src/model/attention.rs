@@ -126,12 +126,7 @@ impl Attention {
     }
 
     /// By burn's operations, which are the definition. Rotation, mask and softmax are float32 in any precision.
-    fn mix_plainly(
-        &self,
-        [q, k, v]: [Tensor<3>; 3],
-        pass: &Pass,
-        cache: Option<(&mut KvCache, usize)>,
-    ) -> Tensor<3> {
+    fn mix_plainly(&self, [q, k, v]: [Tensor<3>; 3], pass: &Pass, cache: Option<(&mut KvCache, usize)>) -> Tensor<3> {
         let [batch, sequence, _] = q.dims();
         let (size, groups, precision) = (self.head_size, self.key_value_heads, pass.precision);
         let split = |y: Tensor<3>, heads: usize| y.reshape([batch, sequence, heads, size]);

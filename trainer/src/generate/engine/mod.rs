@@ -13,10 +13,7 @@ mod whole;
 
 use std::collections::VecDeque;
 
-use burn::{
-    module::Module,
-    tensor::{Tensor, TensorData},
-};
+use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::sampling::SamplingSettings;

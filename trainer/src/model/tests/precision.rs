@@ -1,6 +1,6 @@
 //! Matrix products in bfloat16 and float16: near float32 and not the same, and alike whichever way a decoder is asked.
 
-use burn::tensor::DType;
+use burn::{module::Module, tensor::DType};
 
 use super::*;
 use crate::model::{
@@ -11,12 +11,12 @@ use crate::model::{
 
 const LOW: [Precision; 2] = [Precision::Bfloat16, Precision::Float16];
 
-/// What rounding to a precision may change of logits here, whose deviation is about one.
+/// What rounding to a precision may change of logits here.
 fn rounding(precision: Precision) -> f32 {
     match precision {
         Precision::Float32 => 2e-5,
-        Precision::Bfloat16 => 0.1,
-        Precision::Float16 => 0.01,
+        Precision::Bfloat16 => 0.03,
+        Precision::Float16 => 0.004,
     }
 }
 
@@ -71,7 +71,9 @@ fn logits_are_near_those_of_float32_and_not_the_same() {
 fn a_decoder_that_holds_its_weights_rounded_answers_the_same() {
     let rows = [row(11, 1), row(11, 2)];
     // Tied, not tied, with adapters.
-    for decoder in [decoder("qwen2-tiny", &Device::flex()), decoder("llama-tiny", &Device::flex()), adapted("gpt2-tiny")] {
+    for decoder in
+        [decoder("qwen2-tiny", &Device::flex()), decoder("llama-tiny", &Device::flex()), adapted("gpt2-tiny")]
+    {
         for precision in LOW {
             let decoder = decoder.clone().with_precision(precision);
             let answering = decoder.to_answer();
@@ -139,7 +141,7 @@ fn gradients_are_near_those_of_float32_and_the_same_when_recomputed() {
         let decoder = decoder.clone().with_precision(precision).train();
         let _recomputing = Recomputing::new(again);
         let loss = logits(&decoder, &[row(9, 1), row(9, 2)], &Layout::causal(2, 9, &device), &device).square().mean();
-        let mut found = vec![0.0; 3];
+        let mut found = [0.0_f32; 3];
         backward(loss, &decoder, |gradients| {
             let query = &decoder.blocks[0].attention.q_proj;
             let adapter = query.adapter.as_ref();
@@ -165,7 +167,7 @@ fn gradients_are_near_those_of_float32_and_the_same_when_recomputed() {
             assert_eq!(of(&decoder, precision, true), low);
             assert_ne!(low, exact);
             for (low, exact) in low.iter().zip(&exact) {
-                assert!((low - exact).abs() <= 0.05 * exact, "{precision}: {low}, in float32 {exact}");
+                assert!((low - exact).abs() <= 0.02 * exact, "{precision}: {low}, in float32 {exact}");
             }
         }
     }
