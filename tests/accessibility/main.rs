@@ -11,6 +11,7 @@ mod world;
 use std::path::{Path, PathBuf};
 
 use fantoccini::Locator;
+use futures_util::future::join_all;
 use laurel::web;
 use support::Browser;
 use world::World;
@@ -55,8 +56,9 @@ async fn axe_finds_nothing_on_any_page() {
     let axe =
         std::fs::read_to_string(sample_data("axe.min.js")).expect("`scripts/sample_data.py --only axe` fetches it");
     let world = World::make().await;
-    let mut inspector = Inspector { world: &world, axe, wrong: Vec::new(), looked: 0 };
-    for look in &LOOKS {
+    // Side by side, as most of the time is one browser's.
+    let looks = join_all(LOOKS.iter().map(async |look| {
+        let mut inspector = Inspector { world: &world, axe: axe.clone(), wrong: Vec::new(), looked: 0 };
         let stranger = look.window().await;
         for (name, path) in world.for_strangers() {
             inspector.open(&stranger, look, &name, &path).await;
@@ -72,10 +74,17 @@ async fn axe_finds_nothing_on_any_page() {
             }
         }
         opened::all(&mut inspector, &browser, look).await;
+        (inspector, browser, look)
+    }))
+    .await;
+    let (mut looked, mut wrong) = (0, Vec::new());
+    for (mut inspector, browser, look) in looks {
+        // These take something away from everybody for a while.
         errors::all(&mut inspector, &browser, look).await;
         browser.close().await;
+        looked += inspector.looked;
+        wrong.append(&mut inspector.wrong);
     }
-    let Inspector { wrong, looked, .. } = inspector;
     assert!(looked > 60, "only {looked} pages were there to look at");
     assert!(wrong.is_empty(), "{} findings on {looked} pages:\n{}", wrong.len(), wrong.join("\n"));
 }
