@@ -1,7 +1,7 @@
 //! Links by which a person sets a new password, once: an admin makes one and gives it to the person.
 
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -83,32 +83,26 @@ pub async fn create(pool: &PgPool, actor: &Actor, person: Uuid) -> anyhow::Resul
 
 /// The person of a link, if it can still be used.
 pub async fn find(pool: &PgPool, secret: &str) -> sqlx::Result<Option<Reset>> {
-    sqlx::query_as!(
-        Reset,
-        r#"
-        SELECT u.email, u.name, r.expires_at
-        FROM password_resets r
-        JOIN users u ON u.id = r.user_id
-        WHERE r.token_hash = $1
-            AND r.used_at IS NULL
-            AND r.revoked_at IS NULL
-            AND r.expires_at > now()
-            AND u.disabled_at IS NULL
-        "#,
-        secret_hash(secret)
-    )
-    .fetch_optional(pool)
-    .await
+    let usable = locked(&mut *pool.acquire().await?, secret).await?;
+    Ok(usable.map(|link| Reset { email: link.email, name: link.name, expires_at: link.expires_at }))
 }
 
-/// Sets the password, ends every session of the person, forgets the wrong passwords that they gave and uses the link up, in one
-/// transaction. Gives the person.
-pub async fn accept(pool: &PgPool, secret: &str, password: &str) -> Result<Uuid, ResetError> {
-    let mut transaction = pool.begin().await?;
-    // The row is locked: of two who press at once, one finds it used.
-    let reset = sqlx::query!(
+/// A link that can be used.
+struct Usable {
+    id: Uuid,
+    user_id: Uuid,
+    email: String,
+    name: String,
+    expires_at: OffsetDateTime,
+}
+
+/// The link of a secret, if it can still be used, its row locked for the rest of the transaction: of two who press at once, one
+/// finds it used.
+async fn locked(connection: &mut PgConnection, secret: &str) -> sqlx::Result<Option<Usable>> {
+    sqlx::query_as!(
+        Usable,
         r#"
-        SELECT r.id, r.user_id, u.email
+        SELECT r.id, r.user_id, u.email, u.name, r.expires_at
         FROM password_resets r
         JOIN users u ON u.id = r.user_id
         WHERE r.token_hash = $1
@@ -120,9 +114,15 @@ pub async fn accept(pool: &PgPool, secret: &str, password: &str) -> Result<Uuid,
         "#,
         secret_hash(secret)
     )
-    .fetch_optional(&mut *transaction)
-    .await?
-    .ok_or(ResetError::NotValid)?;
+    .fetch_optional(connection)
+    .await
+}
+
+/// Sets the password, ends every session of the person, forgets the wrong passwords that they gave and uses the link up, in one
+/// transaction. Gives the person.
+pub async fn accept(pool: &PgPool, secret: &str, password: &str) -> Result<Uuid, ResetError> {
+    let mut transaction = pool.begin().await?;
+    let reset = locked(&mut transaction, secret).await?.ok_or(ResetError::NotValid)?;
     users::replace_password(&mut transaction, reset.user_id, password, None).await?;
     sqlx::query!("DELETE FROM login_failures WHERE email = $1", reset.email).execute(&mut *transaction).await?;
     sqlx::query!("UPDATE password_resets SET used_at = now() WHERE id = $1", reset.id)
