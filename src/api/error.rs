@@ -13,7 +13,7 @@ use crate::db::jobs::JobError;
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     #[error("{0}")]
-    Unauthorised(&'static str),
+    Unauthorised(String),
     #[error("{0}")]
     Forbidden(String),
     #[error("{0}")]
@@ -36,6 +36,10 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    pub fn unauthorised(message: impl Into<String>) -> Self {
+        Refusal::Unauthorised(message.into())
+    }
+
     pub fn not_found(what: &str) -> Self {
         Refusal::NotFound(format!("there is no such {what}"))
     }

@@ -10,7 +10,7 @@ use super::error::Refusal;
 use crate::{
     db::{
         audit::Actor,
-        tokens::{self, TokenRole},
+        tokens::{self, TokenError, TokenRole},
     },
     web::AppState,
 };
@@ -57,10 +57,11 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 async fn caller_with_role(parts: &Parts, state: &AppState, needed: TokenRole) -> Result<Caller, Refusal> {
     let secret = bearer(&parts.headers)
-        .ok_or(Refusal::Unauthorised("a token is needed: send the header Authorization: Bearer TOKEN"))?;
-    let (token, role) = tokens::find(&state.pool, secret)
-        .await?
-        .ok_or(Refusal::Unauthorised("this token does not work: it is unknown or was revoked"))?;
+        .ok_or_else(|| Refusal::unauthorised("a token is needed: send the header Authorization: Bearer TOKEN"))?;
+    let (token, role) = tokens::find(&state.pool, secret).await.map_err(|error| match error {
+        TokenError::Database(error) => error.into(),
+        unusable => Refusal::unauthorised(unusable.to_string()),
+    })?;
     if !allows(role, needed) {
         let (role, needed) = (role.as_str(), needed.as_str());
         return Err(Refusal::Forbidden(format!("this takes a token of role {needed}, and this one has role {role}")));

@@ -40,6 +40,19 @@ pub struct Token {
     pub role: String,
     pub created_at: OffsetDateTime,
     pub last_used_at: Option<OffsetDateTime>,
+    /// Whoever made it is shut out: it works again when they are let in again.
+    pub maker_disabled: bool,
+}
+
+/// Why a secret opens nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    #[error("this token does not work: it is unknown or was revoked")]
+    Unknown,
+    #[error("this token does not work while the account of the admin who made it is shut out")]
+    MakerDisabled,
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
 }
 
 /// Makes a token and gives its secret, which is shown this once.
@@ -63,17 +76,31 @@ pub async fn create(pool: &PgPool, actor: &Actor, name: &str, role: TokenRole) -
     Ok(secret)
 }
 
-/// The token of a secret that is not revoked, with its use noted (at most once a minute).
-pub async fn find(pool: &PgPool, secret: &str) -> anyhow::Result<Option<(Token, TokenRole)>> {
-    let found = sqlx::query_as!(
+/// The token of a secret that works, with its use noted (at most once a minute).
+pub async fn find(pool: &PgPool, secret: &str) -> Result<(Token, TokenRole), TokenError> {
+    let token = sqlx::query_as!(
         Token,
-        "SELECT id, name, role, created_at, last_used_at FROM api_tokens WHERE token_hash = $1 AND revoked_at IS NULL",
+        r#"
+        SELECT
+            t.id,
+            t.name,
+            t.role,
+            t.created_at,
+            t.last_used_at,
+            u.disabled_at IS NOT NULL AS "maker_disabled!"
+        FROM api_tokens t
+        LEFT JOIN users u ON u.id = t.user_id
+        WHERE t.token_hash = $1 AND t.revoked_at IS NULL
+        "#,
         secret_hash(secret)
     )
     .fetch_optional(pool)
-    .await?;
-    let Some(token) = found else { return Ok(None) };
-    let Some(role) = TokenRole::from_word(&token.role) else { return Ok(None) };
+    .await?
+    .ok_or(TokenError::Unknown)?;
+    if token.maker_disabled {
+        return Err(TokenError::MakerDisabled);
+    }
+    let role = TokenRole::from_word(&token.role).ok_or(TokenError::Unknown)?;
     sqlx::query!(
         "UPDATE api_tokens SET last_used_at = now()
          WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')",
@@ -81,14 +108,26 @@ pub async fn find(pool: &PgPool, secret: &str) -> anyhow::Result<Option<(Token, 
     )
     .execute(pool)
     .await?;
-    Ok(Some((token, role)))
+    Ok((token, role))
 }
 
-/// Tokens that work, newest first.
+/// Tokens that are not revoked, newest first.
 pub async fn list(pool: &PgPool) -> Result<Vec<Token>, sqlx::Error> {
     sqlx::query_as!(
         Token,
-        "SELECT id, name, role, created_at, last_used_at FROM api_tokens WHERE revoked_at IS NULL ORDER BY id DESC"
+        r#"
+        SELECT
+            t.id,
+            t.name,
+            t.role,
+            t.created_at,
+            t.last_used_at,
+            u.disabled_at IS NOT NULL AS "maker_disabled!"
+        FROM api_tokens t
+        LEFT JOIN users u ON u.id = t.user_id
+        WHERE t.revoked_at IS NULL
+        ORDER BY t.id DESC
+        "#
     )
     .fetch_all(pool)
     .await

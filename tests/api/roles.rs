@@ -61,7 +61,7 @@ async fn every_described_call_takes_its_role_and_no_lower_one() {
         }
     }
     let revoked = server.token(TokenRole::Admin).await;
-    let (token, _) = tokens::find(server.pool(), &revoked).await.expect("an answer").expect("a token");
+    let (token, _) = tokens::find(server.pool(), &revoked).await.expect("a token");
     tokens::revoke(server.pool(), &Actor::program("test"), token.id).await.expect("revoked");
     let mut with_role = Vec::new();
     for role in RANKS {
@@ -93,6 +93,31 @@ async fn every_described_call_takes_its_role_and_no_lower_one() {
     }
     let unknown: Vec<_> = described.iter().filter(|(_, seen)| !**seen).map(|(call, _)| call).collect();
     assert!(unknown.is_empty(), "no role is written down for {unknown:?}");
+}
+
+#[tokio::test]
+async fn a_token_rests_while_the_admin_who_made_it_is_shut_out() {
+    let server = support::server().await;
+    let root = server.user("Root", Role::Admin).await;
+    let ada = server.account("Ada", Role::Admin).await;
+    let actor = Actor::person(ada, "ada@example.org");
+    let secret = tokens::create(server.pool(), &actor, "gpu-box", TokenRole::Trainer).await.expect("a token");
+    let hers = Api::with(&server, Some(secret));
+    let nobodys = Api::of(&server, TokenRole::Trainer).await;
+    let shut_out = async |answer: &str| {
+        root.post(&format!("/admin/people/{ada}/disable"), &[("disabled", answer)]).await.assert(303);
+    };
+    hers.get("projects").await.assert(200);
+    shut_out("yes").await;
+    for _ in 0..2 {
+        let told = hers.post("jobs/claim", &serde_json::json!({ "worker": "w" })).await.refused(401, "unauthorised");
+        assert!(told.message.contains("the admin who made it is shut out"), "{}", told.message);
+    }
+    // Those that nobody's account made go on working, and the page says which do not.
+    nobodys.get("projects").await.assert(200);
+    assert_eq!(root.get("/admin/people").await.assert(200).text.matches("its maker is shut out").count(), 1);
+    shut_out("no").await;
+    hers.get("projects").await.assert(200);
 }
 
 #[tokio::test]
