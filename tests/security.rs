@@ -2,10 +2,13 @@
 
 mod support;
 
+use std::time::Duration;
+
 use fantoccini::Locator;
 use laurel::{
     db::{audit::Actor, guidelines, projects, tasks},
     domain::role::Role,
+    web::{self, serve::serve},
 };
 use reqwest::Method;
 use serde_json::json;
@@ -13,6 +16,10 @@ use support::{
     Browser, Client, PASSWORD, Reply, Server, email_of,
     seed::{self, Seed, assignment_in, count},
     server,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
 };
 
 /// Texts that would run a script in a page that trusts them. Each sets `window.pwned` where it succeeds.
@@ -324,4 +331,26 @@ async fn a_session_ends_after_two_idle_weeks_and_its_cookie_is_out_of_reach() {
     }
     pass(14).await;
     assert_eq!(ada.get("/queue").await.leads_to(), "/login?next=/queue");
+}
+
+#[tokio::test]
+async fn who_never_ends_the_head_of_a_request_is_not_waited_for() {
+    let server = server().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    tokio::spawn(serve(listener, web::router(server.state.clone()), Duration::from_millis(200), stopped));
+    let mut slow = TcpStream::connect(address).await.expect("connected");
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nHost: here\r\nX-Slow: a").await.expect("said");
+    let mut answer = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(20), slow.read_to_end(&mut answer)).await;
+    ended.expect("it is waited for").expect("closed in order");
+    // Whoever says all that belongs to a head is answered, in however many pieces.
+    let mut whole = TcpStream::connect(address).await.expect("connected");
+    for piece in ["GET /healthz HTTP/1.1\r\n", "Host: here\r\nConnection: close\r\n", "\r\n"] {
+        whole.write_all(piece.as_bytes()).await.expect("said");
+    }
+    let mut answer = String::new();
+    whole.read_to_string(&mut answer).await.expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }

@@ -1,6 +1,6 @@
 //! `laurel serve`: the pages, the API and the clock, until somebody ends it.
 
-use std::{fs::OpenOptions, io::Write, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fs::OpenOptions, io::Write, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use nix::fcntl::{Flock, FlockArg};
@@ -45,19 +45,15 @@ async fn serve(database: &Database, config: Config, listener: TcpListener) -> an
     greet(database, &config).await?;
     let clock = clock::start(database.pool.clone());
     let state = AppState { pool: database.pool.clone(), config: Arc::new(config), chats: UnderWay::default() };
-    let app = web::router(state).into_make_service_with_connect_info::<SocketAddr>();
     let (stop, stopped) = tokio::sync::watch::channel(false);
     tokio::spawn(async move {
         ended_by_somebody().await;
         let _ = stop.send(true);
     });
-    let mut graceful = stopped.clone();
-    let server = axum::serve(listener, app).with_graceful_shutdown(async move {
-        let _ = graceful.wait_for(|stop| *stop).await;
-    });
+    let server = web::serve::serve(listener, web::router(state), web::serve::HEAD, stopped.clone());
     let mut hard = stopped;
     tokio::select! {
-        result = server => result?,
+        () = server => {}
         () = async {
             let _ = hard.wait_for(|stop| *stop).await;
             tokio::time::sleep(LAST_REQUESTS).await;

@@ -16,6 +16,7 @@ pub mod page;
 pub mod preferences;
 pub mod routes;
 pub mod security;
+pub mod serve;
 pub mod session;
 
 use std::sync::Arc;

@@ -9,7 +9,7 @@ pub mod seed;
 pub mod trainer;
 pub mod training;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use laurel::{
     chat::UnderWay,
@@ -34,6 +34,8 @@ pub struct Server {
     /// `http://127.0.0.1:41234`
     pub address: String,
     _data_dir: tempfile::TempDir,
+    /// It serves while this is here.
+    _stop: tokio::sync::watch::Sender<bool>,
 }
 
 /// Starts a server with an empty database.
@@ -44,9 +46,9 @@ pub async fn server() -> Server {
     let listen = listener.local_addr().expect("an address");
     let config = Config { listen, ..Config::in_directory(data_dir.path()) };
     let state = AppState { pool, config: Arc::new(config), chats: UnderWay::default() };
-    let app = web::router(state.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    Server { state, address: format!("http://{listen}"), _data_dir: data_dir }
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    tokio::spawn(web::serve::serve(listener, web::router(state.clone()), web::serve::HEAD, stopped));
+    Server { state, address: format!("http://{listen}"), _data_dir: data_dir, _stop: stop }
 }
 
 impl Server {
