@@ -1,4 +1,4 @@
-//! The page of a run while it goes on: its events, and what a browser draws from them.
+//! The page of a run while it goes on: its events, what a browser draws from them, and what it says while the server is away.
 
 mod support;
 
@@ -11,7 +11,9 @@ use laurel::{
 use laurel_records::{JobReport, MetricRecord, Stage};
 use serde_json::{Value, json};
 use support::{
-    Browser, PASSWORD,
+    Browser, PASSWORD, Server,
+    line::Line,
+    seed::{self, Seed},
     training::{admin, claim, finished, ready_project, report, samples},
 };
 
@@ -189,8 +191,97 @@ async fn two_runs_stand_in_one_plot_with_a_line_and_a_column_each() {
     browser.close().await;
 }
 
+/// Ada's browser on a line that can be cut.
+async fn on_a_line(server: &Server) -> (Line, Browser) {
+    server.account("Ada", Role::Admin).await;
+    let line = Line::to(&server.address).await;
+    let browser = Browser::open().await;
+    browser.log_in(&line.address, "ada@example.org", PASSWORD).await;
+    (line, browser)
+}
+
+/// Waits until the page says that the server is away.
+async fn told_that_it_is_away(browser: &Browser) {
+    let notice = browser.wait().for_element(Locator::Css("[data-connection]:not([hidden])")).await.expect("told");
+    assert!(notice.text().await.expect("text").contains("The server does not answer"));
+}
+
+/// Waits until it says so no more.
+async fn told_nothing(browser: &Browser) {
+    browser.wait().for_element(Locator::Css("[data-connection][hidden]")).await.expect("no word of it");
+}
+
+/// As the browser does when the network is there again: nobody waits for the next try.
+const ONLINE: &str = "window.dispatchEvent(new Event('online'))";
+
+#[tokio::test]
+async fn a_run_is_followed_from_where_it_was_when_the_server_is_back() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = ready_project(pool, ProjectSettings::default(), 4).await;
+    job_queue::enqueue_nightly(pool, &admin(), project.id).await.expect("queued");
+    let job = claim(pool).await;
+    let (line, browser) = on_a_line(&server).await;
+    browser.goto(&format!("{}/admin/jobs/{}", line.address, job.id)).await.expect("the page");
+    job_metrics::report(pool, job.id, &report(job.lease)).await.expect("stored");
+    browser.wait().for_element(Locator::Css("[data-run-log] .log-info")).await.expect("a line");
+    told_nothing(&browser).await;
+    line.cut();
+    told_that_it_is_away(&browser).await;
+    let mut more = report(job.lease);
+    more.metrics[0].step = 9;
+    job_metrics::report(pool, job.id, &more).await.expect("stored");
+    line.mend();
+    let newest = Locator::XPath("//*[contains(@class, 'plot-readout')][contains(., '(step 9)')]");
+    browser.wait().for_element(newest).await.expect("what came meanwhile");
+    told_nothing(&browser).await;
+
+    // Whoever is logged out meanwhile is told that, with the way back.
+    sqlx::query("DELETE FROM sessions").execute(pool).await.expect("ended");
+    line.cut();
+    told_that_it_is_away(&browser).await;
+    line.mend();
+    let link = browser.wait().for_element(Locator::Css("[data-connection] a")).await.expect("a link");
+    assert_eq!(link.text().await.expect("text"), "Log in and go on");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn two_runs_are_drawn_once_their_numbers_can_be_fetched() {
+    let server = server_with_two_runs().await;
+    let slug: String = sqlx::query_scalar("SELECT slug FROM projects").fetch_one(server.pool()).await.expect("it");
+    let (line, browser) = on_a_line(&server).await;
+    line.cut_requests("/metrics.json");
+    browser.goto(&format!("{}/admin/projects/{slug}/compare", line.address)).await.expect("the page");
+    told_that_it_is_away(&browser).await;
+    line.mend();
+    browser.execute(ONLINE, Vec::new()).await.expect("told");
+    browser.wait().for_element(Locator::Css("[data-compare] .plot-line-2")).await.expect("both lines");
+    told_nothing(&browser).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn figures_that_are_under_way_are_waited_for_though_the_server_was_away() {
+    let server = support::server().await;
+    seed::project(server.pool(), Seed::default()).await;
+    let (line, browser) = on_a_line(&server).await;
+    let mut held = server.pool().begin().await.expect("a transaction");
+    sqlx::query("LOCK TABLE ranking_responses IN ACCESS EXCLUSIVE MODE").execute(&mut *held).await.expect("held");
+    browser.goto(&format!("{}/admin/projects/test/leaderboard", line.address)).await.expect("the page");
+    browser.find(Locator::Css("[data-under-way]")).await.expect("under way");
+    line.cut();
+    told_that_it_is_away(&browser).await;
+    held.rollback().await.expect("let go");
+    line.mend();
+    browser.execute(ONLINE, Vec::new()).await.expect("told");
+    let board = Locator::XPath("//main[contains(., 'Nothing to compare yet')]");
+    browser.wait().for_element(board).await.expect("the figures");
+    browser.close().await;
+}
+
 /// A project with two runs that have ended, with three values of one metric each.
-async fn server_with_two_runs() -> support::Server {
+async fn server_with_two_runs() -> Server {
     let server = support::server().await;
     let pool = server.pool();
     let project = ready_project(pool, ProjectSettings::default(), 4).await;

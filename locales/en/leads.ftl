@@ -8,3 +8,7 @@ leads-members-save = Save members
 leads-invite = Invite an annotator by link
 leads-invite-what = The link makes an account that is a member of this project.
 leads-invite-others = Reviewers, leads and admins are invited by an admin.
+
+connection-offline = The server does not answer. What stands here may be old; the page asks again by itself.
+connection-refused = The server could not give what stands here. Load the page again; if it stays so, tell the person who runs this server.
+connection-login = You have been logged out: what stands here may be old.

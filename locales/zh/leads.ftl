@@ -8,3 +8,7 @@ leads-members-save = 保存成员
 leads-invite = 通过链接邀请标注员
 leads-invite-what = 链接会创建一个属于此项目的账户。
 leads-invite-others = 审核员、项目负责人和管理员由管理员邀请。
+
+connection-offline = 服务器没有响应。此处的内容可能已过时；页面会自动重试。
+connection-refused = 服务器无法提供此处的内容。请重新加载页面；如果问题仍在，请告知服务器管理员。
+connection-login = 您已退出登录：此处的内容可能已过时。

@@ -1,16 +1,14 @@
 // Two answers side by side over the task, as their own page shows them; the picked answer and the one before it come first.
 
-import { patience } from "./net.js";
+import { getPage } from "./net.js";
 import { form } from "./task.js";
 
 const sheet = () => document.getElementById("beside");
 
 /** Shows the pair, or those that the page begins with. */
 async function load(query = "") {
-  const answer = await fetch(`/tasks/${form.dataset.assignment}/beside${query}`, { redirect: "manual", signal: patience() }).catch(() => null);
-  const text = answer?.ok ? await answer.text().catch(() => null) : null;
-  if (text === null) return false;
-  const page = new DOMParser().parseFromString(text, "text/html");
+  const { page } = await getPage(`/tasks/${form.dataset.assignment}/beside${query}`);
+  if (!page) return false;
   const fresh = page.querySelector("[data-beside]");
   sheet().querySelector("[data-beside]")?.remove();
   sheet().append(fresh);

@@ -1,5 +1,7 @@
 // Two runs in one plot a metric: their numbers are fetched and drawn as series of their own.
 
+import { fetchJson } from "./connection.js";
+
 const host = document.querySelector("[data-compare]");
 if (host) await draw();
 
@@ -14,10 +16,8 @@ async function draw() {
     [host.dataset.a, host.dataset.nameA],
     [host.dataset.b, host.dataset.nameB],
   ];
-  for (const [address, run] of runs) {
-    const answer = await fetch(address);
-    if (!answer.ok) continue;
-    const metrics = await answer.json();
-    board.add(metrics.map((metric) => ({ ...metric, series: `${metric.name} · ${run}` })));
-  }
+  await Promise.all(runs.map(async ([address, run]) => {
+    const metrics = await fetchJson(address);
+    if (metrics) board.add(metrics.map((metric) => ({ ...metric, series: `${metric.name} · ${run}` })));
+  }));
 }

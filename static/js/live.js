@@ -1,11 +1,12 @@
 // A part of the page that the server sends anew whenever it has changed, as server-sent events named `part`.
 
+import { listen } from "./connection.js";
+
 for (const host of document.querySelectorAll("[data-live-events]")) follow(host);
 
 function follow(host) {
   let waiting;
-  const events = new EventSource(host.dataset.liveEvents);
-  events.addEventListener("part", (event) => show(event.data));
+  listen(host.dataset.liveEvents, { part: (event) => show(event.data) });
   // Whoever is reading or pressing something in there is not disturbed; the newest comes when they leave.
   host.addEventListener("focusout", () => queueMicrotask(() => waiting && show(waiting)));
 

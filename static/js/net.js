@@ -8,7 +8,7 @@ const AWAY = [502, 503, 504];
 const token = () => document.querySelector('meta[name="csrf"]');
 
 /** Ends a request when it takes too long, or when whoever began it wants to. */
-export const patience = (stop) => {
+const patience = (stop) => {
   const late = AbortSignal.timeout(PATIENCE);
   return stop ? AbortSignal.any([late, stop]) : late;
 };
@@ -44,6 +44,19 @@ async function once(method, address, body, type, stop) {
   return { kind: "refused", status: response.status, data };
 }
 
+/** The page at an address, as a document: `{kind: "ok"|"login"|"offline"|"refused", page}`. */
+export async function getPage(address) {
+  try {
+    const response = await fetch(address, { redirect: "manual", signal: patience(), headers: { accept: "text/html" } });
+    if (response.type === "opaqueredirect") return { kind: "login" };
+    if (AWAY.includes(response.status)) return { kind: "offline" };
+    if (!response.ok) return { kind: "refused" };
+    return { kind: "ok", page: new DOMParser().parseFromString(await response.text(), "text/html") };
+  } catch {
+    return { kind: "offline" };
+  }
+}
+
 /** The page that a POST answers with, as a document; null where there is none. */
 export async function postForPage(address) {
   try {
@@ -62,18 +75,12 @@ export function stampForms() {
 
 /** Takes the token of the session that is logged in now. */
 async function renewToken() {
-  try {
-    const response = await fetch("/queue", { redirect: "manual", signal: patience() });
-    if (!response.ok) return response.type === "opaqueredirect" ? "login" : "offline";
-    const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    const fresh = page.querySelector('meta[name="csrf"]')?.content;
-    if (!fresh) return "offline";
-    token().content = fresh;
-    stampForms();
-    return "ok";
-  } catch {
-    return "offline";
-  }
+  const { kind, page } = await getPage("/queue");
+  const fresh = page?.querySelector('meta[name="csrf"]')?.content;
+  if (!fresh) return kind === "login" ? "login" : "offline";
+  token().content = fresh;
+  stampForms();
+  return "ok";
 }
 
 /** Sends a string of the given media type; JSON comes back. `stop` is a signal that ends it. */

@@ -1,7 +1,7 @@
 // Small things that every page of this room shares: words, announcements, folding, local times, keys.
 
 import { settle } from "./kept.js";
-import { patience } from "./net.js";
+import { getPage } from "./net.js";
 
 export const words = document.getElementById("words")?.dataset ?? {};
 
@@ -18,18 +18,13 @@ export function announce(text) {
 async function complete(text) {
   if (text.ariaBusy === "true") return;
   text.ariaBusy = "true";
-  try {
-    const answer = await fetch(text.dataset.full, { redirect: "manual", signal: patience() });
-    const page = answer.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
-    const whole = page?.querySelector("[data-answer-in-full]");
-    if (!whole) return;
-    text.replaceChildren(...whole.childNodes); // Sanitised by the server.
-    delete text.dataset.full;
-  } catch {
-    announce(words.offline ?? "");
-  } finally {
-    text.ariaBusy = null;
-  }
+  const { kind, page } = await getPage(text.dataset.full);
+  text.ariaBusy = null;
+  if (kind === "offline") announce(words.offline ?? "");
+  const whole = page?.querySelector("[data-answer-in-full]");
+  if (!whole) return;
+  text.replaceChildren(...whole.childNodes); // Sanitised by the server.
+  delete text.dataset.full;
 }
 
 export function fold(button, open) {

@@ -1,5 +1,7 @@
 // The page of a run follows it live: stages, progress, curves, samples and log come as server-sent events.
 
+import { fetchJson, listen } from "./connection.js";
+
 const host = document.querySelector("[data-run]");
 const { PlotBoard } = await import(host.dataset.plotModule);
 const part = (name) => host.querySelector(`[data-run-${name}]`);
@@ -14,15 +16,16 @@ const board = new PlotBoard(part("plots"), {
 // The newest line is the one that one looks for.
 part("log").scrollTop = part("log").scrollHeight;
 
-const events = new EventSource(host.dataset.events);
-events.addEventListener("metrics", (event) => board.add(JSON.parse(event.data)));
-events.addEventListener("state", (event) => showState(JSON.parse(event.data)));
-events.addEventListener("log", (event) => JSON.parse(event.data).forEach(showLine));
-events.addEventListener("samples", showSamples);
-events.addEventListener("end", () => {
-  events.close();
-  // What a run found and made is drawn by the server.
-  if (host.dataset.live === "true") location.reload();
+const stop = listen(host.dataset.events, {
+  metrics: (event) => board.add(JSON.parse(event.data)),
+  state: (event) => showState(JSON.parse(event.data)),
+  log: (event) => JSON.parse(event.data).forEach(showLine),
+  samples: showSamples,
+  end() {
+    stop();
+    // What a run found and made is drawn by the server.
+    if (host.dataset.live === "true") location.reload();
+  },
 });
 
 /** Whether the reader has chosen a step themselves: then new ones are offered, and theirs stays. */
@@ -34,12 +37,10 @@ async function showSamples() {
   fetches += 1;
   const mine = fetches;
   const chosen = chose && step() ? `?samples=${encodeURIComponent(step().value)}` : "";
-  const answer = await fetch(host.dataset.samples + chosen).catch(() => null);
-  if (!answer?.ok || answer.redirected) return;
-  const { html } = await answer.json();
-  if (mine !== fetches) return;
+  const answer = await fetchJson(host.dataset.samples + chosen, () => mine === fetches);
+  if (!answer) return;
   const focused = document.activeElement === step();
-  part("samples").innerHTML = html; // Made and sanitised by the server.
+  part("samples").innerHTML = answer.html; // Made and sanitised by the server.
   if (focused) step()?.focus();
 }
 

@@ -5,6 +5,7 @@
 pub mod browser;
 pub mod client;
 pub mod cluster;
+pub mod line;
 pub mod seed;
 pub mod trainer;
 pub mod training;
