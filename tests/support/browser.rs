@@ -6,8 +6,9 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use fantoccini::{ClientBuilder, Locator};
-use serde_json::json;
+use fantoccini::{ClientBuilder, Locator, wd::WebDriverCompatibleCommand};
+use reqwest::{Method, Url};
+use serde_json::{Value, json};
 
 /// Runs in the page: sends the form of the bar at the top.
 const DRESS: &str = "const [language, theme, done] = arguments;
@@ -17,6 +18,9 @@ const DRESS: &str = "const [language, theme, done] = arguments;
 
 /// A driver that ends before it serves, as happens where many start at once, is started again: this many times.
 const TRIES: usize = 5;
+
+/// No page has so many places that Tab stops at.
+const MOST_TABS: usize = 100;
 
 /// Starts a driver and gives its port.
 fn start_driver() -> (Child, u16) {
@@ -36,6 +40,23 @@ fn start_driver() -> (Child, u16) {
         let _ = driver.wait();
     }
     panic!("chromedriver does not start");
+}
+
+/// A command of the DevTools protocol.
+#[derive(Debug)]
+struct DevTools {
+    name: &'static str,
+    parameters: Value,
+}
+
+impl WebDriverCompatibleCommand for DevTools {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, <Url as std::str::FromStr>::Err> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(json!({ "cmd": self.name, "params": self.parameters }).to_string()))
+    }
 }
 
 /// A browser window. Dereferences to fantoccini's client.
@@ -61,7 +82,7 @@ impl Browser {
         Self::open_with(width, height, json!({})).await
     }
 
-    async fn open_with(width: u32, height: u32, preferences: serde_json::Value) -> Browser {
+    async fn open_with(width: u32, height: u32, preferences: Value) -> Browser {
         let (driver, port) = start_driver();
         let profile = tempfile::tempdir().expect("a directory");
         let arguments = [
@@ -124,6 +145,23 @@ impl Browser {
     pub async fn press(&self, keys: &str) {
         let place = self.client.active_element().await.expect("a place that has the focus");
         place.send_keys(keys).await.expect("pressed");
+    }
+
+    /// Presses Tab until a part of the page has the focus, as who has no mouse gets there.
+    pub async fn tab_to(&self, selector: &str) {
+        let there = "return document.activeElement.matches(arguments[0])";
+        for _ in 0..MOST_TABS {
+            if self.execute(there, vec![json!(selector)]).await.expect("read") == json!(true) {
+                return;
+            }
+            self.press("\u{E004}").await;
+        }
+        panic!("Tab does not lead to {selector}");
+    }
+
+    /// Says something to Chromium itself, for what WebDriver has no words for: `Input.imeSetComposition`.
+    pub async fn devtools(&self, name: &'static str, parameters: Value) {
+        self.client.issue_cmd(DevTools { name, parameters }).await.expect(name);
     }
 
     /// The answers' texts by their letters on the ranking page.

@@ -1,11 +1,12 @@
 //! Corrections: a new version beside the old one, never counted twice, until the label is closed.
 
+use fantoccini::Locator;
 use laurel::{domain::role::Role, export::Kind};
 use serde_json::json;
 
-use super::exported;
+use super::{ENTER, exported, left_the_task, take_next};
 use crate::support::{
-    Reply,
+    Browser, PASSWORD, Reply,
     seed::{self, Seed, assignment_in, count},
     server,
 };
@@ -87,4 +88,79 @@ async fn a_text_is_corrected_until_the_label_is_closed() {
     assert_eq!(ada.get(&correct).await.leads_to(), task);
     ada.post(&correct, &[("completion", "Hi"), ("version", &standing)]).await.assert(409);
     assert_eq!(count(server.pool(), "SELECT count(*) FROM demonstrations").await, 2);
+}
+
+/// The answers' texts as the order on the page has them, best first; ties in one.
+async fn order_shown(browser: &Browser) -> Vec<String> {
+    browser.wait().for_element(Locator::Css(".tier .chip")).await.expect("the order is drawn");
+    let script = "return [...document.querySelectorAll('.tier')].map((tier) =>
+        [...tier.querySelectorAll('.chip-text')].map((text) => text.textContent).sort().join(' = '))";
+    serde_json::from_value(browser.execute(script, Vec::new()).await.expect("read")).expect("texts")
+}
+
+/// Opens what was submitted last, from the queue, and its correction.
+async fn open_correction(browser: &Browser, address: &str) {
+    browser.goto(&format!("{address}/queue")).await.expect("the queue");
+    browser.tab_to("#recent a.work").await;
+    browser.press(ENTER).await;
+    browser.wait().for_element(Locator::Css("a[href$='/correct']")).await.expect("may be corrected");
+    browser.tab_to("a[href$='/correct']").await;
+    browser.press(ENTER).await;
+    browser.wait().for_element(Locator::Css("form#task[data-correcting]")).await.expect("the form");
+}
+
+#[tokio::test]
+async fn what_was_submitted_last_is_corrected_with_the_keys_alone() {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed::default()).await;
+    seed::ranking_task(&server.state, project, "Which?", &["one", "two", "three"]).await;
+    server.account("Ada", Role::Annotator).await;
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    take_next(&server, &browser).await;
+    browser.wait().for_element(Locator::Css(".chip")).await.expect("drawn");
+    let text = browser.answers_by_letter().await;
+    let [a, b, c] = ['A', 'B', 'C'].map(|letter| text[&letter].clone());
+    browser.press(&format!("b3ac{ENTER}")).await;
+    left_the_task(&browser).await;
+
+    // What she sent stands there. C, picked, goes up and is tied with B; the rating is another.
+    open_correction(&browser, &server.address).await;
+    assert_eq!(order_shown(&browser).await, [b.clone(), a.clone(), c.clone()]);
+    assert_eq!(exported(&server, Kind::Rankings).await[0]["ratings"].as_array().map(Vec::len), Some(3));
+    browser.press("c\u{E013}=b6").await;
+    let mut tied = [b.clone(), c.clone()];
+    tied.sort();
+    assert_eq!(order_shown(&browser).await, [tied.join(" = "), a.clone()]);
+    browser.press(ENTER).await;
+    let earlier = browser.wait().for_element(Locator::Css(".version-order")).await.expect("the version before");
+    assert!(!earlier.text().await.expect("text").is_empty());
+    let rankings = exported(&server, Kind::Rankings).await;
+    assert_eq!(rankings.len(), 1, "{rankings:#?}");
+    let of = |field: &str| -> std::collections::BTreeMap<String, serde_json::Value> {
+        let texts = rankings[0]["responses"].as_array().expect("answers").iter();
+        let values = rankings[0][field].as_array().unwrap_or_else(|| panic!("no {field} in {rankings:#?}"));
+        texts.map(|one| one["content"].as_str().expect("text").to_owned()).zip(values.iter().cloned()).collect()
+    };
+    let ranks = of("ranks");
+    assert_eq!((&ranks[&a], &ranks[&b], &ranks[&c]), (&json!(3), &json!(1), &json!(1)));
+    let ratings = of("ratings");
+    assert_eq!((&ratings[&a], &ratings[&b], &ratings[&c]), (&json!(null), &json!(6), &json!(null)));
+
+    // A text: left as it was by the way back, then replaced as a whole.
+    seed::demonstration_task(&server.state, project, "Say hello.").await;
+    take_next(&server, &browser).await;
+    browser.fill("#completion", "Helo\u{E009}\u{E007}").await;
+    left_the_task(&browser).await;
+    open_correction(&browser, &server.address).await;
+    browser.tab_to(".task-actions a.button").await;
+    browser.press(ENTER).await;
+    browser.wait().for_element(Locator::Css("a[href$='/correct']")).await.expect("what she submitted");
+    assert_eq!(exported(&server, Kind::Demonstrations).await[0]["completion"][0]["content"], "Helo");
+    open_correction(&browser, &server.address).await;
+    browser.fill("#completion", "\u{E009}a\u{E009}Hello there\u{E009}\u{E007}").await;
+    browser.wait().for_element(Locator::Css(".versions")).await.expect("two versions");
+    let texts = exported(&server, Kind::Demonstrations).await;
+    assert_eq!((texts.len(), &texts[0]["completion"][0]["content"]), (1, &json!("Hello there")));
+    browser.close().await;
 }

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod chinese;
 mod corrections;
 mod every_order;
 mod head_to_head;
@@ -12,6 +13,7 @@ mod people;
 mod pictures;
 mod reading;
 mod reports;
+mod reviewing;
 mod writing;
 
 use futures_util::TryStreamExt;
