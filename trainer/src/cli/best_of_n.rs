@@ -6,7 +6,9 @@ use clap::Args;
 use laurel_records::{ResponseRecord, ResponsesRecord};
 use serde_json::{Map, Value, json};
 
-use super::{Common, WrongInput, generate::model_name, output, sampling::SamplingArgs, training::blame};
+use super::{
+    Common, WrongInput, generate::model_name, output, precision::PrecisionArgs, sampling::SamplingArgs, training::blame,
+};
 use crate::{
     rlhf::best_of_n,
     train::{
@@ -51,6 +53,8 @@ pub struct BestOfNCommand {
     /// Answers written at once: more are faster and need more memory
     #[arg(long, default_value_t = 32, value_name = "N")]
     batch: usize,
+    #[command(flatten)]
+    precision: PrecisionArgs,
 }
 
 impl BestOfNCommand {
@@ -62,11 +66,12 @@ impl BestOfNCommand {
         if !self.missing_eos_penalty.is_finite() {
             return Err(WrongInput("--missing-eos-penalty must be a number".into()).into());
         }
-        let n = self.n as usize;
-        let method = BestOfN { n, sampling, missing_eos_penalty: self.missing_eos_penalty, batch: self.batch.max(1) };
+        let device = common.device.open()?;
+        let precision = self.precision.on(&device)?;
+        let (n, missing_eos_penalty) = (self.n as usize, self.missing_eos_penalty);
+        let method = BestOfN { n, sampling, precision, missing_eos_penalty, batch: self.batch.max(1) };
         let name = self.name.clone().unwrap_or_else(|| model_name(&self.policy));
         let inputs = OnlineInputs { policy: self.policy, reward: self.reward, prompts: self.prompts };
-        let device = common.device.open()?;
         // How many prompts there are shows when they are read.
         let progress = common.progress(0, "Answers");
         let answered = method

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Instant};
 use laurel_records::{PromptRecord, ResponseRecord, ResponsesRecord};
 use serde_json::{Map, Value, json};
 
-use super::{Common, WrongInput, output, profiling::ProfileArgs, sampling::SamplingArgs};
+use super::{Common, WrongInput, output, precision::PrecisionArgs, profiling::ProfileArgs, sampling::SamplingArgs};
 use crate::{
     data::{DataError, ModelTokenizer, records},
     generate::{Generated, SamplingSettings, generate_in_batches, row_seed},
@@ -36,6 +36,8 @@ pub struct Generate {
     #[arg(long, default_value_t = 32, value_name = "N")]
     batch: usize,
     #[command(flatten)]
+    precision: PrecisionArgs,
+    #[command(flatten)]
     profile: ProfileArgs,
 }
 
@@ -44,11 +46,13 @@ impl Generate {
         self.profile.start();
         let settings = self.sampling.settings()?;
         let device = common.device.open()?;
+        let precision = self.precision.on(&device)?;
         let model = ModelDirectory::open(&self.model)?;
         let tokenizer = ModelTokenizer::open(&model)?;
         let prompts = records::prompts(&self.prompts)?;
         let ids = prompt_ids(&prompts, &tokenizer, &settings)?;
-        let decoder = model.load_decoder(&device)?;
+        // The float32 weights are not needed beside those that it answers with.
+        let decoder = model.load_decoder(&device)?.with_precision(precision).to_answer();
 
         let samples = self.samples as usize;
         let rows: Vec<Vec<u32>> = ids.iter().flat_map(|ids| vec![ids.clone(); samples]).collect();

@@ -9,7 +9,7 @@ use anyhow::Context;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_softmax};
 use serde::Serialize;
 
-use super::Common;
+use super::{Common, precision::PrecisionArgs};
 use crate::{
     data::records::{self, TokenIds},
     model::{Decoder, Layout, ModelDirectory},
@@ -27,6 +27,8 @@ pub struct Logprobs {
     /// A JSONL file with input_ids; - is standard input
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
+    #[command(flatten)]
+    precision: PrecisionArgs,
 }
 
 #[derive(Serialize)]
@@ -38,10 +40,11 @@ struct Answer {
 impl Logprobs {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
         let device = common.device.open()?;
+        let precision = self.precision.on(&device)?;
         let model = ModelDirectory::open(&self.model)?;
         let config = model.config();
         let rows = records::token_ids(&self.data, config.vocabulary_size, config.context_length)?;
-        let decoder = model.load_decoder(&device)?;
+        let decoder = model.load_decoder(&device)?.with_precision(precision);
 
         let mut out = BufWriter::new(io::stdout().lock());
         for row in &rows {

@@ -15,6 +15,7 @@ mod merge;
 mod online;
 pub mod output;
 mod ppo;
+mod precision;
 mod pretrain;
 mod profiling;
 mod progress;

@@ -10,7 +10,7 @@ use anyhow::Context;
 use laurel_records::RankingRecord;
 use serde_json::{Map, Value, json};
 
-use super::{Common, WrongInput};
+use super::{Common, WrongInput, precision::PrecisionArgs};
 use crate::{
     data::{ModelTokenizer, records},
     evaluate::{Judged, RewardReport, Verdict, rewards_of_tokens, verdicts},
@@ -37,6 +37,8 @@ pub struct Score {
     /// Answers that go through the model together
     #[arg(long, default_value_t = 8, value_name = "N")]
     batch: usize,
+    #[command(flatten)]
+    precision: PrecisionArgs,
     /// Also write the line about rankings as report.json, and its calibration curve as calibration.svg, into this new or empty folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -55,6 +57,7 @@ struct Scored {
 impl Score {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
         let device = common.device.open()?;
+        let precision = self.precision.on(&device)?;
         let directory = ModelDirectory::open(&self.model)?;
         let input = Input::open(&self.data)?;
         let kind = input.kind()?;
@@ -66,12 +69,12 @@ impl Score {
             ensure_free(folder)?;
         }
         if kind == Kind::Tokens {
-            let model = directory.load_reward_model(&device)?;
+            let model = directory.load_reward_model(&device)?.with_precision(precision);
             return self.score_tokens(&directory, &model, input.path());
         }
         let tokenizer = ModelTokenizer::open(&directory)?;
         let records = kind.read(input.path())?;
-        let model = directory.load_reward_model(&device)?;
+        let model = directory.load_reward_model(&device)?.with_precision(precision);
         let judged: Vec<Judged> = records
             .iter()
             .flat_map(|record| record.answers.iter().map(|(_, text)| Judged { prompt: &record.prompt, answer: text }))

@@ -10,7 +10,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Common, WrongInput, generate::model_name};
+use super::{Common, WrongInput, generate::model_name, precision::PrecisionArgs};
 use crate::{
     data::ModelTokenizer,
     model::ModelDirectory,
@@ -47,6 +47,8 @@ pub struct Serve {
     /// Tokens of prompts read between two tokens of the answers under way: what a newcomer costs the others
     #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     prompt_tokens: u32,
+    #[command(flatten)]
+    precision: PrecisionArgs,
 }
 
 impl Serve {
@@ -59,9 +61,10 @@ impl Serve {
             );
         }
         let device = common.device.open()?;
+        let precision = self.precision.on(&device)?;
         let model = ModelDirectory::open(&self.model)?;
         let tokenizer = ModelTokenizer::open(&model)?;
-        let decoder = model.load_decoder(&device)?;
+        let decoder = model.load_decoder(&device)?.with_precision(precision).to_answer();
         let limits = Limits {
             rows: self.rows as usize,
             queue: self.queue as usize,

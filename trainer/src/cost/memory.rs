@@ -6,7 +6,8 @@
 pub enum Precision {
     /// Everything in float32.
     Float32,
-    /// Weights and gradients in 16 bits, a float32 copy of the weights and Adam's moments (Micikevicius et al. 2018).
+    /// Products in bfloat16 or float16; weights, gradients and Adam's moments in float32: what `precision` does in training,
+    /// and PyTorch's autocast.
     Mixed,
 }
 
@@ -20,20 +21,26 @@ impl Precision {
         }
     }
 
-    /// A model that is only asked.
-    fn frozen(self) -> f64 {
+    /// A model that writes answers and does nothing else: its weights are kept as its products take them.
+    fn answering(self) -> f64 {
         match self {
             Self::Float32 => 4.0,
             Self::Mixed => 2.0,
         }
     }
 
-    /// A model that learns, with Adam: 4 + 4 + 8, or 2 + 2 + 4 + 8 (Rajbhandari et al. 2020, section 3.1).
-    fn trained(self) -> f64 {
+    /// What products leave behind for the way back beside each float32 weight: its 16-bit copy.
+    fn copies(self) -> f64 {
         match self {
-            Self::Float32 => 4.0 + 4.0 + 8.0,
-            Self::Mixed => 2.0 + 2.0 + 4.0 + 8.0,
+            Self::Float32 => 0.0,
+            Self::Mixed => 2.0,
         }
+    }
+
+    /// A model that learns, with Adam: weights 4, gradients 4, moments 8 (Rajbhandari et al. 2020, section 3.1, whose 16-bit
+    /// gradients make it 16 with the copies too).
+    fn trained(self) -> f64 {
+        4.0 + self.copies() + 4.0 + 8.0
     }
 }
 
@@ -67,12 +74,13 @@ impl Use {
 
 /// Bytes for each parameter of the model. `adapters`: their parameters as a share of the model's.
 pub fn bytes_per_parameter(of: Use, precision: Precision, adapters: f64) -> f64 {
-    let (trained, frozen) = (precision.trained(), precision.frozen());
+    // A model that is asked beside those that learn is float32 in either: it casts for each product.
+    let (trained, asked) = (precision.trained(), 4.0);
     match of {
-        Use::Generate => frozen,
+        Use::Generate => precision.answering(),
         Use::Sft => trained,
-        Use::Dpo => trained + frozen,
-        Use::Ppo => 2.0 * trained + 2.0 * frozen,
-        Use::PpoAdapters => 2.0 * frozen + 2.0 * trained * adapters,
+        Use::Dpo => trained + asked,
+        Use::Ppo => 2.0 * trained + 2.0 * asked,
+        Use::PpoAdapters => 2.0 * (asked + precision.copies()) + 2.0 * trained * adapters,
     }
 }

@@ -2,10 +2,7 @@
 
 use std::collections::HashMap;
 
-use burn::{
-    module::Module,
-    tensor::{Device, Int, Tensor, TensorData},
-};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -60,7 +57,7 @@ pub fn generate(
         return answers;
     }
     // Without gradients: sampling remembers nothing of its way.
-    let decoder = decoder.valid();
+    let decoder = decoder.to_answer();
     let room = rows.iter().map(|row| row.limit).max().unwrap_or(0);
     let wanted: Vec<&[u32]> = rows.iter().map(|row| prompts[row.index].as_slice()).collect();
     let (mut hidden, mut cache) = read_prompts(&decoder, &wanted, pad_id, room);

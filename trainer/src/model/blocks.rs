@@ -1,4 +1,4 @@
-//! The blocks that GPT-2, Llama and Qwen2 are made of: norm, attention, feed-forward.
+//! The blocks that GPT-2, Llama and Qwen2 are made of: attention and feed-forward, each behind its norm.
 
 use burn::{
     module::{Module, Param},
@@ -6,18 +6,17 @@ use burn::{
 };
 
 use super::{
+    attention::Attention,
     cache::KvCache,
     config::{Activation, Architecture, DecoderConfig},
     error::ModelError,
     layout::Layout,
     linear::Linear,
+    precision::Precision,
     rope::Rotation,
     weights::{NamedTensor, WeightSource},
 };
-use crate::{
-    fused::{self, Heads},
-    profile,
-};
+use crate::{fused, profile};
 
 /// Layer norm when it has a bias (Ba et al. 2016), RMS norm when not (Zhang and Sennrich 2019).
 #[derive(Module, Debug)]
@@ -68,165 +67,6 @@ impl Norm {
     }
 }
 
-/// Multi-head attention whose query heads may share key-value heads (Ainslie et al. 2023).
-#[derive(Module, Debug)]
-pub struct Attention {
-    pub q_proj: Linear,
-    pub k_proj: Linear,
-    pub v_proj: Linear,
-    pub o_proj: Linear,
-    heads: usize,
-    key_value_heads: usize,
-    head_size: usize,
-}
-
-impl Attention {
-    fn load(
-        source: &mut dyn WeightSource,
-        layer: &str,
-        config: &DecoderConfig,
-        device: &Device,
-    ) -> Result<Self, ModelError> {
-        let hidden = config.hidden_size;
-        let (q, kv) = (config.heads * config.head_size, config.key_value_heads * config.head_size);
-        let [q_proj, k_proj, v_proj, o_proj] = if config.architecture == Architecture::Gpt2 {
-            let [q_proj, k_proj, v_proj] = load_fused(source, layer, hidden, device)?;
-            let name = format!("{layer}.attn.c_proj");
-            let o_proj = Linear::load_conv1d(source, &name, [hidden, hidden], device)?;
-            [q_proj, k_proj, v_proj, o_proj]
-        } else {
-            let mut linear = |name: &str, shape: [usize; 2], bias: bool| {
-                Linear::load(source, &format!("{layer}.self_attn.{name}"), shape, bias, device)
-            };
-            let bias = config.query_key_value_bias;
-            [
-                linear("q_proj", [hidden, q], bias)?,
-                linear("k_proj", [hidden, kv], bias)?,
-                linear("v_proj", [hidden, kv], bias)?,
-                linear("o_proj", [q, hidden], config.attention_output_bias)?,
-            ]
-        };
-        Ok(Self {
-            q_proj,
-            k_proj,
-            v_proj,
-            o_proj,
-            heads: config.heads,
-            key_value_heads: config.key_value_heads,
-            head_size: config.head_size,
-        })
-    }
-
-    fn forward(&self, x: Tensor<3>, pass: &Pass, cache: Option<(&mut KvCache, usize)>) -> Tensor<3> {
-        let _part = profile::part("attention, linear");
-        pass.saw(LinearInput::Attention, &x);
-        let q = self.q_proj.forward(x.clone());
-        let k = self.k_proj.forward(x.clone());
-        let v = self.v_proj.forward(x);
-        let mixed = self.mix(q, k, v, pass, cache);
-        pass.saw(LinearInput::AttentionOutput, &mixed);
-        self.o_proj.forward(mixed)
-    }
-
-    /// softmax(q·kᵀ / √size)·v over what each token may see: q `[batch, sequence, heads · size]`, k and v
-    /// `[batch, sequence, key_value_heads · size]`.
-    fn mix(
-        &self,
-        q: Tensor<3>,
-        k: Tensor<3>,
-        v: Tensor<3>,
-        pass: &Pass,
-        mut cache: Option<(&mut KvCache, usize)>,
-    ) -> Tensor<3> {
-        let _part = profile::part("attention");
-        let [batch, sequence, _] = q.dims();
-        let shape = Heads {
-            heads: self.heads,
-            groups: self.key_value_heads,
-            head_size: self.head_size,
-            before: cache.as_ref().map_or(0, |(cache, _)| cache.length()),
-            starts: pass.layout.starts(batch),
-            shared: pass.layout.shared().to_vec(),
-        };
-        let rotation = pass.rotation.map(Rotation::angles);
-        let fused = match &mut cache {
-            None => fused::attention(&q, &k, &v, rotation, &shape, None),
-            Some((cache, layer)) => {
-                let mut store = |keys, values| cache.append(*layer, keys, values);
-                fused::attention(&q, &k, &v, rotation, &shape, Some(&mut store))
-            }
-        };
-        if let Some(mixed) = fused {
-            return mixed;
-        }
-
-        let (size, groups) = (self.head_size, self.key_value_heads);
-        let split = |y: Tensor<3>, heads: usize| y.reshape([batch, sequence, heads, size]);
-        let (mut q, mut k, v) = (split(q, self.heads), split(k, groups), split(v, groups).swap_dims(1, 2));
-        if let Some(rotation) = pass.rotation {
-            q = rotation.apply(q);
-            k = rotation.apply(k);
-        }
-        let (k, v) = match cache {
-            Some((cache, layer)) => cache.append(layer, k.swap_dims(1, 2), v),
-            None => (k.swap_dims(1, 2), v),
-        };
-        let keys = k.dims()[2];
-
-        // Query heads that share keys are stacked as rows, so that keys and values are never repeated.
-        let rows = self.heads / groups * sequence;
-        let q = q.swap_dims(1, 2) * (1.0 / (size as f64).sqrt());
-        let mut scores = q.reshape([batch, groups, rows, size]).matmul(k.swap_dims(2, 3));
-        if let Some(bias) = pass.layout.bias() {
-            scores = (scores.reshape([batch, self.heads, sequence, keys]) + bias.clone())
-                .reshape([batch, groups, rows, keys]);
-        }
-        let mixed = activation::softmax(scores, 3).matmul(v);
-        mixed.reshape([batch, self.heads, sequence, size]).swap_dims(1, 2).reshape([batch, sequence, self.heads * size])
-    }
-
-    fn named(&self, layer: &str, architecture: Architecture) -> Vec<NamedTensor> {
-        if architecture == Architecture::Gpt2 {
-            let mut tensors = named_fused(layer, [&self.q_proj, &self.k_proj, &self.v_proj]);
-            tensors.extend(self.o_proj.named_conv1d(&format!("{layer}.attn.c_proj")));
-            return tensors;
-        }
-        let name = |part: &str| format!("{layer}.self_attn.{part}");
-        let mut tensors = self.q_proj.named(&name("q_proj"));
-        tensors.extend(self.k_proj.named(&name("k_proj")));
-        tensors.extend(self.v_proj.named(&name("v_proj")));
-        tensors.extend(self.o_proj.named(&name("o_proj")));
-        tensors
-    }
-}
-
-/// GPT-2 keeps q, k and v in one matrix `[hidden, 3·hidden]`; here they are three.
-fn load_fused(
-    source: &mut dyn WeightSource,
-    layer: &str,
-    hidden: usize,
-    device: &Device,
-) -> Result<[Linear; 3], ModelError> {
-    let weight = source.load(&format!("{layer}.attn.c_attn.weight"), &[hidden, 3 * hidden])?;
-    let bias = source.load(&format!("{layer}.attn.c_attn.bias"), &[3 * hidden])?;
-    Ok([0, 1, 2].map(|part| {
-        let columns = part * hidden..(part + 1) * hidden;
-        let third = weight.chunks(3 * hidden).flat_map(|row| &row[columns.clone()]).copied().collect();
-        let bias = bias[columns].to_vec();
-        Linear::from_values(third, Some(bias), [hidden, hidden], device)
-    }))
-}
-
-fn named_fused(layer: &str, parts: [&Linear; 3]) -> Vec<NamedTensor> {
-    let weight = Tensor::cat(parts.map(Linear::merged_weight).to_vec(), 1);
-    let biases = parts.iter().filter_map(|part| part.bias.as_ref());
-    let bias = Tensor::cat(biases.map(|bias| bias.val()).collect(), 0);
-    vec![
-        NamedTensor::matrix(format!("{layer}.attn.c_attn.weight"), weight),
-        NamedTensor::vector(format!("{layer}.attn.c_attn.bias"), bias),
-    ]
-}
-
 /// Feed-forward block: plain (GPT-2) or gated (Shazeer 2020).
 #[derive(Module, Debug)]
 pub struct FeedForward {
@@ -271,13 +111,13 @@ impl FeedForward {
     fn forward(&self, x: Tensor<3>, pass: &Pass) -> Tensor<3> {
         let _part = profile::part("feed-forward, linear");
         pass.saw(LinearInput::FeedForward, &x);
-        let up = self.up_proj.forward(x.clone());
+        let up = self.up_proj.forward(x.clone(), pass.precision);
         let inner = match &self.gate_proj {
-            Some(gate) => self.gated(gate.forward(x), up),
+            Some(gate) => self.gated(gate.forward(x, pass.precision), up),
             None => self.activate(up),
         };
         pass.saw(LinearInput::FeedForwardOutput, &inner);
-        self.down_proj.forward(inner)
+        self.down_proj.forward(inner, pass.precision)
     }
 
     /// Leaves only the inner channels `kept`; `down` is the new weight of what reads them, `[out, kept]` row-major.
@@ -351,11 +191,12 @@ pub type InputObserver<'a> = &'a dyn Fn(LinearInput, &Tensor<3>);
 pub(super) struct Pass<'a> {
     pub rotation: Option<&'a Rotation>,
     pub layout: &'a Layout,
+    pub precision: Precision,
     pub observer: Option<InputObserver<'a>>,
 }
 
 impl Pass<'_> {
-    fn saw(&self, input: LinearInput, x: &Tensor<3>) {
+    pub fn saw(&self, input: LinearInput, x: &Tensor<3>) {
         if let Some(observer) = self.observer {
             observer(input, x);
         }

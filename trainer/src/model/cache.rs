@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::config::DecoderConfig;
+use super::{config::DecoderConfig, precision::Precision};
 
 mod join;
 
@@ -31,12 +31,14 @@ struct Entry {
 }
 
 impl KvCache {
-    /// An empty cache for `batch` rows with room for `capacity` tokens each; it grows by blocks when they are more.
-    pub fn new(config: &DecoderConfig, batch: usize, capacity: usize, device: &Device) -> Self {
-        let entry = || {
+    /// An empty cache for `batch` rows with room for `capacity` tokens each; it grows by blocks when they are more. Keys and
+    /// values are kept in `precision`.
+    pub fn new(config: &DecoderConfig, batch: usize, capacity: usize, precision: Precision, device: &Device) -> Self {
+        let room = || {
             let shape = [batch, config.key_value_heads, capacity, config.head_size];
-            Some(Entry { keys: Tensor::zeros(shape, device), values: Tensor::zeros(shape, device) })
+            Tensor::zeros(shape, (device, precision.dtype().into()))
         };
+        let entry = || Some(Entry { keys: room(), values: room() });
         Self {
             layers: (0..config.layers).map(|_| entry()).collect(),
             heads: config.key_value_heads,
@@ -125,7 +127,7 @@ impl KvCache {
         let filled = [0..batch, 0..heads, 0..length, 0..size];
         let device = self.device.clone();
         let wider = |tensor: Tensor<4>| {
-            let room = Tensor::zeros([batch, heads, capacity, size], &device);
+            let room = Tensor::zeros([batch, heads, capacity, size], (&device, tensor.dtype()));
             if length == 0 {
                 return room;
             }

@@ -12,6 +12,7 @@ use super::{
     error::ModelError,
     layout::Layout,
     linear::Linear,
+    precision::Precision,
     recompute,
     rope::Rotation,
     weights::{NamedTensor, RandomWeights, WeightSource},
@@ -38,6 +39,11 @@ pub struct Decoder {
     frequencies: Vec<f32>,
     #[module(skip)]
     config: DecoderConfig,
+    #[module(skip)]
+    precision: Precision,
+    /// The embedding as the output matrix of [`Self::to_answer`] in low precision; looking tokens up stays float32.
+    #[module(skip)]
+    held_output: Option<Tensor<2>>,
 }
 
 impl Decoder {
@@ -87,7 +93,45 @@ impl Decoder {
             output,
             frequencies,
             config: config.clone(),
+            precision: Precision::Float32,
+            held_output: None,
         })
+    }
+
+    /// The same decoder, its matrix products computed in `precision`. Whether the device can is to be asked before
+    /// ([`Precision::ensure_supported`]).
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// What matrix products are computed in; float32 unless [`Self::with_precision`] said otherwise.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The decoder without gradients, its matrices kept as its products take them: in low precision half the memory, and
+    /// nothing to cast for each token. It computes the same, but is not to be learned from or written: the weights are rounded.
+    pub fn to_answer(&self) -> Self {
+        let mut decoder = self.valid();
+        let precision = decoder.precision;
+        if precision == Precision::Float32 {
+            return decoder;
+        }
+        decoder.for_each_linear(&mut |_, linear| linear.hold(precision));
+        match &mut decoder.output {
+            Some(output) => output.hold(precision),
+            None if decoder.held_output.is_some() => {}
+            None => decoder.held_output = Some(precision.cast(decoder.token_embedding.val())),
+        }
+        decoder
+    }
+
+    /// The decoder without gradients as it draws answers to learn from. In float32 adapters are merged: a token is then one
+    /// product a layer, not three. In low precision they stay beside the weights, as they are when the answers are scored:
+    /// what an adapter adds may be less than the rounding of a weight, and would be lost in it.
+    pub fn to_sample(&self) -> Self {
+        let decoder = self.valid();
+        if decoder.precision == Precision::Float32 { decoder.merged() } else { decoder }
     }
 
     /// Hidden states after the final norm: `[batch, sequence, hidden]` for `input_ids` `[batch, sequence]`.
@@ -106,7 +150,7 @@ impl Decoder {
             return self.final_norm.forward(recompute::through_blocks(self, x, layout));
         }
         let rotation = self.rotation(layout, &x.device());
-        let pass = Pass { rotation: rotation.as_ref(), layout, observer: None };
+        let pass = Pass { rotation: rotation.as_ref(), layout, precision: self.precision, observer: None };
         if let Some(cache) = cache.as_deref_mut() {
             cache.begin(sequence, layout.pads());
         }
@@ -140,7 +184,7 @@ impl Decoder {
         observer: Option<InputObserver>,
     ) -> Tensor<3> {
         let rotation = self.rotation(layout, &x.device());
-        let pass = Pass { rotation: rotation.as_ref(), layout, observer };
+        let pass = Pass { rotation: rotation.as_ref(), layout, precision: self.precision, observer };
         self.blocks[index].forward(x, &pass, None)
     }
 
@@ -148,24 +192,27 @@ impl Decoder {
         (!self.frequencies.is_empty()).then(|| Rotation::new(&self.frequencies, layout.positions(), device))
     }
 
-    /// `[batch, sequence, hidden]` → `[batch, sequence, vocabulary]`. Give it only the positions that are needed: with a
+    /// `[batch, sequence, hidden]` → `[batch, sequence, vocabulary]`, float32. Give it only the positions that are needed: with a
     /// large vocabulary this product costs as much as several layers.
     pub fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
         let _part = profile::part("logits");
+        let precision = self.precision;
         if let Some(output) = &self.output {
-            return output.forward(hidden);
+            return output.forward(hidden, precision);
         }
         let [batch, sequence, size] = hidden.dims();
         let (rows, vocabulary) = (batch * sequence, self.config.vocabulary_size);
-        let (hidden, embedding) = (hidden.reshape([rows, size]), self.token_embedding.val());
+        let hidden = hidden.reshape([rows, size]);
+        let embedding = self.held_output.clone().unwrap_or_else(|| self.token_embedding.val());
         let few = (2..=FEW_ROWS).contains(&rows);
-        let fused = if few { None } else { fused::linear(&hidden, &embedding, true) };
+        let at_once = precision == Precision::Float32 && !few;
+        let fused = if at_once { fused::linear(&hidden, &embedding, true) } else { None };
         let logits = if let Some(logits) = fused {
             logits
         } else if few {
-            embedding.matmul(hidden.transpose()).transpose()
+            precision.product(embedding, hidden.transpose()).transpose()
         } else {
-            hidden.matmul(embedding.transpose())
+            precision.product(hidden, embedding.transpose())
         };
         logits.reshape([batch, sequence, vocabulary])
     }
@@ -181,7 +228,7 @@ impl Decoder {
 
     /// An empty cache for `batch` rows with room for `capacity` tokens each, on this decoder's device.
     pub fn new_cache(&self, batch: usize, capacity: usize) -> KvCache {
-        KvCache::new(&self.config, batch, capacity, &self.token_embedding.device())
+        KvCache::new(&self.config, batch, capacity, self.precision, &self.token_embedding.device())
     }
 
     /// Calls `change` for every linear of every block, with its name (`layers.3.q_proj`).

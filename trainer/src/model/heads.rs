@@ -10,6 +10,7 @@ use super::{
     decoder::Decoder,
     error::ModelError,
     layout::Layout,
+    precision::Precision,
     weights::{NamedTensor, RandomWeights, WeightSource},
 };
 
@@ -88,6 +89,11 @@ impl RewardModel {
         let mut decoder = policy.clone();
         decoder.output = None;
         Self { decoder, score }
+    }
+
+    /// The same model, the matrix products of its decoder computed in `precision`; the head's is always float32.
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { decoder: self.decoder.with_precision(precision), score: self.score }
     }
 
     /// One value for every token: `[batch, sequence]`.

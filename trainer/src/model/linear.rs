@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::{
     error::ModelError,
     lora::Adapter,
+    precision::Precision,
     weights::{NamedTensor, WeightSource},
 };
 use crate::fused;
@@ -59,25 +60,44 @@ impl Linear {
         }
     }
 
-    /// `[batch, sequence, in]` → `[batch, sequence, out]`
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    /// `[batch, sequence, in]` → `[batch, sequence, out]`, both float32; the products are computed in `precision`.
+    pub fn forward(&self, x: Tensor<3>, precision: Precision) -> Tensor<3> {
         let [batch, sequence, input] = x.dims();
         let output = self.weight.dims()[1];
         // One product over all tokens of the batch, instead of one a row.
         let x = x.reshape([batch * sequence, input]);
-        let weight = self.weight.val();
-        let at_once = self.adapter.as_ref().and_then(|adapter| adapter.beside(&x, &weight));
-        let mut y = match (at_once, &self.adapter) {
-            (Some(y), _) => y,
-            (None, adapter) => {
-                let y = fused::linear(&x, &weight, false).unwrap_or_else(|| x.clone().matmul(weight));
-                if let Some(adapter) = adapter { y + adapter.forward(x) } else { y }
+        let mut y = match precision {
+            Precision::Float32 => self.product(x),
+            low => {
+                let y = low.product(x.clone(), self.weight.val());
+                if let Some(adapter) = &self.adapter { y + adapter.forward(x, low) } else { y }
             }
         };
         if let Some(bias) = &self.bias {
             y = y + bias.val().unsqueeze();
         }
         y.reshape([batch, sequence, output])
+    }
+
+    /// `x·W` and the adapter's part in float32: `[tokens, in]` → `[tokens, out]`.
+    fn product(&self, x: Tensor<2>) -> Tensor<2> {
+        let weight = self.weight.val();
+        let at_once = self.adapter.as_ref().and_then(|adapter| adapter.beside(&x, &weight));
+        match (at_once, &self.adapter) {
+            (Some(y), _) => y,
+            (None, adapter) => {
+                let y = fused::linear(&x, &weight, false).unwrap_or_else(|| x.clone().matmul(weight));
+                if let Some(adapter) = adapter { y + adapter.forward(x, Precision::Float32) } else { y }
+            }
+        }
+    }
+
+    /// Keeps the matrices as products in `precision` take them. Nothing is to be learned from them then.
+    pub(super) fn hold(&mut self, precision: Precision) {
+        self.weight = self.weight.clone().map(|weight| precision.cast(weight));
+        if let Some(adapter) = &mut self.adapter {
+            adapter.hold(precision);
+        }
     }
 
     /// The weight `[in, out]` with the adapter added.

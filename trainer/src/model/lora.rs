@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{decoder::Decoder, error::ModelError, linear::Linear, recompute};
+use super::{decoder::Decoder, error::ModelError, linear::Linear, precision::Precision, recompute};
 use crate::fused;
 
 /// The linears of a block that can carry an adapter, by the names of Llama; GPT-2's are called the same here.
@@ -77,11 +77,17 @@ impl Adapter {
         self.dropout.prob
     }
 
-    /// `[tokens, in]` → `[tokens, out]`
-    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+    /// `[tokens, in]` → `[tokens, out]`, both float32; the products are computed in `precision`.
+    pub fn forward(&self, x: Tensor<2>, precision: Precision) -> Tensor<2> {
         let x = if recompute::is_plain_pass() { self.dropped(x) } else { self.dropout.forward(x) };
         // Scaling the thin product is cheaper than scaling the wide one.
-        (x.matmul(self.a.val()) * self.scale).matmul(self.b.val())
+        precision.product(precision.product(x, self.a.val()) * self.scale, self.b.val())
+    }
+
+    /// Keeps both matrices as products in `precision` take them.
+    pub(super) fn hold(&mut self, precision: Precision) {
+        self.a = self.a.clone().map(|a| precision.cast(a));
+        self.b = self.b.clone().map(|b| precision.cast(b));
     }
 
     /// `x·W` and this adapter's part in one operation, where nothing is dropped and the device has it.

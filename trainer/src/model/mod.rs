@@ -2,6 +2,7 @@
 //!
 //! This room knows tensors and, in [`hf`] and [`gguf`], files. It knows no text, no loss and no optimiser.
 
+mod attention;
 mod blocks;
 mod cache;
 mod config;
@@ -14,6 +15,7 @@ pub mod hf;
 mod layout;
 mod linear;
 pub mod lora;
+mod precision;
 mod presets;
 pub mod recompute;
 mod rope;
@@ -21,7 +23,8 @@ mod rope;
 mod tests;
 mod weights;
 
-pub use blocks::{Attention, Block, FeedForward, InputObserver, LinearInput, Norm};
+pub use attention::Attention;
+pub use blocks::{Block, FeedForward, InputObserver, LinearInput, Norm};
 pub use cache::KvCache;
 pub use config::{Activation, Architecture, DecoderConfig};
 pub use decoder::Decoder;
@@ -31,6 +34,7 @@ pub use heads::{RewardModel, ScalarHead};
 pub use hf::ModelDirectory;
 pub use layout::{Branches, Layout};
 pub use linear::Linear;
+pub use precision::{Precision, UnsupportedPrecision};
 pub use presets::PRESETS;
 pub use rope::{Rope, RopeScaling};
 pub use weights::NamedTensor;

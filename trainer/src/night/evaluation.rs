@@ -98,7 +98,7 @@ impl Evaluation<'_> {
         let Some(reward) = self.models.reward.as_ref().filter(|_| !rankings.is_empty()) else { return Ok(()) };
         let directory = ModelDirectory::open(&reward.path)?;
         let tokenizer = ModelTokenizer::open(&directory)?;
-        let model = directory.load_reward_model(&self.work.device)?;
+        let model = self.work.reward_model(&directory)?;
         let batch = self.work.settings.evaluate.batch;
         let agreement = evaluate::reward_accuracy(&model, &tokenizer, rankings, batch, &mut |_| {})?;
         evidence.reward_accuracy = agreement.accuracy();
@@ -167,7 +167,7 @@ impl Evaluation<'_> {
     fn rewards(&self, reward: &LocalModel, prompts: &[PromptRecord], answers: &Answers) -> anyhow::Result<Vec<f64>> {
         let directory = ModelDirectory::open(&reward.path)?;
         let tokenizer = ModelTokenizer::open(&directory)?;
-        let model = directory.load_reward_model(&self.work.device)?;
+        let model = self.work.reward_model(&directory)?;
         let judged: Vec<Judged> = prompts
             .iter()
             .zip(&answers.texts)
@@ -179,7 +179,7 @@ impl Evaluation<'_> {
 
     fn open(&self, model: &LocalModel) -> anyhow::Result<(Decoder, ModelTokenizer)> {
         let directory = ModelDirectory::open(&model.path)?;
-        Ok((directory.load_decoder(&self.work.device)?, ModelTokenizer::open(&directory)?))
+        Ok((self.work.decoder(&directory)?, ModelTokenizer::open(&directory)?))
     }
 
     /// Puts a number in the summary and among the metrics.

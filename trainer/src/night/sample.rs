@@ -23,7 +23,7 @@ pub fn run(work: &Work) -> anyhow::Result<Found> {
     let local = work.fetch(policy)?;
     let directory = ModelDirectory::open(&local.path)?;
     let tokenizer = ModelTokenizer::open(&directory)?;
-    let decoder = directory.load_decoder(&work.device)?;
+    let decoder = work.decoder(&directory)?;
     let prompts = work.client.prompts_to_answer(work.job.id)?;
     let per_prompt = work.job.answers_per_prompt.max(1) as usize;
     work.log(format!("{per_prompt} answers of {} to each of {} prompts.", policy.name, prompts.len()));

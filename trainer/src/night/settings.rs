@@ -3,7 +3,7 @@
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use crate::generate::SamplingSettings;
+use crate::{generate::SamplingSettings, model::Precision};
 
 /// Sections of a job's settings, as given: stages lay them over their own defaults.
 #[derive(Debug, Clone)]
@@ -29,11 +29,13 @@ pub struct EvaluateSettings {
     pub batch: usize,
     /// Most prompts with answers that wait to be ranked of which the reward model says how unsure it is; 0: none.
     pub waiting: usize,
+    /// What matrix products are computed in where models are only asked: here, and when answers are sampled.
+    pub precision: Precision,
 }
 
 impl Default for EvaluateSettings {
     fn default() -> Self {
-        Self { prompts: 200, batch: 8, waiting: 500 }
+        Self { prompts: 200, batch: 8, waiting: 500, precision: Precision::Float32 }
     }
 }
 

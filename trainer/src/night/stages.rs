@@ -1,12 +1,14 @@
 //! The training stages as a night calls them: settings from the job, inputs from the folder, checkpoints taken up again.
 
-use std::path::PathBuf;
+use std::{fmt::Display, path::PathBuf};
 
+use burn::tensor::Device;
 use serde_json::{Map, Value};
 
 use super::{
     models::LocalModel,
     records::Records,
+    settings::JobSettings,
     work::{StageReporter, Work},
 };
 use crate::train::{Earlier, Run, StageSettings, ppo, reward, settings, sft};
@@ -59,15 +61,26 @@ pub fn check(work: &Work) -> anyhow::Result<()> {
             );
         }
     }
-    read::<sft::SftSettings>("sft", &work.settings.sft)?;
-    read::<reward::RewardSettings>("reward", &work.settings.reward)?;
-    read::<ppo::PpoSettings>("ppo", &work.settings.ppo)?;
+    let sft = read::<sft::SftSettings>("sft", &settings.sft)?.precision;
+    let reward = read::<reward::RewardSettings>("reward", &settings.reward)?.precision;
+    let ppo = read::<ppo::PpoSettings>("ppo", &settings.ppo)?.precision;
+    for (stage, precision) in [("sft", sft), ("reward", reward), ("ppo", ppo)] {
+        settings::ensure_supported(precision, &work.device).map_err(|error| wrong(stage, error))?;
+    }
     Ok(())
 }
 
+/// Refuses a precision for asking models that the device cannot compute in.
+pub fn check_precision(settings: &JobSettings, device: &Device) -> anyhow::Result<()> {
+    settings::ensure_supported(settings.evaluate.precision, device).map_err(|error| wrong("evaluate", error))
+}
+
+fn wrong(section: &str, error: impl Display) -> anyhow::Error {
+    anyhow::anyhow!("the project's training settings: {section}: {error}")
+}
+
 fn read<S: StageSettings>(stage: &str, section: &Map<String, Value>) -> anyhow::Result<S> {
-    settings::read(std::slice::from_ref(section))
-        .map_err(|error| anyhow::anyhow!("the project's training settings: {stage}: {error}"))
+    settings::read(std::slice::from_ref(section)).map_err(|error| wrong(stage, error))
 }
 
 fn run(work: &Work, out: PathBuf) -> Run {

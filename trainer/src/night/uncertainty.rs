@@ -24,7 +24,7 @@ impl Doubter {
         let directory = ModelDirectory::open(&reward.path)?;
         Ok(Self {
             name: reward.record.name.clone(),
-            model: directory.load_reward_model(&work.device)?,
+            model: work.reward_model(&directory)?,
             members: directory.load_members(&work.device)?,
             tokenizer: ModelTokenizer::open(&directory)?,
         })

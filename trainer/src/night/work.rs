@@ -13,7 +13,10 @@ use super::{
     reports::Reports,
     settings::JobSettings,
 };
-use crate::train::{Reporter, Sample};
+use crate::{
+    model::{Decoder, ModelDirectory, ModelError, RewardModel},
+    train::{Reporter, Sample},
+};
 
 /// A job that this worker holds.
 pub struct Work<'a> {
@@ -52,6 +55,16 @@ impl Work<'_> {
     pub fn fetch(&self, record: &ModelRecord) -> anyhow::Result<LocalModel> {
         self.check()?;
         self.models.fetch(record)
+    }
+
+    /// A language model that is only asked, in the precision that the job's settings want for that.
+    pub fn decoder(&self, directory: &ModelDirectory) -> Result<Decoder, ModelError> {
+        Ok(directory.load_decoder(&self.device)?.with_precision(self.settings.evaluate.precision))
+    }
+
+    /// A reward model that is only asked, likewise.
+    pub fn reward_model(&self, directory: &ModelDirectory) -> Result<RewardModel, ModelError> {
+        Ok(directory.load_reward_model(&self.device)?.with_precision(self.settings.evaluate.precision))
     }
 
     /// The model of a stage: the one that an earlier attempt published; else the one that `make` writes to the directory

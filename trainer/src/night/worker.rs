@@ -21,6 +21,7 @@ use super::{
     reports::{self, Reports},
     sample,
     settings::JobSettings,
+    stages,
     work::Work,
 };
 
@@ -155,13 +156,15 @@ impl<'a> Worker<'a> {
 
     fn work(&self, job: &ClaimedJob, reports: &Reports, folder: PathBuf) -> anyhow::Result<Found> {
         let settings = JobSettings::read(&job.config)?;
+        let device = (self.settings.device)(&settings.device)?;
+        stages::check_precision(&settings, &device)?;
         let work = Work {
             job,
             client: &self.client,
             models: &self.models,
             reports: reports.clone(),
             interrupts: &self.interrupts,
-            device: (self.settings.device)(&settings.device)?,
+            device,
             settings,
             folder,
         };

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     data::{ModelTokenizer, records},
     generate::{SamplingSettings, generate_in_batches, row_seed},
-    model::ModelDirectory,
+    model::{ModelDirectory, Precision},
 };
 
 /// Tokens that go through the reward model at once.
@@ -25,6 +25,8 @@ pub struct BestOfN {
     /// Answers to each prompt.
     pub n: usize,
     pub sampling: SamplingSettings,
+    /// What the matrix products of policy and reward model are computed in.
+    pub precision: Precision,
     /// Taken off the score of an answer that does not end within `max_new_tokens`.
     pub missing_eos_penalty: f64,
     /// Answers written at once.
@@ -68,8 +70,8 @@ impl BestOfN {
         let tokenizer = ModelTokenizer::open(&directory)?;
         let prompts = records::prompts(prompts)?;
         let ids = self.tokens_of(&prompts, &tokenizer, policy)?;
-        let decoder = directory.load_decoder(device)?;
-        let reward = judge.load_reward_model(device)?;
+        let decoder = directory.load_decoder(device)?.with_precision(self.precision);
+        let reward = judge.load_reward_model(device)?.with_precision(self.precision);
         let reading = Reading {
             device: device.clone(),
             pad_id: tokenizer.pad_id(),

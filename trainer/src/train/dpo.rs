@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     data::{Example, ModelTokenizer, padded_right, records},
-    model::{Decoder, Layout, ModelDirectory, hf::ensure_free},
+    model::{Decoder, Layout, ModelDirectory},
     rlhf::dpo::loss,
 };
 
@@ -82,9 +82,9 @@ pub fn run(
     run: &Run,
     reporter: &mut dyn Reporter,
 ) -> Result<StageOutcome, TrainError> {
-    ensure_free(&run.out)?;
+    run.ensure_possible(settings.precision)?;
     let directory = ModelDirectory::open(&inputs.model)?;
-    let decoder = directory.load_decoder_to_learn(&run.device)?;
+    let decoder = directory.load_decoder_to_learn(&run.device)?.with_precision(settings.precision);
     let settings = settings.clone().resolved(decoder.num_params());
     settings.check()?;
     let plan = plan_of!(settings);

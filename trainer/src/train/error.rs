@@ -31,6 +31,12 @@ pub enum TrainError {
     /// Raised by a step; the loop turns it into [`Self::Diverged`], which says where to go on from.
     #[error("the {what} is not a finite number")]
     NotFinite { what: &'static str },
+    /// As [`Self::NotFinite`], where float16 is what they don't fit into.
+    #[error(
+        "gradients are beyond float16's range (65,504) with the loss not scaled up any more; precision = \"bfloat16\" or \
+         \"float32\" has room for them, and a lower learning rate may help"
+    )]
+    BeyondFloat16,
     /// The numbers are beyond use. What was learned before is in the checkpoint.
     #[error("stopped at step {step}: {reason}{}", last_good(checkpoint))]
     Diverged { step: usize, reason: String, checkpoint: Option<PathBuf> },

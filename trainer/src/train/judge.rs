@@ -12,7 +12,7 @@ use crate::{
     data::{DataError, ModelTokenizer},
     evaluate::sample_answers,
     generate::SamplingSettings,
-    model::{Decoder, ModelDirectory, RewardModel},
+    model::{Decoder, ModelDirectory, Precision, RewardModel},
 };
 
 /// By what the best weights are told.
@@ -42,6 +42,7 @@ pub(super) struct Judging {
     pub max_new_tokens: usize,
     pub max_length: usize,
     pub micro_batch_tokens: usize,
+    pub precision: Precision,
     pub best_by: BestBy,
 }
 
@@ -72,7 +73,7 @@ impl Judge {
             })
             .collect();
         Ok(Self {
-            model: reward.load_reward_model(&run.device)?,
+            model: reward.load_reward_model(&run.device)?.with_precision(judging.precision),
             tokenizer: tokenizer_of(directory, judging.max_length)?,
             prompts,
             sampling: SamplingSettings { max_new_tokens: judging.max_new_tokens, ..SamplingSettings::default() },

@@ -17,6 +17,7 @@ pub mod grpo;
 pub mod judge;
 mod language_model;
 mod learning;
+mod loss_scale;
 mod metrics;
 mod online;
 mod optimiser;
@@ -40,7 +41,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 use burn::tensor::Device;
 use sha2::{Digest, Sha256};
 
-use crate::{data::ModelTokenizer, model::ModelDirectory};
+use crate::{
+    data::ModelTokenizer,
+    model::{ModelDirectory, Precision, hf::ensure_free},
+};
 
 pub use checkpoint::{Cadence, Checkpoints, Earlier};
 pub use ema::Ema;
@@ -62,6 +66,15 @@ pub struct Run {
     pub seed: u64,
     /// What to do with checkpoints that an earlier run left.
     pub earlier: Earlier,
+}
+
+impl Run {
+    /// Refuses, before anything is read, a place for the model that is taken, and a precision that the device can't compute in.
+    fn ensure_possible(&self, precision: Precision) -> Result<(), TrainError> {
+        ensure_free(&self.out)?;
+        settings::ensure_supported(precision, &self.device)?;
+        Ok(())
+    }
 }
 
 /// A stage that ended with a model.

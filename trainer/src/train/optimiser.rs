@@ -1,4 +1,5 @@
-//! AdamW over a module: gradients are summed over micro-batches, divided once, clipped together, applied.
+//! AdamW over a module: gradients are summed over micro-batches, divided once, clipped together, applied. In float16 they are
+//! those of a scaled loss on the way back.
 
 use std::{collections::BTreeMap, ops::Add};
 
@@ -10,12 +11,13 @@ use burn::{
 
 use super::{
     error::TrainError,
-    settings::AdamSettings,
+    loss_scale::{LossScale, power_of_two},
+    settings::{AdamSettings, Shared},
     stored::{Stored, Tensors},
 };
-use crate::model::recompute;
 use crate::{
     fused::{self, Step, Weights},
+    model::{Precision, recompute},
     profile,
 };
 
@@ -26,11 +28,14 @@ pub struct Accumulator<M> {
     gradients: GradientsAccumulator<M>,
     weight: f64,
     loss: f64,
+    /// What a mean loss is multiplied by on the way back.
+    loss_scale: Option<f64>,
 }
 
 impl<M: Module> Accumulator<M> {
+    /// Of losses as they are; [`Optimiser::accumulator`] gives one that scales them where that is needed.
     pub fn new() -> Self {
-        Self { gradients: GradientsAccumulator::new(), weight: 0.0, loss: 0.0 }
+        Self { gradients: GradientsAccumulator::new(), weight: 0.0, loss: 0.0, loss_scale: None }
     }
 
     /// Adds the gradient of `sum`, a loss that is summed over `weight` tokens (or pairs, or prompts).
@@ -38,7 +43,16 @@ impl<M: Module> Accumulator<M> {
         self.loss += f64::from(sum.clone().inner().into_scalar::<f32>());
         self.weight += weight;
         let _part = profile::backward("other");
-        recompute::backward(sum, module, |gradients| self.gradients.accumulate(module, gradients));
+        let Some(scale) = self.loss_scale else {
+            recompute::backward(sum, module, |gradients| self.gradients.accumulate(module, gradients));
+            return;
+        };
+        // The scale is of a mean: what is added without a weight is a part of the mean so far.
+        let per = if weight > 0.0 { weight } else { self.weight };
+        let factor = power_of_two(scale / per.max(1.0));
+        recompute::backward(sum * factor, module, |gradients| {
+            self.gradients.accumulate(module, multiplied(module, gradients, 1.0 / factor));
+        });
     }
 
     /// The mean loss so far.
@@ -53,12 +67,29 @@ impl<M: Module> Default for Accumulator<M> {
     }
 }
 
+/// The gradients of `module`, each times `factor`.
+fn multiplied<M: Module>(module: &M, gradients: GradientsParams, factor: f64) -> GradientsParams {
+    struct Multiply(GradientsParams, f64);
+    impl ModuleVisitor for Multiply {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.0.remove::<D>(param.id) {
+                self.0.register(param.id, gradient * self.1);
+            }
+        }
+    }
+    let mut multiply = Multiply(gradients, factor);
+    module.visit(&mut multiply);
+    multiply.0
+}
+
 /// AdamW with its moments. Parameters are known by their path in the module, so that the state outlives the process.
 pub struct Optimiser {
     settings: AdamSettings,
     matrices: AdamW,
     vectors: AdamW,
     moments: BTreeMap<String, Moments>,
+    /// Of gradients that are computed in float16.
+    loss_scale: Option<LossScale>,
 }
 
 /// Running means of one parameter's gradient and of its square, flat.
@@ -83,11 +114,29 @@ impl Optimiser {
             matrices: with_decay(settings.weight_decay),
             vectors: with_decay(0.0),
             moments: BTreeMap::new(),
+            loss_scale: None,
         }
     }
 
+    /// The optimiser of a stage with these settings.
+    pub fn of(shared: &Shared) -> Self {
+        let loss_scale = (shared.precision == Precision::Float16).then(LossScale::new);
+        Self { loss_scale, ..Self::new(shared.adam) }
+    }
+
+    /// What gathers the gradients of this optimiser's next step.
+    pub fn accumulator<M: Module>(&self) -> Accumulator<M> {
+        Accumulator { loss_scale: self.loss_scale(), ..Accumulator::new() }
+    }
+
+    /// What a mean loss is multiplied by; `None` where none is.
+    pub fn loss_scale(&self) -> Option<f64> {
+        self.loss_scale.map(|scale| scale.scale())
+    }
+
     /// One step against the accumulated gradient. Returns the module and the norm that the gradient had before it was
-    /// cut. A gradient that is not finite changes nothing: the run is over.
+    /// cut. A gradient that is not finite changes nothing: the run is over. In float16, where it may have been scaled too
+    /// much, the step is left out instead, with a norm of 0, until no lower scale is left.
     pub fn step<M: Module>(
         &mut self,
         module: M,
@@ -95,13 +144,19 @@ impl Optimiser {
         rate: f64,
     ) -> Result<(M, f64), TrainError> {
         let _part = profile::part("optimiser");
-        let Accumulator { mut gradients, weight, loss } = accumulated;
+        let Accumulator { mut gradients, weight, loss, loss_scale: _ } = accumulated;
         let gradients = gradients.grads();
         let mean = 1.0 / weight.max(1.0);
         let norm = norm(&module, &gradients) * mean;
-        if !norm.is_finite() || !loss.is_finite() {
-            let what = if loss.is_finite() { "gradient" } else { "loss" };
-            return Err(TrainError::NotFinite { what });
+        match &mut self.loss_scale {
+            _ if !loss.is_finite() => return Err(TrainError::NotFinite { what: "loss" }),
+            Some(scale) if norm.is_finite() => scale.held(),
+            Some(scale) => {
+                scale.overflowed()?;
+                return Ok((module, 0.0));
+            }
+            None if norm.is_finite() => {}
+            None => return Err(TrainError::NotFinite { what: "gradient" }),
         }
         let limit = self.settings.max_grad_norm;
         // PyTorch's clip_grad_norm_ has the same small number, so that a gradient of zero is divided by something.
@@ -110,8 +165,11 @@ impl Optimiser {
         Ok((module.map(&mut update), norm))
     }
 
-    /// The moments, for a checkpoint.
+    /// The moments and the scale of the loss, for a checkpoint.
     pub fn store(&self, prefix: &str, tensors: &mut Tensors) {
+        if let Some(scale) = &self.loss_scale {
+            scale.store(prefix, tensors);
+        }
         for (path, moments) in &self.moments {
             let flat = |tensor: &Tensor<1>| Stored::of(tensor.clone());
             tensors.insert(format!("{prefix}{path}#first"), flat(&moments.first));
@@ -120,8 +178,11 @@ impl Optimiser {
         }
     }
 
-    /// The moments of a checkpoint back into an optimiser of the same module.
+    /// What [`Self::store`] stored, back into an optimiser of the same module.
     pub fn restore<M: Module>(&mut self, prefix: &str, module: &M, tensors: &mut Tensors) {
+        if let Some(scale) = &mut self.loss_scale {
+            scale.restore(prefix, tensors);
+        }
         let mut restore = Restore { optimiser: self, tensors, prefix, path: vec![] };
         module.visit(&mut restore);
     }
@@ -256,3 +317,6 @@ impl ModuleVisitor for Restore<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     data::{Example, ModelTokenizer, Order, corpus},
-    model::{ModelDirectory, hf::ensure_free},
+    model::ModelDirectory,
 };
 
 /// Share of the text that is held out.
@@ -77,9 +77,9 @@ pub fn run(
     run: &Run,
     reporter: &mut dyn Reporter,
 ) -> Result<StageOutcome, TrainError> {
-    ensure_free(&run.out)?;
+    run.ensure_possible(settings.precision)?;
     let directory = ModelDirectory::open(&inputs.model)?;
-    let decoder = directory.load_decoder(&run.device)?;
+    let decoder = directory.load_decoder(&run.device)?.with_precision(settings.precision);
     let settings = settings.clone().resolved(decoder.num_params());
     settings.check()?;
     let plan = plan_of!(settings);

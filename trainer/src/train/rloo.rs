@@ -37,7 +37,7 @@ pub fn run(
     run: &Run,
     reporter: &mut dyn Reporter,
 ) -> Result<StageOutcome, TrainError> {
-    let start = Start::open(&inputs.policy, &inputs.reward, run)?;
+    let start = Start::open(&inputs.policy, &inputs.reward, settings.precision, run)?;
     let settings = settings.clone().resolved(start.parameters());
     settings.check()?;
     let online = Online::new(Stage::Rloo, settings.online(), start, &inputs.prompts, run)?;

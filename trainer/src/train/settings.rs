@@ -3,11 +3,12 @@
 //! Layers are laid over one another by name; a name that no field has, and a value that a field cannot take, are refused
 //! with that name.
 
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::schedule::Schedule;
-use crate::model::{hf::WriteOptions, lora::LoraSettings};
+use crate::model::{Precision, hf::WriteOptions, lora::LoraSettings};
 
 /// Models with more weights than this learn through adapters when nobody says otherwise.
 const ADAPTERS_ABOVE: usize = 20_000_000;
@@ -83,6 +84,8 @@ pub struct Shared {
     pub frozen: Frozen,
     /// Activations of a block are computed again on the way back instead of being kept.
     pub gradient_checkpointing: bool,
+    /// What matrix products are computed in.
+    pub precision: Precision,
     /// Decay of the moving average of the weights; 0: none is kept.
     pub ema_decay: f64,
     pub save_steps: usize,
@@ -151,6 +154,11 @@ impl Shared {
     }
 }
 
+/// Refuses a precision that the device cannot compute in.
+pub fn ensure_supported(precision: Precision, device: &Device) -> Result<(), SettingsError> {
+    precision.ensure_supported(device).map_err(|error| SettingsError::value("precision", error.to_string()))
+}
+
 /// Refuses a count of zero where at least one is needed.
 pub(super) fn at_least_one(name: &str, value: usize) -> Result<(), SettingsError> {
     if value == 0 { Err(SettingsError::value(name, "must be at least 1")) } else { Ok(()) }
@@ -204,6 +212,8 @@ macro_rules! stage_settings {
             freeze_layers: usize = 0,
             #[doc = "Activations are computed again on the way back instead of kept: less memory, a third more time, the same numbers"]
             gradient_checkpointing: bool = false,
+            #[doc = "Number format of the matrix products: float32, bfloat16 or float16; weights, losses and optimiser stay float32"]
+            precision: $crate::model::Precision = $crate::model::Precision::Float32,
             #[doc = "Decay of a moving average of the weights, which is then what is judged and written; 0: none"]
             ema_decay: f64 = 0.0,
             #[doc = "A checkpoint is written after every so many steps; 0 leaves it to the minutes"]
@@ -271,6 +281,7 @@ macro_rules! stage_settings {
                         layers: self.freeze_layers,
                     },
                     gradient_checkpointing: self.gradient_checkpointing,
+                    precision: self.precision,
                     ema_decay: self.ema_decay,
                     save_steps: self.save_steps,
                     save_minutes: self.save_minutes,

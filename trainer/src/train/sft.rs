@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     data::{Example, records},
-    model::{ModelDirectory, hf::ensure_free},
+    model::ModelDirectory,
 };
 
 stage_settings! {
@@ -77,9 +77,9 @@ pub fn run(
     run: &Run,
     reporter: &mut dyn Reporter,
 ) -> Result<StageOutcome, TrainError> {
-    ensure_free(&run.out)?;
+    run.ensure_possible(settings.precision)?;
     let directory = ModelDirectory::open(&inputs.model)?;
-    let decoder = directory.load_decoder_to_learn(&run.device)?;
+    let decoder = directory.load_decoder_to_learn(&run.device)?.with_precision(settings.precision);
     let settings = settings.clone().resolved(decoder.num_params());
     settings.check()?;
     let plan = plan_of!(settings);
@@ -141,6 +141,7 @@ fn judge(
         max_new_tokens: settings.eval_max_new_tokens,
         max_length: settings.max_length,
         micro_batch_tokens: settings.micro_batch_tokens,
+        precision: settings.precision,
         best_by: settings.best_by,
     };
     let prompts = held_out.iter().map(|record| record.prompt.as_slice());

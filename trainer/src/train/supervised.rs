@@ -14,7 +14,7 @@ use super::{
     ema::Ema,
     error::TrainError,
     metrics::Reporter,
-    optimiser::{Accumulator, Optimiser},
+    optimiser::Optimiser,
     settings::Shared,
     stored::{Tensors, restore_learned, store_learned},
 };
@@ -128,7 +128,7 @@ pub(super) fn learn<O: Objective>(
         plan,
         run,
         checkpoints,
-        optimiser: Optimiser::new(plan.shared.adam),
+        optimiser: Optimiser::of(&plan.shared),
         order: Order::new(objective.items(), run.seed),
         course: Course::default(),
         total: plan.total(objective.items()),
@@ -203,7 +203,7 @@ impl<O: Objective> Learner<'_, O> {
         let items = order[first..order.len().min(first + self.plan.batch_size)].to_vec();
         let tokens: usize = items.iter().map(|&item| self.objective.length(item)).sum();
 
-        let mut accumulated = Accumulator::new();
+        let mut accumulated = self.optimiser.accumulator();
         let length = |item| self.objective.length(item);
         for micro_batch in chunks_by_tokens(items, length, self.objective.micro_batch_tokens()) {
             let (sum, weight) = self.objective.loss(&model, &micro_batch);
@@ -222,6 +222,9 @@ impl<O: Objective> Learner<'_, O> {
         let (stage, now) = (self.objective.stage(), step as u64 + 1);
         reporter.metric(stage, now, "train/loss", loss);
         reporter.metric(stage, now, "train/grad_norm", norm);
+        if let Some(scale) = self.optimiser.loss_scale() {
+            reporter.metric(stage, now, "train/loss_scale", scale);
+        }
         reporter.metric(stage, now, "lr", rate);
         reporter.metric(stage, now, "epoch", (step + 1) as f64 / an_epoch as f64);
         for (name, value) in self.objective.watched() {
@@ -310,11 +313,14 @@ impl<O: Objective> Learner<'_, O> {
     /// are nothing to go on from.
     fn diverged(&self, step: usize, weights: usize, error: TrainError) -> TrainError {
         match error {
-            TrainError::NotFinite { .. } => TrainError::Diverged {
-                step,
-                reason: format!("{error}; a lower learning rate may help"),
-                checkpoint: self.checkpoints.without(weights),
-            },
+            TrainError::NotFinite { .. } => {
+                let reason = format!("{error}; a lower learning rate may help");
+                TrainError::Diverged { step, reason, checkpoint: self.checkpoints.without(weights) }
+            }
+            TrainError::BeyondFloat16 => {
+                let reason = error.to_string();
+                TrainError::Diverged { step, reason, checkpoint: self.checkpoints.without(weights) }
+            }
             other => other,
         }
     }

@@ -126,6 +126,16 @@ fn sft_with_adapters_and_dropout() {
     killed_and_resumed(&world, &[&stage[..], &settings].concat(), 10);
 }
 
+/// The scale of the loss is a state of the run like the moments.
+#[test]
+fn sft_in_float16_with_adapters() {
+    let world = World::new();
+    let (base, data) = (world.path("base"), world.records("data.jsonl", &demonstrations()));
+    let stage = ["sft", "--model", text(&base), "--data", text(&data), "--epochs", "2", "--save-steps", "4"];
+    let settings = ["--batch-size", "8", "--precision", "float16", "--lora", "on", "--lora-rank", "4"];
+    killed_and_resumed(&world, &[&stage[..], &settings].concat(), 10);
+}
+
 #[test]
 fn reward() {
     let world = World::new();
@@ -154,6 +164,16 @@ fn ppo() {
     // A steered price and normalised scores have a state of their own to be kept.
     let state = ["--kl-target", "0.5", "--normalise-scores", "--max-new-tokens", "6", "--learning-rate", "1e-3"];
     killed_and_resumed(&world, &[&inputs[..], &settings, &state].concat(), 5);
+}
+
+#[test]
+fn ppo_in_bfloat16() {
+    let world = World::new();
+    let inputs = online(&world, "ppo");
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let settings = ["--steps", "6", "--save-steps", "2", "--batch-size", "12", "--minibatch-size", "5"];
+    let state = ["--precision", "bfloat16", "--max-new-tokens", "6", "--learning-rate", "1e-3"];
+    killed_and_resumed(&world, &[&inputs[..], &settings, &state].concat(), 3);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod killed;
 mod learning;
 mod methods;
 mod ppo;
+mod precision;
 mod refusals;
 mod reward;
 mod seen;

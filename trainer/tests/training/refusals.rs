@@ -24,6 +24,7 @@ fn settings_by_name() {
     with(&["--epochs", "many"], &["epochs", "many", "whole number"]);
     with(&["--learning-rate", "-1"], &["learning_rate", "above 0"]);
     with(&["--lora", "perhaps"], &["lora", "perhaps"]);
+    with(&["--precision", "half"], &["precision", "half", "bfloat16"]);
     with(&["--lora", "on", "--lora-targets", "q_proj,head"], &["head"]);
     fs::write(world.path("settings.toml"), "epoch = 3\n").unwrap();
     with(&["--settings", text(&world.path("settings.toml"))], &["\"epoch\""]);

@@ -14,12 +14,14 @@ use clap::Args;
 use laurel_records::{DemonstrationRecord, PromptRecord, ResponseRecord, ResponsesRecord, Split};
 use serde_json::{Map, json};
 
-use super::{Common, WrongInput, generate::model_name, output, sampling::SamplingArgs, training::blame};
+use super::{
+    Common, WrongInput, generate::model_name, output, precision::PrecisionArgs, sampling::SamplingArgs, training::blame,
+};
 use crate::{
     data::{ModelTokenizer, records},
     evaluate::{self, Answers, Judged, Mean, WinRate},
     generate::{SamplingSettings, row_seed},
-    model::{Decoder, ModelDirectory},
+    model::{Decoder, ModelDirectory, Precision},
     train::same_tokens,
 };
 use report::{Demonstrations, Kl, Report, Rewards, Side};
@@ -61,6 +63,8 @@ pub struct Evaluate {
     /// Answers that go through a model together
     #[arg(long, default_value_t = 32, value_name = "N")]
     batch: usize,
+    #[command(flatten)]
+    precision: PrecisionArgs,
 }
 
 fn split(text: &str) -> Result<Split, String> {
@@ -79,6 +83,7 @@ struct Evaluation<'a> {
     command: &'a Evaluate,
     common: &'a Common,
     device: Device,
+    precision: Precision,
     sampling: SamplingSettings,
     /// Each as often as it is answered, side by side.
     prompts: Vec<PromptRecord>,
@@ -95,6 +100,8 @@ struct Measured {
 impl Evaluate {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
         let sampling = self.sampling.settings()?;
+        let device = common.device.open()?;
+        let precision = self.precision.on(&device)?;
         if self.out.exists() {
             return Err(WrongInput(format!("{} is there already", self.out.display())).into());
         }
@@ -108,8 +115,7 @@ impl Evaluate {
         };
         let samples = self.samples as usize;
         let prompts = prompts.into_iter().flat_map(|prompt| vec![prompt; samples]).collect();
-        let device = common.device.open()?;
-        let evaluation = Evaluation { command: &self, common, device, sampling, prompts, demonstrations };
+        let evaluation = Evaluation { command: &self, common, device, precision, sampling, prompts, demonstrations };
         let report = evaluation.run()?;
         common.result(&report.table(), json!(report));
         Ok(())
@@ -166,7 +172,7 @@ impl Evaluation<'_> {
             let why = format!("max-new-tokens must be below {limit}, the context of {}", self.command.name(which));
             return Err(WrongInput(why).into());
         }
-        let decoder = directory.load_decoder(&self.device)?;
+        let decoder = directory.load_decoder(&self.device)?.with_precision(self.precision);
         Ok((directory, decoder, tokenizer))
     }
 
@@ -219,7 +225,7 @@ impl Evaluation<'_> {
     fn rewards(&self, reward: &Path, answers: &Answers) -> anyhow::Result<Vec<Vec<f64>>> {
         let directory = ModelDirectory::open(reward)?;
         let tokenizer = ModelTokenizer::open(&directory)?;
-        let model = directory.load_reward_model(&self.device)?;
+        let model = directory.load_reward_model(&self.device)?.with_precision(self.precision);
         let judged: Vec<Judged> = self
             .prompts
             .iter()

@@ -13,10 +13,7 @@ mod whole;
 
 use std::collections::VecDeque;
 
-use burn::{
-    module::Module,
-    tensor::{Tensor, TensorData},
-};
+use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::sampling::SamplingSettings;
@@ -120,7 +117,7 @@ impl Engine {
     pub fn new(decoder: &Decoder, stop_ids: &[u32], pad_id: u32, limits: EngineLimits) -> Self {
         Self {
             // Without gradients: sampling remembers nothing of its way.
-            decoder: decoder.valid(),
+            decoder: decoder.to_answer(),
             stop_ids: stop_ids.to_vec(),
             pad_id,
             limits: EngineLimits { rows: limits.rows.max(1), prompt_tokens: limits.prompt_tokens.max(1) },

@@ -28,7 +28,7 @@ impl KvCache {
         let lengths = [self.length, other.length];
         let merged = |left: Tensor<4>, right: Tensor<4>| {
             let [_, heads, _, size] = left.dims();
-            let room = Tensor::zeros([batch, heads, capacity, size], &left.device());
+            let room = Tensor::zeros([batch, heads, capacity, size], (&left.device(), left.dtype()));
             [left, right].into_iter().enumerate().fold(room, |room, (side, tensor)| {
                 let filled = [0..tensor.dims()[0], 0..heads, 0..lengths[side], 0..size];
                 room.slice_assign([rows[side].clone(), 0..heads, places[side].clone(), 0..size], tensor.slice(filled))
@@ -58,7 +58,7 @@ impl KvCache {
         let kept = |tensor: Tensor<4>| {
             let [batch, heads, _, size] = tensor.dims();
             let seen: [Range<usize>; 4] = [0..batch, 0..heads, shift..self.length, 0..size];
-            let room = Tensor::zeros([rows.len(), heads, capacity, size], &self.device);
+            let room = Tensor::zeros([rows.len(), heads, capacity, size], (&self.device, tensor.dtype()));
             room.slice_assign(
                 [0..rows.len(), 0..heads, 0..length, 0..size],
                 tensor.slice(seen).select(0, indices.clone()),

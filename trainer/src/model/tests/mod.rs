@@ -3,6 +3,7 @@
 mod adapters;
 mod decoding;
 mod files;
+mod precision;
 mod recompute;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};

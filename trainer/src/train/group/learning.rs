@@ -64,7 +64,7 @@ impl Lesson<'_> {
         let rate = self.step.rate(self.step.online.settings.shared.learning_rate);
         let answers = self.rollout.episodes.len();
         for minibatch in self.step.minibatches(answers, self.group.iterations, self.group.minibatch_size) {
-            let (gradient, watched) = self.gradient(&learner.policy, &minibatch);
+            let (gradient, watched) = self.gradient(&learner, &minibatch);
             let moved = watched.approx_kl_k3 / watched.tokens.max(1.0);
             if self.group.target_approx_kl > 0.0 && moved > self.group.target_approx_kl {
                 losses.stopped = true;
@@ -79,10 +79,10 @@ impl Lesson<'_> {
     }
 
     /// The gradient of one minibatch, a few answers at a time.
-    fn gradient(&self, policy: &Decoder, minibatch: &[usize]) -> (Accumulator<Decoder>, Watched) {
-        let rollout = self.rollout;
+    fn gradient(&self, learner: &Learner, minibatch: &[usize]) -> (Accumulator<Decoder>, Watched) {
+        let (rollout, policy) = (self.rollout, &learner.policy);
         let temperature = rollout.reading.temperature;
-        let mut gradient = Accumulator::new();
+        let mut gradient = learner.optimiser.accumulator();
         let mut watched = Watched::default();
         let length = |row: usize| rollout.episodes[row].tokens();
         let budget = self.step.online.settings.shared.micro_batch_tokens;

@@ -99,7 +99,7 @@ impl Method for Group {
     fn start(&self, online: &Online) -> Result<Learner, TrainError> {
         let shared = &online.settings.shared;
         let policy = to_learn(online.start.reference.clone(), shared, online.run.seed)?;
-        Ok(Learner { policy: policy.train(), optimiser: Optimiser::new(shared.adam) })
+        Ok(Learner { policy: policy.train(), optimiser: Optimiser::of(shared) })
     }
 
     fn policy<'a>(&self, learner: &'a Learner) -> &'a Decoder {
@@ -122,6 +122,7 @@ impl Method for Group {
         let (learner, losses) = lesson.learn(learner)?;
         let mut metrics = losses.metrics();
         metrics.extend(self.watched(rollout, &rewards));
+        metrics.extend(learner.optimiser.loss_scale().map(|scale| ("train/loss_scale".to_owned(), scale)));
         Ok((learner, metrics))
     }
 

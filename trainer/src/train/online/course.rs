@@ -102,6 +102,7 @@ impl Course {
     pub fn diverged(&self, step: usize, error: TrainError, checkpoints: &Checkpoints) -> TrainError {
         let reason = match error {
             TrainError::NotFinite { .. } => format!("{error}; a lower learning rate may help"),
+            TrainError::BeyondFloat16 => error.to_string(),
             TrainError::Diverged { reason, .. } => reason,
             other => return other,
         };

@@ -317,13 +317,12 @@ impl<'a> Online<'a> {
         prompts.into_iter().zip(answers).map(|(prompt, answer)| Episode::new(prompt, answer)).collect()
     }
 
-    /// Adapters are merged for sampling: a token is then one product a layer, not three.
     fn generate(&self, policy: &Decoder, prompts: &[Vec<u32>], seed: u64) -> Vec<Generated> {
         let seeds: Vec<u64> = (0..prompts.len() as u64).map(|row| row_seed(seed, row, 0)).collect();
         let (stop, pad) = (self.tokenizer.stop_ids(), self.tokenizer.pad_id());
         let longest = prompts.iter().map(Vec::len).max().unwrap_or(0) + self.settings.sampling.max_new_tokens;
         let batch = self.settings.shared.micro_batch_tokens * SAMPLED_AT_ONCE / longest.max(1);
-        let policy = policy.valid().merged();
+        let policy = policy.to_sample();
         generate_in_batches(&policy, prompts, &self.settings.sampling, stop, pad, &seeds, batch, &mut |_| {})
     }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     data::{ModelTokenizer, Order},
-    model::{Decoder, ModelDirectory, RewardModel, hf::ensure_free},
+    model::{Decoder, ModelDirectory, Precision, RewardModel},
 };
 
 /// One step, for the method that learns in it.
@@ -53,12 +53,13 @@ pub struct Start {
 }
 
 impl Start {
-    pub fn open(policy: &Path, reward: &Path, run: &Run) -> Result<Self, TrainError> {
-        ensure_free(&run.out)?;
+    /// All of them compute in `precision`.
+    pub fn open(policy: &Path, reward: &Path, precision: Precision, run: &Run) -> Result<Self, TrainError> {
+        run.ensure_possible(precision)?;
         let directory = ModelDirectory::open(policy)?;
-        let reference = directory.load_decoder_to_learn(&run.device)?;
+        let reference = directory.load_decoder_to_learn(&run.device)?.with_precision(precision);
         let reward_directory = ModelDirectory::open(reward)?;
-        let reward = reward_directory.load_reward_model(&run.device)?;
+        let reward = reward_directory.load_reward_model(&run.device)?.with_precision(precision);
         same_tokens(&directory, &reward_directory)?;
         Ok(Self { directory, reference, reward_directory, reward })
     }

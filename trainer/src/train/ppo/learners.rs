@@ -56,7 +56,7 @@ pub(super) struct Rates {
 impl Learners {
     pub fn start(kind: ValueModel, start: &Start, shared: &Shared, seed: u64) -> Result<Self, TrainError> {
         let policy = to_learn(start.reference.clone(), shared, seed)?;
-        let optimiser = || Optimiser::new(shared.adam);
+        let optimiser = || Optimiser::of(shared);
         let mut value = match kind {
             ValueModel::Reward => start.reward.clone(),
             ValueModel::Policy => RewardModel::value_from_policy(&start.reference),
@@ -117,9 +117,23 @@ impl Learners {
 
     pub fn gradients(&self) -> Gradients {
         match self {
-            Self::Separate { .. } => Gradients::Separate(Accumulator::new(), Accumulator::new()),
-            Self::Shared { .. } => Gradients::Shared(Accumulator::new()),
+            Self::Separate { policy_optimiser, value_optimiser, .. } => {
+                Gradients::Separate(policy_optimiser.accumulator(), value_optimiser.accumulator())
+            }
+            Self::Shared { optimiser, .. } => Gradients::Shared(optimiser.accumulator()),
         }
+    }
+
+    /// What the losses are multiplied by on the way back, by the metric's name; nothing where they are not.
+    pub fn loss_scales(&self) -> impl Iterator<Item = (String, f64)> {
+        let (policy, value) = match self {
+            Self::Separate { policy_optimiser, value_optimiser, .. } => {
+                (policy_optimiser.loss_scale(), value_optimiser.loss_scale())
+            }
+            Self::Shared { optimiser, .. } => (optimiser.loss_scale(), None),
+        };
+        let named = [("train/loss_scale", policy), ("train/value_loss_scale", value)];
+        named.into_iter().filter_map(|(name, scale)| Some((name.to_owned(), scale?)))
     }
 
     /// Adds the gradients of both losses, each summed over `tokens`. On a shared trunk the value's counts `coefficient`

@@ -49,7 +49,7 @@ pub fn run(
     run: &Run,
     reporter: &mut dyn Reporter,
 ) -> Result<StageOutcome, TrainError> {
-    let start = Start::open(&inputs.policy, &inputs.reward, run)?;
+    let start = Start::open(&inputs.policy, &inputs.reward, settings.precision, run)?;
     let settings = settings.clone().resolved(start.parameters());
     settings.check()?;
     let documents = documents_of(&inputs.pretrain)?;
@@ -94,6 +94,7 @@ impl Method for Ppo<'_> {
         let (learners, losses) = lesson.learn(learners)?;
         let mut metrics = estimates.metrics();
         metrics.extend(losses.metrics(self.pretraining.is_empty()));
+        metrics.extend(learners.loss_scales());
         Ok((learners, metrics))
     }
 

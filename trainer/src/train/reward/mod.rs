@@ -20,10 +20,7 @@ use super::{
 };
 use crate::{
     data::{Example, ModelTokenizer, records},
-    model::{
-        Members, ModelDirectory, RewardEnsemble, RewardModel,
-        hf::{ModelKind, ensure_free},
-    },
+    model::{Members, ModelDirectory, Precision, RewardEnsemble, RewardModel, hf::ModelKind},
 };
 use rankings::Rankings;
 pub(super) use scores::scores_of;
@@ -101,10 +98,10 @@ pub fn run(
     run: &Run,
     reporter: &mut dyn Reporter,
 ) -> Result<StageOutcome, TrainError> {
-    ensure_free(&run.out)?;
+    run.ensure_possible(settings.precision)?;
     let directory = ModelDirectory::open(&inputs.model)?;
     let seeds: Vec<u64> = (0..settings.ensemble).map(|member| member_seed(run.seed, member)).collect();
-    let model = start(&directory, &seeds, run)?;
+    let model = start(&directory, &seeds, settings.precision, run)?;
     let settings = settings.clone().resolved(model.decoder.num_params());
     settings.check()?;
     let plan = plan_of!(settings);
@@ -155,13 +152,22 @@ fn member_seed(seed: u64, member: usize) -> u64 {
 }
 
 /// A policy under fresh heads, or the reward model that is there.
-fn start(directory: &ModelDirectory, seeds: &[u64], run: &Run) -> Result<RewardEnsemble, TrainError> {
+fn start(
+    directory: &ModelDirectory,
+    seeds: &[u64],
+    precision: Precision,
+    run: &Run,
+) -> Result<RewardEnsemble, TrainError> {
     Ok(match directory.kind() {
         ModelKind::RewardModel => {
             let members = directory.load_members(&run.device)?;
-            RewardEnsemble::from_reward_model(directory.load_reward_model_to_learn(&run.device)?, members, seeds)
+            let model = directory.load_reward_model_to_learn(&run.device)?.with_precision(precision);
+            RewardEnsemble::from_reward_model(model, members, seeds)
         }
-        ModelKind::LanguageModel => RewardEnsemble::from_policy(&directory.load_decoder_to_learn(&run.device)?, seeds),
+        ModelKind::LanguageModel => {
+            let policy = directory.load_decoder_to_learn(&run.device)?.with_precision(precision);
+            RewardEnsemble::from_policy(&policy, seeds)
+        }
     })
 }
 
