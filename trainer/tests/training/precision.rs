@@ -45,17 +45,14 @@ fn sft_follows_the_run_in_float32_closely() {
             let (low, told) = sft(&world, settings(precision, lora), &format!("{precision}-{lora:?}"));
             let losses = [&told, &exact_told].map(|told| told.metrics["train/loss"].clone());
             let apart = losses[0].iter().zip(&losses[1]).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-            println!(
-                "{lora:?} {precision}: losses differ by up to {apart}; nll {} and {}",
-                low["eval/nll"], exact["eval/nll"]
-            );
-            assert!(apart > 0.0 && apart < 0.1, "{precision}: losses differ by up to {apart}");
+            assert!(apart > 0.0 && apart < 0.05, "{precision}: losses differ by up to {apart}");
             assert!(low["eval/nll"] < low["eval/nll_before"] - 0.3, "{low:?}");
             assert!((low["eval/nll"] - exact["eval/nll"]).abs() < 0.05, "{low:?}, in float32 {exact:?}");
-            match precision {
-                Precision::Float16 => println!("{:?}", told.metrics["train/loss_scale"]),
-                _ => assert!(!told.metrics.contains_key("train/loss_scale")),
-            }
+            let scales = told.metrics.get("train/loss_scale");
+            assert_eq!(
+                scales.is_some_and(|scales| scales.iter().all(|scale| *scale >= 1.0)),
+                precision == Precision::Float16
+            );
         }
     }
 }
@@ -84,15 +81,11 @@ fn ratios_are_near_one_before_anything_is_learned() {
             let settings = PpoSettings { precision, lora, value_model, ..settings.clone() };
             let mut told = Told::default();
             ppo::run(&settings, &inputs, &world.run(&format!("{name}-{precision}")), &mut told).unwrap();
-            println!(
-                "{name} {precision}: {:?} {:?} {:?}",
-                told.metrics["val/ratio"], told.metrics["val/ratio_var"], told.metrics["policy/approxkl_avg"]
-            );
             for (metric, expected) in [("val/ratio", 1.0), ("val/ratio_var", 0.0), ("policy/approxkl_avg", 0.0)] {
                 let found = &told.metrics[metric];
                 assert!(found.iter().all(|found| (found - expected).abs() < near), "{name} {metric} {found:?}");
             }
-            assert!(told.metrics["objective/kl"][3].abs() > near, "the policy has moved all the same");
+            assert!(told.metrics["objective/kl"][3].abs() > 1e-3, "the policy has moved all the same");
         }
     }
 }

@@ -60,7 +60,6 @@ fn logits_are_near_those_of_float32_and_not_the_same() {
         for precision in LOW {
             let low = whole(&decoder.clone().with_precision(precision), &rows);
             let most = low.iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            println!("{precision}: differ by up to {most}");
             assert_near(&low, &exact, precision);
             assert!(most > rounding(precision) / 100.0, "{precision} rounds: {most}");
         }
@@ -163,7 +162,6 @@ fn gradients_are_near_those_of_float32_and_the_same_when_recomputed() {
         let exact = of(&decoder, Precision::Float32, false);
         for precision in LOW {
             let low = of(&decoder, precision, false);
-            println!("{precision} {low:?} {exact:?}");
             assert_eq!(of(&decoder, precision, true), low);
             assert_ne!(low, exact);
             for (low, exact) in low.iter().zip(&exact) {
