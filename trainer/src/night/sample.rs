@@ -35,6 +35,8 @@ pub fn run(work: &Work) -> anyhow::Result<Found> {
         None => None,
     };
     let mut engine = Engine::new(&decoder, tokenizer.stop_ids(), tokenizer.pad_id(), limits(per_prompt));
+    // In low precision the engine keeps rounded weights of its own.
+    drop(decoder);
     let requests = requests(work, &tokenizer, &prompts, per_prompt)?;
     let seeds: Vec<Vec<u64>> = requests.iter().map(|request| request.seeds.clone()).collect();
     let mut ready: Vec<ResponsesRecord> = vec![];
