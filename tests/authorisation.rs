@@ -115,6 +115,7 @@ const ROUTES: &[(&str, &str, Needed)] = &[
     ("POST", "/admin/projects/{slug}/writing/{brief}/withdraw", LEAD),
     ("GET", "/admin/projects/{slug}/settings", LEAD),
     ("POST", "/admin/projects/{slug}/settings", LEAD),
+    ("GET", "/admin/projects/{slug}/label-scheme", LEAD),
     ("POST", "/admin/projects/{slug}/label-scheme", LEAD),
     ("GET", "/admin/projects/{slug}/close", ADMIN),
     ("POST", "/admin/projects/{slug}/close", ADMIN),

@@ -85,6 +85,138 @@ async fn answers_and_labels_are_found_by_who_made_them() {
         .assert_contains("submitted");
 }
 
+/// What the list of labels shows for a query: how many it says there are, and the notes on it.
+async fn notes(client: &support::Client, query: &str) -> (String, Vec<&'static str>) {
+    let page = client.get(&format!("/admin/projects/test/labels?{query}")).await.assert(200);
+    let counted = page.text.split("class=\"result-count\">").nth(1).and_then(|rest| rest.split('<').next());
+    let shown =
+        ["fine", "drifts", "awful", "decided"].into_iter().filter(|note| page.text.contains(&format!("note: {note}")));
+    (counted.unwrap_or("none").to_owned(), shown.collect())
+}
+
+#[tokio::test]
+async fn labels_are_found_by_flag_rating_and_what_a_reviewer_made_of_them() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed { ranking_overlap: 3, ..Seed::default() }).await;
+    seed::ranking_task(&server.state, project, "Which?", &["one", "two"]).await;
+    let lead = server.user("Lea", Role::Admin).await;
+    lead.post(
+        "/admin/projects/test/label-scheme",
+        &[("rating", "optional"), ("flag", "sexual"), ("note", "1"), ("new.name.en", "Off topic")],
+    )
+    .await
+    .assert(303);
+    for (name, said) in [
+        ("Ada", &[("rank_0", "1"), ("rank_1", "2"), ("note", "note: fine"), ("rating_0", "7"), ("rating_1", "6")][..]),
+        (
+            "Bob",
+            &[("rank_0", "1"), ("rank_1", "2"), ("note", "note: drifts"), ("rating_1", "3"), ("flag_1_off_topic", "1")],
+        ),
+        ("Cy", &[("rank_0", "2"), ("rank_1", "1"), ("note", "note: awful"), ("all_bad", "1"), ("flag_0_sexual", "1")]),
+    ] {
+        let person = server.user(name, Role::Annotator).await;
+        let task = assignment_in(person.post("/queue/next", &[]).await.leads_to());
+        person.post(&format!("/tasks/{task}/submit"), &[said, &[("then", "queue")]].concat()).await.assert(303);
+    }
+    seed::demonstration_task(&server.state, project, "Write.").await;
+    let ada = support::Client::new(&server.address);
+    ada.log_in("ada@example.org", support::PASSWORD).await;
+    let task = assignment_in(ada.post("/queue/next", &[]).await.leads_to());
+    ada.post(&format!("/tasks/{task}/submit"), &[("completion", "Written.")]).await.assert(303);
+    // A reviewer accepts one, rejects one, lets one be corrected by the decision.
+    let rosa = server.user("Rosa", Role::Reviewer).await;
+    let task: Uuid = sqlx::query_scalar("SELECT task_id FROM rankings LIMIT 1").fetch_one(pool).await.expect("a task");
+    let rankings: Vec<(Uuid, String)> =
+        sqlx::query_as("SELECT id, note FROM rankings").fetch_all(pool).await.expect("three");
+    let verdict = |note: &str| match note {
+        "note: fine" => "accepted",
+        "note: drifts" => "corrected",
+        _ => "rejected",
+    };
+    let verdicts: Vec<(String, &str)> =
+        rankings.iter().map(|(id, note)| (format!("verdict_{id}"), verdict(note))).collect();
+    let mut form: Vec<(&str, &str)> = verdicts.iter().map(|(name, verdict)| (name.as_str(), *verdict)).collect();
+    form.extend([("rank_0", "1"), ("rank_1", "2"), ("note", "note: decided")]);
+    assert_eq!(notes(&rosa, "review=none").await, ("3 labels".to_owned(), vec!["fine", "drifts", "awful"]));
+    rosa.post(&format!("/admin/projects/test/reviews/{task}"), &form).await.assert(303);
+
+    for (query, count, found) in [
+        ("", "5 labels", vec!["fine", "drifts", "awful", "decided"]),
+        ("flag=off_topic", "1 label", vec!["drifts"]),
+        ("flag=sexual", "1 label", vec!["awful"]),
+        ("rating_from=6", "1 label", vec!["fine"]),
+        ("rating_from=1&rating_until=6", "2 labels", vec!["fine", "drifts"]),
+        ("rating_until=3", "1 label", vec!["drifts"]),
+        ("all_bad=1", "1 label", vec!["awful"]),
+        ("review=accepted", "1 label", vec!["fine"]),
+        ("review=corrected", "1 label", vec!["drifts"]),
+        ("review=rejected", "1 label", vec!["awful"]),
+        ("review=decision", "1 label", vec!["decided"]),
+        ("review=none", "none", vec![]),
+        ("kind=demonstration", "1 label", vec![]),
+        ("kind=demonstration&all_bad=1", "none", vec![]),
+        ("flag=off_topic&review=rejected", "none", vec![]),
+        ("flag=off_topic&annotator=bob%40example.org&rating_from=3&rating_until=3", "1 label", vec!["drifts"]),
+    ] {
+        assert_eq!(notes(&rosa, query).await, (count.to_owned(), found), "{query}");
+    }
+    let page = rosa.get("/admin/projects/test/labels?flag=off_topic&rating_from=2&review=corrected").await.assert(200);
+    for part in [
+        r#"value="off_topic" selected"#,
+        r#"name="rating_from" value="2""#,
+        r#"value="corrected" selected"#,
+        ">Off topic</span>",
+    ] {
+        page.assert_contains(part);
+    }
+    let nothing = rosa.get("/admin/projects/test/labels?flag=nobodys").await.assert(200);
+    nothing
+        .assert_contains("Nothing matches")
+        .assert_contains(r#"value="nobodys" selected"#)
+        .assert_contains("Show all labels");
+}
+
+#[tokio::test]
+async fn the_next_page_of_labels_keeps_what_is_looked_for() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed::default()).await;
+    let prompt = seed::prompt(pool, project, "Which?").await;
+    let answers = [seed::response(pool, prompt, "one", "m").await, seed::response(pool, prompt, "two", "m").await];
+    for number in 0..120 {
+        let id = Uuid::now_v7();
+        sqlx::query("INSERT INTO rankings (id, prompt_id, annotator, all_bad) VALUES ($1, $2, $3, $4)")
+            .bind(id)
+            .bind(prompt)
+            .bind(format!("person {number}"))
+            .bind(number % 2 == 0)
+            .execute(pool)
+            .await
+            .expect("a ranking");
+        sqlx::query(
+            "INSERT INTO ranking_responses (ranking_id, position, response_id, rank, rating)
+             VALUES ($1, 0, $2, 1, 7), ($1, 1, $3, 2, NULL)",
+        )
+        .bind(id)
+        .bind(answers[0])
+        .bind(answers[1])
+        .execute(pool)
+        .await
+        .expect("its answers");
+    }
+    let rosa = server.user("Rosa", Role::Reviewer).await;
+    let first = rosa.get("/admin/projects/test/labels?all_bad=1&rating_from=7").await.assert(200);
+    first.assert_contains("60 labels");
+    let rows = |page: &str| page.matches("<tr").count() - 1;
+    assert_eq!(rows(&first.text), 50);
+    let next = first.text.split("rel=\"next\" href=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("more");
+    let second = rosa.get(&next.replace("&#38;", "&").replace("&amp;", "&")).await.assert(200);
+    second.assert_contains("60 labels");
+    assert_eq!(rows(&second.text), 10);
+    assert!(!second.text.contains("rel=\"next\""));
+}
+
 #[tokio::test]
 async fn a_lead_says_which_task_comes_first_and_takes_tasks_back() {
     let server = server().await;

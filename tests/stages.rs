@@ -113,6 +113,7 @@ fn rankings(answers: &[ResponsesRecord]) -> Vec<RankingRecord> {
             responses: record.responses.clone(),
             ranks: judge.rank(&record.prompt, &texts)?.ranks().to_vec(),
             ratings: None,
+            rating_scale: None,
             confidence: None,
             margin: None,
             annotator: Some(judge.name.clone()),

@@ -15,6 +15,22 @@ browse-until = Until
 browse-replaced = Corrected versions too
 browse-first = First page
 browse-more-than = More than { $count } prompts
+browse-more-than-labels = More than { $count } labels
+browse-labels-count = { $count ->
+    [one] { $count } label
+   *[other] { $count } labels
+ }
+browse-all-labels = Show all labels
+browse-flag = Flag
+browse-rating = Rating
+browse-rating-from = Lowest rating
+browse-rating-until = Highest rating
+browse-review = Review
+browse-review-none = not reviewed
+browse-review-accepted = accepted
+browse-review-corrected = corrected by a decision
+browse-review-rejected = rejected
+browse-review-decision = a reviewer's decision
 browse-no-answers = No answers yet. They come with a file, or from a model that is promoted.
 browse-empty-answer = (an empty answer)
 browse-corrected = corrected since

@@ -196,7 +196,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::SCHEMAS;
-    use crate::import::ImportReport;
+    use crate::{
+        domain::{flag::OwnFlag, label_scheme::LabelScheme, rating_scale::RatingScale},
+        import::ImportReport,
+    };
 
     fn model() -> ModelRecord {
         let file = ModelFile { name: String::new(), bytes: 0, sha256: String::new() };
@@ -281,7 +284,26 @@ mod tests {
             responses: Vec::new(),
             extra: Map::new(),
         };
+        let scale = laurel_records::RatingScale {
+            lowest_word: "bad".to_owned(),
+            highest_word: "good".to_owned(),
+            ..laurel_records::RatingScale::default()
+        };
+        let flag = OwnFlag {
+            word: String::new(),
+            names: std::collections::BTreeMap::new(),
+            hint: "what it means".to_owned(),
+            removed: true,
+        };
+        let scheme = LabelScheme {
+            former_scales: vec![RatingScale::default()],
+            own_flags: vec![flag.clone()],
+            ..LabelScheme::default()
+        };
         vec![
+            ("RatingScale", json!(scale)),
+            ("OwnFlag", json!(flag)),
+            ("LabelScheme", json!(scheme)),
             ("ApiError", json!(error)),
             ("Lease", json!(Lease { lease })),
             ("ClaimRequest", json!(ClaimRequest { worker: String::new() })),

@@ -16,6 +16,7 @@ use crate::{
     db::{
         job_list,
         job_queue::{self, EnqueueError, FEWEST_LABELS},
+        label_schemes,
         models::{self, NewBase, RegisterBaseError},
         projects, promotions,
     },
@@ -39,10 +40,11 @@ pub async fn show(
     Place(slug): Place<String>,
 ) -> Result<Json<ProjectView>, Refusal> {
     let project = project(&state, &slug).await?;
+    let scheme = label_schemes::of_project(&state.pool, project.id).await?;
     let mut connection = state.pool.acquire().await?;
     let readiness = job_queue::readiness(&mut connection, project.id).await?;
     let answering = promotions::answering(&mut connection, project.id).await?;
-    Ok(Json(ProjectView::new(project, readiness, answering.map(|model| model.record.name))))
+    Ok(Json(ProjectView::new(project, scheme, readiness, answering.map(|model| model.record.name))))
 }
 
 /// Start a training run.

@@ -5,7 +5,10 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::db::{job_list::Job, job_queue::Readiness, projects::Project};
+use crate::{
+    db::{job_list::Job, job_queue::Readiness, projects::Project},
+    domain::label_scheme::LabelScheme,
+};
 
 /// A project in the list.
 #[derive(Debug, Serialize)]
@@ -30,6 +33,8 @@ pub struct ProjectView {
     /// `by_hand` or `if_better`.
     pub promotion: &'static str,
     pub prompts_per_round: i32,
+    /// What people are asked to say of each answer.
+    pub label_scheme: LabelScheme,
     /// Settings of the training stages, as a job's config has them.
     pub training: Value,
     /// Its labels come from a program that stands in for people.
@@ -49,7 +54,7 @@ pub struct ProjectView {
 }
 
 impl ProjectView {
-    pub fn new(project: Project, readiness: Readiness, answering: Option<String>) -> Self {
+    pub fn new(project: Project, label_scheme: LabelScheme, readiness: Readiness, answering: Option<String>) -> Self {
         let settings = project.settings;
         ProjectView {
             slug: project.slug,
@@ -63,6 +68,7 @@ impl ProjectView {
             test_percent: settings.test_percent,
             promotion: settings.promotion.as_str(),
             prompts_per_round: settings.prompts_per_round,
+            label_scheme,
             training: Value::Object(settings.training),
             simulated: project.simulated,
             archived: project.archived_at.is_some(),

@@ -201,6 +201,7 @@ fn rank(records: Vec<ResponsesRecord>, noise: f64, seed: u64, annotators: u64) -
             responses: record.responses,
             ranks,
             ratings: None,
+            rating_scale: None,
             confidence: None,
             margin: None,
             annotator: Some(judge.name.clone()),

@@ -102,6 +102,8 @@ pub struct RankingRow {
     /// One an answer, in that order.
     pub ranks: Vec<i32>,
     pub ratings: Vec<Option<i32>>,
+    /// `{"lowest", "highest"}` with the words of the ends, if they have some.
+    pub rating_scale: Value,
     /// Lists of words, one an answer.
     pub flags: Value,
     pub annotator: Option<String>,
@@ -141,6 +143,7 @@ pub fn rankings<'c>(
             answers.responses AS "responses!",
             answers.ranks AS "ranks!",
             answers.ratings AS "ratings!: Vec<Option<i32>>",
+            r.rating_scale AS "rating_scale!",
             answers.flags AS "flags!",
             r.annotator,
             r.seconds,

@@ -1,6 +1,6 @@
 //! Tasks with known answers as people meet them: handed out in the course and as unannounced checks, answered, explained.
 
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{PgPool, Postgres, Transaction, types::Json};
 use uuid::Uuid;
 
 use super::{
@@ -90,9 +90,9 @@ pub(super) async fn store(
         r#"
         INSERT INTO gold_answers (
             id, task_id, assignment_id, user_id, purpose, ranks, confidence, ratings, flags, all_bad, note, seconds, agreed,
-            pairs
+            pairs, rating_scale
         )
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
         "#,
         id,
         held.task,
@@ -107,7 +107,8 @@ pub(super) async fn store(
         new.note,
         new.seconds,
         agreement.agreed,
-        agreement.pairs
+        agreement.pairs,
+        Json(&new.assessment.scale) as _
     )
     .execute(&mut **tx)
     .await?;
@@ -147,8 +148,8 @@ pub(super) async fn correct(
     let Columns { ranks, ratings, flags } = labels::columns(tx, held, new).await?;
     sqlx::query!(
         r#"
-        INSERT INTO gold_corrections (id, assignment_id, ranks, confidence, ratings, flags, all_bad, note)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        INSERT INTO gold_corrections (id, assignment_id, ranks, confidence, ratings, flags, all_bad, note, rating_scale)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         "#,
         Uuid::now_v7(),
         correction.assignment,
@@ -157,7 +158,8 @@ pub(super) async fn correct(
         &ratings as &[Option<i32>],
         &flags,
         new.assessment.all_bad,
-        new.note
+        new.note,
+        Json(&new.assessment.scale) as _
     )
     .execute(&mut **tx)
     .await?;

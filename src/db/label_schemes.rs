@@ -1,7 +1,9 @@
 //! What a project asks people to say of each answer.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
-use sqlx::{PgPool, types::Json};
+use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
 use super::audit::{self, Actor};
@@ -18,17 +20,53 @@ pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<LabelSchem
     Ok(row.label_scheme.0)
 }
 
-/// Changes it and notes who did. Labels that are there stay as they are.
+/// Changes it and notes who did. Labels that are there stay as they are: they keep their scale and the words of their flags.
 pub async fn save(
     pool: &PgPool,
     actor: &Actor,
     (project, slug): (Uuid, &str),
-    scheme: &LabelScheme,
+    wanted: LabelScheme,
 ) -> sqlx::Result<()> {
     let mut tx = pool.begin().await?;
-    sqlx::query!("UPDATE projects SET label_scheme = $2 WHERE id = $1", project, Json(scheme) as Json<&LabelScheme>)
+    let standing = sqlx::query_scalar!(
+        r#"SELECT label_scheme AS "label_scheme: Json<LabelScheme>" FROM projects WHERE id = $1 FOR UPDATE"#,
+        project
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let in_use = if wanted.own_flags.iter().any(|flag| flag.removed) {
+        flags_in_use(&mut tx, project).await?
+    } else {
+        BTreeSet::new()
+    };
+    let scheme = standing.changed_to(wanted, &in_use);
+    sqlx::query!("UPDATE projects SET label_scheme = $2 WHERE id = $1", project, Json(&scheme) as Json<&LabelScheme>)
         .execute(&mut *tx)
         .await?;
     audit::record(&mut *tx, actor, "project.label_scheme", &format!("project/{slug}"), json!(scheme)).await?;
     tx.commit().await
+}
+
+/// Words of flags that a label of the project has, in any version, or an answer to a task with a known answer.
+async fn flags_in_use(connection: &mut PgConnection, project: Uuid) -> sqlx::Result<BTreeSet<String>> {
+    let words = sqlx::query_scalar!(
+        r#"
+        SELECT unnest(given.flags) AS "word!"
+        FROM ranking_responses given
+        JOIN rankings r ON r.id = given.ranking_id
+        JOIN prompts p ON p.id = r.prompt_id
+        WHERE p.project_id = $1 AND given.flags <> '{}'
+        UNION
+        SELECT unnest(string_to_array(words, ','))
+        FROM gold_answers a
+        LEFT JOIN gold_corrections c ON c.assignment_id = a.assignment_id
+        JOIN tasks t ON t.id = a.task_id
+        CROSS JOIN unnest(a.flags || coalesce(c.flags, '{}')) AS words
+        WHERE t.project_id = $1
+        "#,
+        project
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(words.into_iter().collect())
 }

@@ -1,6 +1,8 @@
 //! What an assignment led to, version by version, and its correction: a new version that names the one it replaces.
 
-use sqlx::{PgPool, Postgres, Transaction};
+use std::collections::BTreeSet;
+
+use sqlx::{PgPool, Postgres, Transaction, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -11,7 +13,8 @@ use super::{
 use crate::domain::{
     assignment::TaskKind,
     comparison::Confidence,
-    label_scheme::{Assessment, Flag},
+    label_scheme::{Assessment, LabelScheme},
+    rating_scale::RatingScale,
 };
 
 /// A label as its maker sees it again.
@@ -39,6 +42,14 @@ impl Label {
         }
     }
 
+    /// What a project asks for of another version of this label.
+    pub fn scheme(&self, of_project: &LabelScheme) -> LabelScheme {
+        match self {
+            Label::Demonstration { .. } => of_project.clone(),
+            Label::Ranking { assessment, .. } => of_project.as_of(assessment),
+        }
+    }
+
     /// Whether two labels say the same, counted or not.
     pub fn says_the_same(&self, other: &Label) -> bool {
         match (self, other) {
@@ -48,7 +59,7 @@ impl Label {
             (
                 Label::Ranking { ranks, confidence, assessment, note, .. },
                 Label::Ranking { ranks: r, confidence: c, assessment: a, note: n, .. },
-            ) => (ranks, confidence, assessment, note) == (r, c, a, n),
+            ) => (ranks, confidence, note) == (r, c, n) && assessment.says_the_same(a),
             _ => false,
         }
     }
@@ -95,17 +106,18 @@ pub async fn all(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<Ve
             r.extra_opinion AS "extra_opinion!",
             array_agg(answer.rank ORDER BY answer.position) AS "ranks!",
             array_agg(answer.rating ORDER BY answer.position) AS "ratings!: Vec<Option<i32>>",
-            array_agg(array_to_string(answer.flags, ',') ORDER BY answer.position) AS "flags!"
+            array_agg(array_to_string(answer.flags, ',') ORDER BY answer.position) AS "flags!",
+            r.rating_scale AS "rating_scale!: Json<RatingScale>"
         FROM rankings r
         JOIN ranking_responses answer ON answer.ranking_id = r.id
         WHERE r.assignment_id = $1 AND r.user_id = $2
         GROUP BY r.id
         UNION ALL
-        SELECT a.id, a.created_at, a.note, a.confidence, a.all_bad, false, a.ranks, a.ratings, a.flags
+        SELECT a.id, a.created_at, a.note, a.confidence, a.all_bad, false, a.ranks, a.ratings, a.flags, a.rating_scale
         FROM gold_answers a
         WHERE a.assignment_id = $1 AND a.user_id = $2
         UNION ALL
-        SELECT c.id, c.created_at, c.note, c.confidence, c.all_bad, false, c.ranks, c.ratings, c.flags
+        SELECT c.id, c.created_at, c.note, c.confidence, c.all_bad, false, c.ranks, c.ratings, c.flags, c.rating_scale
         FROM gold_corrections c
         JOIN gold_answers a ON a.assignment_id = c.assignment_id
         WHERE a.assignment_id = $1 AND a.user_id = $2
@@ -123,8 +135,9 @@ pub async fn all(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<Ve
             ranks: row.ranks.into_iter().filter_map(|rank| u32::try_from(rank).ok()).collect(),
             confidence: row.confidence.and_then(|point| Confidence::new(point.into()).ok()),
             assessment: Assessment {
+                scale: row.rating_scale.0,
                 ratings: row.ratings.into_iter().map(|rating| rating.and_then(|it| u8::try_from(it).ok())).collect(),
-                flags: row.flags.iter().map(|words| words.split(',').filter_map(Flag::of).collect()).collect(),
+                flags: row.flags.iter().map(|words| flag_words(words)).collect(),
                 all_bad: row.all_bad,
             },
             note: row.note,
@@ -132,6 +145,11 @@ pub async fn all(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<Ve
         },
     });
     Ok(versions.collect())
+}
+
+/// The words of a list with commas between them.
+fn flag_words(words: &str) -> BTreeSet<String> {
+    words.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 /// Whether a label may be replaced by its maker; the database's function of this name is the one place that decides.

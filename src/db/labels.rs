@@ -1,6 +1,6 @@
 //! Submitting: the label, the end of the lease and the task's count in one transaction.
 
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{PgPool, Postgres, Transaction, types::Json};
 use uuid::Uuid;
 
 use super::{assignments::room_for_late, gold};
@@ -171,9 +171,9 @@ pub(super) async fn insert_ranking(
         r#"
         INSERT INTO rankings (
             id, prompt_id, task_id, assignment_id, user_id, annotator, seconds, note, extra_opinion, confidence, all_bad,
-            replaces_id
+            replaces_id, rating_scale
         )
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         "#,
         label,
         held.prompt,
@@ -186,7 +186,8 @@ pub(super) async fn insert_ranking(
         version.extra_opinion,
         new.confidence.map(|confidence| i32::from(confidence.point())),
         new.assessment.all_bad,
-        version.replaces
+        version.replaces,
+        Json(&new.assessment.scale) as _
     )
     .execute(&mut **tx)
     .await?;
@@ -237,7 +238,7 @@ pub(super) async fn columns(
         (0..ranks.len()).map(|position| said.ratings.get(position).copied().flatten().map(i32::from)).collect();
     let flags = (0..ranks.len())
         .map(|position| {
-            let words = said.flags.get(position).into_iter().flatten().map(|flag| flag.as_str());
+            let words = said.flags.get(position).into_iter().flatten().map(String::as_str);
             words.collect::<Vec<_>>().join(",")
         })
         .collect();

@@ -5,6 +5,8 @@ use sqlx::{PgPool, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::domain::rating_scale::RatingScale;
+
 /// A prompt with its conversation.
 #[derive(Debug, Clone)]
 pub struct Prompt {
@@ -87,6 +89,7 @@ pub struct Ranking {
     pub responses: Vec<Uuid>,
     /// In the order of `responses`, as is `flags`.
     pub ratings: Vec<Option<i32>>,
+    pub rating_scale: Json<RatingScale>,
     /// Words with commas between them.
     pub flags: Vec<String>,
     /// Place of each answer in the record.
@@ -148,6 +151,7 @@ pub async fn rankings(pool: &PgPool, prompt: Uuid) -> Result<Vec<Ranking>, sqlx:
             array_agg(rr.rank ORDER BY rr.rank, rr.position) AS "ranks!",
             array_agg(rr.response_id ORDER BY rr.rank, rr.position) AS "responses!",
             array_agg(rr.rating ORDER BY rr.rank, rr.position) AS "ratings!: Vec<Option<i32>>",
+            r.rating_scale AS "rating_scale: Json<RatingScale>",
             array_agg(array_to_string(rr.flags, ',') ORDER BY rr.rank, rr.position) AS "flags!",
             array_agg(rr.position ORDER BY rr.rank, rr.position) AS "positions!"
         FROM rankings r

@@ -110,6 +110,7 @@ fn ranking(row: RankingRow, makers: &Makers) -> Record {
     }
     if row.ratings.iter().any(Option::is_some) {
         beside.push(("ratings", json!(row.ratings)));
+        beside.push(("rating_scale", row.rating_scale));
     }
     let flagged = |flags: &Value| flags.as_array().is_some_and(|words| !words.is_empty());
     if row.flags.as_array().is_some_and(|answers| answers.iter().any(flagged)) {

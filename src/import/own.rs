@@ -15,6 +15,7 @@ use crate::{
         comparison::Confidence,
         conversation::check_prompt,
         ranking::{Ranking, RankingError},
+        rating_scale::RatingScale,
     },
 };
 
@@ -86,8 +87,10 @@ pub struct Ranked {
     /// None of the answers is good; the order holds all the same.
     pub all_bad: bool,
     pub note: Option<String>,
-    /// 1 to 7 an answer, where given.
+    /// One an answer, where given.
     pub ratings: Vec<Option<i32>>,
+    /// What they are on.
+    pub scale: RatingScale,
     pub flags: Vec<Vec<String>>,
     /// The ranking that a comparison was part of.
     pub part_of: Option<String>,
@@ -107,6 +110,9 @@ pub struct KnownAnswer {
 
 /// Where an imported comparison keeps what a ranking of its two answers can't say: `{"margin", "ranking_id"}`.
 pub const COMPARISON: &str = "comparison";
+
+/// Characters that the flag of another's record may have.
+const LONGEST_FLAG: usize = 100;
 
 /// Checks a record of a kind.
 pub fn parse(kind: Kind, line: u64, record: Map<String, Value>) -> Result<Incoming, Wrong> {
@@ -172,18 +178,18 @@ fn ranking(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
     let answers = answers(&mut fields)?;
     let ranks = ranks(&mut fields, answers.len())?;
     let note = fields.text("note")?;
+    let scale = rating_scale(&mut fields)?;
+    let (lowest, highest) = (i64::from(scale.lowest()), i64::from(scale.highest()));
     let ratings = per_answer(&mut fields, "ratings", answers.len(), |path, value| match value.as_i64() {
         _ if value.is_null() => Ok(None),
-        Some(rating @ 1..=7) => Ok(i32::try_from(rating).ok()),
-        _ => Err(Wrong::at(path, format!("{value} is no rating from 1 to 7"))),
+        Some(rating) if (lowest..=highest).contains(&rating) => Ok(i32::try_from(rating).ok()),
+        _ => Err(Wrong::at(path, format!("{value} is no rating from {lowest} to {highest}"))),
     })?;
-    let flags = per_answer(&mut fields, "flags", answers.len(), |path, value| {
-        serde_json::from_value::<Vec<String>>(value).map_err(|_| Wrong::at(path, "a list of texts is wanted"))
-    })?;
+    let flags = per_answer(&mut fields, "flags", answers.len(), flag_words)?;
     let confidence = confidence(&mut fields, &ranks)?;
     let all_bad = fields.truth("all_bad")?.unwrap_or_default();
     let opinion = opinion(fields, "id")?;
-    let ranked = Ranked { opinion, answers, ranks, confidence, all_bad, note, ratings, flags, part_of: None };
+    let ranked = Ranked { opinion, answers, ranks, confidence, all_bad, note, ratings, scale, flags, part_of: None };
     Ok(Incoming { line, prompt, label: Label::Ranking(ranked) })
 }
 
@@ -218,6 +224,7 @@ fn comparison(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
         all_bad,
         note,
         ratings: Vec::new(),
+        scale: RatingScale::default(),
         flags: Vec::new(),
         part_of,
     };
@@ -343,6 +350,32 @@ fn confidence(fields: &mut Fields, ranks: &[u32]) -> Result<Option<Confidence>, 
     match point.ok_or_else(|| Wrong::at("confidence", format!("{value} is not from 1 to 9")))? {
         confidence if confidence.ranks() == *ranks => Ok(Some(confidence)),
         _ => Err(Wrong::at("confidence", "says something else than the ranks of the two answers")),
+    }
+}
+
+/// What the ratings of a record are on: 1 to 7 where it does not say.
+fn rating_scale(fields: &mut Fields) -> Result<RatingScale, Wrong> {
+    let Some(value) = fields.take("rating_scale") else { return Ok(RatingScale::default()) };
+    if !value.is_object() {
+        return Err(Wrong::kind("rating_scale", "{\"lowest\": 1, \"highest\": 7} or another", &value));
+    }
+    serde_json::from_value(value).map_err(|error| Wrong::at("rating_scale", error.to_string()))
+}
+
+/// The flags of one answer. A project need not know them, but they have to be words of a list.
+fn flag_words(path: String, value: Value) -> Result<Vec<String>, Wrong> {
+    let words: Vec<String> =
+        serde_json::from_value(value).map_err(|_| Wrong::at(&path, "a list of texts is wanted"))?;
+    let is_word = |word: &String| {
+        (1..=LONGEST_FLAG).contains(&word.chars().count())
+            && !word.contains(|sign: char| sign == ',' || sign.is_control())
+    };
+    match words.iter().position(|word| !is_word(word)) {
+        None => Ok(words),
+        Some(at) => Err(Wrong::at(
+            format!("{path}[{at}]"),
+            format!("is no flag: those have 1 to {LONGEST_FLAG} characters, no comma and no line break"),
+        )),
     }
 }
 

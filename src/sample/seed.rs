@@ -13,10 +13,10 @@ use super::{
 use crate::{
     db::{
         audit::Actor,
-        guidelines, memberships,
+        guidelines, label_schemes, memberships,
         projects::{self, Project, ProjectSettings},
     },
-    domain::role::Role,
+    domain::{flag::OwnFlag, label_scheme::LabelScheme, role::Role},
     import::{self, ImportError, Kind},
     jobs::base_model,
 };
@@ -67,7 +67,20 @@ async fn project(pool: &PgPool, actor: &Actor, accounts: &[Account]) -> anyhow::
     let leads: Vec<String> =
         accounts.iter().filter(|account| account.role == Role::Lead).map(|account| account.email.clone()).collect();
     memberships::add(pool, project.id, &leads).await?;
+    label_schemes::save(pool, actor, (project.id, PROJECT), label_scheme()).await?;
     Ok(project)
+}
+
+/// What the sample asks for has a length, which nobody's flags speak of.
+fn label_scheme() -> LabelScheme {
+    let names = [("en", "Too long"), ("zh", "太长")].map(|(tag, name)| (tag.to_owned(), name.to_owned()));
+    let too_long = OwnFlag {
+        word: "too_long".to_owned(),
+        names: names.into(),
+        hint: "More than two short sentences. 超过两个短句。".to_owned(),
+        removed: false,
+    };
+    LabelScheme { own_flags: vec![too_long], ..LabelScheme::default() }
 }
 
 /// Settings of the stages that suit the tiny model: it learns faster than a pretrained one, its answers are short, and PPO has

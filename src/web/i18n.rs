@@ -164,7 +164,7 @@ macro_rules! numbers {
         }
     )* };
 }
-numbers!(i16, i32, i64, u32, u64, usize, f64);
+numbers!(u8, i16, i32, i64, u32, u64, usize, f64);
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ pub mod csrf;
 pub mod error;
 pub mod highlight;
 pub mod i18n;
+pub mod label_words;
 pub mod markdown;
 pub mod mathematics;
 pub mod page;

@@ -5,15 +5,28 @@ import { form } from "./task.js";
 
 const told = (field) => field.dispatchEvent(new Event("input", { bubbles: true }));
 
-/** Rates an answer; the same rating again takes it back where there may be none. */
-export function rate(position, rating) {
-  const points = [...form.querySelectorAll(`input[name="rating_${position}"]`)];
-  const wanted = points.find((point) => point.value === rating);
-  if (!wanted) return;
-  const point = wanted.checked ? points.find((none) => none.value === "") ?? wanted : wanted;
+const pointsOf = (position) => [...form.querySelectorAll(`input[name="rating_${position}"]`)];
+
+function choose(point) {
   point.checked = true;
   told(point);
   announce(`${point.closest("fieldset").querySelector("legend").textContent}: ${point.value || "–"}`);
+}
+
+/** Rates an answer; the same rating again takes it back where there may be none. */
+export function rate(position, rating) {
+  const points = pointsOf(position);
+  const wanted = points.find((point) => point.value === rating);
+  if (!wanted) return;
+  choose(wanted.checked ? points.find((none) => none.value === "") ?? wanted : wanted);
+}
+
+/** Raises or lowers the rating of an answer by a point; without one it begins at the nearer end of the scale. */
+export function rateBy(position, step) {
+  const points = pointsOf(position).filter((point) => point.value !== "");
+  const at = points.findIndex((point) => point.checked);
+  const point = at < 0 ? points.at(step > 0 ? 0 : -1) : points[at + step];
+  if (point) choose(point);
 }
 
 /** Opens an answer's flags and goes to the first. */
@@ -43,7 +56,7 @@ document.addEventListener("input", (event) => {
   const box = event.target.closest?.("[data-flags]");
   if (box) count(box);
   // "Something else" is said in the note.
-  if (event.target.name?.endsWith("_other") && event.target.checked) form.elements.note?.closest("details").setAttribute("open", "");
+  if (/^flag_\d_other$/.test(event.target.name ?? "") && event.target.checked) form.elements.note?.closest("details").setAttribute("open", "");
 });
 document.addEventListener("laurel:restored", () => form.querySelectorAll("[data-flags]").forEach(count), true);
 // Escape goes back from the flags to the page.

@@ -7,6 +7,8 @@ import { words } from "./page.js";
 
 const PAUSE = 800;
 const RETRY = 5_000;
+/** The scale of a draft from before there was a choice. */
+const NO_SCALE = '{"lowest":1,"highest":7}';
 
 let form;
 let address;
@@ -59,7 +61,7 @@ const changed = () => differs(JSON.stringify(fields()), saved);
 
 function differs(one, other) {
   const plain = (text) => {
-    const filled = Object.entries(JSON.parse(text)).filter(([name, value]) => name !== "seconds" && name !== "version" && value !== "");
+    const filled = Object.entries(JSON.parse(text)).filter(([name, value]) => !["seconds", "version", "scale"].includes(name) && value !== "");
     return JSON.stringify(filled.sort(([one], [other]) => (one < other ? -1 : 1)));
   };
   return plain(one) !== plain(other);
@@ -189,11 +191,12 @@ window.addEventListener("online", () => changed() && save());
 window.addEventListener("focus", () => state.dataset.state === "login" && save());
 document.addEventListener("visibilitychange", () => document.hidden && changed() && save());
 
-/** Fills the form from a draft. */
+/** Fills the form from a draft. Ratings on another scale than the form's would say something else there: they are left out. */
 function fill(draft) {
+  const rated = !form.elements.scale || (draft.scale ?? NO_SCALE) === form.elements.scale.value;
   for (const [name, value] of Object.entries(draft)) {
     const field = form.elements[name];
-    if (!field || ["csrf", "seconds", "version"].includes(name)) continue;
+    if (!field || ["csrf", "seconds", "version", "scale"].includes(name) || (!rated && name.startsWith("rating_"))) continue;
     if (field.type === "checkbox") field.checked = true;
     else field.value = value;
   }

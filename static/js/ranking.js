@@ -3,7 +3,7 @@
 import { makeDraggable } from "./drag.js";
 import { Order } from "./order.js";
 import { announce, isForPage, keyName, say, words } from "./page.js";
-import { flagsOf, rate, toggleAllBad } from "./assessment.js";
+import { flagsOf, rate, rateBy, toggleAllBad } from "./assessment.js";
 import { showBeside } from "./beside.js";
 import { form, onTask, showError } from "./task.js";
 
@@ -160,6 +160,8 @@ const actions = {
     tell(words.saidUndone);
   },
 };
+/** By how much a key raises the rating of the picked answer: so every point of every scale has its keys. */
+const steps = { ArrowLeft: -1, ArrowRight: 1 };
 const keys = { ArrowUp: "up", ArrowDown: "down", "=": "tie", Delete: "remove", Backspace: "undo" };
 
 document.addEventListener("keydown", (event) => {
@@ -168,8 +170,10 @@ document.addEventListener("keydown", (event) => {
   const own = event.target.closest?.("button, a, summary");
   if (byLetter.has(key)) {
     place(byLetter.get(key));
-  } else if (/^[1-7]$/.test(key) && order.current !== null) {
+  } else if (/^[1-9]$/.test(key) && order.current !== null) {
     rate(order.current, key);
+  } else if (steps[key] && order.current !== null && !event.target.closest?.("input")) {
+    rateBy(order.current, steps[key]);
   } else if (key === "m" && order.current !== null) {
     flagsOf(order.current);
   } else if (key === "v") {

@@ -47,6 +47,7 @@ async fn a_script_brings_a_model_starts_a_run_and_promotes() {
     assert_eq!(job.policy.map(|policy| policy.id), Some(model.id));
     let shown: Value = script.get(&format!("projects/{}", project.slug)).await.assert(200).json();
     assert_eq!((shown["answering"].as_str(), shown["ready_to_train"].as_bool()), (Some("brought"), Some(true)));
+    assert_eq!(shown["label_scheme"]["scale"], json!({ "lowest": 1, "highest": 7 }));
     let jobs: Value = worker.get(&format!("projects/{}/jobs", project.slug)).await.assert(200).json();
     assert_eq!(jobs.as_array().map(Vec::len), Some(1));
     let models: Vec<ModelRecord> = worker.get(&address).await.assert(200).json();

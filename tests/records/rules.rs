@@ -24,6 +24,9 @@ async fn every_bad_record_is_named_by_line_and_field_and_nothing_is_imported() {
         json!({ "prompt": asked("A"), "responses": two, "ranks": [1, 2], "split": "holdout" }),
         json!({ "prompt": asked("A"), "responses": two, "ranks": [1, 2], "seconds": "long" }),
         json!({ "prompt_id": "nowhere", "responses": two, "ranks": [1, 2] }),
+        json!({ "prompt": asked("A"), "responses": two, "ranks": [1, 2], "ratings": [0, 7] }),
+        json!({ "prompt": asked("A"), "responses": two, "ranks": [1, 2], "ratings": [2, 7], "rating_scale": { "lowest": 2, "highest": 7 } }),
+        json!({ "prompt": asked("A"), "responses": two, "ranks": [1, 2], "flags": [[], ["rude", "off, topic"]] }),
     ];
     let file = format!("{}\n{}not json\n[1]\n", records[0], lines(&records[1..]).replace("\n", "\r\n"));
     let bad = refused(bring(server.pool(), &project, Kind::Rankings, file).await);
@@ -43,8 +46,11 @@ async fn every_bad_record_is_named_by_line_and_field_and_nothing_is_imported() {
         (14, "split"),
         (15, "seconds"),
         (16, "prompt_id"),
-        (17, ""),
-        (18, ""),
+        (17, "ratings[0]"),
+        (18, "rating_scale"),
+        (19, "flags[1][1]"),
+        (20, ""),
+        (21, ""),
     ];
     assert_eq!(places(&bad), expected, "{bad:#?}");
     nothing_is_here(server.pool()).await;

@@ -38,10 +38,11 @@ async fn demonstrations_rankings_and_comparisons_come_back_as_they_came() {
     ]);
     let rankings = lines(&[
         json!({ "id": "r1", "prompt": asked("A?"), "ranks": [2, 1, 4, 2], "annotator": "ada", "seconds": 3.0,
-                "created_at": "2026-11-02T08:00:00.25Z", "note": "hard", "all_bad": true, "ratings": [5, null, 1, 5], "flags": [[], [], ["rude"], []],
+                "created_at": "2026-11-02T08:00:00.25Z", "note": "hard", "all_bad": true, "ratings": [5, null, 0, 10], "flags": [[], [], ["rude", "Off topic"], []],
+                "rating_scale": { "lowest": 0, "highest": 10, "lowest_word": "terrible", "highest_word": "优秀" },
                 "responses": [{ "id": "x", "content": "same", "model": "m" }, { "id": "y", "content": "same", "model": "m" },
                               { "id": "z", "content": "", "model": null }, { "id": "w", "content": "w" }] }),
-        json!({ "id": "r2", "prompt": asked("A?"), "ranks": [1, 2], "annotator": "bea", "extra_opinion": true,
+        json!({ "id": "r2", "prompt": asked("A?"), "ranks": [1, 2], "annotator": "bea", "extra_opinion": true, "ratings": [7, null],
                 "responses": [{ "id": "x", "content": "same", "model": "m" }, { "id": "w", "content": "w" }] }),
     ]);
     let comparisons = lines(&[
@@ -97,6 +98,8 @@ async fn an_export_of_rankings_brought_elsewhere_gives_the_same_export() {
     let rankings: Vec<Value> = (0..50)
         .map(|number| {
             json!({ "prompt": asked(&format!("Question {}?", number / 2)), "ranks": [2, 1, 2], "annotator": format!("person {number}"),
+                    "ratings": [0, null, number % 11], "rating_scale": { "lowest": 0, "highest": 10, "highest_word": "good" },
+                    "flags": [[], ["rude", "off_topic"], []],
                     "responses": [{ "content": "a" }, { "content": "b", "model": "m" }, { "content": format!("{number}") }] })
         })
         .collect();

@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 /// The version that a correction's page names.
-fn version(page: &Reply) -> String {
+pub fn version(page: &Reply) -> String {
     let field = page.text.split(r#"name="version" value=""#).nth(1).expect("a version");
     field.split('"').next().expect("an id").to_owned()
 }

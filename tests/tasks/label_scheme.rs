@@ -36,6 +36,7 @@ async fn ratings_flags_and_all_bad_are_stored_by_position_and_exported() {
     let rankings = exported(&server, Kind::Rankings).await;
     assert_eq!(rankings[0]["ranks"], json!([2, 1, 3]));
     assert_eq!(rankings[0]["ratings"], json!([3, null, 7]));
+    assert_eq!(rankings[0]["rating_scale"], json!({ "lowest": 1, "highest": 7 }));
     assert_eq!(rankings[0]["flags"], json!([[], ["hallucination", "other"], []]));
     assert_eq!(rankings[0]["all_bad"], json!(true));
     let comparisons = exported(&server, Kind::Comparisons).await;
@@ -57,7 +58,7 @@ async fn a_project_asks_for_what_its_lead_has_chosen() {
     let (server, ada, assignment) = ranking().await;
     let scheme = "/admin/projects/test/label-scheme";
     ada.post(scheme, &[("rating", "required"), ("flag", "sexual"), ("flag", "nonsense")]).await.assert(303);
-    let settings = ada.get("/admin/projects/test/settings").await.assert(200);
+    let settings = ada.get(scheme).await.assert(200);
     settings.assert_contains(r#"name="rating" value="required" checked"#);
     let page = ada.get(&format!("/tasks/{assignment}")).await.assert(200);
     page.assert_contains("flag_0_sexual");

@@ -8,6 +8,7 @@ mod every_order;
 mod head_to_head;
 mod kept;
 mod label_scheme;
+mod own_scheme;
 mod people;
 mod pictures;
 mod reading;

@@ -3,7 +3,10 @@
 use fantoccini::Locator;
 use laurel::domain::role::Role;
 
-use super::compared;
+use super::{
+    compared,
+    own_scheme::{OF_TEN, TEN},
+};
 use crate::support::{
     Browser, PASSWORD, Server,
     seed::{self, Seed, assignment_in},
@@ -66,6 +69,12 @@ async fn the_pages_with_ratings_flags_and_versions_fit() {
     let answers = ["Bees make honey from **nectar**.", "Honey is made by bees. They are insects.", "I'm not sure!"];
     seed::ranking_task(&server.state, project, "How do bees make honey?", &answers).await;
     let ada = server.user("Ada", Role::Admin).await;
+    // The longest scale, with words at its ends, and a flag of the project's own.
+    let scheme =
+        [("rating", "optional"), ("note", "1"), ("flag", "not_following"), ("flag", "sexual"), ("flag", "other")];
+    let own = [("new.name.en", "Too long"), ("new.name.zh", "太长"), ("new.hint", "More than two short sentences.")];
+    ada.post("/admin/projects/test/label-scheme", &[&scheme[..], &TEN, &own].concat()).await.assert(303);
+    pictures(&server, "ada@example.org", "/admin/projects/test/label-scheme", "label-scheme", async |_| {}).await;
     let path = format!("/tasks/{}", assignment_in(ada.post("/queue/next", &[]).await.leads_to()));
     pictures(&server, "ada@example.org", &path, "assessment", async |browser| {
         browser.wait().for_element(Locator::Css(".chip, .tier")).await.expect("drawn");
@@ -73,7 +82,8 @@ async fn the_pages_with_ratings_flags_and_versions_fit() {
         browser.press(" ").await;
     })
     .await;
-    let said = [("rank_0", "1"), ("rank_1", "2"), ("rank_2", "3"), ("rating_1", "5"), ("flag_2_not_following", "1")];
+    let said = [("rank_0", "1"), ("rank_1", "2"), ("rank_2", "3"), ("rating_1", "5"), ("scale", OF_TEN)];
+    let said = [&said[..], &[("flag_2_not_following", "1"), ("flag_2_too_long", "1")]].concat();
     ada.post(&format!("{path}/submit"), &said).await.assert(303);
     let page = ada.get(&format!("{path}/correct")).await.assert(200);
     let version = page.text.split(r#"name="version" value=""#).nth(1).expect("a version");
@@ -82,4 +92,5 @@ async fn the_pages_with_ratings_flags_and_versions_fit() {
     let said = [&said[..], &[("version", version), ("all_bad", "1")]].concat();
     ada.post(&format!("{path}/correct"), &said).await.assert(303);
     pictures(&server, "ada@example.org", &path, "versions", async |_| {}).await;
+    pictures(&server, "ada@example.org", "/admin/projects/test/labels?flag=too_long", "labels", async |_| {}).await;
 }

@@ -4,7 +4,7 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Filter, Listed, READ, page};
+use super::{COUNTED, Filter, Listed, READ, page};
 
 /// A label in the list.
 #[derive(Debug, Clone)]
@@ -26,6 +26,14 @@ pub struct Label {
     pub corrects: bool,
     /// A later version stands in its place.
     pub replaced: bool,
+    /// None of the answers is good.
+    pub all_bad: bool,
+    /// Words of the flags of all its answers.
+    pub flags: Vec<String>,
+    /// What a reviewer found of it last: `accepted`, `corrected` or `rejected`.
+    pub verdict: Option<String>,
+    /// A reviewer's own decision.
+    pub adjudicated: bool,
     pub created_at: OffsetDateTime,
 }
 
@@ -53,6 +61,9 @@ pub async fn before(
                 d.extra_opinion,
                 d.replaces_id IS NOT NULL AS corrects,
                 EXISTS (SELECT 1 FROM demonstrations newer WHERE newer.replaces_id = d.id) AS replaced,
+                false AS all_bad,
+                NULL AS verdict,
+                false AS adjudicated,
                 d.created_at
             FROM demonstrations d
             JOIN prompts p ON p.id = d.prompt_id
@@ -67,6 +78,7 @@ pub async fn before(
                 AND ($9::timestamptz IS NULL OR d.created_at < $9)
                 AND ($10 OR NOT EXISTS (SELECT 1 FROM demonstrations newer WHERE newer.replaces_id = d.id))
                 AND ($11::uuid IS NULL OR d.id < $11)
+                AND NOT $13
             ORDER BY d.id DESC
             LIMIT $12
         ), ranked AS (
@@ -83,10 +95,16 @@ pub async fn before(
                 r.extra_opinion,
                 r.replaces_id IS NOT NULL AS corrects,
                 EXISTS (SELECT 1 FROM rankings newer WHERE newer.replaces_id = r.id) AS replaced,
+                r.all_bad,
+                v.verdict,
+                r.adjudicated,
                 r.created_at
             FROM rankings r
             JOIN prompts p ON p.id = r.prompt_id
             LEFT JOIN tasks t ON t.id = r.task_id
+            LEFT JOIN LATERAL (
+                SELECT verdict FROM reviews WHERE ranking_id = r.id ORDER BY id DESC LIMIT 1
+            ) v ON true
             WHERE p.project_id = $1
                 AND ($2 = '' OR r.note ILIKE $2)
                 AND ($3 = '' OR p.split = $3)
@@ -99,6 +117,18 @@ pub async fn before(
                 AND ($9::timestamptz IS NULL OR r.created_at < $9)
                 AND ($10 OR NOT EXISTS (SELECT 1 FROM rankings newer WHERE newer.replaces_id = r.id))
                 AND ($11::uuid IS NULL OR r.id < $11)
+                AND ($14 = '' OR EXISTS (
+                    SELECT 1 FROM ranking_responses given WHERE given.ranking_id = r.id AND $14 = ANY (given.flags)))
+                AND (($15::integer IS NULL AND $16::integer IS NULL) OR EXISTS (
+                    SELECT 1 FROM ranking_responses given
+                    WHERE given.ranking_id = r.id AND given.rating BETWEEN coalesce($15, 0) AND coalesce($16, 10)))
+                AND (NOT $17 OR r.all_bad)
+                AND CASE $18
+                    WHEN '' THEN true
+                    WHEN 'decision' THEN r.adjudicated
+                    WHEN 'none' THEN v.verdict IS NULL AND NOT r.adjudicated
+                    ELSE coalesce(v.verdict = $18, false)
+                END
             ORDER BY r.id DESC
             LIMIT $12
         ), labels AS (
@@ -118,6 +148,16 @@ pub async fn before(
             l.extra_opinion AS "extra_opinion!",
             l.corrects AS "corrects!",
             l.replaced AS "replaced!",
+            l.all_bad AS "all_bad!",
+            ARRAY(
+                SELECT DISTINCT flag
+                FROM ranking_responses given
+                CROSS JOIN unnest(given.flags) AS flag
+                WHERE given.ranking_id = l.id
+                ORDER BY flag
+            ) AS "flags!",
+            l.verdict,
+            l.adjudicated AS "adjudicated!",
             l.created_at AS "created_at!"
         FROM labels l
         LEFT JOIN users u ON u.id = l.user_id
@@ -135,9 +175,91 @@ pub async fn before(
         filter.until,
         filter.replaced,
         before,
-        READ
+        READ,
+        filter.of_rankings_only(),
+        filter.flag,
+        filter.lowest_rating,
+        filter.highest_rating,
+        filter.all_bad,
+        filter.review
     )
     .fetch_all(pool)
     .await?;
     Ok(page(rows, |label| label.id))
+}
+
+/// How many labels match, up to one more than [`COUNTED`].
+pub async fn count(pool: &PgPool, project: Uuid, filter: &Filter) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT count(*) AS "count!"
+        FROM (
+            SELECT 1
+            FROM demonstrations d
+            JOIN prompts p ON p.id = d.prompt_id
+            WHERE p.project_id = $1
+                AND ($2 = '' OR d.completion ILIKE $2)
+                AND ($3 = '' OR p.split = $3)
+                AND ($4 = '' OR p.language = $4)
+                AND ($5 = '' OR $5 = ANY (p.tags))
+                AND ($6 = '' OR d.annotator = $6)
+                AND $7 IN ('', 'demonstration')
+                AND ($8::timestamptz IS NULL OR d.created_at >= $8)
+                AND ($9::timestamptz IS NULL OR d.created_at < $9)
+                AND ($10 OR NOT EXISTS (SELECT 1 FROM demonstrations newer WHERE newer.replaces_id = d.id))
+                AND NOT $11
+            UNION ALL
+            SELECT 1
+            FROM rankings r
+            JOIN prompts p ON p.id = r.prompt_id
+            LEFT JOIN tasks t ON t.id = r.task_id
+            LEFT JOIN LATERAL (
+                SELECT verdict FROM reviews WHERE ranking_id = r.id ORDER BY id DESC LIMIT 1
+            ) v ON true
+            WHERE p.project_id = $1
+                AND ($2 = '' OR r.note ILIKE $2)
+                AND ($3 = '' OR p.split = $3)
+                AND ($4 = '' OR p.language = $4)
+                AND ($5 = '' OR $5 = ANY (p.tags))
+                AND ($6 = '' OR r.annotator = $6)
+                AND $7 <> 'demonstration'
+                AND $7 IN ('', coalesce(t.kind, 'ranking'))
+                AND ($8::timestamptz IS NULL OR r.created_at >= $8)
+                AND ($9::timestamptz IS NULL OR r.created_at < $9)
+                AND ($10 OR NOT EXISTS (SELECT 1 FROM rankings newer WHERE newer.replaces_id = r.id))
+                AND ($12 = '' OR EXISTS (
+                    SELECT 1 FROM ranking_responses given WHERE given.ranking_id = r.id AND $12 = ANY (given.flags)))
+                AND (($13::integer IS NULL AND $14::integer IS NULL) OR EXISTS (
+                    SELECT 1 FROM ranking_responses given
+                    WHERE given.ranking_id = r.id AND given.rating BETWEEN coalesce($13, 0) AND coalesce($14, 10)))
+                AND (NOT $15 OR r.all_bad)
+                AND CASE $16
+                    WHEN '' THEN true
+                    WHEN 'decision' THEN r.adjudicated
+                    WHEN 'none' THEN v.verdict IS NULL AND NOT r.adjudicated
+                    ELSE coalesce(v.verdict = $16, false)
+                END
+            LIMIT $17
+        ) AS matching
+        "#,
+        project,
+        filter.pattern(),
+        filter.split,
+        filter.language,
+        filter.tag,
+        filter.annotator,
+        filter.kind,
+        filter.from,
+        filter.until,
+        filter.replaced,
+        filter.of_rankings_only(),
+        filter.flag,
+        filter.lowest_rating,
+        filter.highest_rating,
+        filter.all_bad,
+        filter.review,
+        COUNTED + 1
+    )
+    .fetch_one(pool)
+    .await
 }

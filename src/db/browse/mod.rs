@@ -34,9 +34,24 @@ pub struct Filter {
     pub until: Option<OffsetDateTime>,
     /// Labels that were corrected as well.
     pub replaced: bool,
+    /// Word of a flag that one of the answers has.
+    pub flag: String,
+    /// Ratings of which one of the answers has one, both ends included.
+    pub lowest_rating: Option<i32>,
+    pub highest_rating: Option<i32>,
+    /// Only labels that find all answers bad.
+    pub all_bad: bool,
+    /// `accepted`, `corrected`, `rejected`: what a reviewer found; `none`: not looked at; `decision`: a reviewer's own.
+    pub review: String,
 }
 
 impl Filter {
+    /// Whether something is looked for that demonstrations don't have.
+    fn of_rankings_only(&self) -> bool {
+        let rated = self.lowest_rating.is_some() || self.highest_rating.is_some();
+        rated || self.all_bad || !self.flag.is_empty() || !self.review.is_empty()
+    }
+
     /// The search as a pattern of `ILIKE`.
     fn pattern(&self) -> String {
         if self.search.is_empty() {
@@ -74,9 +89,11 @@ pub struct Choices {
     pub models: Vec<String>,
     /// As labels name them, and as people know them.
     pub annotators: Vec<(String, String)>,
+    /// Words of flags that labels have.
+    pub flags: Vec<String>,
 }
 
-/// The languages, tags, models and annotators of a project, the most frequent 50 of each.
+/// The languages, tags, models, annotators and flags of a project, the most frequent 50 of each.
 pub async fn choices(pool: &PgPool, project: Uuid) -> Result<Choices, sqlx::Error> {
     let languages = sqlx::query_scalar!(
         r#"
@@ -132,14 +149,29 @@ pub async fn choices(pool: &PgPool, project: Uuid) -> Result<Choices, sqlx::Erro
         "#,
         project
     );
-    let (languages, tags, models, annotators) = tokio::try_join!(
+    let flags = sqlx::query_scalar!(
+        r#"
+        SELECT flag AS "flag!"
+        FROM ranking_responses given
+        CROSS JOIN unnest(given.flags) AS flag
+        JOIN rankings r ON r.id = given.ranking_id
+        JOIN prompts p ON p.id = r.prompt_id
+        WHERE p.project_id = $1 AND given.flags <> '{}'
+        GROUP BY flag
+        ORDER BY count(*) DESC, flag
+        LIMIT 50
+        "#,
+        project
+    );
+    let (languages, tags, models, annotators, flags) = tokio::try_join!(
         languages.fetch_all(pool),
         tags.fetch_all(pool),
         models.fetch_all(pool),
-        annotators.fetch_all(pool)
+        annotators.fetch_all(pool),
+        flags.fetch_all(pool)
     )?;
     let annotators = annotators.into_iter().map(|row| (row.annotator, row.name)).collect();
-    Ok(Choices { languages, tags, models, annotators })
+    Ok(Choices { languages, tags, models, annotators, flags })
 }
 
 #[cfg(test)]

@@ -169,26 +169,37 @@ pub struct NewPlaces {
     pub flags: Vec<String>,
 }
 
-/// Inserts rankings with their notes, points of confidence, and whether all answers are bad.
+/// What new rankings say as a whole, one entry a ranking in each list. JSON is written out.
+#[derive(Default)]
+pub struct NewSayings {
+    pub notes: Vec<Option<String>>,
+    /// Points of confidence.
+    pub confidences: Vec<Option<i32>>,
+    pub all_bad: Vec<bool>,
+    pub rating_scales: Vec<String>,
+}
+
+/// Inserts rankings with what they say of their answers.
 pub async fn insert_rankings(
     connection: &mut PgConnection,
     new: &New,
-    (notes, confidences, all_bad): (&[Option<String>], &[Option<i32>], &[bool]),
+    sayings: &NewSayings,
     places: &NewPlaces,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         INSERT INTO rankings
             (id, prompt_id, external_id, annotator, seconds, extra_opinion, created_at, extra, note, confidence,
-            all_bad)
+            all_bad, rating_scale)
         SELECT
             id, prompt_id, external_id, annotator, seconds, extra_opinion, coalesce(created_at, now()), extra::jsonb, note,
-            confidence, all_bad
+            confidence, all_bad, rating_scale::jsonb
         FROM unnest(
             $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::double precision[], $6::boolean[], $7::timestamptz[],
-            $8::text[], $9::text[], $10::integer[], $11::boolean[]
+            $8::text[], $9::text[], $10::integer[], $11::boolean[], $12::text[]
         ) AS new (
-            id, prompt_id, external_id, annotator, seconds, extra_opinion, created_at, extra, note, confidence, all_bad
+            id, prompt_id, external_id, annotator, seconds, extra_opinion, created_at, extra, note, confidence, all_bad,
+            rating_scale
         )
         "#,
         &new.ids,
@@ -199,9 +210,10 @@ pub async fn insert_rankings(
         &new.extra_opinions,
         &new.created_at as &[Option<OffsetDateTime>],
         &new.extras,
-        notes as &[Option<String>],
-        confidences as &[Option<i32>],
-        all_bad
+        &sayings.notes as &[Option<String>],
+        &sayings.confidences as &[Option<i32>],
+        &sayings.all_bad,
+        &sayings.rating_scales
     )
     .execute(&mut *connection)
     .await?;

@@ -4,6 +4,8 @@ use laurel_records::Message;
 use sqlx::{PgPool, types::Json};
 use uuid::Uuid;
 
+use crate::domain::rating_scale::RatingScale;
+
 /// A ranking that stands, with what was said of it last.
 #[derive(Debug, Clone)]
 pub struct Given {
@@ -12,8 +14,9 @@ pub struct Given {
     pub simulated: bool,
     /// By the answers' positions in the task.
     pub ranks: Vec<i32>,
-    /// Ratings from 1 to 7 and words of flags, by position too.
+    /// Ratings and words of flags, by position too.
     pub ratings: Vec<Option<i32>>,
+    pub rating_scale: RatingScale,
     pub flags: Vec<Vec<String>>,
     /// None of the answers is good.
     pub all_bad: bool,
@@ -84,6 +87,7 @@ pub async fn find(pool: &PgPool, project: Uuid, task: Uuid) -> sqlx::Result<Revi
             ARRAY(
                 SELECT place.rating FROM ranking_responses place WHERE place.ranking_id = r.id ORDER BY place.position
             ) AS "ratings!: Vec<Option<i32>>",
+            r.rating_scale AS "rating_scale!: Json<RatingScale>",
             ARRAY(
                 SELECT array_to_string(place.flags, ',')
                 FROM ranking_responses place
@@ -127,6 +131,7 @@ pub async fn find(pool: &PgPool, project: Uuid, task: Uuid) -> sqlx::Result<Revi
             simulated: row.simulated,
             ranks: row.ranks,
             ratings: row.ratings,
+            rating_scale: row.rating_scale.0,
             flags: row
                 .flags
                 .iter()

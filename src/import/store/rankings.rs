@@ -13,9 +13,8 @@ use super::{
 use crate::{
     db::bulk::{
         Names,
-        labels::{self, New, NewPlaces},
+        labels::{self, New, NewPlaces, NewSayings},
     },
-    domain::comparison::Confidence,
     import::{BadRecord, fields::Wrong},
 };
 
@@ -95,8 +94,7 @@ pub async fn store(store: &mut Store<'_>, records: Vec<Placed<Ranked>>, bad: &mu
         known.remember(label.external_id, content);
     }
     let mut answers = Answers::of(store, &prompts).await?;
-    let (mut new, mut places) = (New::default(), NewPlaces::default());
-    let (mut notes, mut confidences, mut all_bad) = (Vec::new(), Vec::new(), Vec::new());
+    let mut rows = Rows::default();
     for Placed { line, prompt, what } in records {
         let ranks = what.ranks.iter().map(|rank| i32::try_from(*rank).unwrap_or(i32::MAX));
         let keys = what.answers.iter().map(AnswerKey::of);
@@ -105,51 +103,48 @@ pub async fn store(store: &mut Store<'_>, records: Vec<Placed<Ranked>>, bad: &mu
             Ok(true) => {}
             Ok(false) => {
                 known.remember(what.opinion.external_id.clone(), content);
-                match add(&mut new, &mut places, &mut answers, prompt, what) {
-                    Ok(said) => {
-                        notes.push(said.note);
-                        all_bad.push(said.all_bad);
-                        confidences.push(said.confidence.map(|confidence| i32::from(confidence.point())));
-                    }
-                    Err(wrong) => bad.push(BadRecord::of(line, wrong)),
+                if let Err(wrong) = rows.add(&mut answers, prompt, what) {
+                    bad.push(BadRecord::of(line, wrong));
                 }
             }
             Err(wrong) => bad.push(BadRecord::of(line, wrong)),
         }
     }
     answers.insert(store).await?;
-    if !new.ids.is_empty() {
-        labels::insert_rankings(store.connection, &new, (&notes, &confidences, &all_bad), &places).await?;
+    if !rows.new.ids.is_empty() {
+        labels::insert_rankings(store.connection, &rows.new, &rows.sayings, &rows.places).await?;
     }
-    Ok(u64::try_from(new.ids.len()).unwrap_or_default())
+    Ok(u64::try_from(rows.new.ids.len()).unwrap_or_default())
 }
 
-/// What a ranking says as a whole, besides its ranks.
-struct Said {
-    confidence: Option<Confidence>,
-    all_bad: bool,
-    note: Option<String>,
+/// New rankings as the tables have them.
+#[derive(Default)]
+struct Rows {
+    new: New,
+    sayings: NewSayings,
+    places: NewPlaces,
 }
 
-/// Adds a ranking.
-fn add(
-    new: &mut New,
-    places: &mut NewPlaces,
-    answers: &mut Answers,
-    prompt: Uuid,
-    ranked: Ranked,
-) -> Result<Said, Wrong> {
-    let responses = answers.place(prompt, ranked.answers)?;
-    let id = Uuid::now_v7();
-    for (index, ((response, rank), position)) in responses.into_iter().zip(ranked.ranks).zip(0..).enumerate() {
-        places.rankings.push(id);
-        places.positions.push(position);
-        places.responses.push(response);
-        places.ranks.push(i32::try_from(rank).unwrap_or(i32::MAX));
-        places.ratings.push(ranked.ratings.get(index).copied().flatten());
-        let flags = ranked.flags.get(index).map_or(&[][..], Vec::as_slice);
-        places.flags.push(serde_json::json!(flags).to_string());
+impl Rows {
+    /// Adds a ranking.
+    fn add(&mut self, answers: &mut Answers, prompt: Uuid, ranked: Ranked) -> Result<(), Wrong> {
+        let Rows { new, sayings, places } = self;
+        let responses = answers.place(prompt, ranked.answers)?;
+        let id = Uuid::now_v7();
+        for (index, ((response, rank), position)) in responses.into_iter().zip(ranked.ranks).zip(0..).enumerate() {
+            places.rankings.push(id);
+            places.positions.push(position);
+            places.responses.push(response);
+            places.ranks.push(i32::try_from(rank).unwrap_or(i32::MAX));
+            places.ratings.push(ranked.ratings.get(index).copied().flatten());
+            let flags = ranked.flags.get(index).map_or(&[][..], Vec::as_slice);
+            places.flags.push(serde_json::json!(flags).to_string());
+        }
+        sayings.notes.push(ranked.note);
+        sayings.all_bad.push(ranked.all_bad);
+        sayings.confidences.push(ranked.confidence.map(|confidence| i32::from(confidence.point())));
+        sayings.rating_scales.push(ranked.scale.stated());
+        demonstrations::add(new, id, prompt, ranked.opinion);
+        Ok(())
     }
-    demonstrations::add(new, id, prompt, ranked.opinion);
-    Ok(Said { confidence: ranked.confidence, all_bad: ranked.all_bad, note: ranked.note })
 }

@@ -14,13 +14,20 @@ use super::{
     show,
 };
 use crate::{
-    db::browse::{
-        self, COUNTED, Choices, Filter, Listed,
-        answers::{self, Answer},
-        labels::{self, Label},
-        prompts::{self, Prompt},
+    db::{
+        browse::{
+            self, COUNTED, Choices, Filter, Listed,
+            answers::{self, Answer},
+            labels::{self, Label},
+            prompts::{self, Prompt},
+        },
+        label_schemes,
     },
-    web::{AppState, Page, PageError, authorise::Reviewer},
+    domain::{
+        label_scheme::LabelScheme,
+        rating_scale::{HIGHEST, LOWEST},
+    },
+    web::{AppState, Page, PageError, authorise::Reviewer, label_words::flag_name},
 };
 
 /// The filters as they stand in the address; a list passes over those that are not its own.
@@ -40,9 +47,25 @@ pub struct Wanted {
     until: String,
     /// Not empty: labels that were corrected as well.
     replaced: String,
+    flag: String,
+    /// Ratings, both included.
+    rating_from: String,
+    rating_until: String,
+    /// Not empty: only labels that find all answers bad.
+    all_bad: String,
+    /// What a reviewer found: one of [`REVIEWS`].
+    review: String,
     /// Key of the last entry of the page before.
     #[serde(skip_serializing_if = "String::is_empty")]
     after: String,
+}
+
+/// What reviewers may have made of a label.
+const REVIEWS: [&str; 5] = ["none", "accepted", "corrected", "rejected", "decision"];
+
+/// A rating as typed; none where it can be on no scale.
+fn rating(typed: &str) -> Option<i32> {
+    typed.trim().parse().ok().filter(|rating| (*LOWEST.start()..=*HIGHEST.end()).contains(rating)).map(i32::from)
 }
 
 impl Wanted {
@@ -59,6 +82,11 @@ impl Wanted {
             from: days::begin(&self.from),
             until: days::end(&self.until),
             replaced: !self.replaced.is_empty(),
+            flag: self.flag.clone(),
+            lowest_rating: rating(&self.rating_from),
+            highest_rating: rating(&self.rating_until),
+            all_bad: !self.all_bad.is_empty(),
+            review: REVIEWS.into_iter().find(|word| *word == self.review).unwrap_or_default().to_owned(),
         }
     }
 
@@ -78,6 +106,11 @@ impl Wanted {
             &self.kind,
             &self.from,
             &self.until,
+            &self.flag,
+            &self.rating_from,
+            &self.rating_until,
+            &self.all_bad,
+            &self.review,
         ];
         fields.iter().any(|field| !field.is_empty())
     }
@@ -96,6 +129,8 @@ struct Browsing {
     list: &'static str,
     wanted: Wanted,
     choices: Choices,
+    /// Words and names of the flags that can be looked for; none but on the list of labels.
+    flags: Vec<(String, String)>,
     /// Address of the next page.
     next: Option<String>,
     /// Address of the first page, on every other one.
@@ -113,7 +148,25 @@ impl Browsing {
     ) -> Result<Self, PageError> {
         let next = found.next.map(|key| wanted.address(frame, list, Some(key))).transpose()?;
         let first = wanted.key().map(|_| wanted.address(frame, list, None)).transpose()?;
-        Ok(Browsing { list, choices: browse::choices(&state.pool, project).await?, next, first, wanted })
+        Ok(Browsing {
+            list,
+            choices: browse::choices(&state.pool, project).await?,
+            flags: Vec::new(),
+            next,
+            first,
+            wanted,
+        })
+    }
+
+    /// With the flags that labels have, and the one that is looked for.
+    fn with_flags(mut self, page: &Page, scheme: &LabelScheme) -> Self {
+        let mut words = std::mem::take(&mut self.choices.flags);
+        if !self.wanted.flag.is_empty() && !words.contains(&self.wanted.flag) {
+            words.push(self.wanted.flag.clone());
+        }
+        let name = |word: &String| flag_name(page, scheme, word);
+        self.flags = words.iter().map(|word| (word.clone(), name(word))).collect();
+        self
     }
 
     fn here(&self, list: &str) -> &'static str {
@@ -190,7 +243,24 @@ struct LabelsPage {
     page: Page,
     frame: Frame,
     browsing: Browsing,
-    labels: Vec<Label>,
+    labels: Vec<ShownLabel>,
+    total: i64,
+}
+
+/// A label with the names of its flags.
+struct ShownLabel {
+    label: Label,
+    flags: Vec<String>,
+}
+
+impl LabelsPage {
+    /// `1,234 labels`, or that there are more than one counts.
+    fn counted(&self) -> String {
+        if self.total > COUNTED {
+            return self.page.t1("browse-more-than-labels", "count", show::count(COUNTED));
+        }
+        self.page.t1("browse-labels-count", "count", self.total)
+    }
 }
 
 pub async fn labels(
@@ -200,8 +270,19 @@ pub async fn labels(
     Query(wanted): Query<Wanted>,
     page: Page,
 ) -> Result<impl IntoResponse, PageError> {
-    let found = labels::before(&state.pool, project.id, &wanted.filter(), wanted.key()).await?;
+    let filter = wanted.filter();
+    let (found, total, scheme) = tokio::try_join!(
+        labels::before(&state.pool, project.id, &filter, wanted.key()),
+        labels::count(&state.pool, project.id, &filter),
+        label_schemes::of_project(&state.pool, project.id)
+    )?;
     let frame = Frame::new(&page, &project, "prompts");
-    let browsing = Browsing::new(&state, &frame, project.id, "labels", wanted, &found).await?;
-    Ok(Html(LabelsPage { page, frame, browsing, labels: found.entries }.render()?))
+    let browsing =
+        Browsing::new(&state, &frame, project.id, "labels", wanted, &found).await?.with_flags(&page, &scheme);
+    let named = |label: Label| ShownLabel {
+        flags: label.flags.iter().map(|word| flag_name(&page, &scheme, word)).collect(),
+        label,
+    };
+    let labels = found.entries.into_iter().map(named).collect();
+    Ok(Html(LabelsPage { page, frame, browsing, labels, total }.render()?))
 }

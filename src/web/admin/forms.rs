@@ -37,6 +37,12 @@ impl Errors {
         self.0.is_empty()
     }
 
+    /// The fields that are wrong.
+    #[cfg(test)]
+    pub fn fields(&self) -> Vec<&'static str> {
+        self.0.iter().map(|(field, _)| *field).collect()
+    }
+
     /// A whole number within a range; an error is noted and the lower end given otherwise.
     pub fn number(&mut self, page: &Page, field: &'static str, text: &str, range: RangeInclusive<i32>) -> i32 {
         match text.trim().parse() {

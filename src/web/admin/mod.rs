@@ -21,6 +21,7 @@ mod job_events;
 mod job_samples;
 mod kept;
 mod label_scheme;
+mod label_scheme_form;
 mod leaderboard;
 mod live;
 mod made_from;
@@ -61,7 +62,7 @@ pub fn routes() -> Routes {
         .route("/admin", get(projects::get))
         .route("/admin/projects/new", get(new_project::get).post(new_project::post))
         .route("/admin/projects/{slug}", get(overview::get))
-        .route("/admin/projects/{slug}/label-scheme", post(label_scheme::post))
+        .route("/admin/projects/{slug}/label-scheme", get(label_scheme::get).post(label_scheme::post))
         .route("/admin/projects/{slug}/events", get(live::events))
         .route("/admin/projects/{slug}/labels.csv", get(live::labels))
         .route("/admin/projects/{slug}/settings", get(settings::get).post(settings::post))

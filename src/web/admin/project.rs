@@ -67,7 +67,7 @@ impl Frame {
     pub fn within_settings(&self) -> &'static str {
         match self.tab {
             "settings" => "page",
-            "plan" | "writing" | "gold" | "people" | "chat" => "true",
+            "label-scheme" | "plan" | "writing" | "gold" | "people" | "chat" => "true",
             _ => "false",
         }
     }

@@ -14,12 +14,18 @@ use super::{
 };
 use crate::{
     db::{
+        label_schemes,
         prompt_list::{self, Demonstration, Prompt, Ranking},
         task_control::{self, Assignment, PRIORITIES, Task},
         words, written_prompts,
     },
-    domain::label_scheme::Flag,
-    web::{AppState, Page, PageError, authorise::Reviewer, markdown},
+    domain::label_scheme::LabelScheme,
+    web::{
+        AppState, Page, PageError,
+        authorise::Reviewer,
+        label_words::{flag_name, rated},
+        markdown,
+    },
 };
 
 /// A message, rendered.
@@ -49,9 +55,10 @@ struct ShownRanking {
 /// What a label says of one answer.
 struct Said {
     letter: String,
-    rating: Option<i32>,
-    /// Those that we have words for, and others as an import brought them.
-    flags: Vec<Result<Flag, String>>,
+    /// With what it is out of.
+    rating: Option<String>,
+    /// Names.
+    flags: Vec<String>,
 }
 
 /// A demonstration, rendered.
@@ -132,13 +139,14 @@ pub async fn one(
             html: markdown::render(&response.content),
         })
         .collect();
+    let scheme = label_schemes::of_project(&state.pool, project.id).await?;
     let rankings = prompt_list::rankings(&state.pool, id)
         .await?
         .into_iter()
         .map(|ranking| ShownRanking {
             order: order(&ranking, &responses),
             confidence: confidence(&ranking, &responses),
-            said: said(&ranking, &responses),
+            said: said(&page, &scheme, &ranking, &responses),
             ranking,
         })
         .collect();
@@ -193,17 +201,13 @@ fn confidence(ranking: &Ranking, responses: &[ShownResponse]) -> Option<(String,
 }
 
 /// What is said of each answer besides its rank, the best first.
-fn said(ranking: &Ranking, responses: &[ShownResponse]) -> Vec<Said> {
+fn said(page: &Page, scheme: &LabelScheme, ranking: &Ranking, responses: &[ShownResponse]) -> Vec<Said> {
     let each = ranking.responses.iter().zip(&ranking.ratings).zip(&ranking.flags);
     each.filter(|((_, rating), flags)| rating.is_some() || !flags.is_empty())
         .map(|((id, rating), flags)| Said {
             letter: letter_of(*id, responses),
-            rating: *rating,
-            flags: flags
-                .split(',')
-                .filter(|word| !word.is_empty())
-                .map(|word| Flag::of(word).ok_or_else(|| word.to_owned()))
-                .collect(),
+            rating: rating.map(|rating| rated(page, &ranking.rating_scale, rating)),
+            flags: flags.split(',').filter(|word| !word.is_empty()).map(|word| flag_name(page, scheme, word)).collect(),
         })
         .collect()
 }

@@ -17,16 +17,23 @@ use super::{
 };
 use crate::{
     db::{
+        label_schemes,
         reviews::{self, Decision, DecisionError, Given, Judgement, ReviewTask, Verdict},
         words,
     },
     domain::{
         assignment::{self, TaskKind},
         comparison::Confidence,
-        label_scheme::Flag,
+        label_scheme::LabelScheme,
         ranking::Ranking,
     },
-    web::{AppState, Page, PageError, authorise::Reviewer, csrf::CsrfForm, markdown},
+    web::{
+        AppState, Page, PageError,
+        authorise::Reviewer,
+        csrf::CsrfForm,
+        label_words::{flag_name, rated},
+        markdown,
+    },
 };
 
 /// Most characters of a word to an annotator.
@@ -51,8 +58,9 @@ struct ShownAnswer {
 /// What a ranking says of one answer besides its rank.
 struct SaidOf {
     letter: char,
-    rating: Option<i32>,
-    /// Words of flags.
+    /// With what it is out of.
+    rating: Option<String>,
+    /// Names.
     flags: Vec<String>,
 }
 
@@ -91,11 +99,6 @@ impl ReviewPage {
     fn is_comparison(&self) -> bool {
         is_comparison(&self.task)
     }
-
-    /// The name of a flag, in the reader's language where it is one of ours.
-    fn flag(&self, word: &str) -> String {
-        Flag::of(word).map_or_else(|| word.to_owned(), |flag| self.page.word("flag", flag.as_str()))
-    }
 }
 
 type Fields = HashMap<String, String>;
@@ -113,8 +116,9 @@ pub async fn get(
     page: Page,
 ) -> Result<Response, PageError> {
     let task = reviews::find(&state.pool, project.id, task).await?;
+    let scheme = label_schemes::of_project(&state.pool, project.id).await?;
     let frame = Frame::new(&page, &project, "reviews");
-    shown(page, frame, task, user.id, &Fields::new(), None)
+    shown(page, frame, (task, &scheme), user.id, &Fields::new(), None)
 }
 
 pub async fn post(
@@ -148,7 +152,8 @@ pub async fn post(
         Err(error) => error,
     };
     let frame = Frame::new(&page, &project, "reviews");
-    let again = shown(page, frame, task, user.id, &fields, Some(error))?;
+    let scheme = label_schemes::of_project(pool, project.id).await?;
+    let again = shown(page, frame, (task, &scheme), user.id, &fields, Some(error))?;
     Ok((StatusCode::UNPROCESSABLE_ENTITY, again).into_response())
 }
 
@@ -190,13 +195,13 @@ fn read(fields: &Fields, task: &ReviewTask, page: &Page) -> Result<Read, String>
 }
 
 /// The answers that a ranking rates or flags.
-fn said_of(given: &Given) -> Vec<SaidOf> {
+fn said_of(page: &Page, scheme: &LabelScheme, given: &Given) -> Vec<SaidOf> {
     let each = given.ratings.iter().zip(&given.flags).enumerate();
     each.filter(|(_, (rating, flags))| rating.is_some() || !flags.is_empty())
         .map(|(position, (rating, flags))| SaidOf {
             letter: assignment::letter(position),
-            rating: *rating,
-            flags: flags.clone(),
+            rating: rating.map(|rating| rated(page, &given.rating_scale, rating)),
+            flags: flags.iter().map(|word| flag_name(page, scheme, word)).collect(),
         })
         .collect()
 }
@@ -204,7 +209,7 @@ fn said_of(given: &Given) -> Vec<SaidOf> {
 fn shown(
     page: Page,
     frame: Frame,
-    task: ReviewTask,
+    (task, scheme): (ReviewTask, &LabelScheme),
     reviewer: Uuid,
     fields: &Fields,
     error: Option<String>,
@@ -237,7 +242,7 @@ fn shown(
         .zip(1..)
         .map(|(given, number)| ShownGiven {
             number,
-            said: said_of(given),
+            said: said_of(&page, scheme, given),
             verdict: typed(format!("verdict_{}", given.ranking), given.verdict.clone()),
             feedback: typed(format!("feedback_{}", given.ranking), given.feedback.clone()),
             given: given.clone(),

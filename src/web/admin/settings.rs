@@ -13,11 +13,7 @@ use super::{
     settings_form::SettingsForm,
 };
 use crate::{
-    db::{
-        label_schemes,
-        projects::{self, Project},
-    },
-    domain::label_scheme::{Flag, LabelScheme, RatingRule},
+    db::projects::{self, Project},
     web::{AppState, Page, PageError, authorise::Lead, csrf::CsrfForm},
 };
 
@@ -28,19 +24,17 @@ struct SettingsPage {
     frame: Frame,
     form: SettingsForm,
     errors: Errors,
-    scheme: LabelScheme,
     saved: bool,
 }
 
 pub async fn get(
     _: Lead,
-    State(state): State<AppState>,
     InProject(project): InProject,
     Query(query): Query<Saved>,
     page: Page,
 ) -> Result<Response, PageError> {
     let form = SettingsForm::from(&project.settings);
-    show(&state, page, &project, form, Errors::default(), query.saved.is_some()).await
+    show(page, &project, form, Errors::default(), query.saved.is_some())
 }
 
 pub async fn post(
@@ -56,21 +50,13 @@ pub async fn post(
             Ok(Redirect::to(&format!("/admin/projects/{}/settings?saved=1", project.slug)).into_response())
         }
         Err(errors) => {
-            let shown = show(&state, page, &project, form, errors, false).await?;
+            let shown = show(page, &project, form, errors, false)?;
             Ok((StatusCode::UNPROCESSABLE_ENTITY, shown).into_response())
         }
     }
 }
 
-async fn show(
-    state: &AppState,
-    page: Page,
-    project: &Project,
-    form: SettingsForm,
-    errors: Errors,
-    saved: bool,
-) -> Result<Response, PageError> {
-    let scheme = label_schemes::of_project(&state.pool, project.id).await?;
+fn show(page: Page, project: &Project, form: SettingsForm, errors: Errors, saved: bool) -> Result<Response, PageError> {
     let frame = Frame::new(&page, project, "settings");
-    Ok(Html(SettingsPage { page, frame, form, errors, scheme, saved }.render()?).into_response())
+    Ok(Html(SettingsPage { page, frame, form, errors, saved }.render()?).into_response())
 }

@@ -28,7 +28,7 @@ struct ComparisonPage {
 }
 
 pub fn draw(page: Page, task: Task, shown: Shown) -> Result<Html<String>, PageError> {
-    let answers = view::answers(&task, &shown.fields);
+    let answers = view::answers(&page, &task, &shown.fields);
     let points = (1..=9).map(|point| point.to_string()).collect();
     let chosen = shown.fields.get("confidence").to_owned();
     let note = shown.fields.get("note").to_owned();

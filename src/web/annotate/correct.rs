@@ -30,10 +30,11 @@ pub async fn get(
     Path(assignment): Path<Uuid>,
     page: Page,
 ) -> Result<Response, PageError> {
-    let task = task::find(&state.pool, user.id, assignment).await?;
+    let mut task = task::find(&state.pool, user.id, assignment).await?;
     let standing = label_versions::all(&state.pool, user.id, assignment).await?.pop();
     match standing {
         Some(version) if label_versions::may_be_corrected(&state.pool, version.id).await? => {
+            task.label_scheme = version.label.scheme(&task.label_scheme);
             let shown = Shown { fields: fields(&task, &version.label), corrects: Some(version.id), ..Shown::default() };
             task::draw(page, task, shown)
         }
@@ -53,8 +54,12 @@ pub async fn post(
     CsrfForm(sent): CsrfForm<Vec<(String, String)>>,
 ) -> Result<Response, PageError> {
     let fields: Fields = sent.into_iter().collect();
-    let task = task::find(&state.pool, user.id, assignment).await?;
+    let mut task = task::find(&state.pool, user.id, assignment).await?;
     let replaces = fields.get("version").parse().map_err(|_| PageError::NotFound)?;
+    let versions = label_versions::all(&state.pool, user.id, assignment).await?;
+    if let Some(replaced) = versions.iter().find(|version| version.id == replaces) {
+        task.label_scheme = replaced.label.scheme(&task.label_scheme);
+    }
     let target = Target::Correction(Correction { user: user.id, assignment, replaces });
     match submit::store(&state, target, &task, &fields).await {
         Ok(true) => {}
@@ -89,12 +94,13 @@ fn fields(task: &Task, label: &Label) -> Fields {
                 let point = comparison::by_position(task, *confidence).point();
                 fields.push(("confidence".to_owned(), point.to_string()));
             }
+            fields.push(("scale".to_owned(), assessment.scale.stated()));
             for (position, rating) in assessment.ratings.iter().enumerate() {
                 fields.extend(rating.map(|rating| (format!("rating_{position}"), rating.to_string())));
             }
             for (position, flags) in assessment.flags.iter().enumerate() {
                 let ticked = |word: &str| (format!("flag_{position}_{word}"), "1".to_owned());
-                fields.extend(flags.iter().map(|flag| ticked(flag.as_str())));
+                fields.extend(flags.iter().map(|word| ticked(word)));
             }
             if assessment.all_bad {
                 fields.push(("all_bad".to_owned(), "1".to_owned()));

@@ -16,8 +16,8 @@ use crate::{
         label_versions::{self, Label, LabelVersion},
         queue::Task,
     },
-    domain::label_scheme::{Assessment, Flag},
-    web::{Page, PageError, markdown},
+    domain::label_scheme::Assessment,
+    web::{Page, PageError, label_words, markdown},
 };
 
 #[derive(Template)]
@@ -75,8 +75,10 @@ struct Tier {
 
 struct RankedAnswer {
     view: AnswerView,
-    rating: Option<u32>,
-    flags: Vec<Flag>,
+    /// With what it is out of.
+    rating: Option<String>,
+    /// Names.
+    flags: Vec<String>,
 }
 
 pub async fn draw(
@@ -89,28 +91,28 @@ pub async fn draw(
     let standing = versions.pop().ok_or(PageError::NotFound)?;
     let may_be_corrected = label_versions::may_be_corrected(pool, standing.id).await?;
     let earlier =
-        versions.iter().enumerate().rev().map(|(place, version)| earlier(&task, version, place + 1)).collect();
+        versions.iter().enumerate().rev().map(|(place, version)| earlier(&page, &task, version, place + 1)).collect();
     let lesson = lesson.map(|lesson| LessonView {
-        order: known_order(&task, &lesson.ranks),
+        order: known_order(&page, &task, &lesson.ranks),
         html: markdown::render(&lesson.explanation),
         lesson,
     });
     let done = DonePage {
-        page,
         lesson,
         assignment: task.assignment,
         conversation: view::messages(&task.conversation),
         extra_opinion: standing.label.extra_opinion(),
-        label: label(&task, standing.label),
+        label: label(&page, &task, standing.label),
         project_name: task.project_name,
         simulated: task.project_simulated,
         may_be_corrected,
         earlier,
+        page,
     };
     Ok(Html(done.render()?).into_response())
 }
 
-fn label(task: &Task, label: Label) -> LabelView {
+fn label(page: &Page, task: &Task, label: Label) -> LabelView {
     match label {
         Label::Demonstration { completion, .. } => LabelView {
             completion: markdown::render(&completion),
@@ -121,7 +123,7 @@ fn label(task: &Task, label: Label) -> LabelView {
         },
         Label::Ranking { ranks, confidence, assessment, note, .. } => LabelView {
             completion: String::new(),
-            tiers: tiers(task, &ranks, &assessment),
+            tiers: tiers(page, task, &ranks, &assessment),
             confidence: confidence.map(|confidence| comparison::by_position(task, confidence).point().to_string()),
             all_bad: assessment.all_bad,
             note,
@@ -129,8 +131,8 @@ fn label(task: &Task, label: Label) -> LabelView {
     }
 }
 
-fn earlier(task: &Task, version: &LabelVersion, number: usize) -> EarlierView {
-    let LabelView { completion, tiers, note, .. } = label(task, version.label.clone());
+fn earlier(page: &Page, task: &Task, version: &LabelVersion, number: usize) -> EarlierView {
+    let LabelView { completion, tiers, note, .. } = label(page, task, version.label.clone());
     EarlierView { number, at: version.at, completion, order: order(&tiers), note }
 }
 
@@ -143,18 +145,20 @@ fn order(tiers: &[Tier]) -> String {
     tiers.iter().map(letters).collect::<Vec<String>>().join(" > ")
 }
 
-fn known_order(task: &Task, ranks: &[i32]) -> String {
+fn known_order(page: &Page, task: &Task, ranks: &[i32]) -> String {
     let ranks: Vec<u32> = ranks.iter().filter_map(|rank| u32::try_from(*rank).ok()).collect();
-    order(&tiers(task, &ranks, &Assessment::default()))
+    order(&tiers(page, task, &ranks, &Assessment::default()))
 }
 
-fn tiers(task: &Task, ranks: &[u32], assessment: &Assessment) -> Vec<Tier> {
-    let mut ranked: Vec<(u32, RankedAnswer)> = view::answers(task, &Fields::default())
+fn tiers(page: &Page, task: &Task, ranks: &[u32], assessment: &Assessment) -> Vec<Tier> {
+    let mut ranked: Vec<(u32, RankedAnswer)> = view::answers(page, task, &Fields::default())
         .into_iter()
         .map(|view| {
             let position = usize::try_from(view.position).unwrap_or_default();
-            let rating = assessment.ratings.get(position).copied().flatten().map(u32::from);
-            let flags = assessment.flags.get(position).cloned().unwrap_or_default();
+            let rating = assessment.ratings.get(position).copied().flatten();
+            let rating = rating.map(|rating| label_words::rated(page, &assessment.scale, rating.into()));
+            let words = assessment.flags.get(position).into_iter().flatten();
+            let flags = words.map(|word| label_words::flag_name(page, &task.label_scheme, word)).collect();
             (ranks.get(position).copied().unwrap_or(0), RankedAnswer { view, rating, flags })
         })
         .collect();

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::domain::{
     comparison::Confidence,
-    label_scheme::{Assessment, Flag, LabelScheme},
+    flag,
     ranking::{Ranking, RankingError},
+    rating_scale::RatingScale,
     written_prompt::{Example, FEWEST_EXAMPLES, MOST_EXAMPLES, PromptKind, Written},
 };
 
@@ -45,10 +46,13 @@ pub enum FormError {
     Unrated {
         positions: Vec<usize>,
     },
-    /// Not a number from 1 to 7.
+    /// Not a number of the scale.
     NotARating {
         position: usize,
+        scale: RatingScale,
     },
+    /// The ratings are on a scale that the project does not know.
+    OtherScale,
     /// “Something else” is wrong with an answer, and no note says what.
     FlagNeedsNote {
         position: usize,
@@ -83,13 +87,14 @@ impl Fields {
         self.0.get(name).map_or("", String::as_str)
     }
 
-    /// What a draft keeps: the fields that people fill in.
+    /// What a draft keeps: the fields that people fill in, and what their ratings are on.
     pub fn draft(&self) -> BTreeMap<String, String> {
         let kept = |name: &str| {
             matches!(
                 name,
                 "completion" | "confidence" | "note" | "seconds" | "all_bad" | "prompt" | "instruction" | "query"
-            ) || ["rank_", "rating_", "flag_", "query_", "response_"].iter().any(|kind| is_of_answer(name, kind))
+            ) || (name == "scale" && self.has_ratings())
+                || ["rank_", "rating_", "flag_", "query_", "response_"].iter().any(|kind| is_of_answer(name, kind))
         };
         self.0.iter().filter(|(name, _)| kept(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
     }
@@ -193,45 +198,9 @@ impl Fields {
         Confidence::new(point).map_err(|_| FormError::NoConfidence)
     }
 
-    /// The rating that was given to one answer, as it was sent.
-    pub fn rating(&self, position: usize) -> &str {
-        self.get(&format!("rating_{position}"))
-    }
-
-    /// Whether a flag of one answer is ticked.
-    pub fn flagged(&self, position: usize, flag: Flag) -> bool {
-        !self.get(&format!("flag_{position}_{}", flag.as_str())).is_empty()
-    }
-
-    /// Whether none of the answers is good.
-    pub fn all_bad(&self) -> bool {
-        !self.get("all_bad").is_empty()
-    }
-
-    /// What is said of each of `answers` answers, as far as the scheme asks for it.
-    pub fn assessment(&self, scheme: &LabelScheme, answers: usize) -> Result<Assessment, FormError> {
-        let mut said = Assessment { all_bad: self.all_bad(), ..Assessment::default() };
-        for position in 0..answers {
-            let rating = match self.rating(position).trim() {
-                "" => None,
-                _ if !scheme.rates() => None,
-                typed => match typed.parse() {
-                    Ok(rating @ 1..=7) => Some(rating),
-                    _ => return Err(FormError::NotARating { position }),
-                },
-            };
-            said.ratings.push(rating);
-            let flags: Vec<Flag> = scheme.flags.iter().copied().filter(|flag| self.flagged(position, *flag)).collect();
-            if flags.contains(&Flag::Other) && self.get("note").trim().is_empty() {
-                return Err(FormError::FlagNeedsNote { position });
-            }
-            said.flags.push(flags);
-        }
-        let unrated: Vec<usize> = (0..answers).filter(|position| said.ratings.get(*position) == Some(&None)).collect();
-        if scheme.rating_required() && !unrated.is_empty() {
-            return Err(FormError::Unrated { positions: unrated });
-        }
-        Ok(said)
+    /// Whether any answer is rated.
+    pub fn has_ratings(&self) -> bool {
+        self.0.iter().any(|(name, value)| is_of_answer(name, "rating_") && !value.trim().is_empty())
     }
 
     /// Why the task is skipped: the reason's word, with what was written about it.
@@ -256,14 +225,13 @@ impl Fields {
 fn is_of_answer(name: &str, kind: &str) -> bool {
     let Some(rest) = name.strip_prefix(kind) else { return false };
     let (position, word) = rest.split_once('_').map_or((rest, None), |(position, word)| (position, Some(word)));
-    let known = if kind == "flag_" { word.and_then(Flag::of).is_some() } else { word.is_none() };
+    let known = if kind == "flag_" { word.is_some_and(flag::is_word) } else { word.is_none() };
     known && position.len() == 1 && position.parse().is_ok_and(|position: u8| position < 9)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::label_scheme::RatingRule;
 
     fn fields(pairs: &[(&str, &str)]) -> Fields {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -293,11 +261,12 @@ mod tests {
             ("rank_77", "1"),
             ("rank_0_x", "1"),
             ("flag_1_sexual", "1"),
-            ("flag_1_x", "1"),
+            ("flag_1_our_own", "1"),
+            ("flag_1_X-1", "1"),
             ("note", "n"),
             ("then", "queue"),
         ]);
-        assert_eq!(form.draft().into_keys().collect::<Vec<_>>(), ["flag_1_sexual", "note", "rank_0"]);
+        assert_eq!(form.draft().into_keys().collect::<Vec<_>>(), ["flag_1_our_own", "flag_1_sexual", "note", "rank_0"]);
         assert!(!form.is_blank());
         assert!(fields(&[("csrf", "x"), ("seconds", "7"), ("note", " "), ("then", "queue")]).is_blank());
     }
@@ -342,29 +311,5 @@ mod tests {
         for nonsense in ["", "-1", "NaN", "1e9", "inf"] {
             assert_eq!(fields(&[("seconds", nonsense)]).seconds(), None, "{nonsense}");
         }
-    }
-
-    #[test]
-    fn what_is_said_of_answers_is_what_the_scheme_asks_for() {
-        let form = fields(&[("rating_0", "7"), ("flag_1_sexual", "1"), ("flag_1_opinion", "1"), ("all_bad", "1")]);
-        let offered = LabelScheme { flags: vec![Flag::Opinion], ..LabelScheme::default() };
-        let said = form.assessment(&offered, 2).expect("said");
-        assert_eq!(said.ratings, [Some(7), None]);
-        assert_eq!(said.flags, [vec![], vec![Flag::Opinion]]);
-        assert!(said.all_bad);
-        let demanded = LabelScheme { rating: RatingRule::Required, ..offered.clone() };
-        assert_eq!(form.assessment(&demanded, 2), Err(FormError::Unrated { positions: vec![1] }));
-        let off = LabelScheme { rating: RatingRule::Off, ..offered };
-        assert_eq!(form.assessment(&off, 2).expect("said").ratings, [None, None]);
-        let eight = fields(&[("rating_1", "8")]);
-        assert_eq!(eight.assessment(&LabelScheme::default(), 2), Err(FormError::NotARating { position: 1 }));
-    }
-
-    #[test]
-    fn something_else_needs_a_note() {
-        let bare = fields(&[("flag_1_other", "1"), ("note", " ")]);
-        assert_eq!(bare.assessment(&LabelScheme::default(), 2), Err(FormError::FlagNeedsNote { position: 1 }));
-        let said = fields(&[("flag_1_other", "1"), ("note", "It stops in the middle.")]);
-        assert_eq!(said.assessment(&LabelScheme::default(), 2).expect("said").flags[1], [Flag::Other]);
     }
 }

@@ -28,8 +28,8 @@
 //!
 //! - **submit a demonstration**: `completion` (the text), `seconds` (optional), `then` (optional; `queue` leases no next task)
 //! - **submit a ranking**: one field `rank_{position}` an answer, 1 is best, equal numbers are ties, counted 1,2,2,4 or 1,2,2,3;
-//!   `note`, `seconds`, `then` (optional); of each answer `rating_{position}` (1 to 7) and `flag_{position}_{word}`, and
-//!   `all_bad`, as far as the project asks for them
+//!   `note`, `seconds`, `then` (optional); of each answer `rating_{position}` and `flag_{position}_{word}`, and `all_bad`, as far as
+//!   the project asks for them; `scale`, which the page has, says what the ratings are on (1 to 7 without it)
 //! - **submit a comparison**: `confidence`, 1 (the answer that this page calls A is far better) to 9 (B is), 5 about the same;
 //!   `note`, `seconds`, `then`, ratings and flags as for rankings
 //! - **submit a prompt**: `prompt`; of a few-shot one `instruction`, `query_1` and `response_1` to `query_5` and `response_5`, and
@@ -46,6 +46,7 @@ pub mod forms;
 
 mod ahead;
 mod answer;
+mod assessment;
 mod beside;
 mod comparison;
 mod correct;

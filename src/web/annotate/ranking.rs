@@ -25,7 +25,7 @@ struct RankingPage {
 }
 
 pub fn draw(page: Page, task: Task, shown: Shown) -> Result<Html<String>, PageError> {
-    let answers = view::answers(&task, &shown.fields);
+    let answers = view::answers(&page, &task, &shown.fields);
     let ranks = (1..=answers.len()).map(|rank| rank.to_string()).collect();
     let note = shown.fields.get("note").to_owned();
     let frame = task::frame(&task, shown);

@@ -22,7 +22,7 @@ use crate::{
         queue::Task,
         written_prompts,
     },
-    domain::{assignment::TaskKind, ranking::Ranking, written_prompt::PromptKind},
+    domain::{assignment::TaskKind, label_scheme::LabelScheme, ranking::Ranking, written_prompt::PromptKind},
     web::{Page, PageError},
 };
 
@@ -43,15 +43,18 @@ pub async fn holds(
         let Ok(written) = fields.written(kind) else { return Ok(false) };
         return Ok(written_prompts::of_assignment(pool, task.assignment).await? == Some(written.conversation()));
     }
-    let Ok(said) = label(task, fields) else { return Ok(false) };
     let versions = label_versions::all(pool, user, task.assignment).await?;
     // Ids are made in the order of time.
     let counts = |version: Uuid| since.is_none_or(|since| version > since);
-    Ok(versions.iter().any(|version| counts(version.id) && version.label.says_the_same(&said)))
+    // The form was read as the project asked then, which may be otherwise now.
+    let says = |version: &Label| {
+        label(task, fields, &version.scheme(&task.label_scheme)).is_ok_and(|said| version.says_the_same(&said))
+    };
+    Ok(versions.iter().any(|version| counts(version.id) && says(&version.label)))
 }
 
-/// The label that a form would be.
-fn label(task: &Task, fields: &Fields) -> Result<Label, FormError> {
+/// The label that a form would be where a scheme says what is asked.
+fn label(task: &Task, fields: &Fields, scheme: &LabelScheme) -> Result<Label, FormError> {
     let (ranking, confidence) = match task.kind {
         TaskKind::Demonstration | TaskKind::Prompt => {
             return Ok(Label::Demonstration { completion: fields.completion()?.to_owned(), extra_opinion: false });
@@ -65,7 +68,7 @@ fn label(task: &Task, fields: &Fields) -> Result<Label, FormError> {
     Ok(Label::Ranking {
         ranks: ranking.ranks().to_vec(),
         confidence,
-        assessment: fields.assessment(&task.label_scheme, task.answers.len())?,
+        assessment: fields.assessment(scheme, task.answers.len())?,
         note: fields.note()?.map(str::to_owned),
         extra_opinion: false,
     })

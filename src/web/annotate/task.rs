@@ -122,6 +122,7 @@ pub fn frame(task: &Task, shown: Shown) -> TaskFrame {
         lost: shown.lost,
         skip: shown.skip,
         scheme: task.label_scheme.clone(),
+        scale: shown.fields.scale(&task.label_scheme).unwrap_or_else(|_| task.label_scheme.scale.clone()),
         all_bad: shown.fields.all_bad(),
         enter_submits: !matches!(task.kind, TaskKind::Demonstration | TaskKind::Prompt),
         corrects: shown.corrects,
@@ -165,7 +166,15 @@ pub fn explain(page: &Page, task: &Task, error: &FormError) -> String {
             letters.sort();
             page.t1("scheme-error-unrated", "letters", letters.join(", "))
         }
-        FormError::NotARating { position } => page.t1("scheme-error-not-a-rating", "letter", letter(position)),
+        FormError::NotARating { position, scale } => page.translator.with(
+            "scheme-error-not-a-rating",
+            &[
+                ("letter", letter(position).into()),
+                ("lowest", scale.lowest().into()),
+                ("highest", scale.highest().into()),
+            ],
+        ),
+        FormError::OtherScale => page.t("scheme-error-other-scale"),
         FormError::FlagNeedsNote { position } => page.t1("scheme-error-needs-note", "letter", letter(position)),
         FormError::NoConfidence => page.t("compare-error-none"),
         FormError::NoInstruction => page.t("writing-error-instruction"),

@@ -7,11 +7,8 @@ use uuid::Uuid;
 use super::forms::Fields;
 use crate::{
     db::queue::Task,
-    domain::{
-        assignment,
-        label_scheme::{Flag, LabelScheme},
-    },
-    web::{Page, markdown},
+    domain::{assignment, label_scheme::LabelScheme, rating_scale::RatingScale},
+    web::{Page, label_words, markdown},
 };
 
 /// Characters from which an answer is folded.
@@ -46,13 +43,22 @@ pub struct AnswerView {
     pub rank: String,
     /// The rating chosen so far, as text; empty where none is.
     pub rating: String,
-    /// Each flag that is offered, and whether it is ticked.
-    pub flags: Vec<(Flag, bool)>,
+    /// Those that are offered.
+    pub flags: Vec<FlagView>,
+}
+
+/// A flag that can be ticked.
+pub struct FlagView {
+    pub word: String,
+    pub name: String,
+    /// What it means; empty where nobody said.
+    pub hint: String,
+    pub ticked: bool,
 }
 
 impl AnswerView {
     pub fn flagged(&self) -> usize {
-        self.flags.iter().filter(|(_, ticked)| *ticked).count()
+        self.flags.iter().filter(|flag| flag.ticked).count()
     }
 }
 
@@ -78,6 +84,8 @@ pub struct TaskFrame {
     pub skip: SkipView,
     /// What the project asks people to say of each answer.
     pub scheme: LabelScheme,
+    /// What the ratings of this form are on.
+    pub scale: RatingScale,
     pub all_bad: bool,
     /// Whether Enter alone submits: not where one writes.
     pub enter_submits: bool,
@@ -134,13 +142,14 @@ fn role(role: Role) -> &'static str {
     }
 }
 
-pub fn answers(task: &Task, fields: &Fields) -> Vec<AnswerView> {
+pub fn answers(page: &Page, task: &Task, fields: &Fields) -> Vec<AnswerView> {
+    // Numbers on a scale that nobody knows any more say nothing: they are asked for again.
+    let rated = fields.scale(&task.label_scheme).is_ok();
     task.answers
         .iter()
         .enumerate()
         .map(|(place, answer)| {
             let position = usize::try_from(answer.position).unwrap_or_default();
-            let offered = task.label_scheme.flags.iter();
             let characters = answer.content.chars().count();
             let beginning = beginning(&answer.content);
             AnswerView {
@@ -153,11 +162,22 @@ pub fn answers(task: &Task, fields: &Fields) -> Vec<AnswerView> {
                 long: characters > LONG || answer.content.lines().count() > 40,
                 characters,
                 rank: fields.rank(position).to_owned(),
-                rating: fields.rating(position).to_owned(),
-                flags: offered.map(|flag| (*flag, fields.flagged(position, *flag))).collect(),
+                rating: if rated { fields.rating(position).to_owned() } else { String::new() },
+                flags: flags(page, &task.label_scheme, |word| fields.flagged(position, word)),
             }
         })
         .collect()
+}
+
+/// The flags that a scheme offers.
+fn flags(page: &Page, scheme: &LabelScheme, ticked: impl Fn(&str) -> bool) -> Vec<FlagView> {
+    let offered = scheme.offered().into_iter().map(|word| FlagView {
+        name: label_words::flag_name(page, scheme, word),
+        hint: scheme.own_flag(word).map(|flag| flag.hint.clone()).unwrap_or_default(),
+        ticked: ticked(word),
+        word: word.to_owned(),
+    });
+    offered.collect()
 }
 
 /// A very long text up to the end of a paragraph or a line, where there is one in time; another as it is.

@@ -92,6 +92,24 @@ pub struct ResponsesRecord {
     pub extra: Map<String, Value>,
 }
 
+/// The scale that ratings are on: whole numbers between two ends. A record without one means 1 to 7.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RatingScale {
+    pub lowest: u8,
+    pub highest: u8,
+    /// What the two ends mean, as people were told; empty where they were told nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub lowest_word: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub highest_word: String,
+}
+
+impl Default for RatingScale {
+    fn default() -> Self {
+        RatingScale { lowest: 1, highest: 7, lowest_word: String::new(), highest_word: String::new() }
+    }
+}
+
 /// One person's order of the candidate answers to a prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RankingRecord {
@@ -100,9 +118,12 @@ pub struct RankingRecord {
     pub responses: Vec<ResponseRecord>,
     /// One rank an answer, in the order of `responses`: 1 is best, equal numbers are ties, competition ranking (1,2,2,4).
     pub ranks: Vec<u32>,
-    /// One rating an answer, from 1 to 7, in the order of `responses`; `null` where the person gave none.
+    /// One rating an answer, in the order of `responses`; `null` where the person gave none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratings: Option<Vec<Option<f64>>>,
+    /// What those ratings are on; 1 to 7 where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rating_scale: Option<RatingScale>,
     /// How sure the person was which of two answers is better, from 1 (the first, by far) by 5 (no telling) to 9.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<u8>,

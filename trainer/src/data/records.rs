@@ -9,7 +9,8 @@ use std::{
 };
 
 use laurel_records::{
-    ComparisonRecord, DemonstrationRecord, Message, PromptRecord, RankingRecord, ResponseRecord, ResponsesRecord, Role,
+    ComparisonRecord, DemonstrationRecord, Message, PromptRecord, RankingRecord, RatingScale, ResponseRecord,
+    ResponsesRecord, Role,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -59,7 +60,7 @@ pub fn rankings(path: &Path) -> Result<Vec<RankingRecord>, DataError> {
         let record: RankingRecord = line.with_id().parse()?;
         check_prompt(&record.prompt)?;
         check_ranks(&record.ranks, record.responses.len())?;
-        check_ratings(record.ratings.as_deref(), record.responses.len())?;
+        check_ratings(record.ratings.as_deref(), record.rating_scale.as_ref(), record.responses.len())?;
         check_margin(record.margin)?;
         Ok(record)
     })
@@ -207,6 +208,7 @@ fn comparison(line: Line) -> Result<RankingRecord, Problem> {
         responses: vec![response(chosen), response(rejected)],
         ranks: vec![1, 2],
         ratings: None,
+        rating_scale: None,
         confidence: None,
         margin: record.margin,
         prompt: record.prompt,
@@ -236,13 +238,18 @@ fn check_answer<'a>(field: &str, messages: &'a [Message]) -> Result<&'a str, Pro
     }
 }
 
-fn check_ratings(ratings: Option<&[Option<f64>]>, answers: usize) -> Result<(), Problem> {
+fn check_ratings(ratings: Option<&[Option<f64>]>, scale: Option<&RatingScale>, answers: usize) -> Result<(), Problem> {
+    let RatingScale { lowest, highest, .. } = scale.cloned().unwrap_or_default();
+    if lowest >= highest {
+        return wrong("rating_scale", format!("ends at {highest} and begins at {lowest}"));
+    }
     let Some(ratings) = ratings else { return Ok(()) };
     if ratings.len() != answers {
         return wrong("ratings", format!("has {} numbers for {answers} answers", ratings.len()));
     }
-    match ratings.iter().position(|rating| rating.is_some_and(|rating| !(1.0..=7.0).contains(&rating))) {
-        Some(at) => wrong(&format!("ratings[{at}]"), "is not from 1 to 7"),
+    let on_scale = |rating: f64| (f64::from(lowest)..=f64::from(highest)).contains(&rating);
+    match ratings.iter().position(|rating| rating.is_some_and(|rating| !on_scale(rating))) {
+        Some(at) => wrong(&format!("ratings[{at}]"), format!("is not from {lowest} to {highest}")),
         None => Ok(()),
     }
 }

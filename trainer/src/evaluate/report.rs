@@ -249,6 +249,7 @@ mod tests {
             responses: answers.iter().map(response).collect(),
             ranks: ranks.to_vec(),
             ratings: None,
+            rating_scale: None,
             confidence: None,
             margin: None,
             annotator: (!annotator.is_empty()).then(|| annotator.to_owned()),

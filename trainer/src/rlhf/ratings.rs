@@ -4,12 +4,12 @@ use burn::tensor::{Int, Tensor, TensorData};
 
 /// Where zero and one lie among the ratings: their mean and deviation over what is learned from.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RatingScale {
+pub struct RatingSpread {
     mean: f64,
     deviation: f64,
 }
 
-impl RatingScale {
+impl RatingSpread {
     /// Mean and standard deviation (unbiased) of ratings; `None` where they are all the same, or fewer than two: then they
     /// say nothing.
     pub fn of(ratings: impl IntoIterator<Item = f64>) -> Option<Self> {
@@ -27,6 +27,11 @@ impl RatingScale {
     }
 }
 
+/// How far up its scale a rating lies, from 0 to 1: so ratings that were given on different scales can be learned from together.
+pub fn share_of_scale(rating: f64, lowest: f64, highest: f64) -> f64 {
+    (rating - lowest) / (highest - lowest)
+}
+
 /// The rated answers of a batch of rankings, as positions in the flat list of the batch's answers.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rated {
@@ -39,7 +44,7 @@ pub struct Rated {
 
 impl Rated {
     /// `ratings[prompt][answer]`, `None` where nobody rated; an empty list for a prompt of `answers[prompt]` unrated answers.
-    pub fn of<'a>(ratings: impl IntoIterator<Item = (usize, &'a [Option<f64>])>, scale: &RatingScale) -> Self {
+    pub fn of<'a>(ratings: impl IntoIterator<Item = (usize, &'a [Option<f64>])>, spread: &RatingSpread) -> Self {
         let mut rated = Self::default();
         let mut offset = 0;
         for (prompt, (answers, ratings)) in ratings.into_iter().enumerate() {
@@ -47,7 +52,7 @@ impl Rated {
             for (answer, rating) in ratings.iter().enumerate() {
                 if let Some(rating) = rating {
                     rated.answer.push((offset + answer) as i64);
-                    rated.target.push(scale.standardised(*rating));
+                    rated.target.push(spread.standardised(*rating));
                     rated.weight.push(1.0 / count as f64);
                     rated.prompt.push(prompt);
                 }
@@ -96,9 +101,9 @@ mod tests {
     #[test]
     fn loss_and_gradient_are_those_of_pytorch() {
         let ratings = [vec![Some(2.0), None, Some(6.0)], vec![], vec![Some(4.0)]];
-        let scale = RatingScale::of(ratings.iter().flatten().flatten().copied()).unwrap();
-        close(scale.standardised(6.0), 1.0);
-        let rated = Rated::of([3, 2, 1].into_iter().zip(ratings.iter().map(Vec::as_slice)), &scale);
+        let spread = RatingSpread::of(ratings.iter().flatten().flatten().copied()).unwrap();
+        close(spread.standardised(6.0), 1.0);
+        let rated = Rated::of([3, 2, 1].into_iter().zip(ratings.iter().map(Vec::as_slice)), &spread);
         let scores = vector([0.3, -1.0, 2.0, 5.0, -5.0, 0.4]).require_grad();
         let loss = rating_loss_sum(scores.clone(), &rated) / 3.0;
         close(scalar(loss.clone()), RATING_LOSS);
@@ -108,10 +113,20 @@ mod tests {
     const RATING_LOSS: f64 = 0.501666666667;
     const RATING_GRADIENT: [f64; 6] = [0.433333333333, 0.0, 0.333333333333, 0.0, 0.0, 0.266666666667];
 
+    /// What is learned from ratings is the same whatever numbers stand for the points of their scale.
+    #[test]
+    fn the_numbers_of_a_scale_say_nothing() {
+        let of_seven = [2.0, 6.0, 4.0].map(|rating| share_of_scale(rating, 1.0, 7.0));
+        let spread = RatingSpread::of(of_seven).unwrap();
+        close(spread.standardised(of_seven[1]), 1.0);
+        close(share_of_scale(10.0, 0.0, 10.0), share_of_scale(7.0, 1.0, 7.0));
+        close(share_of_scale(5.0, 0.0, 10.0), share_of_scale(4.0, 1.0, 7.0));
+    }
+
     #[test]
     fn ratings_that_are_all_the_same_say_nothing() {
-        assert_eq!(RatingScale::of([4.0, 4.0, 4.0]), None);
-        assert_eq!(RatingScale::of([4.0]), None);
-        assert_eq!(RatingScale::of([]), None);
+        assert_eq!(RatingSpread::of([4.0, 4.0, 4.0]), None);
+        assert_eq!(RatingSpread::of([4.0]), None);
+        assert_eq!(RatingSpread::of([]), None);
     }
 }

@@ -60,13 +60,21 @@ fn ratings_put_the_answers_of_different_prompts_on_one_scale() {
         let rating = ranking["ratings"][number / 4 % 3].clone();
         (ranking["responses"], ranking["ratings"]) = (json!([answer, answer]), json!([rating, null]));
         ranking["ranks"] = json!([1, 1]);
+        // Some were asked for another scale: its numbers mean something else.
+        if number % 3 == 0 {
+            ranking["ratings"][0] = json!((rating.as_u64().unwrap() - 1) / 2);
+            ranking["rating_scale"] = json!({ "lowest": 0, "highest": 3 });
+        }
     }
     let inputs = inputs(&world, &data);
     let by_ratings = RewardSettings { rating_coefficient: 1.0, epochs: 12, ..settings() };
     let outcome = reward::run(&by_ratings, &inputs, &world.run("out"), &mut Told::default()).unwrap();
     let scores = |good: u64| {
-        let of =
-            |(found, record): (Vec<Verdict>, &Value)| (record["ratings"][0] == 1 + 2 * good).then_some(found[0].reward);
+        let rated = |record: &Value| match record.get("rating_scale") {
+            Some(_) => record["ratings"][0] == good,
+            None => record["ratings"][0] == 1 + 2 * good,
+        };
+        let of = |(found, record): (Vec<Verdict>, &Value)| rated(record).then_some(found[0].reward);
         let found: Vec<f64> = judged(&world, &outcome.out, &data).into_iter().zip(&data).filter_map(of).collect();
         found.iter().sum::<f64>() / found.len() as f64
     };

@@ -47,7 +47,7 @@ stage_settings! {
         margin: f64 = 0.0,
         #[doc = "Chance that a label is the wrong way round: a pair costs so much of the loss of its opposite; 0 takes labels as they are"]
         label_smoothing: f64 = 0.0,
-        #[doc = "Weight of the scores' squared distance from people's 1-to-7 ratings (standardised) beside the loss of the ranks; 0 leaves ratings alone"]
+        #[doc = "Weight of the scores' squared distance from people's ratings (standardised) beside the loss of the ranks; 0 leaves ratings alone"]
         rating_coefficient: f64 = 0.0,
         #[doc = "Heads that learn on the shared decoder, each from its own resampling of the prompts: their mean is the score, their spread the disagreement"]
         ensemble: usize = 1,

@@ -19,7 +19,7 @@ use crate::{
     evaluate::{RewardReport, margin_of},
     model::RewardEnsemble,
     rlhf::{
-        ratings::{Rated, RatingScale, rating_loss_sum},
+        ratings::{Rated, RatingSpread, rating_loss_sum, share_of_scale},
         reward::{Order, Pairs, kwise_loss_sum, pair_loss_sum},
     },
 };
@@ -28,9 +28,19 @@ use crate::{
 struct Ranked {
     answers: Vec<Example>,
     record: RankingRecord,
+    /// How far up their scale the answers are rated; empty where nobody rated.
+    ratings: Vec<Option<f64>>,
 }
 
 impl Ranked {
+    fn new(answers: Vec<Example>, record: RankingRecord) -> Self {
+        let scale = record.rating_scale.clone().unwrap_or_default();
+        let (lowest, highest) = (f64::from(scale.lowest), f64::from(scale.highest));
+        let share = |rating: &Option<f64>| rating.map(|rating| share_of_scale(rating, lowest, highest));
+        let ratings = record.ratings.iter().flatten().map(share).collect();
+        Self { answers, record, ratings }
+    }
+
     /// Tokens of the prompt and of its answers.
     fn tokens(&self) -> usize {
         RewardBatch::tokens_of(&self.answers)
@@ -40,12 +50,8 @@ impl Ranked {
         self.record.ranks.iter().any(|rank| *rank != self.record.ranks[0])
     }
 
-    fn ratings(&self) -> &[Option<f64>] {
-        self.record.ratings.as_deref().unwrap_or_default()
-    }
-
     fn is_rated(&self) -> bool {
-        self.ratings().iter().any(Option::is_some)
+        self.ratings.iter().any(Option::is_some)
     }
 
     fn order(&self) -> Order<'_> {
@@ -63,7 +69,7 @@ pub(super) struct Rankings {
     label_smoothing: f64,
     rating_coefficient: f64,
     /// Where ratings are learned from and differ.
-    scale: Option<RatingScale>,
+    spread: Option<RatingSpread>,
     /// How often each member of an ensemble counts each ranking; empty for one head.
     times: Vec<Vec<f64>>,
 }
@@ -81,7 +87,7 @@ impl Rankings {
             let mut rankings = Vec::with_capacity(records.len());
             for record in records {
                 let answers = record.responses.iter().map(|answer| tokenizer.example(&record.prompt, &answer.content));
-                let ranked = Ranked { answers: answers.collect::<Result<_, _>>()?, record };
+                let ranked = Ranked::new(answers.collect::<Result<_, _>>()?, record);
                 // All ties and no ratings: nothing to learn, nothing to judge by.
                 if ranked.has_pair() || (ratings_too && ranked.is_rated()) {
                     rankings.push(ranked);
@@ -90,8 +96,8 @@ impl Rankings {
             Ok(rankings)
         };
         let (learned, held_out) = (tokenised(learned, by_ratings)?, tokenised(held_out, false)?);
-        let ratings = learned.iter().flat_map(|ranked| ranked.ratings().iter().flatten().copied());
-        let scale = if by_ratings { RatingScale::of(ratings) } else { None };
+        let ratings = learned.iter().flat_map(|ranked| ranked.ratings.iter().flatten().copied());
+        let spread = if by_ratings { RatingSpread::of(ratings) } else { None };
         let members = settings.ensemble;
         let times = (0..if members > 1 { members } else { 0 })
             .map(|member| resampling(learned.len(), derived_seed(seed, "resampled rankings", member as u64)))
@@ -104,7 +110,7 @@ impl Rankings {
             margin: settings.margin,
             label_smoothing: settings.label_smoothing,
             rating_coefficient: settings.rating_coefficient,
-            scale,
+            spread,
             times,
         })
     }
@@ -126,7 +132,7 @@ impl Rankings {
             pairs(held_out)
         );
         reporter.log(LogLevel::Info, &text);
-        if self.rating_coefficient > 0.0 && self.scale.is_none() {
+        if self.rating_coefficient > 0.0 && self.spread.is_none() {
             let text = "rating_coefficient asks to learn from ratings, and the rankings have none that differ";
             return Err(TrainError::Input(text.into()));
         }
@@ -216,9 +222,9 @@ impl Objective for Rankings {
         let orders: Vec<Order> = rankings.iter().map(|one| one.order()).collect();
         let pairs = Pairs::with_margins(&orders, self.margin);
         let rated = self
-            .scale
+            .spread
             .as_ref()
-            .map(|scale| Rated::of(rankings.iter().map(|one| (one.answers.len(), one.ratings())), scale));
+            .map(|spread| Rated::of(rankings.iter().map(|one| (one.answers.len(), one.ratings.as_slice())), spread));
         let of_member = |member: usize| {
             let times: Vec<f64> =
                 items.iter().map(|&item| self.times.get(member).map_or(1.0, |times| times[item])).collect();
