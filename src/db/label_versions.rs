@@ -58,14 +58,6 @@ impl Label {
         }
     }
 
-    /// What a project asks for of another version of this label.
-    pub fn scheme(&self, of_project: &LabelScheme) -> LabelScheme {
-        match self {
-            Label::Demonstration { .. } => of_project.clone(),
-            Label::Ranking { assessment, .. } => of_project.as_of(assessment),
-        }
-    }
-
     /// Whether two labels say the same, counted or not.
     pub fn says_the_same(&self, other: &Label) -> bool {
         match (self, other) {
