@@ -113,13 +113,13 @@ fn ratios_are_one_before_anything_is_learned() {
 fn learning_from_a_truncated_law_is_scored_among_its_tokens() {
     let world = World::new();
     let inputs = inputs(&world);
-    let settings = PpoSettings { top_k: 10, top_p: 0.95, ..settings() };
+    let settings = PpoSettings { top_k: 30, top_p: 0.95, ..settings() };
     let mut told = Told::default();
     let outcome = ppo::run(&settings, &inputs, &world.run("out"), &mut told).unwrap();
     assert!(share_of_good(&outcome.out) > 0.3, "share of good words {}", share_of_good(&outcome.out));
-    // Among ten tokens no law has more than ln 10 nats a token.
+    // Among thirty tokens no law has more than ln 30 nats a token.
     let entropy = &told.metrics["policy/entropy_avg"];
-    assert!(entropy.iter().all(|entropy| *entropy > 0.0 && *entropy < 10f64.ln()), "{entropy:?}");
+    assert!(entropy.iter().all(|entropy| *entropy > 0.0 && *entropy < 30f64.ln()), "{entropy:?}");
     assert!(told.metrics["objective/kl"].iter().all(|kl| *kl > -0.5), "{:?}", told.metrics["objective/kl"]);
 }
 

@@ -78,8 +78,9 @@ macro_rules! group_settings {
                     answers_per_prompt: self.num_generations,
                     sampling: $crate::generate::SamplingSettings {
                         temperature: self.temperature,
+                        top_k: self.top_k,
+                        top_p: self.top_p,
                         max_new_tokens: self.max_new_tokens,
-                        ..Default::default()
                     },
                     scoring: $crate::train::online::Scoring {
                         normalise: self.normalise_scores,

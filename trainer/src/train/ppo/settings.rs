@@ -125,8 +125,9 @@ impl PpoSettings {
             answers_per_prompt: 1,
             sampling: SamplingSettings {
                 temperature: self.temperature,
+                top_k: self.top_k,
+                top_p: self.top_p,
                 max_new_tokens: self.max_new_tokens,
-                ..SamplingSettings::default()
             },
             scoring: Scoring {
                 normalise: self.normalise_scores,
