@@ -12,7 +12,7 @@ pub const HIGHEST: RangeInclusive<u8> = 2..=10;
 pub const LONGEST_WORD: usize = 40;
 
 /// A scale; by default 1 to 7, as the labelers of InstructGPT had it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct RatingScale(Written);
 
@@ -47,12 +47,6 @@ impl TryFrom<Written> for RatingScale {
 impl From<RatingScale> for Written {
     fn from(scale: RatingScale) -> Self {
         scale.0
-    }
-}
-
-impl Default for RatingScale {
-    fn default() -> Self {
-        RatingScale(Written::default())
     }
 }
 
