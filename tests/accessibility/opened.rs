@@ -5,8 +5,11 @@ use serde_json::json;
 
 use crate::{Inspector, Look, support::Browser};
 
-/// A kind of page, what opens there at once, and what is there once it is open.
-const OPENED: [(&str, &str, &[(&str, &str)]); 11] = [
+/// What opens something, and what is there once it is open.
+type Opening = (&'static str, &'static str);
+
+/// A kind of page, a name, and what opens there at once.
+const OPENED: [(&str, &str, &[Opening]); 11] = [
     // What would lie over another part is looked at alone: of what is covered axe can't say whether it can be read.
     ("ranking", "flags", &[(".flags summary", ".flags[open]"), (".note summary", ".note[open]")]),
     ("ranking", "skip", &[SKIP]),
@@ -20,9 +23,9 @@ const OPENED: [(&str, &str, &[(&str, &str)]); 11] = [
     ("demonstration", "keys", &[KEYS]),
     ("prompt", "keys", &[KEYS]),
 ];
-const KEYS: (&str, &str) = ("[popovertarget=keys]", "#keys:popover-open");
-const BESIDE: (&str, &str) = ("[data-open-beside]", "#beside:popover-open [data-side]");
-const SKIP: (&str, &str) = (".drop summary", ".drop[open]");
+const KEYS: Opening = ("[popovertarget=keys]", "#keys:popover-open");
+const BESIDE: Opening = ("[data-open-beside]", "#beside:popover-open [data-side]");
+const SKIP: Opening = (".drop summary", ".drop[open]");
 
 /// Looks at each of them.
 pub async fn all(inspector: &mut Inspector<'_>, browser: &Browser, look: &Look) {
