@@ -138,7 +138,8 @@ async fn labels_are_found_by_flag_rating_and_what_a_reviewer_made_of_them() {
         rankings.iter().map(|(id, note)| (format!("verdict_{id}"), verdict(note))).collect();
     let mut form: Vec<(&str, &str)> = verdicts.iter().map(|(name, verdict)| (name.as_str(), *verdict)).collect();
     form.extend([("rank_0", "1"), ("rank_1", "2"), ("note", "note: decided")]);
-    assert_eq!(notes(&rosa, "review=none").await, ("3 labels".to_owned(), vec!["fine", "drifts", "awful"]));
+    // The written answer waits too.
+    assert_eq!(notes(&rosa, "review=none").await, ("4 labels".to_owned(), vec!["fine", "drifts", "awful"]));
     rosa.post(&format!("/admin/projects/test/reviews/{task}"), &form).await.assert(303);
 
     for (query, count, found) in [
@@ -153,7 +154,8 @@ async fn labels_are_found_by_flag_rating_and_what_a_reviewer_made_of_them() {
         ("review=corrected", "1 label", vec!["drifts"]),
         ("review=rejected", "1 label", vec!["awful"]),
         ("review=decision", "1 label", vec!["decided"]),
-        ("review=none", "none", vec![]),
+        ("review=none", "1 label", vec![]),
+        ("review=none&kind=ranking", "none", vec![]),
         ("kind=demonstration", "1 label", vec![]),
         ("kind=demonstration&all_bad=1", "none", vec![]),
         ("flag=off_topic&review=rejected", "none", vec![]),
