@@ -1,5 +1,6 @@
 //! Reads records in: our own forms, and what other tools export.
 
+mod assessment;
 mod fields;
 mod foreign;
 pub mod mapping;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
 use super::{
-    Kind,
+    Kind, assessment,
     fields::{Fields, Wrong, identifier, text},
     read::name_of,
 };
@@ -111,9 +111,6 @@ pub struct KnownAnswer {
 /// Where an imported comparison keeps what a ranking of its two answers can't say: `{"margin", "ranking_id"}`.
 pub const COMPARISON: &str = "comparison";
 
-/// Characters that the flag of another's record may have.
-const LONGEST_FLAG: usize = 100;
-
 /// Checks a record of a kind.
 pub fn parse(kind: Kind, line: u64, record: Map<String, Value>) -> Result<Incoming, Wrong> {
     let mut fields = Fields(record);
@@ -178,15 +175,10 @@ fn ranking(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
     let answers = answers(&mut fields)?;
     let ranks = ranks(&mut fields, answers.len())?;
     let note = fields.text("note")?;
-    let scale = rating_scale(&mut fields)?;
-    let (lowest, highest) = (i64::from(scale.lowest()), i64::from(scale.highest()));
-    let ratings = per_answer(&mut fields, "ratings", answers.len(), |path, value| match value.as_i64() {
-        _ if value.is_null() => Ok(None),
-        Some(rating) if (lowest..=highest).contains(&rating) => Ok(i32::try_from(rating).ok()),
-        _ => Err(Wrong::at(path, format!("{value} is no rating from {lowest} to {highest}"))),
-    })?;
-    let flags = per_answer(&mut fields, "flags", answers.len(), flag_words)?;
-    let confidence = confidence(&mut fields, &ranks)?;
+    let scale = assessment::rating_scale(&mut fields)?;
+    let ratings = assessment::ratings(&mut fields, &scale, answers.len())?;
+    let flags = assessment::flags(&mut fields, answers.len())?;
+    let confidence = assessment::confidence(&mut fields, &ranks)?;
     let all_bad = fields.truth("all_bad")?.unwrap_or_default();
     let opinion = opinion(fields, "id")?;
     let ranked = Ranked { opinion, answers, ranks, confidence, all_bad, note, ratings, scale, flags, part_of: None };
@@ -341,56 +333,6 @@ fn ranks(fields: &mut Fields, answers: usize) -> Result<Vec<u32>, Wrong> {
         }
     })?;
     Ok(ranking.ranks().to_vec())
-}
-
-/// How sure a person was of two answers: says the same as the ranks do.
-fn confidence(fields: &mut Fields, ranks: &[u32]) -> Result<Option<Confidence>, Wrong> {
-    let Some(value) = fields.take("confidence").filter(|value| !value.is_null()) else { return Ok(None) };
-    let point = value.as_i64().and_then(|point| Confidence::new(point).ok());
-    match point.ok_or_else(|| Wrong::at("confidence", format!("{value} is not from 1 to 9")))? {
-        confidence if confidence.ranks() == *ranks => Ok(Some(confidence)),
-        _ => Err(Wrong::at("confidence", "says something else than the ranks of the two answers")),
-    }
-}
-
-/// What the ratings of a record are on: 1 to 7 where it does not say.
-fn rating_scale(fields: &mut Fields) -> Result<RatingScale, Wrong> {
-    let Some(value) = fields.take("rating_scale") else { return Ok(RatingScale::default()) };
-    if !value.is_object() {
-        return Err(Wrong::kind("rating_scale", "{\"lowest\": 1, \"highest\": 7} or another", &value));
-    }
-    serde_json::from_value(value).map_err(|error| Wrong::at("rating_scale", error.to_string()))
-}
-
-/// The flags of one answer. A project need not know them, but they have to be words of a list.
-fn flag_words(path: String, value: Value) -> Result<Vec<String>, Wrong> {
-    let words: Vec<String> =
-        serde_json::from_value(value).map_err(|_| Wrong::at(&path, "a list of texts is wanted"))?;
-    let is_word = |word: &String| {
-        (1..=LONGEST_FLAG).contains(&word.chars().count())
-            && !word.contains(|sign: char| sign == ',' || sign.is_control())
-    };
-    match words.iter().position(|word| !is_word(word)) {
-        None => Ok(words),
-        Some(at) => Err(Wrong::at(
-            format!("{path}[{at}]"),
-            format!("is no flag: those have 1 to {LONGEST_FLAG} characters, no comma and no line break"),
-        )),
-    }
-}
-
-/// A list with one value an answer; empty where the record has none.
-fn per_answer<T>(
-    fields: &mut Fields,
-    name: &str,
-    answers: usize,
-    read: impl Fn(String, Value) -> Result<T, Wrong>,
-) -> Result<Vec<T>, Wrong> {
-    let Some(items) = fields.list(name)? else { return Ok(Vec::new()) };
-    if items.len() != answers {
-        return Err(Wrong::at(name, format!("there are {} of them for {answers} answers", items.len())));
-    }
-    items.into_iter().enumerate().map(|(index, item)| read(format!("{name}[{index}]"), item)).collect()
 }
 
 fn opinion(mut fields: Fields, id: &str) -> Result<Opinion, Wrong> {
