@@ -1,8 +1,11 @@
 //! axe-core (Deque Systems) finds nothing to mend on any page: every route that shows a page, both themes, both languages, wide
-//! and on a phone. Leaves a picture of each under `screenshots/pages/`.
+//! and on a phone; the pages of errors; and whatever opens over a page. Leaves a picture of each under `screenshots/pages/`.
 
 #[path = "../support/mod.rs"]
 mod support;
+
+mod errors;
+mod opened;
 mod world;
 
 use std::path::{Path, PathBuf};
@@ -39,69 +42,92 @@ const OUTSIDE: &str = "const width = document.documentElement.clientWidth;
         .filter(part => part.getBoundingClientRect().right > width && !part.closest('.table-scroll, .chart, pre'))
         .slice(0, 5).map(part => `${part.localName}.${part.className}: ${part.textContent.trim().slice(0, 60)}`);";
 
+/// Looks at pages and notes what is wrong with them.
+pub struct Inspector<'a> {
+    world: &'a World,
+    axe: String,
+    wrong: Vec<String>,
+    looked: usize,
+}
+
 #[tokio::test]
 async fn axe_finds_nothing_on_any_page() {
     let axe =
         std::fs::read_to_string(sample_data("axe.min.js")).expect("`scripts/sample_data.py --only axe` fetches it");
     let world = World::make().await;
-    let mut wrong = Vec::new();
-    let mut looked = 0;
+    let mut inspector = Inspector { world: &world, axe, wrong: Vec::new(), looked: 0 };
     for look in &LOOKS {
-        let stranger = Browser::open_sized(look.width.max(500), look.height).await;
-        stranger.set_window_size(look.width, look.height).await.expect("a window");
+        let stranger = look.window().await;
         for (name, path) in world.for_strangers() {
-            looked += examine(&stranger, &world, look, &name, &path, &axe, &mut wrong).await;
+            inspector.open(&stranger, look, &name, &path).await;
         }
+        errors::forbidden(&mut inspector, &stranger, look).await;
         stranger.close().await;
-        let browser = Browser::open_sized(look.width.max(500), look.height).await;
+        let browser = look.window().await;
         let (email, password) = world.admin();
         browser.log_in(&world.server.address, email, password).await;
-        browser.set_window_size(look.width, look.height).await.expect("a window");
         for path in web::pages().paths() {
             for (name, path) in world.addresses(path).await {
-                looked += examine(&browser, &world, look, &name, &path, &axe, &mut wrong).await;
+                inspector.open(&browser, look, &name, &path).await;
             }
         }
+        opened::all(&mut inspector, &browser, look).await;
+        errors::all(&mut inspector, &browser, look).await;
         browser.close().await;
     }
+    let Inspector { wrong, looked, .. } = inspector;
     assert!(looked > 60, "only {looked} pages were there to look at");
     assert!(wrong.is_empty(), "{} findings on {looked} pages:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Opens a page, takes its picture and notes what is wrong with it; 1 where it is a page, 0 where it is something else.
-async fn examine(
-    browser: &Browser,
-    world: &World,
-    look: &Look,
-    name: &str,
-    path: &str,
-    axe: &str,
-    wrong: &mut Vec<String>,
-) -> usize {
-    browser.dress(&world.server.address, look.language, look.theme).await;
-    browser.goto(&format!("{}{path}", world.server.address)).await.expect("an answer");
-    browser.wait().for_element(Locator::Css("main")).await.expect(path);
-    let image = browser.screenshot().await.expect("a picture");
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots/pages").join(look.name);
-    std::fs::create_dir_all(&folder).expect("a folder");
-    std::fs::write(folder.join(format!("{name}.png")), image).expect("written");
+impl Look {
+    /// A browser of this size.
+    async fn window(&self) -> Browser {
+        let browser = Browser::open_sized(self.width.max(500), self.height).await;
+        browser.set_window_size(self.width, self.height).await.expect("a window");
+        browser
+    }
+}
 
-    let tongue = browser.execute("return document.documentElement.lang", Vec::new()).await.expect("read");
-    if tongue != look.language {
-        wrong.push(format!("{} {path}: the page says that it is {tongue}", look.name));
+impl Inspector<'_> {
+    /// Goes to a page, in the language and the theme of the look.
+    async fn go(&self, browser: &Browser, look: &Look, path: &str) {
+        browser.dress(&self.world.server.address, look.language, look.theme).await;
+        browser.goto(&format!("{}{path}", self.world.server.address)).await.expect("an answer");
+        browser.wait().for_element(Locator::Css("main")).await.expect(path);
     }
-    // Without the scroll bar at its side.
-    let script = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]";
-    let widths = browser.execute(script, Vec::new()).await.expect("read");
-    if widths[0].as_i64() > widths[1].as_i64() {
-        let outside = browser.execute(OUTSIDE, Vec::new()).await.expect("read");
-        wrong.push(format!("{} {path}: wider than its window: {widths}: {outside}", look.name));
+
+    /// Goes to a page and looks at it.
+    async fn open(&mut self, browser: &Browser, look: &Look, name: &str, path: &str) {
+        self.go(browser, look, path).await;
+        self.examine(browser, look, name).await;
     }
-    browser.execute(axe, Vec::new()).await.expect("axe is there");
-    let found = browser.execute_async(FINDINGS, Vec::new()).await.expect("axe answers");
-    let found: Vec<String> = serde_json::from_value(found).expect("lines");
-    wrong.extend(found.iter().map(|finding| format!("{} {path}: {finding}", look.name)));
-    1
+
+    /// Takes a picture of what is shown and notes what is wrong with it.
+    async fn examine(&mut self, browser: &Browser, look: &Look, name: &str) {
+        let image = browser.screenshot().await.expect("a picture");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots/pages").join(look.name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join(format!("{name}.png")), image).expect("written");
+        self.looked += 1;
+
+        let mut wrong = Vec::new();
+        let tongue = browser.execute("return document.documentElement.lang", Vec::new()).await.expect("read");
+        if tongue != look.language {
+            wrong.push(format!("the page says that it is {tongue}"));
+        }
+        // Without the scroll bar at its side.
+        let script = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]";
+        let widths = browser.execute(script, Vec::new()).await.expect("read");
+        if widths[0].as_i64() > widths[1].as_i64() {
+            let outside = browser.execute(OUTSIDE, Vec::new()).await.expect("read");
+            wrong.push(format!("wider than its window: {widths}: {outside}"));
+        }
+        browser.execute(&self.axe, Vec::new()).await.expect("axe is there");
+        let found = browser.execute_async(FINDINGS, Vec::new()).await.expect("axe answers");
+        wrong.extend(serde_json::from_value::<Vec<String>>(found).expect("lines"));
+        self.wrong.extend(wrong.iter().map(|finding| format!("{} {name}: {finding}", look.name)));
+    }
 }
 
 /// A file of `make sample-data`.

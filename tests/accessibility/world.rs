@@ -12,10 +12,7 @@ use laurel::{
         uploads,
     },
     domain::role::Role,
-    sample::{
-        accounts::Account,
-        seed::{self, Seeded},
-    },
+    sample::seed::{self, Seeded},
 };
 use laurel_records::Stage;
 use reqwest::{Method, StatusCode};
@@ -86,13 +83,18 @@ impl World {
         World { server, seeded, invitation, reset, client, chats, values }
     }
 
-    fn account(&self) -> &Account {
-        self.seeded.accounts.iter().find(|account| account.role == Role::Admin).expect("an admin")
+    /// Email address and password of the first of a role.
+    fn account(&self, role: Role) -> (&str, &str) {
+        let first = self.seeded.accounts.iter().find(|account| account.role == role);
+        first.map(|account| (account.email.as_str(), account.password.as_str())).expect("an account")
     }
 
-    /// Email address and password.
     pub fn admin(&self) -> (&str, &str) {
-        (&self.account().email, &self.account().password)
+        self.account(Role::Admin)
+    }
+
+    pub fn annotator(&self) -> (&str, &str) {
+        self.account(Role::Annotator)
     }
 
     /// Pages for people who are not logged in.
@@ -159,7 +161,7 @@ impl World {
     }
 
     /// The admin's tasks, one of each kind and state.
-    async fn tasks(&self) -> Vec<(String, Uuid)> {
+    pub async fn tasks(&self) -> Vec<(String, Uuid)> {
         sqlx::query_as(
             "SELECT DISTINCT ON (t.kind, a.state) t.kind || '-' || a.state, a.id
              FROM assignments a JOIN tasks t ON t.id = a.task_id JOIN users u ON u.id = a.user_id WHERE u.email = $1",
