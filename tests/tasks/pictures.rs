@@ -1,6 +1,7 @@
 //! Pictures of these pages under `screenshots/`, and that none is wider than its window.
 
 use fantoccini::Locator;
+use futures_util::future::join_all;
 use laurel::domain::role::Role;
 
 use super::{
@@ -21,26 +22,47 @@ const FORMS: [(&str, u32, &str, &str); 4] = [
     ("phone", 390, "zh", "light"),
 ];
 
-/// Opens the page in every form, does `first` there, and writes a picture of the whole page.
-pub async fn pictures(server: &Server, email: &str, path: &str, name: &str, first: impl AsyncFn(&Browser)) {
-    let folder = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("screenshots");
-    std::fs::create_dir_all(&folder).expect("a folder");
-    for (size, width, language, theme) in FORMS {
-        let browser = Browser::open_sized(width.max(500), 900).await;
-        browser.log_in(&server.address, email, PASSWORD).await;
-        browser.set_window_size(width, 900).await.expect("a window");
-        browser.dress(&server.address, language, theme).await;
-        browser.goto(&format!("{}{path}", server.address)).await.expect("the page");
-        first(&browser).await;
-        let height = browser.execute("return document.documentElement.scrollHeight", Vec::new()).await.expect("read");
-        let height = u32::try_from(height.as_u64().unwrap_or(900).clamp(900, 4000)).unwrap_or(900);
-        browser.set_window_size(width, height + 140).await.expect("a window");
-        let image = browser.screenshot().await.expect("a picture");
-        std::fs::write(folder.join(format!("{name}-{size}-{language}-{theme}.png")), image).expect("written");
-        let script = "return [document.documentElement.scrollWidth, innerWidth]";
-        let widths = browser.execute(script, Vec::new()).await.expect("read");
-        assert!(widths[0].as_i64() <= widths[1].as_i64(), "{name} {size} is wider than its window: {widths}");
-        browser.close().await;
+/// Windows of every form in which somebody is logged in.
+pub struct Gallery<'a> {
+    server: &'a Server,
+    browsers: Vec<Browser>,
+}
+
+impl<'a> Gallery<'a> {
+    pub async fn open(server: &'a Server, email: &str) -> Self {
+        let open = async |(_, width, _, _): (&str, u32, &str, &str)| {
+            let browser = Browser::open_sized(width.max(500), 900).await;
+            browser.log_in(&server.address, email, PASSWORD).await;
+            browser
+        };
+        Gallery { server, browsers: join_all(FORMS.map(open)).await }
+    }
+
+    /// Opens the page in every form, does `first` there, and writes a picture of the whole page.
+    pub async fn picture(&self, path: &str, name: &str, first: impl AsyncFn(&Browser)) {
+        let folder = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("screenshots");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        for ((size, width, language, theme), browser) in FORMS.into_iter().zip(&self.browsers) {
+            browser.set_window_size(width, 900).await.expect("a window");
+            // The account has the language of the form before.
+            browser.goto(&format!("{}/account", self.server.address)).await.expect("a page");
+            browser.dress(&self.server.address, language, theme).await;
+            browser.goto(&format!("{}{path}", self.server.address)).await.expect("the page");
+            first(browser).await;
+            let script = "return document.documentElement.scrollHeight";
+            let height = browser.execute(script, Vec::new()).await.expect("read");
+            let height = u32::try_from(height.as_u64().unwrap_or(900).clamp(900, 4000)).unwrap_or(900);
+            browser.set_window_size(width, height + 140).await.expect("a window");
+            let image = browser.screenshot().await.expect("a picture");
+            std::fs::write(folder.join(format!("{name}-{size}-{language}-{theme}.png")), image).expect("written");
+            let script = "return [document.documentElement.scrollWidth, innerWidth]";
+            let widths = browser.execute(script, Vec::new()).await.expect("read");
+            assert!(widths[0].as_i64() <= widths[1].as_i64(), "{name} {size} is wider than its window: {widths}");
+        }
+    }
+
+    pub async fn close(self) {
+        join_all(self.browsers.into_iter().map(Browser::close)).await;
     }
 }
 
@@ -56,10 +78,12 @@ async fn the_head_to_head_pages_fit() {
     let ada = server.user("Ada", Role::Admin).await;
     let assignment = assignment_in(ada.post("/queue/next", &[]).await.leads_to());
     let path = format!("/tasks/{assignment}");
-    pictures(&server, "ada@example.org", &path, "compare", async |browser| browser.press("7").await).await;
-    pictures(&server, "ada@example.org", "/admin/projects/test/settings", "compare-settings", async |_| {}).await;
+    let gallery = Gallery::open(&server, "ada@example.org").await;
+    gallery.picture(&path, "compare", async |browser| browser.press("7").await).await;
+    gallery.picture("/admin/projects/test/settings", "compare-settings", async |_| {}).await;
     ada.post(&format!("{path}/submit"), &[("confidence", "7")]).await.assert(303);
-    pictures(&server, "ada@example.org", &path, "compare-done", async |_| {}).await;
+    gallery.picture(&path, "compare-done", async |_| {}).await;
+    gallery.close().await;
 }
 
 #[tokio::test]
@@ -74,23 +98,26 @@ async fn the_pages_with_ratings_flags_and_versions_fit() {
         [("rating", "optional"), ("note", "1"), ("flag", "not_following"), ("flag", "sexual"), ("flag", "other")];
     let own = [("new.name.en", "Too long"), ("new.name.zh", "太长"), ("new.hint", "More than two short sentences.")];
     ada.post("/admin/projects/test/label-scheme", &[&scheme[..], &TEN, &own].concat()).await.assert(303);
-    pictures(&server, "ada@example.org", "/admin/projects/test/label-scheme", "label-scheme", async |_| {}).await;
+    let gallery = Gallery::open(&server, "ada@example.org").await;
+    gallery.picture("/admin/projects/test/label-scheme", "label-scheme", async |_| {}).await;
     let path = format!("/tasks/{}", assignment_in(ada.post("/queue/next", &[]).await.leads_to()));
-    pictures(&server, "ada@example.org", &path, "assessment", async |browser| {
-        browser.wait().for_element(Locator::Css(".chip, .tier")).await.expect("drawn");
-        browser.press("\u{E003}\u{E003}\u{E003}b5m").await;
-        browser.press(" ").await;
-    })
-    .await;
+    gallery
+        .picture(&path, "assessment", async |browser| {
+            browser.wait().for_element(Locator::Css(".chip, .tier")).await.expect("drawn");
+            browser.press("\u{E003}\u{E003}\u{E003}b5m").await;
+            browser.press(" ").await;
+        })
+        .await;
     let said = [("rank_0", "1"), ("rank_1", "2"), ("rank_2", "3"), ("rating_1", "5"), ("scale", OF_TEN)];
     let said = [&said[..], &[("flag_2_not_following", "1"), ("flag_2_too_long", "1")]].concat();
     ada.post(&format!("{path}/submit"), &said).await.assert(303);
     let page = ada.get(&format!("{path}/correct")).await.assert(200);
     let version = page.text.split(r#"name="version" value=""#).nth(1).expect("a version");
     let version = version.split('"').next().expect("an id");
-    pictures(&server, "ada@example.org", &format!("{path}/correct"), "correct", async |_| {}).await;
+    gallery.picture(&format!("{path}/correct"), "correct", async |_| {}).await;
     let said = [&said[..], &[("version", version), ("all_bad", "1")]].concat();
     ada.post(&format!("{path}/correct"), &said).await.assert(303);
-    pictures(&server, "ada@example.org", &path, "versions", async |_| {}).await;
-    pictures(&server, "ada@example.org", "/admin/projects/test/labels?flag=too_long", "labels", async |_| {}).await;
+    gallery.picture(&path, "versions", async |_| {}).await;
+    gallery.picture("/admin/projects/test/labels?flag=too_long", "labels", async |_| {}).await;
+    gallery.close().await;
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fantoccini::Locator;
 use laurel::domain::role::Role;
 
-use super::{pictures::pictures, take_next};
+use super::{pictures::Gallery, take_next};
 use crate::support::{
     Browser, PASSWORD, Server,
     seed::{self, Seed, assignment_in},
@@ -99,13 +99,17 @@ async fn long_answers_code_formulas_and_other_scripts_are_drawn() {
     ];
     seed::ranking_task(&server.state, project, "Show *everything* that there is: $\\int_0^1 x\\,dx$", &answers).await;
     let path = ada.post("/queue/next", &[]).await.leads_to().to_owned();
-    pictures(&server, "ada@example.org", &path, "reading", async |browser| {
-        browser.wait().for_element(Locator::Css(".chip")).await.expect("drawn");
-        let math = browser.execute("return document.querySelector('math').getBoundingClientRect().width", vec![]).await;
-        assert!(math.expect("read").as_f64() > Some(0.0), "no formula is drawn");
-    })
-    .await;
-    pictures(&server, "ada@example.org", &format!("{path}/beside"), "beside", async |_| {}).await;
+    let gallery = Gallery::open(&server, "ada@example.org").await;
+    gallery
+        .picture(&path, "reading", async |browser| {
+            browser.wait().for_element(Locator::Css(".chip")).await.expect("drawn");
+            let math =
+                browser.execute("return document.querySelector('math').getBoundingClientRect().width", vec![]).await;
+            assert!(math.expect("read").as_f64() > Some(0.0), "no formula is drawn");
+        })
+        .await;
+    gallery.picture(&format!("{path}/beside"), "beside", async |_| {}).await;
+    gallery.close().await;
 }
 
 #[tokio::test]

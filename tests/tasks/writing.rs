@@ -4,7 +4,7 @@ use fantoccini::Locator;
 use laurel::{domain::role::Role, export::Kind};
 use serde_json::json;
 
-use super::{exported, pictures::pictures, take_next};
+use super::{exported, pictures::Gallery, take_next};
 use crate::support::{
     Browser, PASSWORD, Reply,
     seed::{self, Seed, assignment_in, count},
@@ -141,7 +141,9 @@ async fn the_plan_says_how_often_and_a_withdrawn_brief_asks_nobody() {
     assignment_in(bob.post("/queue/next", &[]).await.leads_to());
     assert_eq!(count(pool, "SELECT count(*) FROM audit_log WHERE action LIKE 'prompts.ask%'").await, 3);
     let lea_task = lea.post("/queue/next", &[]).await.leads_to().to_owned();
-    pictures(&server, "lea@example.org", &lea_task, "writing", async |_| {}).await;
+    let gallery = Gallery::open(&server, "lea@example.org").await;
+    gallery.picture(&lea_task, "writing", async |_| {}).await;
+    gallery.close().await;
 }
 
 /// The version that a correction's page names.
