@@ -77,10 +77,7 @@ async fn every_page_fits_from_phone_to_wide_in_both_themes_and_languages() {
     browser.close().await;
     join_all(SIZES.map(async |size| {
         let browser = open(&server, size).await;
-        for (language, theme) in [("en", "light"), ("en", "dark"), ("zh", "light")] {
-            if size == "wide" && language == "zh" {
-                continue;
-            }
+        for (language, theme) in [("en", "light"), ("zh", "dark")] {
             browser.dress(&server.address, language, theme).await;
             let name = |page: &str| format!("annotate-{page}-{size}-{language}-{theme}");
             browser.goto(&format!("{}/queue", server.address)).await.expect("the queue");
@@ -105,7 +102,7 @@ async fn every_page_fits_from_phone_to_wide_in_both_themes_and_languages() {
     let writing = assignment_in(then.leads_to());
     join_all(SIZES.map(async |size| {
         let browser = open(&server, size).await;
-        for (language, theme) in [("en", "light"), ("en", "dark"), ("zh", "light")] {
+        for (language, theme) in [("en", "light"), ("zh", "dark")] {
             browser.dress(&server.address, language, theme).await;
             let name = |page: &str| format!("annotate-{page}-{size}-{language}-{theme}");
             browser.goto(&format!("{}/tasks/{writing}", server.address)).await.expect("writing");
