@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo trainer test lint test-server test-trainer sample-data learn methods frontier bench-trainer pictures sqlx-cache tiny-model clean
+.PHONY: help run demo trainer test lint test-server test-trainer build-server-tests build-trainer-tests sample-data learn methods frontier bench-trainer pictures sqlx-cache tiny-model clean
 
 # Where the pretrained model and the data for tests lie; fetched once, outside git.
 export LAUREL_SAMPLE_DATA ?= $(CURDIR)/data/sample-data
@@ -33,7 +33,9 @@ test: export CLIPPY_ARGS = -Dwarnings__CLIPPY_HACKERY__
 test: ## Everything: format, lints, server, trainer, browser, the whole loop
 	@scripts/prerequisites.sh test
 	cargo fmt --all --check
-	$(MAKE) test-trainer
+	$(MAKE) build-trainer-tests
+	@# The server is built while the trainer's tests run, which keep all cores busy only now and then.
+	$(MAKE) -j2 test-trainer build-server-tests
 	$(MAKE) test-server
 	@echo "everything passes"
 
@@ -42,10 +44,20 @@ lint: ## The lints alone, quicker than with the tests
 	cargo clippy --locked -p laurel --all-targets -- -D warnings
 	cargo clippy --locked -p laurel-trainer -p laurel-kernels -p laurel-records --all-targets -- -D warnings
 
-test-trainer:
+TRAINER = -p laurel-trainer -p laurel-kernels -p laurel-records
+
+build-trainer-tests:
 	scripts/sample_data.py --only smollm2
 	scripts/sample_data.py --only openai
-	cargo test --locked -p laurel-trainer -p laurel-kernels -p laurel-records
+	cargo test --locked --no-run $(TRAINER)
+
+# Cargo builds one thing at a time: who runs tests beside this goes first.
+build-server-tests:
+	sleep 10
+	cargo test --locked --no-run -p laurel
+
+test-trainer: build-trainer-tests
+	cargo test --locked $(TRAINER)
 
 # The loop test runs both programs; axe looks at every page.
 test-server:
