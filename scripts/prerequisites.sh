@@ -97,9 +97,9 @@ need_browser() {
             exit 1
         fi
     fi
-    # Chinese text on the pages needs a font that has it.
-    if command -v fc-list >/dev/null && [[ -z $(fc-list :lang=zh family) ]] && may_install; then
-        install_packages fonts-noto-cjk || true
+    # Chinese text and emoji on the pages need fonts that have them.
+    if command -v fc-list >/dev/null && [[ -z $(fc-list :lang=zh family) || -z $(fc-list :charset=1f600 family) ]] && may_install; then
+        install_packages fonts-noto-cjk fonts-noto-color-emoji || true
     fi
 }
 

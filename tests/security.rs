@@ -8,7 +8,10 @@ use fantoccini::Locator;
 use laurel::{
     db::{audit::Actor, guidelines, projects, tasks},
     domain::role::Role,
-    web::{self, serve::serve},
+    web::{
+        self,
+        serve::{Patience, serve},
+    },
 };
 use reqwest::Method;
 use serde_json::json;
@@ -334,17 +337,22 @@ async fn a_session_ends_after_two_idle_weeks_and_its_cookie_is_out_of_reach() {
 }
 
 #[tokio::test]
-async fn who_never_ends_the_head_of_a_request_is_not_waited_for() {
+async fn who_never_ends_a_request_is_not_waited_for() {
     let server = server().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let (_stop, stopped) = tokio::sync::watch::channel(false);
-    tokio::spawn(serve(listener, web::router(server.state.clone()), Duration::from_millis(200), stopped));
-    let mut slow = TcpStream::connect(address).await.expect("connected");
-    slow.write_all(b"GET /healthz HTTP/1.1\r\nHost: here\r\nX-Slow: a").await.expect("said");
-    let mut answer = Vec::new();
-    let ended = tokio::time::timeout(Duration::from_secs(20), slow.read_to_end(&mut answer)).await;
-    ended.expect("it is waited for").expect("closed in order");
+    let patience = Patience { head: Duration::from_millis(200), body: Duration::from_millis(200) };
+    tokio::spawn(serve(listener, web::router(server.state.clone()), patience, stopped));
+    let form = "POST /login HTTP/1.1\r\nHost: here\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nemail=a";
+    for begun in ["GET /healthz HTTP/1.1\r\nHost: here\r\nX-Slow: a", form] {
+        let mut slow = TcpStream::connect(address).await.expect("connected");
+        slow.write_all(begun.as_bytes()).await.expect("said");
+        let mut answer = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(20), slow.read_to_end(&mut answer)).await;
+        ended.expect("it is waited for").expect("closed in order");
+        assert!(!answer.starts_with(b"HTTP/1.1 5"), "{}", String::from_utf8_lossy(&answer));
+    }
     // Whoever says all that belongs to a head is answered, in however many pieces.
     let mut whole = TcpStream::connect(address).await.expect("connected");
     for piece in ["GET /healthz HTTP/1.1\r\n", "Host: here\r\nConnection: close\r\n", "\r\n"] {

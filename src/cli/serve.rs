@@ -50,7 +50,7 @@ async fn serve(database: &Database, config: Config, listener: TcpListener) -> an
         ended_by_somebody().await;
         let _ = stop.send(true);
     });
-    let server = web::serve::serve(listener, web::router(state), web::serve::HEAD, stopped.clone());
+    let server = web::serve::serve(listener, web::router(state), web::serve::Patience::default(), stopped.clone());
     let mut hard = stopped;
     tokio::select! {
         () = server => {}

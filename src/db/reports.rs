@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     audit::{self, Actor},
     briefs::{self, NewBrief},
+    written_prompts,
 };
 use crate::domain::written_prompt::PromptKind;
 
@@ -18,7 +19,7 @@ pub const LISTED: i64 = 500;
 /// What becomes of a reported prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// It is asked as before; one that was withdrawn is asked again.
+    /// It is asked as before; one that was withdrawn is asked again, unless its writer has put another in its place.
     Keep,
     /// Nobody is asked any more, no model answers it, and exports of prompts leave it out. Labels stay.
     Withdraw,
@@ -58,6 +59,8 @@ pub struct Report {
     pub excerpt: String,
     /// Nobody is asked about it any more.
     pub withdrawn: bool,
+    /// The prompt that its writer has put in its place.
+    pub newer: Option<Uuid>,
     /// How many people have skipped it, for whatever reason.
     pub skipped_by: i64,
     /// The word of the reason.
@@ -82,6 +85,13 @@ pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<Report
             b.kind AS "brief?",
             left(coalesce(p.conversation -> -1 ->> 'content', b.about), 240) AS "excerpt!",
             coalesce(p.withdrawn_at, b.withdrawn_at) IS NOT NULL AS "withdrawn!",
+            (
+                SELECT stands.prompt_id
+                FROM written_prompts w
+                JOIN current_written_prompts stands ON stands.assignment_id = w.assignment_id
+                WHERE w.prompt_id = t.prompt_id AND stands.prompt_id <> t.prompt_id
+                LIMIT 1
+            ) AS newer,
             (
                 SELECT count(DISTINCT skipped.user_id)
                 FROM tasks beside
@@ -205,6 +215,8 @@ async fn settle_prompt(
     decision: Decision,
 ) -> sqlx::Result<()> {
     match (decision, withdrawn_at) {
+        // What its writer has corrected stays on record only.
+        (Decision::Keep, Some(_)) if written_prompts::newer(&mut *connection, prompt).await?.is_some() => {}
         (Decision::Keep, Some(at)) => {
             // What was withdrawn with the prompt is asked again, and nothing else.
             sqlx::query!("UPDATE tasks SET withdrawn_at = NULL WHERE prompt_id = $1 AND withdrawn_at = $2", prompt, at)

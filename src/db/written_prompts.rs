@@ -3,7 +3,7 @@
 
 use laurel_records::Message;
 use serde_json::json;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{PgExecutor, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::{
@@ -289,7 +289,7 @@ pub async fn author(pool: &PgPool, prompt: Uuid) -> sqlx::Result<Option<String>>
 }
 
 /// The prompt that its writer has put in the place of this one; `None` where it is the last version, or came otherwise.
-pub async fn newer(pool: &PgPool, prompt: Uuid) -> sqlx::Result<Option<Uuid>> {
+pub async fn newer(executor: impl PgExecutor<'_>, prompt: Uuid) -> sqlx::Result<Option<Uuid>> {
     sqlx::query_scalar!(
         r#"
         SELECT stands.prompt_id AS "prompt!"
@@ -300,6 +300,6 @@ pub async fn newer(pool: &PgPool, prompt: Uuid) -> sqlx::Result<Option<Uuid>> {
         "#,
         prompt
     )
-    .fetch_optional(pool)
+    .fetch_optional(executor)
     .await
 }

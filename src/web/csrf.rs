@@ -1,7 +1,10 @@
 //! Forms that only our own pages can send: [`CsrfForm`] reads a form and refuses it without the visitor's token.
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{
+        FromRequest, FromRequestParts, Request,
+        rejection::{BytesRejection, FailedToBufferBody},
+    },
     http::{HeaderMap, request::Parts},
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -30,7 +33,11 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
         let visitor = request.extensions().get::<Visitor>().cloned().unwrap_or_default();
         let in_header = header_token(request.headers());
-        let body = axum::body::Bytes::from_request(request, state).await.map_err(|_| PageError::TooLarge)?;
+        let body = axum::body::Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+            BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => PageError::TooLarge,
+            // It broke off, or came too slowly.
+            _ => PageError::Unreadable,
+        })?;
         let sent = match in_header {
             Some(token) => token,
             None => from_bytes::<Token>(&body)?.csrf,

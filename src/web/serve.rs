@@ -1,4 +1,4 @@
-//! Takes connections and serves them: as `axum::serve` does, but whoever begins a request and does not end its head is not waited for.
+//! Takes connections and serves them: as `axum::serve` does, but whoever begins a request and does not go on with it is not waited for.
 
 use std::{io::ErrorKind, net::SocketAddr, pin::pin, time::Duration};
 
@@ -11,16 +11,33 @@ use tokio::{
     task::JoinSet,
 };
 use tower::ServiceExt;
+use tower_http::timeout::TimeoutBody;
 
 /// Time for the head of a request, from the moment when the connection is free for it: an idle connection is closed after it too.
 /// Browsers that show a task say something at least once a minute.
 pub const HEAD: Duration = Duration::from_secs(90);
 
+/// Time in which something more of a request's body has to come. A whole body may take as long as it needs.
+pub const BODY: Duration = Duration::from_secs(60);
+
+/// How long is waited for parts of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    pub head: Duration,
+    pub body: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience { head: HEAD, body: BODY }
+    }
+}
+
 /// Pause after connections can't be taken, where the system has no more of what they need.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Serves until `stop` says so; then it ends the requests under way, and those alone.
-pub async fn serve(listener: TcpListener, app: Router, head: Duration, mut stop: watch::Receiver<bool>) {
+pub async fn serve(listener: TcpListener, app: Router, patience: Patience, mut stop: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -29,7 +46,7 @@ pub async fn serve(listener: TcpListener, app: Router, head: Duration, mut stop:
         };
         match accepted {
             Ok((stream, peer)) => {
-                connections.spawn(connection(stream, peer, app.clone(), head, stop.clone()));
+                connections.spawn(connection(stream, peer, app.clone(), patience, stop.clone()));
             }
             // Gone before it was taken.
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
@@ -47,15 +64,21 @@ pub async fn serve(listener: TcpListener, app: Router, head: Duration, mut stop:
     while connections.join_next().await.is_some() {}
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, app: Router, head: Duration, mut stop: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    app: Router,
+    patience: Patience,
+    mut stop: watch::Receiver<bool>,
+) {
     // The end of an answer is not held back until its beginning is acknowledged.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        app.clone().oneshot(request.map(Body::new))
+        app.clone().oneshot(request.map(|body| Body::new(TimeoutBody::new(patience.body, body))))
     });
     let mut serving = http1::Builder::new();
-    serving.timer(TokioTimer::new()).header_read_timeout(head);
+    serving.timer(TokioTimer::new()).header_read_timeout(patience.head);
     let mut served = pin!(serving.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = served.as_mut() => ended,

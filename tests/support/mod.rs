@@ -48,7 +48,7 @@ pub async fn server() -> Server {
     let config = Config { listen, ..Config::in_directory(data_dir.path()) };
     let state = AppState { pool, config: Arc::new(config), chats: UnderWay::default() };
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    tokio::spawn(web::serve::serve(listener, web::router(state.clone()), web::serve::HEAD, stopped));
+    tokio::spawn(web::serve::serve(listener, web::router(state.clone()), web::serve::Patience::default(), stopped));
     Server { state, address: format!("http://{listen}"), _data_dir: data_dir, _stop: stop }
 }
 

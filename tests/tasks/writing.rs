@@ -224,4 +224,16 @@ async fn a_prompt_is_corrected_until_somebody_begins_to_work_with_it() {
     bob.post(&format!("{his}/skip"), &[("reason", "unclear"), ("then", "queue")]).await.assert(303);
     say("finest", &third).await.assert(303);
     assert_eq!(asked().await, ["finest"]);
+    // To keep what the word was on does not bring it back beside the better one.
+    lea.get("/admin/projects/test/reports").await.assert_contains("has corrected this prompt");
+    let reported: uuid::Uuid = sqlx::query_scalar(
+        "SELECT id FROM prompts WHERE conversation -> -1 ->> 'content' = 'fine' AND withdrawn_at IS NOT NULL",
+    )
+    .fetch_one(pool)
+    .await
+    .expect("the one that was given back");
+    let decide = format!("/admin/projects/test/reports/{reported}");
+    lea.post(&decide, &[("decision", "keep")]).await.assert(303);
+    assert_eq!(asked().await, ["finest"]);
+    assert_eq!(count(pool, open).await, 1);
 }

@@ -4,7 +4,10 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::db::audit::{self, Actor};
+use crate::db::{
+    audit::{self, Actor},
+    reviews::Counts,
+};
 
 /// A text in the queue, or one that was decided.
 #[derive(Debug, Clone)]
@@ -67,13 +70,6 @@ pub async fn page(
 }
 
 /// How many wait and how many are decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
-    pub waiting: i64,
-    pub decided: i64,
-}
-
-/// The counts of a project.
 pub async fn counts(pool: &PgPool, project: Uuid) -> sqlx::Result<Counts> {
     sqlx::query_as!(
         Counts,

@@ -9,13 +9,14 @@ use serde::Deserialize;
 
 use super::{
     project::{Frame, InProject, actor},
-    reviews::{PER_PAGE, Queues},
+    reviews::{PER_PAGE, Part, Queues, Wanted},
     show,
 };
 use crate::{
     db::{
-        demonstration_reviews::{self, Counts, Listed},
+        demonstration_reviews::{self, Listed},
         projects::Project,
+        reviews::Counts,
     },
     web::{
         AppState, Page, PageError,
@@ -23,15 +24,6 @@ use crate::{
         csrf::CsrfForm,
     },
 };
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Wanted {
-    /// `decided` shows those; otherwise those that wait.
-    state: String,
-    page: String,
-    done: Option<String>,
-}
 
 #[derive(Template)]
 #[template(path = "admin/demonstration_reviews.html")]
@@ -64,22 +56,19 @@ pub async fn get(
 ) -> Result<impl IntoResponse, PageError> {
     let pool = &state.pool;
     let counts = demonstration_reviews::counts(pool, project.id).await?;
-    let decided = wanted.state == "decided";
-    let number = wanted.page.parse::<i64>().unwrap_or(1).clamp(1, 1_000_000);
-    let total = if decided { counts.decided } else { counts.waiting };
-    let part = (PER_PAGE, (number - 1) * PER_PAGE);
+    let Part { decided, number, pages, offset } = wanted.part(counts);
     let shown = DemonstrationReviewsPage {
         frame: Frame::new(&page, &project, "reviews"),
         page,
         queues: Queues::of(pool, project.id, "demonstrations").await?,
         queue: address(&project),
         counts,
-        texts: demonstration_reviews::page(pool, project.id, user.id, decided, part).await?,
+        texts: demonstration_reviews::page(pool, project.id, user.id, decided, (PER_PAGE, offset)).await?,
         decided,
         done: wanted.done.is_some(),
         percent: demonstration_reviews::review_percent(pool, project.id).await?,
         number,
-        pages: (total + PER_PAGE - 1) / PER_PAGE,
+        pages,
     };
     Ok(Html(shown.render()?))
 }

@@ -30,6 +30,8 @@ struct Reported {
     brief: Option<String>,
     excerpt: String,
     withdrawn: bool,
+    /// The prompt that its writer has put in its place.
+    newer: Option<Uuid>,
     skipped_by: i64,
     /// At least one report waits for a decision.
     waits: bool,
@@ -64,6 +66,7 @@ pub async fn get(
                 brief: report.brief.clone(),
                 excerpt: report.excerpt.clone(),
                 withdrawn: report.withdrawn,
+                newer: report.newer,
                 skipped_by: report.skipped_by,
                 waits: report.decision.is_none(),
                 reports: vec![report],

@@ -35,7 +35,27 @@ pub struct Wanted {
     /// `decided` shows those; otherwise those that wait.
     state: String,
     page: String,
-    done: Option<String>,
+    pub done: Option<String>,
+}
+
+/// The lines of a queue that are shown.
+pub struct Part {
+    /// Those that are decided, or those that wait.
+    pub decided: bool,
+    /// From 1.
+    pub number: i64,
+    pub pages: i64,
+    pub offset: i64,
+}
+
+impl Wanted {
+    /// What is asked for, of so many lines.
+    pub fn part(&self, counts: Counts) -> Part {
+        let decided = self.state == "decided";
+        let number = self.page.parse::<i64>().unwrap_or(1).clamp(1, 1_000_000);
+        let total = if decided { counts.decided } else { counts.waiting };
+        Part { decided, number, pages: (total + PER_PAGE - 1) / PER_PAGE, offset: (number - 1) * PER_PAGE }
+    }
 }
 
 /// The queues of a project, for the way from one to the other.
@@ -85,20 +105,18 @@ pub async fn get(
     let pool = &state.pool;
     reviews::compare_new(pool, project.id).await?;
     let counts = reviews::counts(pool, project.id).await?;
-    let decided = wanted.state == "decided";
-    let number = wanted.page.parse::<i64>().unwrap_or(1).clamp(1, 1_000_000);
-    let total = if decided { counts.decided } else { counts.waiting };
+    let Part { decided, number, pages, offset } = wanted.part(counts);
     let shown = ReviewsPage {
         frame: Frame::new(&page, &project, "reviews"),
         page,
         queues: Queues::of(pool, project.id, "rankings").await?,
         counts,
-        tasks: reviews::page(pool, project.id, decided, PER_PAGE, (number - 1) * PER_PAGE).await?,
+        tasks: reviews::page(pool, project.id, decided, PER_PAGE, offset).await?,
         decided,
         done: wanted.done.is_some(),
         audit_percent: reviews::audit_percent(pool, project.id).await?,
         number,
-        pages: (total + PER_PAGE - 1) / PER_PAGE,
+        pages,
     };
     Ok(Html(shown.render()?))
 }

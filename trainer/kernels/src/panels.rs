@@ -3,11 +3,7 @@
 
 use rayon::prelude::*;
 
-use crate::{
-    few_rows::{prefetch, vector},
-    math::LANES,
-    wide,
-};
+use crate::{few_rows::prefetch, math::LANES, wide};
 
 /// Rows of `x` that are multiplied at a time: with one vector of the matrix they fill the registers.
 const ROWS: usize = 6;
@@ -40,6 +36,7 @@ pub(crate) fn rows_times_matrix(x: &[f32], w: &[f32], out: &mut [f32], rows: usi
             task.1.push(columns);
         }
     }
+    let x = &in_groups(x, k, rows);
     tasks.par_iter_mut().for_each(|(first, out)| {
         let block = Block { x, k, w: &w[*first..], n, width: out[0].len() };
         let mut taken = vec![0.0; block.panels() * PANEL_STEP];
@@ -50,7 +47,37 @@ pub(crate) fn rows_times_matrix(x: &[f32], w: &[f32], out: &mut [f32], rows: usi
     });
 }
 
-/// What a task multiplies: all rows of `x` with some columns of the matrix, whose rows lie `n` apart.
+/// Rows that are multiplied together, of as many as are left. Four and four are faster than six and two: a few sums alone wait
+/// for each other.
+#[inline(always)]
+fn together(left: usize) -> usize {
+    match left {
+        1 => 1,
+        2 | 3 => 2,
+        4 | 5 | 7 | 8 => 4,
+        _ => ROWS,
+    }
+}
+
+/// The rows of `x` that are multiplied together, their numbers side by side: rows themselves lie a power of two apart as often as
+/// not, and fall on one place of the cache.
+fn in_groups(x: &[f32], k: usize, rows: usize) -> Vec<f32> {
+    let mut grouped = vec![0.0; x.len()];
+    let mut row = 0;
+    while row < rows {
+        let group = together(rows - row);
+        let part = row * k..(row + group) * k;
+        for (r, x) in x[part.clone()].chunks_exact(k).enumerate() {
+            for (out, &x) in grouped[part.clone()][r..].iter_mut().step_by(group).zip(x) {
+                *out = x;
+            }
+        }
+        row += group;
+    }
+    grouped
+}
+
+/// What a task multiplies: all rows of `x`, in their groups, with some columns of the matrix, whose rows lie `n` apart.
 #[derive(Clone, Copy)]
 struct Block<'a> {
     x: &'a [f32],
@@ -83,20 +110,14 @@ impl Block<'_> {
                 let mut row = 0;
                 while row < out.len() {
                     let at = Place { from, depth, panel, row };
-                    // Four and four are faster than six and two: a few sums alone wait for each other.
-                    let together = match out.len() - row {
-                        1 => 1,
-                        2 | 3 => 2,
-                        4 | 5 | 7 | 8 => 4,
-                        _ => ROWS,
-                    };
-                    match together {
+                    let group = together(out.len() - row);
+                    match group {
                         1 => self.panel::<1>(at, taken, out),
                         2 => self.panel::<2>(at, taken, out),
                         4 => self.panel::<4>(at, taken, out),
                         _ => self.panel::<ROWS>(at, taken, out),
                     }
-                    row += together;
+                    row += group;
                 }
             }
         }
@@ -120,16 +141,23 @@ impl Block<'_> {
     /// `R` rows of `x` by one panel over some depth, added to what is there unless the depth begins.
     #[inline(always)]
     fn panel<const R: usize>(self, at: Place, taken: &[f32], out: &mut [&mut [f32]]) {
+        let rows = out.len();
         let mut sums = [[0.0f32; PANEL]; R];
-        let x: [&[f32]; R] = std::array::from_fn(|r| &self.x[(at.row + r) * self.k + at.from..][..at.depth]);
-        let w = &taken[at.panel * PANEL_STEP..][..at.depth * PANEL];
-        for i in 0..at.depth {
-            if at.row == 0 {
-                self.ask_for(at, i);
+        let x = self.x[at.row * self.k + at.from * R..][..at.depth * R].as_chunks::<R>().0;
+        let w = taken[at.panel * PANEL_STEP..][..at.depth * PANEL].as_chunks::<PANEL>().0;
+        // A panel's lines are asked for one after the other, over the time that all of its rows take: more at once would wait for
+        // each other, and the memory have nothing to do afterwards.
+        let (mut line, mut due) = (at.row * DEPTH / rows, at.row * DEPTH % rows);
+        for (w, x) in w.iter().zip(x) {
+            due += R;
+            if due >= rows {
+                due -= rows;
+                self.ask_for(at, line);
+                line += 1;
             }
-            let w: [f32; PANEL] = vector(w, i);
-            for (sums, x) in sums.iter_mut().zip(&x) {
-                let (factor, mut next) = (x[i], *sums);
+            let w = *w;
+            for (sums, &factor) in sums.iter_mut().zip(x) {
+                let mut next = *sums;
                 for (sum, w) in next.iter_mut().zip(&w) {
                     *sum = factor.mul_add(*w, *sum);
                 }
