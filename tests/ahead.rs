@@ -17,9 +17,9 @@ use uuid::Uuid;
 
 /// Submissions that are timed.
 const SUBMISSIONS: usize = 12;
-/// Milliseconds from the key that submits to the next task on the screen, in the middle of them; with room for a machine that does
-/// other things.
-const ON_SCREEN: f64 = 400.0;
+/// Milliseconds from the key that submits to the next task on the screen, in the middle of them. A build that is not optimised has
+/// room for what that costs, and for a machine that does other things.
+const ON_SCREEN: f64 = if cfg!(debug_assertions) { 400.0 } else { 100.0 };
 /// Longest wait for what happens behind a page.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -156,6 +156,7 @@ const STOPWATCH: &str = r#"
         const sent = performance.getEntriesByType("resource").findLast((entry) => entry.name.endsWith(`${task}/submit`));
         window.watch.server = sent.responseEnd - sent.requestStart;
         window.watch.taken = performance.now() - window.watch.from;
+        window.watch.told?.(window.watch.taken);
       }));
     }).observe(document.getElementById("content"), { childList: true });
 "#;
@@ -203,7 +204,9 @@ async fn submit(server: &Server, browser: &Browser, round: usize) -> (f64, f64) 
     } else {
         browser.fill("#completion", "An answer.\u{E009}\u{E007}").await;
     }
-    let taken = until(browser, "window.watch.taken").await.as_f64().expect("milliseconds");
+    // Who asks again and again takes the processor from what is measured.
+    let told = "const told = arguments[0]; window.watch.taken ? told(window.watch.taken) : window.watch.told = told;";
+    let taken = browser.execute_async(told, Vec::new()).await.expect("taken").as_f64().expect("milliseconds");
     let address = browser.current_url().await.expect("an address");
     let shown = until(browser, "document.getElementById('task').dataset.assignment").await;
     assert_eq!(address.path(), format!("/tasks/{}", shown.as_str().expect("an id")));
