@@ -19,7 +19,7 @@ use uuid::Uuid;
 const SUBMISSIONS: usize = 12;
 /// Milliseconds from the key that submits to the next task on the screen, in the middle of them. A build that is not optimised has
 /// room for what that costs, and for a machine that does other things.
-const ON_SCREEN: f64 = if cfg!(debug_assertions) { 400.0 } else { 100.0 };
+const ON_SCREEN: f64 = if cfg!(debug_assertions) { 250.0 } else { 100.0 };
 /// Longest wait for what happens behind a page.
 const PATIENCE: Duration = Duration::from_secs(20);
 
