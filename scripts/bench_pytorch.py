@@ -4,7 +4,8 @@
     bench_pytorch.py WORK MODEL [BATCH]
 
 Loads the model, prints {"ready": true}, does the work once for every line on standard input and prints
-{"seconds": ..., "units": ...}; at the end {"peak_bytes": ...}.
+{"seconds": ..., "units": ...}; at the end {"peak_bytes": ...}, of this machine's memory. BENCH_DEVICE (cpu, cuda:N) and
+BENCH_PRECISION (float32, bfloat16, float16; by autocast) say where and in what the products are made.
 """
 
 import json
@@ -21,15 +22,17 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 torch.set_num_threads(THREADS)
 RATE = 1e-5
+DEVICE = torch.device(os.environ.get("BENCH_DEVICE", "cpu"))
+DTYPE = getattr(torch, os.environ.get("BENCH_PRECISION", "float32"))
 
 
 def load(path, kind=AutoModelForCausalLM, **more):
-    return kind.from_pretrained(path, dtype=torch.float32, **more)
+    return kind.from_pretrained(path, dtype=torch.float32, **more).to(DEVICE)
 
 
 def ids(model, batch, sequence):
     count = batch * sequence
-    return torch.tensor([at * 7919 % model.config.vocab_size for at in range(count)]).reshape(batch, sequence)
+    return torch.tensor([at * 7919 % model.config.vocab_size for at in range(count)], device=DEVICE).reshape(batch, sequence)
 
 
 def optimiser(model):
@@ -113,8 +116,9 @@ def tokenise(path, file):
     return work
 
 
-def product(size=2048):
-    a, b = torch.full((size, size), 0.5), torch.full((size, size), 0.25)
+def product():
+    size = 2048 if DEVICE.type == "cpu" else 8192
+    a, b = (torch.full((size, size), value, device=DEVICE, dtype=DTYPE) for value in (0.5, 0.25))
 
     def work():
         torch.mm(a, b)
@@ -139,7 +143,10 @@ def main():
     say({"ready": True})
     for _ in sys.stdin:
         started = time.perf_counter()
-        units = work()
+        with torch.autocast(DEVICE.type, dtype=DTYPE, enabled=DTYPE != torch.float32):
+            units = work()
+        if DEVICE.type == "cuda":
+            torch.cuda.synchronize(DEVICE)
         say({"seconds": time.perf_counter() - started, "units": units})
     say({"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024})
 

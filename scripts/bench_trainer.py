@@ -2,12 +2,15 @@
 """Speed and memory of the trainer beside PyTorch's, one table: make bench-trainer.
 
 usage: scripts/bench_trainer.py [--rounds N] [--only NAME ...] [--out DIRECTORY]
+                                [--device wgpu|cuda:N [--precision bfloat16] [--peak TFLOPS]]
 
 Each piece of work is done by both programs on the same model, data, number format and threads: a process for each, one
 working while the other waits, ours first in odd rounds and second in even ones. A figure is the median of the rounds,
 with the least and the most. The floor of a training step is its floating-point operations over the rate of a large
 matrix product; that of a token is the bytes of the weights over the bandwidth at which memory is read, or its operations
-over that rate where they take longer. Both rates are measured first, with the faster of the two libraries.
+over that rate where they take longer. Both rates are measured first, with the faster of the two libraries. On a GPU the
+trainer is built for it and PyTorch uses CUDA; --peak, what the maker says of the device in that precision, adds the
+model-FLOPs utilisation of the training steps. The memory in the table is this machine's, not the GPU's.
 
 Needs a Python with torch, transformers, peft and trl 1.12.0 (the last with a PPO trainer): BENCH_PYTHON, or made in
 the output directory by the first run.
@@ -17,6 +20,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -70,22 +74,26 @@ class Worker:
 
 
 class Bench:
-    def __init__(self, out, rounds):
-        self.out, self.rounds = out, rounds
+    def __init__(self, out, rounds, device="cpu", precision="float32"):
+        self.out, self.rounds, self.device, self.precision = out, rounds, device, precision
         self.python = python(out)
         self.environment = {**os.environ, "RAYON_NUM_THREADS": THREADS, "OMP_NUM_THREADS": THREADS,
                             "BENCH_THREADS": THREADS, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true",
                             "PYTHONWARNINGS": "ignore", "TRANSFORMERS_VERBOSITY": "error",
-                            "TRL_EXPERIMENTAL_SILENCE": "1"}
-        self.program = built("bench", "trainer")
-        self.trainer = built("bin", "laurel-trainer")
+                            "TRL_EXPERIMENTAL_SILENCE": "1", "BENCH_PRECISION": precision}
+        feature = None if device == "cpu" else device.split(":")[0]
+        self.program = built("bench", "trainer", feature)
+        self.trainer = built("bin", "laurel-trainer", feature)
 
     def commands(self, *work):
         return ([self.program, *work], [self.python, str(ROOT / "scripts" / "bench_pytorch.py"), *work])
 
     def both(self, *work, rounds=None):
         """Rates (units a second) of every round and the peak of memory, for ours and for PyTorch's."""
-        workers = [Worker(command, self.environment) for command in self.commands(*work)]
+        # PyTorch knows no wgpu: its side runs on CUDA then.
+        devices = (self.device, "cuda" if self.device == "wgpu" else self.device)
+        workers = [Worker(command, {**self.environment, "BENCH_DEVICE": device})
+                   for command, device in zip(self.commands(*work), devices)]
         for worker in workers:
             worker.work()
         rates = [[], []]
@@ -98,7 +106,7 @@ class Bench:
     def rate_of_machine(self):
         """Floating-point operations a second of a large product, and bytes a second of memory."""
         products = self.both("product", rounds=7)
-        worker = Worker(self.commands("row")[0], self.environment)
+        worker = Worker(self.commands("row")[0], {**self.environment, "BENCH_DEVICE": self.device})
         rows = [worker.work() for _ in range(self.rounds + 3)]
         worker.end()
         best = max(statistics.median(side["rates"]) for side in products)
@@ -143,7 +151,8 @@ class Bench:
                    str(prompts), "--out", str(self.out / "ppo"), "--steps", str(self.rounds + 1), "--lora", "off",
                    "--batch-size", str(PPO_PROMPTS), "--minibatch-size", str(PPO_PROMPTS), "--ppo-epochs",
                    str(PPO_EPOCHS), "--max-new-tokens", str(PPO_TOKENS), "--temperature", "0.7", "--sample-steps", "0",
-                   "--save-steps", "0", "--max-kl", "1e9", "--learning-rate", "1e-6"]
+                   "--save-steps", "0", "--max-kl", "1e9", "--learning-rate", "1e-6",
+                   "--device", self.device, "--precision", self.precision]
         peer = [self.python, str(ROOT / "scripts" / "bench_trl.py"), str(policy), str(reward), str(prompts),
                 str(self.rounds + 1), str(PPO_PROMPTS), str(PPO_TOKENS), str(PPO_EPOCHS)]
         subprocess.run(["rm", "-rf", str(self.out / "ppo"), str(self.out / "ppo.checkpoints")], check=True)
@@ -151,7 +160,7 @@ class Bench:
 
     def iterations(self, command, mark):
         process = subprocess.Popen(["/usr/bin/env", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   text=True, env=self.environment)
+                                   text=True, env={**self.environment, "BENCH_DEVICE": self.device})
         ends, peak = [], 0
         for line in process.stdout:
             if f'"{mark}"' in line and '"result"' not in line:
@@ -191,11 +200,13 @@ def python(out):
     return str(program)
 
 
-def built(kind, name):
-    """Builds a program of the trainer with full optimisation and gives its path."""
+def built(kind, name, feature):
+    """Builds a program of the trainer with full optimisation, for a GPU where `feature` names its kind, and gives its path."""
     command = ["cargo", "build", "--release", "--locked", "-p", "laurel-trainer", "--message-format=json"]
     if kind == "bench":
         command = ["cargo", "bench", "--locked", "-p", "laurel-trainer", "--no-run", "--message-format=json"]
+    if feature:
+        command += ["--features", feature]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     for line in done.stdout.splitlines():
         message = json.loads(line)
@@ -206,13 +217,13 @@ def built(kind, name):
 
 
 def shape(model):
-    """Weights, weights in matrix products, layers, width of the heads together, bytes of keys and values a token."""
+    """Weights in matrix products, layers, width of the heads together, keys and values a token."""
     config = json.loads((model / "config.json").read_text())
     width, inner, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     size = config.get("head_dim") or width // config["num_attention_heads"]
     queries, keys = size * config["num_attention_heads"], size * config["num_key_value_heads"]
     matrices = layers * (2 * width * queries + 2 * width * keys + 3 * width * inner) + width * config["vocab_size"]
-    return {"matrices": matrices, "layers": layers, "queries": queries, "kept": 2 * 4 * layers * keys}
+    return {"matrices": matrices, "layers": layers, "queries": queries, "kept": 2 * layers * keys}
 
 
 def operations(model, rows, length, backward=2.0, head=1.0, shared=(0, 0)):
@@ -238,28 +249,30 @@ def ppo_operations(model):
     return 3 * (blocks + logits) + 2 * blocks + PPO_EPOCHS * 3 * (2 * blocks + logits)
 
 
-def seconds_a_token(model, batch, context, flops, bandwidth):
-    """The least that a step of decoding takes: every weight and all keys and values are read, or all products are made."""
+def seconds_a_token(model, batch, context, flops, numbers):
+    """The least that a step of decoding takes: every weight and all keys and values are read, `numbers` a second, or all products
+    are made."""
     parts = shape(model)
-    read = (4 * parts["matrices"] + batch * context * parts["kept"]) / bandwidth
+    read = (parts["matrices"] + batch * context * parts["kept"]) / numbers
     return max(read, 2 * parts["matrices"] * batch / flops)
 
 
 def rows(bench, wanted):
-    """The table's rows: name, unit, both results, the floor as a rate."""
+    """The table's rows: name, unit, both results, the floor as a rate, the operations of a unit."""
     flops, bandwidth = bench.rate_of_machine()
     print(f"large product {flops / 1e9:.0f} GFLOP/s, memory {bandwidth / 1e9:.1f} GB/s", flush=True)
+    numbers = bandwidth / (4 if bench.precision == "float32" else 2)
     small = bench.init("small", SMALL)
     large = bench.preset("llama-135m")
 
     def step(label, work, model, batch, length, **more):
-        floor = batch * length * flops / operations(model, batch, length, **more)
-        return label, "tokens/s", lambda: bench.both(work, str(model)), floor
+        needed = operations(model, batch, length, **more) / (batch * length)
+        return label, "tokens/s", lambda: bench.both(work, str(model)), flops / needed, needed
 
     def decode(label, work, model, batch):
         # The context grows from 64 to 192 tokens: 128 on average.
-        floor = batch / seconds_a_token(model, batch, 128, flops, bandwidth)
-        return label, "tokens/s", lambda: bench.both(work, str(model), str(batch)), floor
+        floor = batch / seconds_a_token(model, batch, 128, flops, numbers)
+        return label, "tokens/s", lambda: bench.both(work, str(model), str(batch)), floor, None
 
     # Of each four answers three repeat the 64 tokens of the prompt; there are no logits.
     of_rankings = {"head": 0.0, "shared": (12, 64)}
@@ -277,18 +290,18 @@ def rows(bench, wanted):
           for name, model in (("34 M", small), ("135 M", large)) for work in ("greedy", "sampled")
           for batch in (1, 8, 32)),
         ("e", f"PPO iteration, 34 M, {PPO_PROMPTS} prompts, {PPO_TOKENS} tokens, {PPO_EPOCHS} epochs", "iterations/s",
-         lambda: bench.ppo(small, bench.reward_model(small)), flops / ppo_operations(small)),
-        ("f", "load, 135 M", "weights/s", lambda: bench.both("load", str(large)), None),
-        ("f", "tokenise, 100 MB", "bytes/s", lambda: bench.both("tokenise", str(small), str(text)), None),
+         lambda: bench.ppo(small, bench.reward_model(small)), flops / ppo_operations(small), ppo_operations(small)),
+        ("f", "load, 135 M", "weights/s", lambda: bench.both("load", str(large)), None, None),
+        ("f", "tokenise, 100 MB", "bytes/s", lambda: bench.both("tokenise", str(small), str(text)), None, None),
     ]
-    for part, label, unit, measure, floor in table:
+    for part, label, unit, measure, floor, needed in table:
         if not wanted or part in wanted or any(label.startswith(text) for text in wanted):
             ours, peer = measure()
-            yield {"part": part, "work": label, "unit": unit, "ours": ours, "peer": peer, "floor": floor}
+            yield {"part": part, "work": label, "unit": unit, "ours": ours, "peer": peer, "floor": floor, "operations": needed}
 
 
-def line(row):
-    """A row of the table."""
+def line(row, peak=None):
+    """A row of the table; `peak`: operations a second of which the last column is the share."""
     def figures(side):
         low, middle, high = min(side["rates"]), statistics.median(side["rates"]), max(side["rates"])
         return f"{amount(middle)} ({amount(low)}–{amount(high)})"
@@ -297,7 +310,12 @@ def line(row):
     floor = f"{amount(row['floor'])} | {100 * ours / row['floor']:.0f} %" if row["floor"] else "– | –"
     memory = f"{row['ours']['peak'] / 1e6:.0f} | {row['peer']['peak'] / 1e6:.0f}"
     return (f"| {row['part']} | {row['work']} | {row['unit']} | {figures(row['ours'])} | {figures(row['peer'])} "
-            f"| {ours / peer:.2f} | {floor} | {memory} |")
+            f"| {ours / peer:.2f} | {floor} | {memory} |" + (f" {utilisation(row, ours, peak)} |" if peak else ""))
+
+
+def utilisation(row, rate, peak):
+    """Model-FLOPs utilisation (Chowdhery et al. 2022, appendix B): operations that the model needs, over those that the device has."""
+    return f"{100 * rate * row['operations'] / peak:.1f} %" if row["operations"] else "–"
 
 
 def amount(value):
@@ -309,19 +327,37 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="*", default=[], metavar="PART", help="parts of the table, a to f, or beginnings of rows' names")
     parser.add_argument("--out", type=Path, default=ROOT / "data" / "bench")
+    parser.add_argument("--device", default="cpu", help="cpu, wgpu or cuda:N")
+    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16", "float16"])
+    parser.add_argument("--peak", type=float, metavar="TFLOPS", help="what the device's maker promises in that precision")
     arguments = parser.parse_args()
+    if not re.fullmatch(r"cpu|wgpu|cuda(:\d+)?", arguments.device):
+        parser.error("--device: expected cpu, wgpu or cuda:N")
+    if arguments.device == "cpu" and arguments.precision != "float32":
+        parser.error("--precision: on the CPU the table is of float32")
     if not (DATA / "wiki.txt").exists():
         sys.exit("error: the sample data is not there; `make sample-data` fetches it")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    bench = Bench(arguments.out.resolve(), arguments.rounds)
-    print(f"{processor()}, {THREADS} threads, float32, {time.strftime('%Y-%m-%d')}, {', '.join(PACKAGES)}")
-    print("| | work | unit | ours | PyTorch | ratio | floor | of it | our MB | its MB |")
-    print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
+    bench = Bench(arguments.out.resolve(), arguments.rounds, arguments.device, arguments.precision)
+    place = f"{processor()}, {THREADS} threads" if arguments.device == "cpu" else f"{graphics()} by {arguments.device}"
+    peak = arguments.peak and arguments.peak * 1e12
+    print(f"{place}, {arguments.precision}, {time.strftime('%Y-%m-%d')}, {', '.join(PACKAGES)}")
+    print("| | work | unit | ours | PyTorch | ratio | floor | of it | our MB | its MB |" + (" MFU |" if peak else ""))
+    print("|---|---|---|---|---|---|---|---|---|---|" + ("---|" if peak else ""), flush=True)
     found = []
     for row in rows(bench, arguments.only):
         found.append(row)
-        print(line(row), flush=True)
+        print(line(row, peak), flush=True)
     (arguments.out / "results.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+def graphics():
+    """The name of the first GPU."""
+    try:
+        done = subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()[0].strip()
+    except (OSError, IndexError, subprocess.CalledProcessError):
+        return "a GPU"
 
 
 def processor():

@@ -20,6 +20,7 @@ from trl.experimental.ppo import PPOConfig, PPOTrainer
 policy_path, reward_path, prompts, *numbers = sys.argv[1:]
 iterations, batch, tokens, epochs = map(int, numbers)
 torch.set_num_threads(int(os.environ.get("BENCH_THREADS", "2")))
+device, precision = os.environ.get("BENCH_DEVICE", "cpu"), os.environ.get("BENCH_PRECISION", "float32")
 tokenizer = AutoTokenizer.from_pretrained(policy_path, padding_side="left")
 if tokenizer.pad_token is None:
     tokenizer.pad_token = tokenizer.eos_token
@@ -42,7 +43,8 @@ records = [json.loads(line)["prompt"] for line in open(prompts, encoding="utf-8"
 ids = [tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=True, return_dict=False)
        for prompt in records]
 settings = PPOConfig(
-    output_dir=tempfile.gettempdir() + "/bench-trl", report_to="none", use_cpu=True, bf16=False, fp16=False, seed=1, save_strategy="no",
+    output_dir=tempfile.gettempdir() + "/bench-trl", report_to="none", use_cpu=device == "cpu", bf16=precision == "bfloat16",
+    fp16=precision == "float16", seed=1, save_strategy="no",
     per_device_train_batch_size=batch, gradient_accumulation_steps=1, num_mini_batches=1, num_ppo_epochs=epochs,
     total_episodes=batch * iterations, response_length=tokens, temperature=0.7, num_sample_generations=0,
     local_rollout_forward_batch_size=batch, learning_rate=1e-6, stop_token="eos", gradient_checkpointing=False,

@@ -4,7 +4,8 @@
 //!     trainer WORK MODEL [BATCH]
 //!
 //! Loads the model, prints `{"ready": …}`, does the work once for every line on standard input and prints
-//! `{"seconds": …, "units": …}`; at the end `{"peak_bytes": …}`.
+//! `{"seconds": …, "units": …}`; at the end `{"peak_bytes": …}`, of this machine's memory. BENCH_DEVICE (cpu, wgpu, cuda:N) and
+//! BENCH_PRECISION (float32, bfloat16, float16) say where and in what the products are made.
 #![allow(clippy::unwrap_used, reason = "a program for developers")]
 
 use std::{
@@ -21,9 +22,10 @@ use laurel_kernels::{
     matrix::{Target, View, product},
 };
 use laurel_trainer::{
+    cli::device::DeviceChoice,
     data::{Example, ModelTokenizer, RewardBatch},
     generate::{SamplingSettings, generate},
-    model::{Decoder, DecoderConfig, Layout, ModelDirectory, RewardEnsemble, hf, lora::LoraSettings},
+    model::{Decoder, DecoderConfig, Layout, ModelDirectory, Precision, RewardEnsemble, hf, lora::LoraSettings},
     rlhf::{
         reward::{Pairs, kwise_loss_sum},
         sft::completion_nll,
@@ -49,10 +51,14 @@ fn run() -> anyhow::Result<()> {
     let Some((work, arguments)) = arguments.split_first() else { return Ok(()) };
     let model = arguments.first().cloned().unwrap_or_default();
     let batch = arguments.get(1).and_then(|text| text.parse().ok()).unwrap_or(1);
+    let place = Place::of_environment()?;
+    let load = |model: &str| place.load(model);
     let mut work: Box<dyn FnMut() -> usize> = match work.as_str() {
         "write" => return write(&model),
-        "product" => large_product(),
-        "row" => one_row(),
+        "product" if place.is_cpu() => large_product(),
+        "product" => large_product_on(&place),
+        "row" if place.is_cpu() => one_row(),
+        "row" => one_row_on(&place),
         "sft" => sft(load(&model)?.train(), 4, 256),
         "lora" => sft(load(&model)?.with_lora(&LoraSettings::default(), 0)?.train(), 4, 256),
         "reward" => reward(&load(&model)?, 4, 4, 128),
@@ -61,7 +67,10 @@ fn run() -> anyhow::Result<()> {
             let settings = SamplingSettings { top_p: 0.95, max_new_tokens: 128, ..SamplingSettings::default() };
             decode(load(&model)?, batch, settings)
         }
-        "load" => Box::new(move || load(&model).unwrap().num_params()),
+        "load" => {
+            let place = place.clone();
+            Box::new(move || place.load(&model).unwrap().num_params())
+        }
         "tokenise" => tokenise(&model, arguments[1].clone())?,
         other => anyhow::bail!("no work is called {other:?}"),
     };
@@ -73,6 +82,8 @@ fn run() -> anyhow::Result<()> {
         line?;
         let started = Instant::now();
         let units = work();
+        // A GPU may have been told only what to do.
+        place.device.sync()?;
         say(&json!({"seconds": started.elapsed().as_secs_f64(), "units": units}));
     }
     eprint!("{}", laurel_trainer::profile::table());
@@ -85,8 +96,29 @@ fn say(value: &serde_json::Value) {
     std::io::stdout().flush().unwrap();
 }
 
-fn load(path: &str) -> anyhow::Result<Decoder> {
-    Ok(ModelDirectory::open(path)?.load_decoder(&Device::flex())?)
+/// Where the work is done and what its matrix products are computed in.
+#[derive(Clone)]
+struct Place {
+    device: Device,
+    precision: Precision,
+}
+
+impl Place {
+    fn of_environment() -> anyhow::Result<Self> {
+        let said = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+        let device = said("BENCH_DEVICE", "cpu").parse::<DeviceChoice>().map_err(anyhow::Error::msg)?.open()?;
+        let precision: Precision = said("BENCH_PRECISION", "float32").parse().map_err(anyhow::Error::msg)?;
+        precision.ensure_supported(&device)?;
+        Ok(Self { device, precision })
+    }
+
+    fn is_cpu(&self) -> bool {
+        self.device == Device::flex()
+    }
+
+    fn load(&self, path: &str) -> anyhow::Result<Decoder> {
+        Ok(ModelDirectory::open(path)?.load_decoder(&self.device)?.with_precision(self.precision))
+    }
 }
 
 /// Writes a model with random weights: `34m` as the issue of speed has it, or a preset's name, before the last `=`.
@@ -121,7 +153,7 @@ fn adam() -> AdamSettings {
 
 /// Forward, backward, clipping, AdamW; every token but the first of a row is learned.
 fn sft(decoder: Decoder, batch: usize, sequence: usize) -> Box<dyn FnMut() -> usize> {
-    let device = Device::flex().autodiff();
+    let device = decoder.token_embedding.device().autodiff();
     let (mut model, mut optimiser) = (Some(decoder), Optimiser::new(adam()));
     Box::new(move || {
         let decoder = model.take().unwrap();
@@ -139,7 +171,7 @@ fn sft(decoder: Decoder, batch: usize, sequence: usize) -> Box<dyn FnMut() -> us
 /// One step over rankings: all answers of all prompts in one forward pass, the loss over their pairs. Half of a sequence is
 /// the prompt. What is counted are the tokens of the answers' conversations, however often a program computes them.
 fn reward(decoder: &Decoder, prompts: usize, answers: usize, sequence: usize) -> Box<dyn FnMut() -> usize> {
-    let device = Device::flex().autodiff();
+    let device = decoder.token_embedding.device().autodiff();
     let (mut model, mut optimiser) = (Some(RewardEnsemble::from_policy(decoder, &[0]).train()), Optimiser::new(adam()));
     let ranks: Vec<u32> = (1..=answers as u32).collect();
     let pairs = Pairs::of(&vec![ranks.clone(); prompts]);
@@ -197,6 +229,32 @@ fn large_product() -> Box<dyn FnMut() -> usize> {
     Box::new(move || {
         product(Target::write(&mut c, SIZE), View::new(&a, SIZE, SIZE), View::new(&b, SIZE, SIZE));
         2 * SIZE * SIZE * SIZE
+    })
+}
+
+/// The same on a GPU, larger, and by burn in the precision that is asked for.
+fn large_product_on(place: &Place) -> Box<dyn FnMut() -> usize> {
+    const SIZE: usize = 8192;
+    let dtype = place.precision.dtype();
+    let filled = |value: f32| Tensor::<2>::full([SIZE, SIZE], value, &place.device).cast(dtype);
+    let (a, b, device) = (filled(0.5), filled(0.25), place.device.clone());
+    Box::new(move || {
+        let product = a.clone().matmul(b.clone());
+        device.sync().unwrap();
+        drop(product);
+        2 * SIZE * SIZE * SIZE
+    })
+}
+
+/// Bytes of a matrix, read once on a GPU by the sum of its numbers.
+fn one_row_on(place: &Place) -> Box<dyn FnMut() -> usize> {
+    const SIZE: usize = 16384;
+    let (numbers, device) = (Tensor::<2>::ones([SIZE, SIZE], &place.device), place.device.clone());
+    Box::new(move || {
+        let sum = numbers.clone().sum();
+        device.sync().unwrap();
+        drop(sum);
+        4 * SIZE * SIZE
     })
 }
 

@@ -4,7 +4,7 @@ pub mod allocator;
 mod best_of_n;
 mod compress;
 mod cost;
-mod device;
+pub mod device;
 mod dpo;
 mod evaluate;
 mod generate;

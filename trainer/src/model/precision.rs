@@ -58,7 +58,7 @@ impl Precision {
     }
 
     /// What tensors of this precision are stored as.
-    pub(super) fn dtype(self) -> FloatDType {
+    pub fn dtype(self) -> FloatDType {
         match self {
             Self::Float32 => FloatDType::F32,
             Self::Bfloat16 => FloatDType::BF16,
