@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
 
-use fluent_templates::{LanguageIdentifier, Loader, fluent_bundle::FluentValue, static_loader};
+use fluent_templates::{LanguageIdentifier, Loader, fluent_bundle::FluentValue, langid, static_loader};
 
 static_loader! {
     static LOCALES = {
@@ -58,6 +58,11 @@ pub struct Language(
     usize,
 );
 
+/// Where the lines of a language begin: right, as those of Arabic do, or left.
+fn direction(of: &LanguageIdentifier) -> &'static str {
+    if of.character_direction() == langid!("ar").character_direction() { "rtl" } else { "ltr" }
+}
+
 impl Language {
     /// Every language that the program speaks, English first.
     pub fn all() -> impl Iterator<Item = Language> {
@@ -72,6 +77,11 @@ impl Language {
     /// The language's name in itself.
     pub fn own_name(self) -> &'static str {
         &FOLDERS[self.0].own_name
+    }
+
+    /// `ltr` or `rtl`, as `dir=""` has it.
+    pub fn direction(self) -> &'static str {
+        direction(self.identifier())
     }
 
     /// By tag: the language itself, else one with the same primary tag; `zh`, `zh-CN`, `zh-Hant` are Chinese.
@@ -168,7 +178,7 @@ numbers!(u8, i16, i32, i64, u32, u64, usize, f64);
 
 #[cfg(test)]
 mod tests {
-    use fluent_templates::{ArcLoader, langid};
+    use fluent_templates::ArcLoader;
 
     use super::*;
 
@@ -187,6 +197,13 @@ mod tests {
         assert_eq!(tag("fr-FR,zh-CN;q=0.9,en;q=0.8"), Some("zh"));
         assert_eq!(tag("de"), None);
         assert_eq!(Language::default().tag(), "en");
+    }
+
+    #[test]
+    fn lines_begin_where_those_of_the_language_do() {
+        for (tag, expected) in [("en", "ltr"), ("zh", "ltr"), ("ar", "rtl"), ("he", "rtl"), ("fa-IR", "rtl")] {
+            assert_eq!(direction(&tag.parse().expect("a tag")), expected, "{tag}");
+        }
     }
 
     #[test]

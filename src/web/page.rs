@@ -52,6 +52,11 @@ impl Page {
         self.translator.language.tag()
     }
 
+    /// `ltr` or `rtl`: where the interface's lines begin.
+    pub fn direction(&self) -> &'static str {
+        self.translator.language.direction()
+    }
+
     /// Every language of the interface.
     pub fn languages(&self) -> Vec<Language> {
         Language::all().collect()

@@ -2,7 +2,7 @@
 
 import { sendForm } from "./net.js";
 import { say, words } from "./page.js";
-import { otherLanguage } from "./script.js";
+import { known, otherLanguage } from "./script.js";
 import { form, onTask } from "./task.js";
 
 const language = document.documentElement.lang;
@@ -18,7 +18,7 @@ function start() {
   text = form.elements.completion;
   button = document.querySelector("[data-preview]");
   preview = document.getElementById("preview");
-  segmenter = "Segmenter" in Intl ? new Intl.Segmenter(text.lang || language, { granularity: "word" }) : null;
+  segmenter = "Segmenter" in Intl ? new Intl.Segmenter(known(text.lang) ?? language, { granularity: "word" }) : null;
   form.addEventListener("input", () => {
     measure();
     lookAtScript();
@@ -50,7 +50,7 @@ function measure() {
 /** A word where the text is in the script of another language than the task's. */
 function lookAtScript() {
   const place = document.querySelector("[data-other-script]");
-  const wanted = text.lang;
+  const wanted = known(text.lang);
   const written = wanted ? otherLanguage(text.value, wanted) : null;
   place.hidden = !written;
   if (!written) return;

@@ -2,6 +2,8 @@
 
 /** Milliseconds after which a request counts as lost: a server that hangs must not look like one that works. */
 const PATIENCE = 20_000;
+/** Bytes up to which a request outlives its page. Browsers refuse more than 64 KiB of them at once: a draft and what is submitted. */
+const OUTLIVES = 30_000;
 /** Statuses by which a proxy says that the server behind it is away. */
 const AWAY = [502, 503, 504];
 
@@ -23,7 +25,7 @@ async function once(method, address, body, type, stop) {
       body,
       redirect: "manual",
       signal: patience(stop),
-      keepalive: body !== undefined && body.length < 60_000,
+      keepalive: body !== undefined && body.length < OUTLIVES && new TextEncoder().encode(body).length < OUTLIVES,
       headers: { accept: "application/json", "x-csrf-token": token().content, ...(type ? { "content-type": type } : {}) },
     });
     if (response.type === "opaqueredirect") return { kind: "login" };

@@ -181,6 +181,8 @@ document.addEventListener("keydown", (event) => {
   } else if (key === "0") {
     toggleAllBad();
   } else if (keys[key]) {
+    // In the points of a scale they choose another point.
+    if (key.startsWith("Arrow") && event.target.closest?.("input[type=radio]")) return;
     // Arrows scroll the page until an answer is picked.
     if (key.startsWith("Arrow") && order.current === null) return;
     actions[keys[key]]();

@@ -131,3 +131,20 @@ async fn every_bad_line_is_in_the_report_and_none_is_imported() {
     ada.post(&place, &[("kind", "prompts")]).await.assert(422);
     nothing_is_here(server.pool()).await;
 }
+
+#[tokio::test]
+async fn a_file_too_large_to_be_rehearsed_says_what_is_wrong_when_it_does_not_go_in() {
+    let server = support::server().await;
+    project(server.pool(), "p").await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let padding = "x".repeat(100_000);
+    let mut lines: Vec<String> =
+        (1..=340).map(|line| format!("{{\"prompt\": \"Question {line}\", \"padding\": \"{padding}\"}}")).collect();
+    lines[300] = "{\"prompt\": \"\"}".to_owned();
+    let place = previewed(&ada, "prompts", "large.jsonl", &lines.join("\n")).await;
+    ada.get(&place).await.assert(200);
+    let page = ada.post(&place, &[("kind", "prompts")]).await.assert(422);
+    assert!(!support::client::link_with(&page.text, "report.csv").is_empty());
+    page.assert_contains("301");
+    nothing_is_here(server.pool()).await;
+}

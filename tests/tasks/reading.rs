@@ -131,6 +131,24 @@ async fn an_answer_in_another_language_is_noticed_while_it_is_written() {
     browser.find(Locator::Id("completion")).await.expect("a field").clear().await.expect("empty");
     browser.fill("#completion", "蜜蜂从花朵中采集花蜜，带回蜂巢。").await;
     assert_eq!(said().await, "This looks like Chinese; the task is in English.");
+    browser.find(Locator::Id("completion")).await.expect("a field").clear().await.expect("empty");
+    browser
+        .fill("#completion", "Les abeilles sont dans les fleurs et font le miel pour la ruche avec les autres.")
+        .await;
+    assert_eq!(said().await, "This looks like French; the task is in English.");
+    // Tags as imported files have them; a script that is not known says nothing, and one that is known fits.
+    let guess = "const told = arguments[2];
+                 import(document.getElementById('task').dataset.script.replace(/demonstration.js.*/, 'script.js'))
+                     .then(({ known, otherLanguage }) => told(otherLanguage(arguments[0], known(arguments[1]))));";
+    for (text, tag, expected) in [
+        ("Пчеле сакупљају нектар и праве мед.", "sr", json!(null)),
+        ("मौरीले फूलबाट रस जम्मा गर्छन् र मह बनाउँछन्।", "ne", json!(null)),
+        ("Bees make honey from the nectar of flowers.", "ka", json!(null)),
+        ("Bees make honey from the nectar of flowers.", "zh_CN", json!("en")),
+    ] {
+        let guessed = browser.execute_async(guess, vec![json!(text), json!(tag)]).await.expect("guessed");
+        assert_eq!(guessed, expected, "{tag}");
+    }
     // It is a word, not a wall; and a prompt that can't be answered is given back with a reason that leads see.
     let url = browser.current_url().await.expect("an address");
     browser.close().await;

@@ -181,7 +181,7 @@ pub async fn get(
     RawQuery(query): RawQuery,
     page: Page,
 ) -> Result<Response, PageError> {
-    show_preview(&state, page, &project, id, chosen(query)).await
+    show_preview(&state, page, &project, id, chosen(query), Vec::new()).await
 }
 
 /// The query as it was sent; what can't be read chooses nothing.
@@ -189,12 +189,14 @@ fn chosen(query: Option<String>) -> Chosen {
     serde_html_form::from_str(&query.unwrap_or_default()).unwrap_or_default()
 }
 
+/// The page; `refused` are the bad records that kept the file from going in, which a large one is not read for again.
 async fn show_preview(
     state: &AppState,
     page: Page,
     project: &Project,
     id: Uuid,
     chosen: Chosen,
+    refused: Vec<BadRecord>,
 ) -> Result<Response, PageError> {
     let upload = uploads::find(&state.pool, project.id, id).await?;
     let (kind, mapping) = (chosen.kind(&upload), chosen.mapping());
@@ -202,7 +204,8 @@ async fn show_preview(
     let unreadable = |error: std::io::Error| PageError::from(anyhow::Error::from(error));
     let look = preview::look(&mut open().await?).await.map_err(unreadable)?;
     let first = preview::first(kind, &mapping, &mut open().await?).await.map_err(unreadable)?;
-    let (mut report, mut bad) = (None, Vec::new());
+    let (mut report, mut bad) = (None, refused);
+    bad.truncate(SHOWN);
     if upload.bytes <= REHEARSED {
         let (would, wrong) = rehearse(state, project, kind, &mapping, &mut open().await?, SHOWN).await?;
         report = Some(would);
@@ -268,7 +271,7 @@ pub async fn post(
             remove(&state, id).await;
             Ok(Redirect::to(&done_address(&project.slug, kind, &report)?).into_response())
         }
-        Err(ImportError::BadRecords(_)) => show_preview(&state, page, &project, id, chosen).await,
+        Err(ImportError::BadRecords(bad)) => show_preview(&state, page, &project, id, chosen, bad).await,
         Err(error) => Err(failed(error)),
     }
 }
