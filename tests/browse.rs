@@ -150,6 +150,8 @@ async fn labels_are_found_by_flag_rating_and_what_a_reviewer_made_of_them() {
         ("rating_from=1&rating_until=6", "2 labels", vec!["fine", "drifts"]),
         ("rating_until=3", "1 label", vec!["drifts"]),
         ("all_bad=1", "1 label", vec!["awful"]),
+        ("too_fast=1", "1 label", vec!["drifts"]),
+        ("kind=demonstration&too_fast=1", "none", vec![]),
         ("review=accepted", "1 label", vec!["fine"]),
         ("review=corrected", "1 label", vec!["drifts"]),
         ("review=rejected", "1 label", vec!["awful"]),

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use fantoccini::Locator;
 use laurel::domain::role::Role;
+use serde_json::json;
 
 use super::{pictures::Gallery, take_next};
 use crate::support::{

@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{COUNTED, Filter, Listed, READ, page};
+use crate::domain::quality::LEAST_SECONDS_A_BYTE;
 
 /// A label in the list.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct Label {
     /// By a program that stands in for a person.
     pub simulated: bool,
     pub seconds: Option<f64>,
+    /// A ranking that was given far faster than its answers can be read.
+    pub too_fast: bool,
     pub extra_opinion: bool,
     /// It corrects an earlier version.
     pub corrects: bool,
@@ -132,6 +135,11 @@ pub async fn before(
                     SELECT 1 FROM ranking_responses given
                     WHERE given.ranking_id = r.id AND given.rating BETWEEN coalesce($15, 0) AND coalesce($16, 10)))
                 AND (NOT $17 OR r.all_bad)
+                AND (NOT $20 OR r.seconds < $19 * (
+                    SELECT sum(octet_length(answer.content))
+                    FROM ranking_responses given
+                    JOIN responses answer ON answer.id = given.response_id
+                    WHERE given.ranking_id = r.id))
                 AND CASE $18
                     WHEN '' THEN true
                     WHEN 'decision' THEN r.adjudicated
@@ -154,6 +162,12 @@ pub async fn before(
             coalesce(u.name, l.annotator) AS annotator,
             coalesce(u.simulated, l.extra -> 'simulated' = 'true', false) AS "simulated!",
             l.seconds,
+            coalesce(l.seconds < $19 * (
+                SELECT sum(octet_length(answer.content))
+                FROM ranking_responses given
+                JOIN responses answer ON answer.id = given.response_id
+                WHERE given.ranking_id = l.id
+            ), false) AS "too_fast!",
             l.extra_opinion AS "extra_opinion!",
             l.corrects AS "corrects!",
             l.replaced AS "replaced!",
@@ -190,7 +204,9 @@ pub async fn before(
         filter.lowest_rating,
         filter.highest_rating,
         filter.all_bad,
-        filter.review
+        filter.review,
+        LEAST_SECONDS_A_BYTE,
+        filter.too_fast
     )
     .fetch_all(pool)
     .await?;
@@ -250,6 +266,11 @@ pub async fn count(pool: &PgPool, project: Uuid, filter: &Filter) -> Result<i64,
                     SELECT 1 FROM ranking_responses given
                     WHERE given.ranking_id = r.id AND given.rating BETWEEN coalesce($13, 0) AND coalesce($14, 10)))
                 AND (NOT $15 OR r.all_bad)
+                AND (NOT $19 OR r.seconds < $18 * (
+                    SELECT sum(octet_length(answer.content))
+                    FROM ranking_responses given
+                    JOIN responses answer ON answer.id = given.response_id
+                    WHERE given.ranking_id = r.id))
                 AND CASE $16
                     WHEN '' THEN true
                     WHEN 'decision' THEN r.adjudicated
@@ -275,7 +296,9 @@ pub async fn count(pool: &PgPool, project: Uuid, filter: &Filter) -> Result<i64,
         filter.highest_rating,
         filter.all_bad,
         filter.review,
-        COUNTED + 1
+        COUNTED + 1,
+        LEAST_SECONDS_A_BYTE,
+        filter.too_fast
     )
     .fetch_one(pool)
     .await

@@ -41,6 +41,8 @@ pub struct Filter {
     pub highest_rating: Option<i32>,
     /// Only labels that find all answers bad.
     pub all_bad: bool,
+    /// Only rankings that were given far faster than their answers can be read.
+    pub too_fast: bool,
     /// `accepted`, `corrected`, `rejected`: what a reviewer found; `none`: not looked at; `decision`: a reviewer's own.
     pub review: String,
 }
@@ -49,7 +51,7 @@ impl Filter {
     /// Whether something is looked for that demonstrations don't have.
     fn of_rankings_only(&self) -> bool {
         let rated = self.lowest_rating.is_some() || self.highest_rating.is_some();
-        rated || self.all_bad || !self.flag.is_empty()
+        rated || self.all_bad || self.too_fast || !self.flag.is_empty()
     }
 
     /// The search as a pattern of `ILIKE`.

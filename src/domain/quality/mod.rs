@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use time::Date;
 use uuid::Uuid;
 
-pub use pace::is_too_fast;
+pub use pace::{LEAST_SECONDS_A_BYTE, is_too_fast};
 pub use people::{Pair, Person};
 pub use reliability::{ENOUGH_VOTES, PRIOR, Reliability};
 

@@ -5,12 +5,13 @@ const WORDS_A_MINUTE: f64 = 238.0;
 const BYTES_A_WORD: f64 = 6.0;
 /// Skimming is allowed; four times the reading speed is not.
 const SHARE_OF_READING: f64 = 0.25;
+/// Seconds for each byte of the answers below which a ranking is too fast.
+pub const LEAST_SECONDS_A_BYTE: f64 = 60.0 / BYTES_A_WORD / WORDS_A_MINUTE * SHARE_OF_READING;
 
 /// Whether `seconds` are fewer than a quarter of what reading `bytes` of answers takes. Chinese characters have three bytes and are
 /// read at about half as many bytes a second, so for them this is the milder test.
 pub fn is_too_fast(seconds: f64, bytes: u64) -> bool {
-    let reading = bytes as f64 / BYTES_A_WORD / WORDS_A_MINUTE * 60.0;
-    seconds < reading * SHARE_OF_READING
+    seconds < bytes as f64 * LEAST_SECONDS_A_BYTE
 }
 
 /// The middle of the values; the mean of the two middle ones where they are even in number.

@@ -53,6 +53,8 @@ pub struct Wanted {
     rating_until: String,
     /// Not empty: only labels that find all answers bad.
     all_bad: String,
+    /// Not empty: only rankings that were given far faster than their answers can be read.
+    too_fast: String,
     /// What a reviewer found: one of [`REVIEWS`].
     review: String,
     /// Key of the last entry of the page before.
@@ -86,6 +88,7 @@ impl Wanted {
             lowest_rating: rating(&self.rating_from),
             highest_rating: rating(&self.rating_until),
             all_bad: !self.all_bad.is_empty(),
+            too_fast: !self.too_fast.is_empty(),
             review: REVIEWS.into_iter().find(|word| *word == self.review).unwrap_or_default().to_owned(),
         }
     }
@@ -110,6 +113,7 @@ impl Wanted {
             &self.rating_from,
             &self.rating_until,
             &self.all_bad,
+            &self.too_fast,
             &self.review,
         ];
         fields.iter().any(|field| !field.is_empty())
