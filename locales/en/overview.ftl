@@ -27,4 +27,4 @@ overview-live = Kept up to date while this page is open.
 overview-agreement-none = No answers have been ranked by two people yet.
 overview-agreement-of = As of { $time }.
 overview-agreement-more = Agreement in full, with its table
-overview-agreement-unknown = It is reckoned when somebody asks for it.
+overview-agreement-unknown = It is being reckoned.

@@ -20,4 +20,4 @@ overview-live = 页面打开期间自动更新。
 overview-agreement-none = 还没有两个人对同一组回答排序。
 overview-agreement-of = 截至 { $time }。
 overview-agreement-more = 查看完整的一致性与表格
-overview-agreement-unknown = 有人查看时才会计算。
+overview-agreement-unknown = 正在计算。

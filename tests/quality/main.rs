@@ -57,10 +57,13 @@ async fn what_two_people_agree_on_is_counted_and_shown_beside_the_yardstick() {
     // Two of three pairs alike, twice; τ-b = (2 − 1) / 3.
     page.assert_contains("66.7 %").assert_contains("0.33").assert_contains("72.6 ± 1.5 %");
     page.assert_contains("Ada").assert_contains("Bob").assert_contains("Fewer than 10 prompts");
-    // The overview draws what is reckoned by now, and reckons nothing itself.
-    before.assert_contains("It is reckoned when somebody asks for it.");
+    // The overview waits for nothing: it draws what is reckoned by now.
+    before.assert_contains("It is being reckoned.");
     let overview = rosa.get("/admin/projects/test").await.assert(200);
-    overview.assert_contains("class=\"yardstick-band\"").assert_contains("Agreement by week");
+    overview
+        .assert_contains("class=\"yardstick-band\"")
+        .assert_contains("Agreement by week")
+        .assert_contains("weeks.csv");
     let table = rosa.get("/admin/projects/test/quality/annotators.csv").await.assert(200);
     assert_eq!(table.headers["content-type"], "text/csv; charset=utf-8");
     let ada = table.text.lines().find(|line| line.starts_with("ada@example.org,")).expect("a row for Ada");

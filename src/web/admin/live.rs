@@ -18,9 +18,10 @@ use tokio::time::Instant;
 
 use super::{
     chart::{self, Chart, Who},
+    figures,
     project::{Frame, InProject},
-    quality, show, table_file,
-    week_plot::WeekPlot,
+    quality::{self, KnownWeeks},
+    show, table_file,
 };
 use crate::{
     db::{
@@ -55,8 +56,7 @@ struct LivePart<'a> {
     chart: Chart,
     days: i32,
     people: Vec<PersonCount>,
-    /// Agreement by week and when it was reckoned, where it has been.
-    weeks: Option<(Option<WeekPlot>, OffsetDateTime)>,
+    weeks: Option<KnownWeeks>,
 }
 
 impl LivePart<'_> {
@@ -121,7 +121,7 @@ pub async fn render(pool: &PgPool, page: &Page, project: &Project) -> Result<Liv
         chart: chart::stacked(&daily::by_person(pool, project.id, DAYS).await?, today, DAYS),
         days: DAYS,
         people: overview::labels_by_person(pool, project.id).await?,
-        weeks: quality::weeks_as_known(project.id),
+        weeks: quality::weeks_meanwhile(pool, project.id).await?,
     };
     Ok(Live { progress, html: part.render()? })
 }

@@ -8,6 +8,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 use serde::Deserialize;
+use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -24,7 +25,7 @@ use crate::{
         gold_tasks::{self, Score},
         quality::{self, Annotator, Labels},
     },
-    domain::quality::{ENOUGH_PROMPTS, ENOUGH_VOTES, Person, Report, report},
+    domain::quality::{ENOUGH_PROMPTS, ENOUGH_VOTES, Person, Report, Week, report},
     web::{AppState, Page, PageError, authorise::Reviewer},
 };
 
@@ -36,6 +37,12 @@ const PAIRS_SHOWN: usize = 40;
 pub struct Wanted {
     /// `people` leaves out the labels of programs.
     whose: String,
+}
+
+impl Wanted {
+    fn people_only(&self) -> bool {
+        self.whose == "people"
+    }
 }
 
 #[derive(Template)]
@@ -95,20 +102,22 @@ struct Measured {
     report: Report,
 }
 
+/// How old agreement may be on a page that does not ask for it by itself.
+const RENEWED: time::Duration = time::Duration::MINUTE;
+
 /// By project, and whether labels of programs are left out.
 static MEASURED: Kept<(Uuid, bool), Measured> = Kept::new();
 
 /// The report of the labels that stand now, reckoned away from the threads that serve; `None` where that takes longer than
 /// `patience`.
 async fn measured(
-    state: &AppState,
+    pool: &PgPool,
     project: Uuid,
-    wanted: &Wanted,
+    people_only: bool,
     patience: Duration,
 ) -> Result<Option<Shown<Measured>>, PageError> {
-    let people_only = wanted.whose == "people";
-    let stamp = quality::stamp(&state.pool, project).await?;
-    let pool = state.pool.clone();
+    let stamp = quality::stamp(pool, project).await?;
+    let pool = pool.clone();
     let measure = move || async move {
         let labels = quality::labels(&pool, project).await?;
         let measure = move || {
@@ -121,11 +130,26 @@ async fn measured(
     Ok(MEASURED.serve((project, people_only), stamp, patience, measure).await?)
 }
 
-/// Agreement by week as it was reckoned last, of everyone's labels, and when that was; `None` where nobody has asked for it yet. It
-/// costs nothing: what is newer is reckoned when somebody opens the page of quality.
-pub fn weeks_as_known(project: Uuid) -> Option<(Option<WeekPlot>, OffsetDateTime)> {
-    let (measured, at) = MEASURED.known(&(project, false))?;
-    Some((week_plot::plot(&measured.report.weeks), at))
+/// Agreement by week as it was reckoned last, of everyone's labels.
+pub struct KnownWeeks {
+    /// `None` where no answers have been ranked by two people.
+    pub plot: Option<WeekPlot>,
+    pub weeks: Vec<Week>,
+    /// When it was reckoned.
+    pub at: OffsetDateTime,
+}
+
+/// What is known of agreement by week; `None` where that is being reckoned for the first time. Nobody waits for it here: what is
+/// older than [`RENEWED`] is reckoned anew meanwhile, where there are other labels by now.
+pub async fn weeks_meanwhile(pool: &PgPool, project: Uuid) -> Result<Option<KnownWeeks>, PageError> {
+    let known = MEASURED.known(&(project, false));
+    if known.as_ref().is_none_or(|(_, at)| OffsetDateTime::now_utc() - *at > RENEWED) {
+        measured(pool, project, false, Duration::ZERO).await?;
+    }
+    Ok(known.map(|(measured, at)| {
+        let weeks = measured.report.weeks.clone();
+        KnownWeeks { plot: week_plot::plot(&weeks), weeks, at }
+    }))
 }
 
 pub async fn get(
@@ -136,7 +160,9 @@ pub async fn get(
     page: Page,
 ) -> Result<Response, PageError> {
     let frame = Frame::new(&page, &project, "quality");
-    let Some(Shown { value: measured, as_of }) = measured(&state, project.id, &wanted, A_MOMENT).await? else {
+    let Some(Shown { value: measured, as_of }) =
+        measured(&state.pool, project.id, wanted.people_only(), A_MOMENT).await?
+    else {
         return under_way::page(page, frame);
     };
     let report = measured.report.clone();
@@ -185,8 +211,9 @@ pub async fn table(
     Query(wanted): Query<Wanted>,
     page: Page,
 ) -> Result<Response, PageError> {
-    let measured =
-        measured(&state, project.id, &wanted, TO_THE_END).await?.ok_or_else(|| under_way::too_long(&page))?;
+    let measured = measured(&state.pool, project.id, wanted.people_only(), TO_THE_END)
+        .await?
+        .ok_or_else(|| under_way::too_long(&page))?;
     let measured = measured.value;
     let Measured { annotators, report, .. } = &*measured;
     let annotator = |index: usize| annotators[index].key.clone();
