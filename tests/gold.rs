@@ -2,13 +2,14 @@
 
 mod support;
 
+use fantoccini::Locator;
 use laurel::{
     db::{audit::Actor, projects},
     domain::role::Role,
     import::{self, ImportError, Kind},
 };
 use support::{
-    Client, Server,
+    Browser, Client, PASSWORD, Server,
     seed::{self, Seed, assignment_in, count},
     server,
 };
@@ -148,6 +149,30 @@ async fn the_course_comes_before_real_work_and_explains_each_answer() {
     admin.get("/admin/projects/test/gold").await.assert_contains("Not passed");
     admin.post(&format!("/admin/projects/test/gold/people/{id}/pass"), &[]).await.assert(303);
     bob.get(&next(&bob).await).await.assert(200).assert_contains("Real work.");
+}
+
+#[tokio::test]
+async fn a_key_leads_on_from_a_lesson() {
+    let (server, project, admin) = led().await;
+    for number in 0..2 {
+        known(&server, project, &admin, &format!("Lesson {number}."), "course").await;
+    }
+    checks(&admin, "0", "2").await;
+    server.account("Ada", Role::Annotator).await;
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    browser.goto(&format!("{}/queue", server.address)).await.expect("the queue");
+    browser.press("n").await;
+    browser.wait().for_element(Locator::Css(".chip")).await.expect("the order is drawn");
+    assert!(browser.source().await.expect("read").contains("Lesson 0."));
+    // A, then B, then Enter.
+    browser.press("AB\u{E007}").await;
+    browser.wait().for_element(Locator::Css(".lesson")).await.expect("a lesson");
+    browser.wait().for_element(Locator::Css("#next kbd")).await.expect("the key is named");
+    browser.press("n").await;
+    browser.wait().for_element(Locator::Css(".chip")).await.expect("the next task");
+    assert!(browser.source().await.expect("read").contains("Lesson 1."));
+    browser.close().await;
 }
 
 #[tokio::test]
