@@ -2,13 +2,14 @@
 
 mod support;
 
+use fantoccini::Locator;
 use laurel::{
     db::{audit::Actor, projects},
     domain::role::Role,
     import::{self, ImportError, Kind},
 };
 use support::{
-    Client, Server,
+    Browser, Client, PASSWORD, Server,
     seed::{self, Seed, assignment_in, count},
     server,
 };
@@ -53,6 +54,12 @@ async fn answer(client: &Client, task: &str, right: bool) -> String {
     let ranks = if right { ["2", "1"] } else { ["1", "2"] };
     let form = [("rank_0", ranks[0]), ("rank_1", ranks[1]), ("seconds", "5")];
     client.post(&format!("/tasks/{}/submit", assignment_in(task)), &form).await.leads_to().to_owned()
+}
+
+/// Skips a task and returns where that leads.
+async fn skip(client: &Client, task: &str, reason: &str, words: &str) -> String {
+    let form = [("reason", reason), ("detail", words)];
+    client.post(&format!("/tasks/{}/skip", assignment_in(task)), &form).await.leads_to().to_owned()
 }
 
 #[tokio::test]
@@ -142,6 +149,121 @@ async fn the_course_comes_before_real_work_and_explains_each_answer() {
     admin.get("/admin/projects/test/gold").await.assert_contains("Not passed");
     admin.post(&format!("/admin/projects/test/gold/people/{id}/pass"), &[]).await.assert(303);
     bob.get(&next(&bob).await).await.assert(200).assert_contains("Real work.");
+}
+
+#[tokio::test]
+async fn a_key_leads_on_from_a_lesson() {
+    let (server, project, admin) = led().await;
+    for number in 0..2 {
+        known(&server, project, &admin, &format!("Lesson {number}."), "course").await;
+    }
+    checks(&admin, "0", "2").await;
+    server.account("Ada", Role::Annotator).await;
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    browser.goto(&format!("{}/queue", server.address)).await.expect("the queue");
+    browser.press("n").await;
+    browser.wait().for_element(Locator::Css(".chip")).await.expect("the order is drawn");
+    assert!(browser.source().await.expect("read").contains("Lesson 0."));
+    // A, then B, then Enter.
+    browser.press("AB\u{E007}").await;
+    browser.wait().for_element(Locator::Css(".lesson")).await.expect("a lesson");
+    browser.wait().for_element(Locator::Css("#next kbd")).await.expect("the key is named");
+    browser.press("n").await;
+    browser.wait().for_element(Locator::Css(".chip")).await.expect("the next task");
+    assert!(browser.source().await.expect("read").contains("Lesson 1."));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_skipped_task_of_the_course_comes_again_and_its_report_reaches_the_lead() {
+    let (server, project, admin) = led().await;
+    for number in 0..2 {
+        known(&server, project, &admin, &format!("Lesson {number}."), "course").await;
+    }
+    seed::ranking_task(&server.state, project, "Real work.", &["poor", "good"]).await;
+    checks(&admin, "0", "2").await;
+    let reported = async || {
+        admin.get("/admin/projects/test").await.assert(200).assert_contains("One prompt has been reported");
+        admin.get("/admin/projects/test/reports").await.assert(200).assert_contains("It asks for a break-in.");
+    };
+    let ada = server.user("Ada", Role::Annotator).await;
+    let first = next(&ada).await;
+    // What she has not seen comes before what she skipped, which is still to go.
+    let second = skip(&ada, &first, "report", "It asks for a break-in.").await;
+    ada.get(&second).await.assert(200).assert_contains("Lesson 1.");
+    ada.get("/queue").await.assert_contains("one task before real work");
+    ada.get(&answer(&ada, &second, true).await).await.assert_contains("One task of the course to go.");
+    let again = next(&ada).await;
+    assert_eq!(assignment_in(&again), assignment_in(&first));
+    ada.get(&again).await.assert(200).assert_contains("Lesson 0.").assert_contains("so it comes again");
+    reported().await;
+    // Nothing else waits: skipped once more, it is there again, and says the same of its prompt.
+    let again = skip(&ada, &again, "knowledge", "").await;
+    assert_eq!(assignment_in(&again), assignment_in(&first));
+    ada.get(&answer(&ada, &again, true).await).await.assert_contains("You have passed the course.");
+    reported().await;
+    ada.get(&next(&ada).await).await.assert(200).assert_contains("Real work.");
+}
+
+#[tokio::test]
+async fn whoever_skips_the_whole_course_is_on_the_leads_list() {
+    let (server, project, admin) = led().await;
+    for number in 0..2 {
+        known(&server, project, &admin, &format!("Lesson {number}."), "course").await;
+    }
+    seed::ranking_task(&server.state, project, "Real work.", &["poor", "good"]).await;
+    checks(&admin, "0", "2").await;
+    let bob = server.user("Bob", Role::Annotator).await;
+    let mut task = next(&bob).await;
+    for _ in 0..2 {
+        task = skip(&bob, &task, "knowledge", "").await;
+    }
+    bob.get(&task).await.assert(200).assert_contains("Lesson 0.");
+    let list = admin.get("/admin/projects/test/gold").await.assert(200);
+    list.assert_contains("bob@example.org").assert_contains("Not passed");
+    let id: Uuid =
+        sqlx::query_scalar("SELECT id FROM users WHERE name = 'Bob'").fetch_one(server.pool()).await.expect("Bob");
+    admin.post(&format!("/admin/projects/test/gold/people/{id}/again"), &[]).await.assert(303);
+    let list = admin.get("/admin/projects/test/gold").await.assert(200);
+    list.assert_contains("bob@example.org").assert_contains("taken again once");
+    admin.post(&format!("/admin/projects/test/gold/people/{id}/pass"), &[]).await.assert(303);
+    // What he has in hand comes first.
+    let held = next(&bob).await;
+    skip(&bob, &held, "knowledge", "").await;
+    bob.get(&next(&bob).await).await.assert(200).assert_contains("Real work.");
+}
+
+#[tokio::test]
+async fn whoever_skips_the_course_of_one_project_gets_the_work_of_another_in_between() {
+    let (server, project, admin) = led().await;
+    known(&server, project, &admin, "Lesson.", "course").await;
+    checks(&admin, "0", "1").await;
+    let other = seed::project(server.pool(), Seed { slug: "other", ..Seed::default() }).await;
+    for number in 0..2 {
+        seed::ranking_task(&server.state, other, &format!("Other {number}."), &["poor", "good"]).await;
+    }
+    let ada = server.user("Ada", Role::Annotator).await;
+    let lesson = next(&ada).await;
+    ada.get(&lesson).await.assert(200).assert_contains("Lesson.");
+    let work = skip(&ada, &lesson, "knowledge", "").await;
+    ada.get(&work).await.assert(200).assert_contains("Project other");
+    let again = answer(&ada, &work, true).await;
+    assert_eq!(assignment_in(&again), assignment_in(&lesson));
+    let work = skip(&ada, &again, "knowledge", "").await;
+    ada.get(&work).await.assert(200).assert_contains("Project other");
+}
+
+#[tokio::test]
+async fn a_task_of_the_course_whose_lease_ended_is_still_to_go() {
+    let (server, project, admin) = led().await;
+    known(&server, project, &admin, "Lesson.", "course").await;
+    checks(&admin, "0", "1").await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let lesson = assignment_in(&next(&ada).await);
+    seed::end_lease(server.pool(), lesson).await;
+    ada.get("/queue").await.assert_contains("one task before real work").assert_contains("action=\"/queue/next\"");
+    assert_eq!(assignment_in(&next(&ada).await), lesson);
 }
 
 #[tokio::test]

@@ -46,6 +46,7 @@ gold-lesson-to-go = { $count ->
 }
 gold-lesson-passed = You have passed the course. Real work comes next.
 gold-lesson-failed = You have done every task of the course and not reached its mark. Ask your lead how to go on.
+gold-comes-again = You skipped this task of the course, so it comes again: real work comes after the course.
 gold-queue-course = Course: { $count ->
     [one] one task
    *[other] { $count } tasks

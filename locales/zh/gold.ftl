@@ -43,6 +43,7 @@ gold-lesson-right = { $pairs } 对比较中答对 { $agreed } 对
 gold-lesson-to-go = 培训还剩 { $count } 个任务。
 gold-lesson-passed = 您已通过培训，接下来是正式工作。
 gold-lesson-failed = 您已完成全部培训任务，但未达到合格线。请向负责人咨询下一步。
+gold-comes-again = 您跳过了这个培训任务，因此它再次出现：完成培训后才会有正式工作。
 gold-queue-course = 培训：正式工作前还有 { $count } 个任务
 gold-queue-failed = 尚未通过培训。请向负责人咨询下一步。
 gold-again = 请其重修

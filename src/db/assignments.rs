@@ -86,8 +86,16 @@ async fn begun(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<O
 
 async fn lease(tx: &mut Transaction<'_, Postgres>, user: Uuid, candidate: &Candidate) -> sqlx::Result<Uuid> {
     if let Some(resumed) = candidate.resumed {
+        // Why one was skipped stays with it, for the lead.
         return sqlx::query_scalar!(
-            "UPDATE assignments SET lease_until = now() + make_interval(mins => $2) WHERE id = $1 RETURNING id",
+            r#"
+            UPDATE assignments
+            SET
+                state = CASE state WHEN 'skipped' THEN 'leased' ELSE state END,
+                lease_until = now() + make_interval(mins => $2)
+            WHERE id = $1
+            RETURNING id
+            "#,
             resumed,
             candidate.lease_minutes
         )
@@ -199,7 +207,9 @@ pub(super) async fn room_for_late(tx: &mut Transaction<'_, Postgres>, task: Uuid
     Ok(assignment::has_room(of.overlap, of.labels, live))
 }
 
-/// Gives a task back with a reason; it goes to somebody else. Skipping again, or what was submitted, changes nothing.
+/// Gives a task back with a reason; it goes to somebody else, and one of a course comes again. Skipping what is skipped, or what
+/// was submitted, changes nothing. Of a task that came again, what was said of its prompt before stays where this reason says
+/// nothing of it; where it does, the lead is asked anew.
 ///
 /// # Errors
 /// `RowNotFound` where the assignment is not this person's.
@@ -214,7 +224,24 @@ pub async fn skip(pool: &PgPool, user: Uuid, assignment: Uuid, reason: &str) -> 
     .await?;
     if state == "leased" {
         sqlx::query!(
-            "UPDATE assignments SET state = 'skipped', skip_reason = $2, finished_at = now() WHERE id = $1",
+            r#"
+            UPDATE assignments
+            SET
+                state = 'skipped',
+                skip_reason = CASE
+                    WHEN skip_concerns_prompt(skip_reason) AND NOT skip_concerns_prompt($2) THEN skip_reason
+                    ELSE $2
+                END,
+                finished_at = now()
+            WHERE id = $1
+            "#,
+            assignment,
+            reason
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "DELETE FROM report_decisions WHERE assignment_id = $1 AND skip_concerns_prompt($2)",
             assignment,
             reason
         )

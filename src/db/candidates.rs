@@ -4,7 +4,7 @@
 use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
-use super::gold;
+use super::gold::{self, Skipped};
 use crate::domain::plan::{self, Portion};
 
 /// Tasks that the person was given last, by which the plan sees what is owed.
@@ -16,7 +16,7 @@ pub(super) struct Candidate {
     pub overlap: i32,
     pub labels: i32,
     pub lease_minutes: i32,
-    /// The person's own assignment whose lease ended, where it is that which goes on.
+    /// The person's own assignment, where it is that which goes on: its lease ended, or it is a task of a course that they skipped.
     pub resumed: Option<Uuid>,
     /// Its answer is known: everybody may be given it.
     pub known: bool,
@@ -61,10 +61,15 @@ pub(super) async fn candidate(tx: &mut Transaction<'_, Postgres>, user: Uuid) ->
             return Ok(found);
         }
     }
+    for offer in wanted.offers.iter().filter(|offer| offer.course) {
+        if let Some(skipped) = gold::skipped_of_course(tx, user, offer.project, true).await? {
+            return Ok(Some(offer.again(skipped)));
+        }
+    }
     Ok(None)
 }
 
-/// A new task that nobody is just being given and nobody has reserved.
+/// A task that nobody is just being given and nobody has reserved: a new one, or one of a course that the person skipped.
 pub(super) async fn free_task(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<Option<Candidate>> {
     let wanted = wanted(tx, user).await?;
     unlocked(tx, &wanted).await
@@ -76,6 +81,9 @@ async fn unlocked(tx: &mut Transaction<'_, Postgres>, wanted: &Wanted) -> sqlx::
         if offer.course {
             if let Some(task) = gold::next_of_course(tx, wanted.user, offer.project).await? {
                 return Ok(Some(offer.known(task)));
+            }
+            if let Some(skipped) = gold::skipped_of_course(tx, wanted.user, offer.project, false).await? {
+                return Ok(Some(offer.again(skipped)));
             }
             continue;
         }
@@ -289,6 +297,10 @@ impl Offer {
 
     fn known(&self, task: Uuid) -> Candidate {
         Candidate { known: true, ..self.candidate(task, 0, 0) }
+    }
+
+    fn again(&self, skipped: Skipped) -> Candidate {
+        Candidate { resumed: Some(skipped.assignment), ..self.known(skipped.task) }
     }
 }
 

@@ -71,6 +71,51 @@ pub(super) async fn next_of_course(
     .await
 }
 
+/// A task of a course that a person has skipped.
+pub(super) struct Skipped {
+    pub task: Uuid,
+    pub assignment: Uuid,
+}
+
+/// The task of the project's course that the person skipped longest ago, locked until the transaction ends: it comes again.
+/// Where other work may wait, `at_once` is false, and they have to have submitted something since: whoever can't do this task
+/// is not kept from the rest.
+pub(super) async fn skipped_of_course(
+    tx: &mut Transaction<'_, Postgres>,
+    user: Uuid,
+    project: Uuid,
+    at_once: bool,
+) -> sqlx::Result<Option<Skipped>> {
+    sqlx::query_as!(
+        Skipped,
+        r#"
+        SELECT mine.task_id AS task, mine.id AS assignment
+        FROM assignments mine
+        JOIN gold_tasks g ON g.task_id = mine.task_id
+        JOIN tasks t ON t.id = mine.task_id
+        WHERE mine.user_id = $1
+            AND mine.state = 'skipped'
+            AND mine.attempt = course_attempt($2, $1)
+            AND t.project_id = $2
+            AND g.purpose = 'course'
+            AND g.retired_at IS NULL
+            AND ($3 OR EXISTS (
+                SELECT 1
+                FROM assignments since
+                WHERE since.user_id = $1 AND since.state = 'submitted' AND since.finished_at > mine.finished_at
+            ))
+        ORDER BY mine.finished_at, mine.id
+        LIMIT 1
+        FOR UPDATE OF mine
+        "#,
+        user,
+        project,
+        at_once
+    )
+    .fetch_optional(&mut **tx)
+    .await
+}
+
 /// Stores the answer to a task whose answer is known, with how far both agree; `None` where it is an ordinary task, whose answer
 /// is a label.
 pub(super) async fn store(

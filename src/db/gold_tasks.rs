@@ -268,8 +268,8 @@ pub struct Score {
     pub retakes: i32,
 }
 
-/// Everybody who has answered a task with a known answer in the project, by name. Of a course that is taken again, only the
-/// last time counts.
+/// Everybody who has answered a task with a known answer in the project, or was given one of its course, by name. Of a course that
+/// is taken again, only the last time counts.
 pub async fn scores(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<Score>> {
     sqlx::query_as!(
         Score,
@@ -281,17 +281,23 @@ pub async fn scores(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<Score>> {
             count(*) FILTER (WHERE a.purpose = 'check') AS "checks!",
             coalesce(sum(a.agreed) FILTER (WHERE a.purpose = 'check'), 0) AS "checks_agreed!",
             coalesce(sum(a.pairs) FILTER (WHERE a.purpose = 'check'), 0) AS "checks_pairs!",
-            count(*) FILTER (WHERE a.purpose = 'course') AS "course!",
-            coalesce(sum(a.agreed) FILTER (WHERE a.purpose = 'course'), 0) AS "course_agreed!",
-            coalesce(sum(a.pairs) FILTER (WHERE a.purpose = 'course'), 0) AS "course_pairs!",
+            count(*) FILTER (WHERE a.purpose = 'course' AND had.attempt = attempt.number) AS "course!",
+            coalesce(
+                sum(a.agreed) FILTER (WHERE a.purpose = 'course' AND had.attempt = attempt.number), 0
+            ) AS "course_agreed!",
+            coalesce(
+                sum(a.pairs) FILTER (WHERE a.purpose = 'course' AND had.attempt = attempt.number), 0
+            ) AS "course_pairs!",
             NOT course_is_open($1, u.id) AS "passed!",
-            course_attempt($1, u.id) AS "retakes!"
-        FROM gold_answers a
-        JOIN assignments had ON had.id = a.assignment_id
-        JOIN tasks t ON t.id = a.task_id
-        JOIN users u ON u.id = a.user_id
-        WHERE t.project_id = $1 AND (a.purpose = 'check' OR had.attempt = course_attempt($1, u.id))
-        GROUP BY u.id
+            attempt.number AS "retakes!"
+        FROM gold_tasks g
+        JOIN tasks t ON t.id = g.task_id
+        JOIN assignments had ON had.task_id = g.task_id
+        JOIN users u ON u.id = had.user_id
+        CROSS JOIN LATERAL (SELECT course_attempt($1, u.id) AS number) AS attempt
+        LEFT JOIN gold_answers a ON a.assignment_id = had.id
+        WHERE t.project_id = $1 AND (a.id IS NOT NULL OR g.purpose = 'course')
+        GROUP BY u.id, attempt.number
         ORDER BY u.name, u.email
         "#,
         project

@@ -298,10 +298,18 @@ pub(super) async fn take_place(tx: &mut Transaction<'_, Postgres>, user: Uuid, h
     Ok(counted.rows_affected() == 1)
 }
 
-/// Ends the lease; the draft has done its work.
+/// Ends the lease; the draft has done its work. Whoever submits what they had skipped takes their reason back; of a task of a
+/// course that came again after the skip, it stays.
 pub(super) async fn finish(tx: &mut Transaction<'_, Postgres>, assignment: Uuid) -> sqlx::Result<()> {
     sqlx::query!(
-        "UPDATE assignments SET state = 'submitted', skip_reason = NULL, finished_at = now() WHERE id = $1",
+        r#"
+        UPDATE assignments
+        SET
+            state = 'submitted',
+            skip_reason = CASE WHEN state = 'leased' THEN skip_reason END,
+            finished_at = now()
+        WHERE id = $1
+        "#,
         assignment
     )
     .execute(&mut **tx)

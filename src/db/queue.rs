@@ -263,6 +263,8 @@ pub struct Task {
     pub kind: TaskKind,
     /// `reserved`, `leased`, `submitted` or `skipped`.
     pub state: String,
+    /// A task of a course that this person skipped and that has come again.
+    pub again: bool,
     pub project_slug: String,
     pub project_name: String,
     pub project_simulated: bool,
@@ -305,6 +307,7 @@ pub async fn task(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<O
             t.id AS task,
             t.kind,
             a.state AS "state!",
+            a.again AS "again!",
             a.shown_order AS "shown_order!",
             p.slug,
             p.name,
@@ -319,9 +322,12 @@ pub async fn task(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<O
                 SELECT g.body FROM guidelines g WHERE g.project_id = p.id ORDER BY g.version DESC LIMIT 1
             ) AS guidelines
         FROM (
-            SELECT task_id, state, shown_order FROM assignments WHERE id = $1 AND user_id = $2
+            SELECT task_id, state, state = 'leased' AND skip_reason IS NOT NULL AS again, shown_order
+            FROM assignments
+            WHERE id = $1 AND user_id = $2
             UNION ALL
-            SELECT task_id, 'reserved', shown_order FROM reservations WHERE assignment_id = $1 AND user_id = $2
+            SELECT task_id, 'reserved', false, shown_order
+            FROM reservations WHERE assignment_id = $1 AND user_id = $2
         ) a
         JOIN tasks t ON t.id = a.task_id
         JOIN projects p ON p.id = t.project_id
@@ -360,6 +366,7 @@ pub async fn task(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<O
         brief,
         kind: row.kind.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
         state: row.state,
+        again: row.again,
         project_slug: row.slug,
         project_name: row.name,
         project_simulated: row.simulated,

@@ -1,5 +1,6 @@
 //! Prompts, and briefs of prompts to write, that people have reported or found unfit when they skipped a task, and what a lead decides.
-//! Which reasons for a skip say something of the prompt, the database's function `skip_concerns_prompt` knows.
+//! Which reasons for a skip say something of the prompt, the database's function `skip_concerns_prompt` knows. A task of a course keeps
+//! its reason when it comes again after the skip.
 
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
@@ -95,7 +96,7 @@ pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<Report
             (
                 SELECT count(DISTINCT skipped.user_id)
                 FROM tasks beside
-                JOIN assignments skipped ON skipped.task_id = beside.id AND skipped.state = 'skipped'
+                JOIN assignments skipped ON skipped.task_id = beside.id AND skipped.skip_reason IS NOT NULL
                 WHERE beside.prompt_id = t.prompt_id OR beside.brief_id = t.brief_id
             ) AS "skipped_by!",
             split_part(a.skip_reason, ':', 1) AS "reason!",
@@ -112,7 +113,7 @@ pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<Report
         JOIN users u ON u.id = a.user_id
         LEFT JOIN report_decisions d ON d.assignment_id = a.id
         LEFT JOIN users decider ON decider.id = d.by_user
-        WHERE t.project_id = $1 AND a.state = 'skipped' AND skip_concerns_prompt(a.skip_reason)
+        WHERE t.project_id = $1 AND skip_concerns_prompt(a.skip_reason)
         ORDER BY
             bool_or(d.decision IS NULL) OVER (PARTITION BY coalesce(t.prompt_id, t.brief_id)) DESC,
             max(a.finished_at) OVER (PARTITION BY coalesce(t.prompt_id, t.brief_id)) DESC,
@@ -135,7 +136,6 @@ pub async fn waiting(pool: &PgPool, project: Uuid) -> sqlx::Result<i64> {
         FROM assignments a
         JOIN tasks t ON t.id = a.task_id
         WHERE t.project_id = $1
-            AND a.state = 'skipped'
             AND skip_concerns_prompt(a.skip_reason)
             AND NOT EXISTS (SELECT 1 FROM report_decisions d WHERE d.assignment_id = a.id)
         "#,
@@ -170,7 +170,6 @@ pub async fn decide(
         JOIN tasks t ON t.id = a.task_id
         WHERE t.project_id = $4
             AND (t.prompt_id = $1 OR t.brief_id = $1)
-            AND a.state = 'skipped'
             AND skip_concerns_prompt(a.skip_reason)
         ON CONFLICT (assignment_id) DO UPDATE
         SET decision = excluded.decision, by_user = excluded.by_user, decided_at = now()

@@ -26,7 +26,7 @@ pub(super) enum Taken {
 }
 
 /// Reserves the task that comes after `current` and returns the assignment that it will be; asked again, the same one. `None`
-/// when nothing is free, or when something begun comes next, which needs no reservation.
+/// when nothing is free, or when something begun or skipped comes next, which needs no reservation.
 pub async fn reserve(pool: &PgPool, user: Uuid, current: Uuid) -> sqlx::Result<Option<Uuid>> {
     let mut tx = pool.begin().await?;
     // As when a task is handed out: two tabs of one person ask one after the other.
@@ -43,6 +43,10 @@ pub async fn reserve(pool: &PgPool, user: Uuid, current: Uuid) -> sqlx::Result<O
         tx.commit().await?;
         return Ok(None);
     };
+    if free.resumed.is_some() {
+        tx.commit().await?;
+        return Ok(None);
+    }
     let taken = live_leases(&mut tx, free.task, user).await? + others(&mut tx, free.task, user).await?;
     if !free.known && !assignment::has_room(free.overlap, free.labels, taken) {
         tx.commit().await?;

@@ -6,6 +6,8 @@ import { sendJson } from "./net.js";
 export const draftKey = (assignment) => `laurel.draft.${assignment}`;
 /** What was typed for a task that is submitted: a correction, or what came too late to be the label. */
 export const correctionKey = (assignment) => `laurel.correction.${assignment}`;
+/** What was typed in the form for skipping it. */
+export const skipKey = (assignment) => `laurel.skip.${assignment}`;
 
 /** The copy of a key; null where there is none, or storage is off. */
 export function read(key) {
@@ -55,8 +57,9 @@ export function offerOther(text, label, take) {
   return notice;
 }
 
-/** Keeps fields that can't be the label any more beside the label, for a correction of it. */
+/** Keeps fields that can't be the label any more beside the label, for a correction of it. Nor is the task skipped any more. */
 export function keepBeside(assignment, fields) {
+  forget(skipKey(assignment));
   const kept = keep(correctionKey(assignment), { version: null, fields });
   if (kept) forget(draftKey(assignment));
   return kept;
@@ -68,6 +71,7 @@ export function keepBeside(assignment, fields) {
  */
 export async function settle(notice) {
   const assignment = notice.dataset.finished;
+  forget(skipKey(assignment));
   const begun = read(correctionKey(assignment));
   if (begun?.fields && notice.dataset.begun) notice.after(tellBegun(notice.dataset, begun.fields));
   const copy = read(draftKey(assignment));

@@ -1,4 +1,4 @@
-// The queue: N takes the next task.
+// The queue, and what was submitted: N takes the next task.
 
 import { isForPage, keyName } from "./page.js";
 

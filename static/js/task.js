@@ -5,6 +5,7 @@ import { fetchAhead, show } from "./ahead.js";
 import { close, follow, forgetHere, keepHere, nowCorrects, reopen, show as tell, submittedElsewhere } from "./draft.js";
 import { send, sendWritten, written } from "./net.js";
 import { foldAll, isForPage, keyName, showSingleKeys, sourceAll, words } from "./page.js";
+import { followSkip, forgetSkip } from "./skip.js";
 
 const IDLE = 120_000;
 /** Milliseconds after which a form that is on its way says so, and between two tries to send one that waits. */
@@ -30,6 +31,7 @@ function begin() {
   pulse = setInterval(heartbeat, Number(form.dataset.heartbeat));
   showSingleKeys();
   follow(form);
+  followSkip(form.dataset.assignment);
   kinds.get(form.dataset.kind)?.();
 }
 
@@ -107,6 +109,7 @@ async function submit(which, submitter) {
 function settle(answer, sent) {
   if (answer.kind === "ok") {
     forgetHere();
+    forgetSkip();
     if (!show(answer.data)) {
       location.assign(answer.data.next);
       return;
@@ -214,19 +217,6 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   event.preventDefault();
-});
-
-// The skip form closes on Escape and on a press elsewhere.
-document.addEventListener("keydown", (event) => {
-  const drop = document.querySelector(".drop");
-  if (event.key === "Escape" && drop?.open) {
-    drop.open = false;
-    drop.querySelector("summary").focus();
-  }
-});
-document.addEventListener("pointerdown", (event) => {
-  const drop = document.querySelector(".drop");
-  if (drop?.open && !drop.contains(event.target)) drop.open = false;
 });
 
 begin();

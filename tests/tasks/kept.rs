@@ -97,6 +97,47 @@ async fn a_correction_that_is_half_done_survives_a_closed_tab_and_a_lost_session
 }
 
 #[tokio::test]
+async fn why_a_task_is_skipped_survives_a_closed_tab_and_a_lost_session() {
+    let (server, browser) = opened(Seed::default()).await;
+    take_next(&server, &browser).await;
+    let address = browser.current_url().await.expect("an address");
+    let kept = "return Object.keys(localStorage).filter((key) => key.startsWith('laurel.skip.')).length";
+    press(&browser, ".drop summary").await;
+    press(&browser, "#skip label:has([value=report])").await;
+    browser.fill("#skip-detail", "It asks for a break-in").await;
+    assert_eq!(run(&browser, kept).await, 1);
+    // The tab is closed: the form is open again, with what was typed.
+    browser.goto(&format!("{}/queue", server.address)).await.expect("elsewhere");
+    browser.goto(address.as_str()).await.expect("the task");
+    let typed = async || {
+        let field = browser.wait().for_element(Locator::Css(".drop[open] #skip-detail")).await.expect("open again");
+        let chosen = run(&browser, "return document.querySelector('#skip :checked')?.value").await;
+        assert_eq!(chosen, "report");
+        field.prop("value").await.expect("read").unwrap_or_default()
+    };
+    assert_eq!(typed().await, "It asks for a break-in");
+    // The session ends before it is sent.
+    sqlx::query("DELETE FROM sessions").execute(server.pool()).await.expect("ended");
+    browser.fill("#skip-detail", " at night").await;
+    press(&browser, "#skip button[type=submit]").await;
+    browser.wait().for_element(Locator::Css("#task-error a")).await.expect("told to log in again");
+    // The form lies over the page.
+    browser.press(ESCAPE).await;
+    press(&browser, "#task-error a").await;
+    log_in_again(&browser).await;
+    assert_eq!(typed().await, "It asks for a break-in at night");
+    press(&browser, "#skip button[type=submit]").await;
+    left_the_task(&browser).await;
+    let reason: String = sqlx::query_scalar("SELECT skip_reason FROM assignments WHERE state = 'skipped'")
+        .fetch_one(server.pool())
+        .await
+        .expect("a reason");
+    assert_eq!(reason, "report: It asks for a break-in at night");
+    assert_eq!(run(&browser, kept).await, 0, "it is stored");
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn a_submission_that_waits_is_sent_once_the_server_is_back_and_not_after_it_was_changed() {
     let (server, browser) = opened(Seed::default()).await;
     take_next(&server, &browser).await;

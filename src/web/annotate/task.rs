@@ -120,6 +120,7 @@ pub fn frame(task: &Task, shown: Shown) -> TaskFrame {
         after: shown.after,
         error: shown.error,
         lost: shown.lost,
+        again: task.again,
         skip: shown.skip,
         scheme: task.label_scheme.clone(),
         scale: shown.fields.scale(&task.label_scheme).unwrap_or_else(|_| task.label_scheme.scale.clone()),

@@ -81,6 +81,8 @@ pub struct TaskFrame {
     pub error: Option<String>,
     /// The lease has ended and others have the task.
     pub lost: bool,
+    /// A task of the course that was skipped and has come again.
+    pub again: bool,
     pub skip: SkipView,
     /// What the project asks people to say of each answer.
     pub scheme: LabelScheme,
