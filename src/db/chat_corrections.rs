@@ -18,20 +18,7 @@ pub async fn correct(pool: &PgPool, user: Uuid, chat: Uuid, replaces: Uuid, choi
     if !turn.there {
         return Err(ChatError::NoSuchAnswer);
     }
-    let chosen = sqlx::query_scalar!(
-        r#"
-        SELECT a.position
-        FROM chat_answers a
-        JOIN ranking_responses r ON r.response_id = a.response_id AND r.ranking_id = $3
-        WHERE a.chat_id = $1 AND a.number = $2 AND r.rank = 1
-        "#,
-        chat,
-        choice.turn,
-        standing
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    if chosen == choice.position {
+    if chat_turns::chosen(&mut tx, chat, choice.turn, standing).await? == choice.position {
         return Ok(true);
     }
     if standing != replaces {

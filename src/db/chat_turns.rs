@@ -123,13 +123,25 @@ pub(super) async fn hold(tx: &mut Transaction<'_, Postgres>, user: Uuid, chat: U
 /// The person says something: a new turn, whose answers are still to come. While the last turn has no answers yet, what was
 /// said there stands: sending the form twice says it once. `false` where something else stands there.
 ///
-/// `system` opens a new conversation where it is not empty.
+/// `system` opens a new conversation where it is not empty. `turn` is the number of the turn that the message is for, where the page
+/// names it: sent again after the conversation has gone on, as happens when the answer to it was lost, it is said once too.
 ///
 /// # Errors
 /// The conversation has ended, a choice comes first, or nothing was said; the person may not work on the project any more, or its
 /// training course or its newest guidelines come first.
-pub async fn say(pool: &PgPool, user: Uuid, chat: Uuid, system: &str, said: &str) -> Result<bool, ChatError> {
+pub async fn say(
+    pool: &PgPool,
+    user: Uuid,
+    chat: Uuid,
+    system: &str,
+    turn: Option<i32>,
+    said: &str,
+) -> Result<bool, ChatError> {
     let before = chats::find(pool, user, chat).await?.ok_or(ChatError::NotYours)?;
+    let there = turn.and_then(|turn| before.turns.get(usize::try_from(turn).ok()?));
+    if let Some(there) = there {
+        return Ok(there.said() == said);
+    }
     let mut tx = pool.begin().await?;
     let held = hold(&mut tx, user, chat).await?;
     if held.finished {
@@ -317,14 +329,36 @@ pub(super) async fn turn(tx: &mut Transaction<'_, Postgres>, chat: Uuid, choice:
     .ok_or(ChatError::NoAnswers)
 }
 
+/// The place of the answer that a choice of a turn is for.
+pub(super) async fn chosen(
+    tx: &mut Transaction<'_, Postgres>,
+    chat: Uuid,
+    turn: i32,
+    ranking: Uuid,
+) -> sqlx::Result<i32> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT a.position
+        FROM chat_answers a
+        JOIN ranking_responses r ON r.response_id = a.response_id AND r.ranking_id = $3
+        WHERE a.chat_id = $1 AND a.number = $2 AND r.rank = 1
+        "#,
+        chat,
+        turn,
+        ranking
+    )
+    .fetch_one(&mut **tx)
+    .await
+}
+
 /// The person chooses the answer of a turn that goes on: a ranking with it before the others, which tie. Choosing again
-/// changes nothing: the conversation has gone on with the first choice.
-pub async fn choose(pool: &PgPool, user: Uuid, chat: Uuid, choice: Choice) -> Result<(), ChatError> {
+/// changes nothing: the conversation has gone on with the first choice. `false` where that one was for another answer.
+pub async fn choose(pool: &PgPool, user: Uuid, chat: Uuid, choice: Choice) -> Result<bool, ChatError> {
     let mut tx = pool.begin().await?;
     let held = hold(&mut tx, user, chat).await?;
     let turn = turn(&mut tx, chat, choice).await?;
-    if turn.ranking.is_some() {
-        return Ok(());
+    if let Some(standing) = turn.ranking {
+        return Ok(chosen(&mut tx, chat, choice.turn, standing).await? == choice.position);
     }
     if !held.may_go_on {
         return Err(ChatError::Closed);
@@ -337,7 +371,7 @@ pub async fn choose(pool: &PgPool, user: Uuid, chat: Uuid, choice: Choice) -> Re
     }
     store(&mut tx, (user, &held), (chat, turn.prompt), choice, None).await?;
     tx.commit().await?;
-    Ok(())
+    Ok(true)
 }
 
 /// Stores a version of a choice, which is the turn's from now on.

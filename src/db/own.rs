@@ -15,19 +15,38 @@ pub struct Done {
     pub ever: i64,
 }
 
-/// Counts what the person has submitted; days begin in the time zone of that name.
+/// Counts what the person has submitted, choices in conversations included; days begin in the time zone of that name. What was
+/// corrected counts once, on the day of its first version.
 pub async fn done(pool: &PgPool, user: Uuid, zone: &str) -> sqlx::Result<Done> {
     sqlx::query_as!(
         Done,
         r#"
+        WITH work AS (
+            SELECT finished_at AS at
+            FROM assignments
+            WHERE user_id = $1 AND state = 'submitted'
+            UNION ALL
+            SELECT r.created_at
+            FROM chats c
+            JOIN chat_turns turn ON turn.chat_id = c.id
+            JOIN rankings r ON r.prompt_id = turn.prompt_id
+            WHERE c.user_id = $1
+                AND r.user_id = $1
+                AND r.task_id IS NULL
+                AND r.replaces_id IS NULL
+                AND EXISTS (
+                    SELECT 1
+                    FROM ranking_responses answer
+                    JOIN chat_answers a ON a.response_id = answer.response_id
+                    WHERE answer.ranking_id = r.id AND a.chat_id = turn.chat_id AND a.number = turn.number)
+        )
         SELECT
             count(*) FILTER (
-                WHERE finished_at >= date_trunc('day', now() AT TIME ZONE $2) AT TIME ZONE $2) AS "today!",
+                WHERE work.at >= date_trunc('day', now() AT TIME ZONE $2) AT TIME ZONE $2) AS "today!",
             count(*) FILTER (
-                WHERE finished_at >= date_trunc('week', now() AT TIME ZONE $2) AT TIME ZONE $2) AS "week!",
+                WHERE work.at >= date_trunc('week', now() AT TIME ZONE $2) AT TIME ZONE $2) AS "week!",
             count(*) AS "ever!"
-        FROM assignments
-        WHERE user_id = $1 AND state = 'submitted'
+        FROM work
         "#,
         user,
         zone
@@ -36,24 +55,42 @@ pub async fn done(pool: &PgPool, user: Uuid, zone: &str) -> sqlx::Result<Done> {
     .await
 }
 
-/// Seconds that the person took for a task of a kind, newest first.
+/// Seconds that the person took for a task of a kind, newest first; the kind `chat` is choices in conversations.
 pub async fn seconds(pool: &PgPool, user: Uuid, kind: &str) -> sqlx::Result<Vec<f64>> {
     sqlx::query_scalar!(
         r#"
-        SELECT label.seconds AS "seconds!"
-        FROM (
+        WITH label AS (
             SELECT assignment_id, seconds FROM demonstrations WHERE user_id = $1 AND replaces_id IS NULL
             UNION ALL
             SELECT assignment_id, seconds FROM rankings WHERE user_id = $1 AND replaces_id IS NULL
             UNION ALL
             SELECT assignment_id, seconds FROM written_prompts WHERE user_id = $1 AND replaces_id IS NULL
-        ) AS label
-        JOIN assignments a ON a.id = label.assignment_id
-        JOIN tasks t ON t.id = a.task_id
-        WHERE t.kind = $2
-            AND label.seconds IS NOT NULL
-            AND a.finished_at > now() - make_interval(days => $3)
-        ORDER BY a.finished_at DESC
+        ), work AS (
+            SELECT t.kind, label.seconds, a.finished_at AS at
+            FROM label
+            JOIN assignments a ON a.id = label.assignment_id
+            JOIN tasks t ON t.id = a.task_id
+            UNION ALL
+            SELECT 'chat', r.seconds, r.created_at
+            FROM chats c
+            JOIN chat_turns turn ON turn.chat_id = c.id
+            JOIN rankings r ON r.prompt_id = turn.prompt_id
+            WHERE c.user_id = $1
+                AND r.user_id = $1
+                AND r.task_id IS NULL
+                AND r.replaces_id IS NULL
+                AND EXISTS (
+                    SELECT 1
+                    FROM ranking_responses answer
+                    JOIN chat_answers a ON a.response_id = answer.response_id
+                    WHERE answer.ranking_id = r.id AND a.chat_id = turn.chat_id AND a.number = turn.number)
+        )
+        SELECT work.seconds AS "seconds!"
+        FROM work
+        WHERE work.kind = $2
+            AND work.seconds IS NOT NULL
+            AND work.at > now() - make_interval(days => $3)
+        ORDER BY work.at DESC
         LIMIT 1000
         "#,
         user,

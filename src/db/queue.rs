@@ -23,7 +23,7 @@ pub struct ProjectQueue {
     pub prompts: i64,
     /// Tasks of the course that come before real work; `None` where there is none, or it is passed.
     pub course: Option<i64>,
-    /// This person's labels in the project.
+    /// This person's labels in the project, choices in conversations included.
     pub done: i64,
 }
 
@@ -55,6 +55,11 @@ pub async fn projects(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<ProjectQueu
                 FROM assignments a
                 JOIN tasks t ON t.id = a.task_id
                 WHERE a.user_id = $1 AND a.state = 'submitted' AND t.project_id = p.id
+            ) + (
+                SELECT count(*)
+                FROM chats c
+                JOIN chat_turns turn ON turn.chat_id = c.id
+                WHERE c.user_id = $1 AND c.project_id = p.id AND turn.ranking_id IS NOT NULL
             ) AS "done!"
         FROM projects p
         JOIN users speaker ON speaker.id = $1

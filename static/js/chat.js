@@ -3,9 +3,12 @@
 import { forget, keep, keysOf, offerOther, read } from "./kept.js";
 import { sendJson } from "./net.js";
 import { isForPage, keyName, words } from "./page.js";
+import { sendByScript } from "./sending.js";
 
 /** Milliseconds without a sign of the server after which the answers are given up. */
 const SILENCE = 60_000;
+/** Milliseconds without a move after which nobody is at work. */
+const IDLE = 120_000;
 
 const chat = document.querySelector("[data-chat]");
 const ask = document.getElementById("ask");
@@ -19,7 +22,6 @@ if (ask) {
   });
   write();
 }
-if (choose) choosing();
 
 /** Asks for the answers and shows them as they come; when all are kept the page shows them to choose from. */
 async function write() {
@@ -97,22 +99,61 @@ async function* events(body, alive) {
   }
 }
 
+// A choice is kept here until it stands on the server, a correction until another version stands.
+const choices = `laurel.choice.${chat.dataset.chat}.`;
+const choiceKey = choose && `${choices}${chat.dataset.turn}.${choose.elements.version?.value ?? ""}`;
+for (const key of keysOf(choices)) {
+  const [turn, version] = key.slice(choices.length).split(".");
+  const settled = "corrects" in chat.dataset ? turn === chat.dataset.turn : version === "";
+  if (settled && key !== choiceKey) forget(key);
+}
+if (choose) choosing();
+
 function choosing() {
-  const shown = performance.now();
-  choose.addEventListener("submit", (event) => {
-    choose.elements.seconds.value = ((performance.now() - shown) / 1000).toFixed(1);
-    // A double click chooses once.
-    if (choose.dataset.sent) event.preventDefault();
-    choose.dataset.sent = "true";
-  });
+  const picks = [...choose.elements.best];
+  const choice = choose.querySelector("fieldset");
+  const state = choose.querySelector("[data-draft-state]");
+  const copy = read(choiceKey);
+  let seconds = Number(copy?.seconds) || 0;
+  let last = performance.now();
+  let moved = last;
+
+  // Seconds of work: the page is seen and somebody has moved within two minutes.
+  for (const kind of ["keydown", "pointerdown", "pointermove", "wheel", "scroll"]) {
+    window.addEventListener(kind, () => { moved = performance.now(); }, { passive: true, capture: true });
+  }
+  function count() {
+    const now = performance.now();
+    if (!document.hidden && now - moved < IDLE) seconds += (now - last) / 1000;
+    last = now;
+  }
+  setInterval(count, 1000);
+
+  function keepHere() {
+    count();
+    choose.elements.seconds.value = seconds.toFixed(1);
+    keep(choiceKey, { best: choose.elements.best.value, seconds });
+  }
+
+  const kept = picks.find((pick) => pick.value === copy?.best);
+  if (kept && !kept.checked) {
+    kept.checked = true;
+    state.dataset.state = "offline";
+    state.textContent = words.restored;
+  }
+  choose.addEventListener("input", keepHere);
+  sendByScript(choose, { leaves: keepHere, stays() {} });
   document.addEventListener("keydown", (event) => {
-    if (!isForPage(event)) return;
+    if (choice.inert || !isForPage(event)) return;
     const key = keyName(event);
     const card = choose.querySelector(`[data-letter="${CSS.escape(key.toUpperCase())}"]`);
     if (key.length === 1 && card) {
       const pick = card.querySelector("input");
-      pick.checked = true;
       pick.focus();
+      if (!pick.checked) {
+        pick.checked = true;
+        pick.dispatchEvent(new Event("input", { bubbles: true }));
+      }
       event.preventDefault();
     } else if (key === "Enter" && !event.target.closest("a, button, summary")) {
       event.preventDefault();
@@ -194,7 +235,7 @@ function saying() {
     const notice = offerOther(words.otherHere, words.otherTake, () => {
       const mine = field.value;
       field.value = message;
-      later();
+      field.dispatchEvent(new Event("input", { bubbles: true }));
       if (key !== kept) forget(key);
       message = mine;
       if (!mine.trim()) notice.remove();
@@ -215,13 +256,16 @@ function saying() {
   window.addEventListener("focus", () => state.dataset.state === "login" && save());
   document.addEventListener("visibilitychange", () => document.hidden && save());
   // The copy stays until the next page shows that it was said.
-  say.addEventListener("submit", () => {
-    clearTimeout(timer);
-    sent = true;
-    keepHere();
-  });
-  window.addEventListener("pageshow", (event) => {
-    if (event.persisted) sent = false;
+  sendByScript(say, {
+    leaves() {
+      clearTimeout(timer);
+      sent = true;
+      keepHere();
+    },
+    stays() {
+      sent = false;
+      if (field.value !== saved) later();
+    },
   });
   field.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing) {

@@ -299,7 +299,7 @@ async fn chats(server: &Server, email: &str, project: Uuid) -> [(&'static str, U
     let mut begun = Vec::new();
     for next in ["choice", "message", "nothing"] {
         let chat = chat_turns::begin(pool, user, seed::PROJECT).await.expect("a conversation");
-        chat_turns::say(pool, user, chat, "", "How do bees make honey?").await.expect("said");
+        chat_turns::say(pool, user, chat, "", None, "How do bees make honey?").await.expect("said");
         chat_turns::keep_answers(pool, user, chat, &answers).await.expect("kept");
         if next != "choice" {
             chat_turns::choose(pool, user, chat, Choice { turn: 0, position: 1, seconds: None }).await.expect("chosen");

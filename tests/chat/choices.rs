@@ -89,6 +89,38 @@ async fn an_earlier_choice_is_corrected_and_the_conversation_stays_as_it_went_on
 }
 
 #[tokio::test]
+async fn choices_are_among_what_one_has_done_and_a_corrected_one_counts_once() {
+    let (address, _) = endpoint().await;
+    let (server, _) = with_chat(&address).await;
+    let bea = server.user("Bea", Role::Annotator).await;
+    let figures = async |wanted: usize| {
+        let own = bea.get("/me").await.assert(200).text;
+        let done = format!("<dd>{wanted}</dd>");
+        assert_eq!(own.matches(&done).count(), 3, "today, this week and altogether: {own}");
+        let queue = bea.get("/queue").await.assert(200);
+        queue.assert_contains(&format!("<dt>done by you</dt>{done}"));
+        own
+    };
+    assert!(!figures(0).await.contains("<dt>Chat</dt>"), "no time is said of what was not done");
+    // The same is said in two conversations: each has its own choice.
+    let chat = begin(&bea, "How do bees make honey?").await;
+    turn(&bea, &chat, "0", "0").await;
+    let other = begin(&bea, "How do bees make honey?").await;
+    bea.post(&format!("{other}/answers"), &[]).await.assert(303);
+    figures(1).await;
+    let choice = [("turn", "0"), ("best", "1"), ("seconds", "65")];
+    bea.post(&format!("{other}/choose"), &choice).await.assert(303);
+    assert!(figures(2).await.contains("<dt>Chat</dt>"));
+    let page = bea.get(&format!("{other}/turns/0")).await.assert(200);
+    let correction = [("best", "0"), ("version", &version(&page)), ("seconds", "9")];
+    bea.post(&format!("{other}/turns/0"), &correction).await.assert(303);
+    figures(2).await;
+    // Nobody else has done them.
+    let cy = server.user("Cy", Role::Annotator).await;
+    cy.get("/queue").await.assert_contains("<dt>done by you</dt><dd>0</dd>");
+}
+
+#[tokio::test]
 async fn while_nothing_was_said_after_it_the_conversation_goes_on_with_the_corrected_choice() {
     let (address, asked) = endpoint().await;
     let (server, _) = with_chat(&address).await;

@@ -126,7 +126,7 @@ async fn a_message_from_an_old_tab_is_not_said_and_comes_back_when_it_is_its_tur
 }
 
 /// A browser in which Bea is logged in and has begun a conversation; its address on the server.
-async fn conversing(server: &Server) -> (Browser, Client, String) {
+pub async fn conversing(server: &Server) -> (Browser, Client, String) {
     let bea = server.user("Bea", Role::Annotator).await;
     let chat = bea.post("/chats", &[("slug", "test")]).await.leads_to().to_owned();
     let browser = Browser::open().await;
@@ -159,12 +159,16 @@ async fn a_message_that_was_sent_with_an_ended_session_is_in_the_field_again() {
     browser.goto(&format!("{}{chat}", server.address)).await.expect("the conversation");
     browser.wait().for_element(Locator::Id("message")).await.expect("the field");
     // The server never gets a draft of it, and the browser's clock is an hour behind.
-    let alone = "window.fetch = () => Promise.reject(new TypeError('away'));
+    let alone = "const real = window.fetch;
+        window.fetch = (address, ...how) =>
+            address.endsWith('/draft') ? Promise.reject(new TypeError('away')) : real(address, ...how);
         const now = Date.now; Date.now = () => now() - 3600000";
     browser.execute(alone, Vec::new()).await.expect("run");
     browser.fill("#message", "How do bees make honey?").await;
     sqlx::query("DELETE FROM sessions").execute(server.pool()).await.expect("ended");
     browser.find(Locator::Css("#say button")).await.expect("a button").click().await.expect("pressed");
+    let link = browser.wait().for_element(Locator::Css("[data-send-error] a")).await.expect("the way back");
+    link.click().await.expect("pressed");
     browser.fill("input[name=email]", "bea@example.org").await;
     browser.fill("input[name=password]", PASSWORD).await;
     browser.find(Locator::Css("main button[type=submit]")).await.expect("a button").click().await.expect("pressed");

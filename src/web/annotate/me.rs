@@ -51,6 +51,7 @@ struct MePage {
 
 /// How long tasks of a kind take the person.
 struct Pace {
+    /// The kind of the tasks, or `chat`.
     kind: &'static str,
     median: Option<Median>,
 }
@@ -76,10 +77,10 @@ pub async fn get(
 ) -> Result<Html<String>, PageError> {
     let zone = zone(&jar);
     let mut paces = Vec::new();
-    for kind in TaskKind::ALL {
-        let seconds = own::seconds(&state.pool, user.id, kind.as_str()).await?;
+    for kind in TaskKind::ALL.map(TaskKind::as_str).into_iter().chain(["chat"]) {
+        let seconds = own::seconds(&state.pool, user.id, kind).await?;
         if !seconds.is_empty() {
-            paces.push(Pace { kind: kind.as_str(), median: median::median(seconds) });
+            paces.push(Pace { kind, median: median::median(seconds) });
         }
     }
     let clusters = clusters(&own::shared(&state.pool, user.id).await?);

@@ -63,6 +63,7 @@ mod task;
 pub mod view;
 mod writing;
 
+pub use submit::wants_json;
 pub use view::language_name;
 
 use axum::routing::{get, post, put};

@@ -3,13 +3,16 @@
 use askama::Template;
 use axum::{
     extract::{Path, Query, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{Html, IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::show::{self, AnswerView};
+use super::{
+    show::{self, AnswerView},
+    steps::onward,
+};
 use crate::{
     db::{
         chat_corrections,
@@ -20,7 +23,10 @@ use crate::{
     domain::assignment,
     web::{
         AppState, Page, PageError,
-        annotate::view::{self, MessageView},
+        annotate::{
+            view::{self, MessageView},
+            wants_json,
+        },
         authorise::Annotator,
         csrf::CsrfForm,
     },
@@ -55,6 +61,8 @@ impl ChoicePage {
 #[derive(Deserialize)]
 pub struct Arrival {
     saved: Option<String>,
+    /// Position of an answer that was chosen while another one stood already.
+    other: Option<i32>,
 }
 
 pub async fn get(
@@ -65,7 +73,8 @@ pub async fn get(
     page: Page,
 ) -> Result<Response, PageError> {
     let chat = chats::find(&state.pool, user.id, id).await?.ok_or(PageError::NotFound)?;
-    draw(&state, page, chat, number, Shown { saved: arrival.saved.is_some(), ..Shown::default() }).await
+    let shown = Shown { saved: arrival.saved.is_some(), other: arrival.other, ..Shown::default() };
+    draw(&state, page, chat, number, shown).await
 }
 
 #[derive(Deserialize)]
@@ -82,6 +91,7 @@ pub async fn post(
     Annotator(user): Annotator,
     State(state): State<AppState>,
     Path((id, number)): Path<(Uuid, i32)>,
+    headers: HeaderMap,
     page: Page,
     CsrfForm(form): CsrfForm<Correction>,
 ) -> Result<Response, PageError> {
@@ -92,13 +102,25 @@ pub async fn post(
             let seconds = form.seconds.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0);
             let choice = Choice { turn: number, position, seconds };
             match chat_corrections::correct(&state.pool, user.id, id, replaces, choice).await {
-                Ok(true) => return Ok(Redirect::to(&format!("/chats/{id}/turns/{number}?saved=1")).into_response()),
+                Ok(true) => return Ok(onward(&headers, &format!("/chats/{id}/turns/{number}?saved=1"))),
+                // What a script has on its page is of an older version: it goes to the page that says so.
+                Ok(false) if wants_json(&headers) => {
+                    return Ok(onward(&headers, &format!("/chats/{id}/turns/{number}?other={position}")));
+                }
                 Ok(false) => (StatusCode::CONFLICT, "chat-choice-replaced"),
                 Err(ChatError::Reviewed) => (StatusCode::CONFLICT, "correct-closed"),
                 Err(error) => return Err(error.into()),
             }
         }
     };
+    if wants_json(&headers) {
+        let error = page.t(error);
+        return Err(if status == StatusCode::CONFLICT {
+            PageError::Conflict(error)
+        } else {
+            PageError::Invalid(error)
+        });
+    }
     let chat = chats::find(&state.pool, user.id, id).await?.ok_or(PageError::NotFound)?;
     let shown = Shown { chosen: form.best, error: Some(page.t(error)), ..Shown::default() };
     let again = draw(&state, page, chat, number, shown).await?;
@@ -110,6 +132,8 @@ pub async fn post(
 struct Shown {
     /// What was chosen, where it could not be stored.
     chosen: Option<i32>,
+    /// What was chosen while another answer stood already.
+    other: Option<i32>,
     saved: bool,
     error: Option<String>,
 }
@@ -120,16 +144,19 @@ async fn draw(state: &AppState, page: Page, chat: Chat, number: i32, shown: Show
         // Nothing is chosen there yet: the conversation's page says what comes next.
         return Ok(Redirect::to(&format!("/chats/{}", chat.id)).into_response());
     };
+    let may_be_corrected = chat.may_go_on && label_versions::may_be_corrected(&state.pool, version).await?;
+    let differs = |other: &i32| may_be_corrected && turn.chosen != Some(*other) && letter(turn, *other).is_some();
+    let other = shown.other.filter(differs);
     let drawn = ChoicePage {
         messages: view::messages(&turn.conversation),
         answers: show::answers(turn),
-        chosen: shown.chosen.or(turn.chosen),
+        chosen: shown.chosen.or(other).or(turn.chosen),
         went_on: turn.went_on.and_then(|position| letter(turn, position)),
-        may_be_corrected: chat.may_go_on && label_versions::may_be_corrected(&state.pool, version).await?,
+        may_be_corrected,
         version,
         turn: number,
         saved: shown.saved,
-        error: shown.error,
+        error: shown.error.or_else(|| other.map(|_| page.t("chat-choice-replaced"))),
         page,
         chat,
     };

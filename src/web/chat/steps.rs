@@ -1,10 +1,13 @@
 //! The person's steps in a conversation: saying something, choosing an answer, ending it.
 
 use axum::{
+    Json,
     extract::{Path, State},
+    http::HeaderMap,
     response::{IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::show::{self, LONGEST_MESSAGE};
@@ -12,25 +15,47 @@ use crate::{
     db::{
         chat_drafts, chat_endpoints,
         chat_turns::{self, ChatError},
-        chats,
+        chats::{self, Chat},
     },
     domain::conversation::PromptError,
-    web::{AppState, Page, PageError, authorise::Annotator, csrf::CsrfForm},
+    web::{AppState, Page, PageError, annotate::wants_json, authorise::Annotator, csrf::CsrfForm},
 };
 
 /// Logging in again after a form was sent with an ended session leads here.
 pub async fn back(Path(chat): Path<Uuid>) -> Redirect {
-    to(chat)
+    Redirect::to(&address(chat))
 }
 
-fn to(chat: Uuid) -> Redirect {
-    Redirect::to(&format!("/chats/{chat}"))
+fn address(chat: Uuid) -> String {
+    format!("/chats/{chat}")
+}
+
+/// Leads to a page of ours; a script is told of it and goes there itself.
+pub fn onward(headers: &HeaderMap, next: &str) -> Response {
+    if wants_json(headers) { Json(json!({ "next": next })).into_response() } else { Redirect::to(next).into_response() }
+}
+
+/// The conversation with what could not be said, and why; for a script, which has it on its page, the words alone.
+async fn explained(
+    state: &AppState,
+    headers: &HeaderMap,
+    page: Page,
+    chat: Chat,
+    message: String,
+    error: String,
+) -> Result<Response, PageError> {
+    if wants_json(headers) {
+        return Err(PageError::Invalid(error));
+    }
+    show::draw(state, page, chat, message, Some(error)).await
 }
 
 #[derive(Deserialize)]
 pub struct Message {
     #[serde(default)]
     message: String,
+    /// The number of the turn that it begins; our page has it.
+    turn: Option<i32>,
 }
 
 /// `POST /chats/{chat}/say`.
@@ -38,6 +63,7 @@ pub async fn say(
     Annotator(user): Annotator,
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
+    headers: HeaderMap,
     page: Page,
     CsrfForm(form): CsrfForm<Message>,
 ) -> Result<Response, PageError> {
@@ -45,40 +71,35 @@ pub async fn say(
     let message = form.message.replace("\r\n", "\n").replace('\0', "");
     if message.chars().count() > LONGEST_MESSAGE {
         let error = page.t1("chat-too-long", "most", LONGEST_MESSAGE);
-        return show::draw(&state, page, chat, message, Some(error)).await;
+        return explained(&state, &headers, page, chat, message, error).await;
     }
     let endpoint = chat_endpoints::find(&state.pool, chat.project).await?;
     let Some(endpoint) = endpoint else {
         let error = page.t("chat-off");
-        return show::draw(&state, page, chat, message, Some(error)).await;
+        return explained(&state, &headers, page, chat, message, error).await;
     };
-    match chat_turns::say(&state.pool, user.id, id, &endpoint.system_prompt, message.trim()).await {
-        Ok(true) => Ok(to(id).into_response()),
-        Err(ChatError::GuidelinesFirst) => {
-            // What was typed waits on the page that reading them leads back to.
-            let turn = i32::try_from(chat.turns.len()).unwrap_or(i32::MAX);
-            chat_drafts::save(&state.pool, user.id, id, turn, &message).await?;
-            Ok(Redirect::to(&format!("/projects/{}/guidelines?then=chat-{id}", chat.project_slug)).into_response())
-        }
-        Err(ChatError::CourseFirst) => {
-            let error = page.t("chat-course-first");
-            show::draw(&state, page, chat, message, Some(error)).await
-        }
-        Err(ChatError::Closed) => {
-            let error = page.t("chat-closed");
-            show::draw(&state, page, chat, message, Some(error)).await
-        }
-        Err(ChatError::Prompt(PromptError::Silent { .. })) => {
-            let error = page.t("chat-empty");
-            show::draw(&state, page, chat, message, Some(error)).await
-        }
-        // An old tab: the page shows how far the conversation is, and gives the message back when it is its time.
-        Ok(false) | Err(ChatError::ChoiceFirst | ChatError::Finished) => {
-            chat_drafts::keep_unsaid(&state.pool, id, &message).await?;
-            Ok(to(id).into_response())
-        }
-        Err(error) => Err(error.into()),
-    }
+    let error =
+        match chat_turns::say(&state.pool, user.id, id, &endpoint.system_prompt, form.turn, message.trim()).await {
+            Ok(true) => return Ok(onward(&headers, &address(id))),
+            Err(ChatError::GuidelinesFirst) => {
+                // What was typed waits on the page that reading them leads back to.
+                let turn = i32::try_from(chat.turns.len()).unwrap_or(i32::MAX);
+                chat_drafts::save(&state.pool, user.id, id, turn, &message).await?;
+                let guidelines = format!("/projects/{}/guidelines?then=chat-{id}", chat.project_slug);
+                return Ok(onward(&headers, &guidelines));
+            }
+            // An old tab: the page shows how far the conversation is, and gives the message back when it is its time.
+            Ok(false) | Err(ChatError::ChoiceFirst | ChatError::Finished) => {
+                chat_drafts::keep_unsaid(&state.pool, id, &message).await?;
+                return Ok(onward(&headers, &address(id)));
+            }
+            Err(ChatError::CourseFirst) => "chat-course-first",
+            Err(ChatError::Closed) => "chat-closed",
+            Err(ChatError::Prompt(PromptError::Silent { .. })) => "chat-empty",
+            Err(error) => return Err(error.into()),
+        };
+    let error = page.t(error);
+    explained(&state, &headers, page, chat, message, error).await
 }
 
 #[derive(Deserialize)]
@@ -94,6 +115,7 @@ pub async fn choose(
     Annotator(user): Annotator,
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
+    headers: HeaderMap,
     page: Page,
     CsrfForm(form): CsrfForm<Best>,
 ) -> Result<Response, PageError> {
@@ -101,11 +123,14 @@ pub async fn choose(
     let Some(best) = form.best else {
         let chat = chats::find(&state.pool, user.id, id).await?.ok_or(PageError::NotFound)?;
         let error = page.t("chat-choose-one");
-        return show::draw(&state, page, chat, String::new(), Some(error)).await;
+        return explained(&state, &headers, page, chat, String::new(), error).await;
     };
     let choice = chat_turns::Choice { turn: form.turn, position: best, seconds };
-    chat_turns::choose(&state.pool, user.id, id, choice).await?;
-    Ok(to(id).into_response())
+    if chat_turns::choose(&state.pool, user.id, id, choice).await? {
+        return Ok(onward(&headers, &address(id)));
+    }
+    // Another answer was chosen before, from another tab or with an answer of ours that was lost: it can be corrected there.
+    Ok(onward(&headers, &format!("/chats/{id}/turns/{}?other={best}", form.turn)))
 }
 
 #[derive(Deserialize)]
