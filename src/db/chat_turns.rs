@@ -185,9 +185,10 @@ pub async fn say(
     )
     .execute(&mut *tx)
     .await?;
-    // What was typed elsewhere for this turn is given back at the next one; what this turn gave back has had its time.
+    // What was typed elsewhere for this turn is given back at the next one, unless it is the beginning of what was said: that was
+    // saved on the way. What this turn gave back has had its time.
     sqlx::query!(
-        "DELETE FROM chat_drafts WHERE chat_id = $1 AND (number < $2 OR trim(E' \t\n\r' FROM body) = $3)",
+        "DELETE FROM chat_drafts WHERE chat_id = $1 AND (number < $2 OR starts_with($3, trim(E' \t\n\r' FROM body)))",
         chat,
         number,
         said
