@@ -113,8 +113,8 @@ pub struct BlindTest {
     pub outcomes: Vec<(i64, i64, i64)>,
 }
 
-/// The tests of a project, newest first.
-pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<BlindTest>> {
+/// The tests of a project, newest first; outcomes without what programs that stand in for people said, where `people_only`.
+pub async fn of_project(pool: &PgPool, project: Uuid, people_only: bool) -> sqlx::Result<Vec<BlindTest>> {
     let rows = sqlx::query!(
         r#"
         SELECT
@@ -128,6 +128,7 @@ pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<BlindT
             array_agg(said.second) AS "second_won!",
             array_agg(said.tied) AS "tied!"
         FROM blind_tests test
+        JOIN projects project ON project.id = test.project_id
         JOIN blind_test_tasks asked ON asked.test_id = test.id
         JOIN tasks t ON t.id = asked.task_id
         CROSS JOIN LATERAL (
@@ -138,7 +139,9 @@ pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<BlindT
             FROM current_rankings r
             JOIN ranking_responses one ON one.ranking_id = r.id AND one.position = 0
             JOIN ranking_responses other ON other.ranking_id = r.id AND other.position = 1
+            LEFT JOIN users u ON u.id = r.user_id
             WHERE r.task_id = t.id
+                AND NOT ($2::boolean AND coalesce(u.simulated, project.simulated))
                 AND NOT EXISTS (SELECT 1 FROM rankings_set_aside aside WHERE aside.ranking_id = r.id)
         ) said
         WHERE test.project_id = $1
@@ -146,7 +149,8 @@ pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<BlindT
         ORDER BY test.id DESC
         LIMIT 50
         "#,
-        project
+        project,
+        people_only
     )
     .fetch_all(pool)
     .await?;
