@@ -27,8 +27,9 @@ pub struct NewTest<'a> {
     pub split: &'a str,
 }
 
-/// Makes a task of two answers for each prompt that both models answered and that was not asked about already, in an order by chance.
-/// Returns how many were made; with none, there is no test either.
+/// Makes a task of two answers for each prompt that both models answered, that people may be asked about and were not asked about
+/// already, in an order by chance. A task that was withdrawn asks nobody. Returns how many were made; with none, there is no test
+/// either.
 pub async fn create(pool: &PgPool, actor: &Actor, new: NewTest<'_>) -> Result<usize, CreateTaskError> {
     let mut tx = pool.begin().await?;
     let test = Uuid::now_v7();
@@ -46,9 +47,12 @@ pub async fn create(pool: &PgPool, actor: &Actor, new: NewTest<'_>) -> Result<us
             AND ($4 = '' OR $4 = ANY (p.tags))
             AND ($5 = '' OR p.language = $5)
             AND ($6 = '' OR p.split = $6)
+            AND p.withdrawn_at IS NULL
+            AND p.held_back_at IS NULL
             AND NOT EXISTS (
                 SELECT 1
                 FROM blind_test_tasks asked
+                JOIN tasks t ON t.id = asked.task_id AND t.withdrawn_at IS NULL
                 JOIN task_responses one ON one.task_id = asked.task_id AND one.response_id = first.id
                 JOIN task_responses other ON other.task_id = asked.task_id AND other.response_id = second.id
             )
@@ -106,10 +110,11 @@ pub struct BlindTest {
     pub first: String,
     pub second: String,
     pub created_at: OffsetDateTime,
+    /// Its tasks that were not withdrawn; labels given on them, and wanted.
     pub tasks: i64,
-    /// Labels given and wanted.
     pub done: i64,
     pub wanted: i64,
+    /// Of withdrawn tasks too: what people have said stays.
     pub outcomes: Vec<(i64, i64, i64)>,
 }
 
@@ -121,9 +126,9 @@ pub async fn of_project(pool: &PgPool, project: Uuid, people_only: bool) -> sqlx
             test.first,
             test.second,
             test.created_at,
-            count(*) AS "tasks!",
-            coalesce(sum(t.labels), 0) AS "done!",
-            coalesce(sum(t.overlap), 0) AS "wanted!",
+            count(*) FILTER (WHERE t.withdrawn_at IS NULL) AS "tasks!",
+            coalesce(sum(t.labels) FILTER (WHERE t.withdrawn_at IS NULL), 0) AS "done!",
+            coalesce(sum(t.overlap) FILTER (WHERE t.withdrawn_at IS NULL), 0) AS "wanted!",
             array_agg(said.first) AS "first_won!",
             array_agg(said.second) AS "second_won!",
             array_agg(said.tied) AS "tied!"

@@ -143,3 +143,34 @@ async fn labels_of_programs_can_be_left_out_of_page_files_and_blind_tests() {
     let page = rosa.figures(&format!("{BOARD}?language=zh&whose=people")).await;
     page.assert_contains("name=\"whose\"").assert_contains("Nothing to compare yet");
 }
+
+#[tokio::test]
+async fn blind_tests_ask_about_open_prompts_only_and_again_where_a_task_was_withdrawn() {
+    let server = server().await;
+    project(&server, 4).await;
+    let rosa = server.user("Rosa", Role::Reviewer).await;
+    let root = server.user("Root", Role::Admin).await;
+    change(&server, "UPDATE prompts SET withdrawn_at = now() WHERE conversation -> 0 ->> 'content' = 'Question 0?'")
+        .await;
+    change(
+        &server,
+        "UPDATE prompts
+         SET held_back_at = now(), duplicate_of = (SELECT id FROM prompts WHERE conversation -> 0 ->> 'content' = 'Question 2?')
+         WHERE conversation -> 0 ->> 'content' = 'Question 1?'",
+    )
+    .await;
+    let form = [("first", "secret-model-0"), ("second", "secret-model-2"), ("prompts", "50")];
+    let made = root.post(BOARD, &form).await;
+    assert_eq!(made.leads_to(), "/admin/projects/test/leaderboard?made=2#blind-tests");
+    rosa.figures(BOARD).await.assert_contains("0 of 4 labels");
+    root.post(BOARD, &form).await.assert(422).assert_contains("no prompt in common");
+
+    change(
+        &server,
+        "UPDATE tasks SET withdrawn_at = now() WHERE id = (SELECT task_id FROM blind_test_tasks ORDER BY task_id LIMIT 1)",
+    )
+    .await;
+    rosa.figures(BOARD).await.assert_contains("0 of 2 labels");
+    let made = root.post(BOARD, &form).await;
+    assert_eq!(made.leads_to(), "/admin/projects/test/leaderboard?made=1#blind-tests");
+}
