@@ -4,6 +4,10 @@ board-nothing = Nothing to compare yet
 board-nothing-why = Once people have ranked answers of two models or more to the same prompt, the models stand here.
 board-scores = Strength of the models, with 95 % intervals
 board-score = Score
+board-little = Fewer than { $least } prompts were compared: take these figures as a first impression.
+board-groups = No comparison joins these groups of models, not even through others. Each group has an order and scores of its own: scores of different groups can’t be compared.
+board-group = Group
+board-group-of = Group { $number }: { $models }
 board-win-rate = Win rate
 board-won = Won
 board-tied = Tied
@@ -28,6 +32,6 @@ board-test-made = { $count ->
    *[other] { $count } tasks were made; they are handed out before the others.
  }
 board-test-two = Choose two different models that have answers here.
-board-test-none = The two models have answered no prompt in common that was not tested already.
+board-test-none = The two models have answered no prompt in common that people may be asked about and that was not tested already.
 board-test-few = A blind test needs answers of two models.
-board-how = Scores are those of Bradley and Terry (1952) with ties after Davidson (1970), in natural-logarithm units: a lead of 1.1 wins three decided comparisons of four. They sum to zero; half a win and half a defeat against an average model are added for each, so that few comparisons make no extreme. Intervals come from a bootstrap over prompts (Efron 1979). Rankings that a reviewer corrected or rejected are left out. The share of circular triads is 0 where one order explains everything and about 1/4 where preferences are by chance (Kendall & Babington Smith 1940).
+board-how = Scores are those of Bradley and Terry (1952) with ties after Davidson (1970), in natural-logarithm units: a lead of 1.1 wins three decided comparisons of four. Those of models that comparisons join sum to zero; half a win and half a defeat against an average model are added for each, so that few comparisons make no extreme. Intervals come from a bootstrap over prompts (Efron 1979) or, where that is wider, from the curvature of the likelihood (Efron & Hinkley 1978): prompts that all say the same leave a doubt that drawing them again does not show. Rankings that a reviewer corrected or rejected are left out. The share of circular triads is 0 where one order explains everything and about 1/4 where preferences are by chance (Kendall & Babington Smith 1940).

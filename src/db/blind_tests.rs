@@ -27,8 +27,9 @@ pub struct NewTest<'a> {
     pub split: &'a str,
 }
 
-/// Makes a task of two answers for each prompt that both models answered and that was not asked about already, in an order by chance.
-/// Returns how many were made; with none, there is no test either.
+/// Makes a task of two answers for each prompt that both models answered, that people may be asked about and were not asked about
+/// already, in an order by chance. A task that was withdrawn asks nobody. Returns how many were made; with none, there is no test
+/// either.
 pub async fn create(pool: &PgPool, actor: &Actor, new: NewTest<'_>) -> Result<usize, CreateTaskError> {
     let mut tx = pool.begin().await?;
     let test = Uuid::now_v7();
@@ -46,9 +47,12 @@ pub async fn create(pool: &PgPool, actor: &Actor, new: NewTest<'_>) -> Result<us
             AND ($4 = '' OR $4 = ANY (p.tags))
             AND ($5 = '' OR p.language = $5)
             AND ($6 = '' OR p.split = $6)
+            AND p.withdrawn_at IS NULL
+            AND p.held_back_at IS NULL
             AND NOT EXISTS (
                 SELECT 1
                 FROM blind_test_tasks asked
+                JOIN tasks t ON t.id = asked.task_id AND t.withdrawn_at IS NULL
                 JOIN task_responses one ON one.task_id = asked.task_id AND one.response_id = first.id
                 JOIN task_responses other ON other.task_id = asked.task_id AND other.response_id = second.id
             )
@@ -106,28 +110,30 @@ pub struct BlindTest {
     pub first: String,
     pub second: String,
     pub created_at: OffsetDateTime,
+    /// Its tasks that were not withdrawn; labels given on them, and wanted.
     pub tasks: i64,
-    /// Labels given and wanted.
     pub done: i64,
     pub wanted: i64,
+    /// Of withdrawn tasks too: what people have said stays.
     pub outcomes: Vec<(i64, i64, i64)>,
 }
 
-/// The tests of a project, newest first.
-pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<BlindTest>> {
+/// The tests of a project, newest first; outcomes without what programs that stand in for people said, where `people_only`.
+pub async fn of_project(pool: &PgPool, project: Uuid, people_only: bool) -> sqlx::Result<Vec<BlindTest>> {
     let rows = sqlx::query!(
         r#"
         SELECT
             test.first,
             test.second,
             test.created_at,
-            count(*) AS "tasks!",
-            coalesce(sum(t.labels), 0) AS "done!",
-            coalesce(sum(t.overlap), 0) AS "wanted!",
+            count(*) FILTER (WHERE t.withdrawn_at IS NULL) AS "tasks!",
+            coalesce(sum(t.labels) FILTER (WHERE t.withdrawn_at IS NULL), 0) AS "done!",
+            coalesce(sum(t.overlap) FILTER (WHERE t.withdrawn_at IS NULL), 0) AS "wanted!",
             array_agg(said.first) AS "first_won!",
             array_agg(said.second) AS "second_won!",
             array_agg(said.tied) AS "tied!"
         FROM blind_tests test
+        JOIN projects project ON project.id = test.project_id
         JOIN blind_test_tasks asked ON asked.test_id = test.id
         JOIN tasks t ON t.id = asked.task_id
         CROSS JOIN LATERAL (
@@ -138,7 +144,9 @@ pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<BlindT
             FROM current_rankings r
             JOIN ranking_responses one ON one.ranking_id = r.id AND one.position = 0
             JOIN ranking_responses other ON other.ranking_id = r.id AND other.position = 1
+            LEFT JOIN users u ON u.id = r.user_id
             WHERE r.task_id = t.id
+                AND NOT ($2::boolean AND coalesce(u.simulated, project.simulated))
                 AND NOT EXISTS (SELECT 1 FROM rankings_set_aside aside WHERE aside.ranking_id = r.id)
         ) said
         WHERE test.project_id = $1
@@ -146,7 +154,8 @@ pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<BlindT
         ORDER BY test.id DESC
         LIMIT 50
         "#,
-        project
+        project,
+        people_only
     )
     .fetch_all(pool)
     .await?;

@@ -13,11 +13,23 @@ use crate::domain::leaderboard::Judged;
 pub struct Judgements {
     pub judged: Vec<Judged>,
     pub models: Vec<String>,
+    /// Whether programs that stand in for people gave some of them, counted or left out.
+    pub has_simulated: bool,
 }
 
-/// Every ranking of a project that stands and was not set aside by a reviewer; of prompts with the tag and in the language, where
-/// those are named. Answers of no known model are left out.
-pub async fn judgements(pool: &PgPool, project: Uuid, tag: &str, language: &str) -> sqlx::Result<Judgements> {
+/// Which rankings the leaderboard counts; all where empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Which {
+    /// Only of prompts with this tag, in this language.
+    pub tag: String,
+    pub language: String,
+    /// Without those of programs that stand in for people.
+    pub people_only: bool,
+}
+
+/// The rankings of a project that stand, were not set aside by a reviewer and are wanted, the oldest first. Answers of no known
+/// model are left out.
+pub async fn judgements(pool: &PgPool, project: Uuid, which: &Which) -> sqlx::Result<Judgements> {
     let mut found = Judgements::default();
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut rows = sqlx::query!(
@@ -25,9 +37,12 @@ pub async fn judgements(pool: &PgPool, project: Uuid, tag: &str, language: &str)
         SELECT
             r.prompt_id AS "prompt_id!",
             array_agg(answer.model ORDER BY place.position) AS "models!",
-            array_agg(place.rank ORDER BY place.position) AS "ranks!"
+            array_agg(place.rank ORDER BY place.position) AS "ranks!",
+            coalesce(u.simulated, project.simulated) AS "simulated!"
         FROM current_rankings r
         JOIN prompts p ON p.id = r.prompt_id
+        JOIN projects project ON project.id = p.project_id
+        LEFT JOIN users u ON u.id = r.user_id
         JOIN ranking_responses place ON place.ranking_id = r.id
         JOIN responses answer ON answer.id = place.response_id
         WHERE p.project_id = $1
@@ -35,15 +50,20 @@ pub async fn judgements(pool: &PgPool, project: Uuid, tag: &str, language: &str)
             AND ($3 = '' OR p.language = $3)
             AND answer.model IS NOT NULL
             AND NOT EXISTS (SELECT 1 FROM rankings_set_aside aside WHERE aside.ranking_id = r.id)
-        GROUP BY r.id, r.prompt_id
+        GROUP BY r.id, r.prompt_id, u.simulated, project.simulated
         HAVING count(DISTINCT answer.model) > 1
+        ORDER BY r.id
         "#,
         project,
-        tag,
-        language
+        which.tag,
+        which.language
     )
     .fetch(pool);
     while let Some(row) = rows.try_next().await? {
+        found.has_simulated |= row.simulated;
+        if row.simulated && which.people_only {
+            continue;
+        }
         let mut index = |model: String| {
             *places.entry(model.clone()).or_insert_with(|| {
                 found.models.push(model);

@@ -83,27 +83,40 @@ fn check_identifiable(wins: &[Vec<f64>]) -> Result<(), BradleyTerryError> {
     let beat = |i: usize, j: usize| wins[i][j] > 0.0;
     let others =
         |reached: &[bool], inside: bool| -> Vec<usize> { (0..wins.len()).filter(|i| reached[*i] == inside).collect() };
-    let met = reach(wins.len(), |i, j| beat(i, j) || beat(j, i));
+    let met = reach(wins.len(), 0, |i, j| beat(i, j) || beat(j, i));
     if met.contains(&false) {
         return Err(BradleyTerryError::Disconnected { group: others(&met, true) });
     }
     // Who reaches the first competitor: nobody outside of them beat one of them, or they would reach the first too.
-    let above = reach(wins.len(), |i, j| beat(j, i));
+    let above = reach(wins.len(), 0, |i, j| beat(j, i));
     if above.contains(&false) {
         return Err(BradleyTerryError::Separable { unbeaten: others(&above, true) });
     }
-    let below = reach(wins.len(), beat);
+    let below = reach(wins.len(), 0, beat);
     if below.contains(&false) {
         return Err(BradleyTerryError::Separable { unbeaten: others(&below, false) });
     }
     Ok(())
 }
 
-/// Who is reached from the first along edges.
-fn reach(count: usize, edge: impl Fn(usize, usize) -> bool) -> Vec<bool> {
+/// The competitors in groups: a chain of games joins those of a group, and none joins two groups. `met(i, j)` says whether i and j
+/// have played each other.
+pub fn groups(count: usize, met: impl Fn(usize, usize) -> bool) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for first in 0..count {
+        if groups.iter().all(|group| !group.contains(&first)) {
+            let reached = reach(count, first, &met);
+            groups.push((0..count).filter(|competitor| reached[*competitor]).collect());
+        }
+    }
+    groups
+}
+
+/// Who is reached from one of them along edges.
+fn reach(count: usize, start: usize, edge: impl Fn(usize, usize) -> bool) -> Vec<bool> {
     let mut reached = vec![false; count];
-    let mut open = vec![0];
-    reached[0] = true;
+    let mut open = vec![start];
+    reached[start] = true;
     while let Some(from) = open.pop() {
         for (to, seen) in reached.iter_mut().enumerate() {
             if !*seen && edge(from, to) {
@@ -248,6 +261,14 @@ mod tests {
         let mut wins = vec![vec![0.0; 4]; 4];
         (wins[0][2], wins[2][0], wins[1][3], wins[3][1]) = (1.0, 1.0, 2.0, 1.0);
         assert_eq!(scores(&wins), Err(BradleyTerryError::Disconnected { group: vec![0, 2] }));
+    }
+
+    #[test]
+    fn those_whom_games_join_are_one_group() {
+        let games = [(0, 3), (3, 5), (1, 4)];
+        let met = |i: usize, j: usize| games.contains(&(i, j)) || games.contains(&(j, i));
+        assert_eq!(groups(6, met), [vec![0, 3, 5], vec![1, 4], vec![2]]);
+        assert!(groups(0, met).is_empty());
     }
 
     #[test]

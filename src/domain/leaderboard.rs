@@ -4,10 +4,13 @@ use std::{cmp::Ordering, collections::BTreeMap};
 
 use uuid::Uuid;
 
-use super::statistics::{
-    bootstrap::{self, Bootstrap},
-    davidson::{self, Davidson},
-    transitivity::{self, Triads},
+use super::{
+    bradley_terry,
+    statistics::{
+        bootstrap::{self, Bootstrap},
+        davidson::{self, Davidson, Information},
+        transitivity::{self, Triads},
+    },
 };
 
 /// Wins and defeats of everyone against one imagined model of average strength: keeps the scores of models with few comparisons finite
@@ -18,6 +21,8 @@ const SEED: u64 = 1952;
 /// Rounds of the bootstrap, and the additions and multiplications that all of them may take together.
 const ROUNDS: std::ops::RangeInclusive<usize> = 100..=1000;
 const WORK: usize = 60_000_000;
+/// Standard errors to either side of a 95 % interval.
+const NORMAL: f64 = 1.96;
 
 /// One ranking's models (by index) with the ranks of their answers.
 #[derive(Debug, Clone)]
@@ -30,7 +35,11 @@ pub struct Judged {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
     pub model: usize,
-    /// Natural logarithm of its strength; all sum to zero.
+    /// Number of its group, from 1: comparisons join the models of a group, and none joins two groups.
+    pub group: usize,
+    /// Its place in the group, from 1.
+    pub place: usize,
+    /// Natural logarithm of its strength; those of a group sum to zero. Between groups they say nothing.
     pub score: f64,
     /// Ends of the 95 % interval.
     pub low: f64,
@@ -54,7 +63,7 @@ impl Standing {
 /// The board.
 #[derive(Debug, Clone, Default)]
 pub struct Board {
-    /// Models that were compared with another one, the strongest first.
+    /// Models that were compared with another one: group by group, the largest first; in a group the strongest first.
     pub standings: Vec<Standing>,
     /// Comparisons won, tied, by model indices.
     pub wins: Vec<Vec<f64>>,
@@ -75,6 +84,16 @@ impl Board {
         let all = self.wins[first][second] + self.wins[second][first] + ties;
         (all > 0.0).then(|| ((self.wins[first][second] + ties / 2.0) / all, all))
     }
+
+    /// The standings of each group.
+    pub fn groups(&self) -> Vec<&[Standing]> {
+        self.standings.chunk_by(|one, other| one.group == other.group).collect()
+    }
+
+    /// Whether there are several groups, whose scores can't be compared.
+    pub fn is_parted(&self) -> bool {
+        self.standings.last().is_some_and(|last| last.group > 1)
+    }
 }
 
 /// Comparisons of one prompt: (first, second, [first won, second won, tied]).
@@ -84,24 +103,44 @@ type Games = Vec<(usize, usize, [f64; 3])>;
 pub fn board(judged: &[Judged], models: usize) -> Board {
     let prompts = games_by_prompt(judged);
     let (wins, ties) = totals(&prompts, &vec![1; prompts.len()], models);
-    let fitted = davidson::fit(&wins, &ties, PRIOR);
+    let groups = groups(&wins, &ties);
+    let (Davidson { scores, tie }, information) = davidson::fit_with_information(&wins, &ties, PRIOR);
+    let scores = centred(scores, &groups);
     let games: usize = prompts.iter().map(Vec::len).sum();
     let work = games + models.pow(3) * 10;
     let rounds = (WORK / work.max(1)).clamp(*ROUNDS.start(), *ROUNDS.end());
-    let intervals = bootstrap::intervals(prompts.len(), Bootstrap { rounds, seed: SEED }, |drawn| {
+    let drawn = bootstrap::intervals(prompts.len(), Bootstrap { rounds, seed: SEED }, |drawn| {
         let (wins, ties) = totals(&prompts, drawn, models);
-        davidson::fit(&wins, &ties, PRIOR).scores
+        centred(davidson::fit(&wins, &ties, PRIOR).scores, &groups)
     });
-    let mut standings: Vec<Standing> =
-        (0..models).filter_map(|model| standing(model, &wins, &ties, &fitted, &intervals)).collect();
-    standings.sort_by(|one, other| other.score.total_cmp(&one.score));
+    let ties = both_halves(ties);
+    let mut standings = Vec::new();
+    for (number, group) in groups.iter().enumerate() {
+        let mut order = group.clone();
+        order.sort_by(|one, other| scores[*other].total_cmp(&scores[*one]));
+        for (place, model) in order.into_iter().enumerate() {
+            let score = scores[model];
+            let (low, high) = interval(score, error(&information, model, group, models), drawn[model]);
+            standings.push(Standing {
+                model,
+                group: number + 1,
+                place: place + 1,
+                score,
+                low,
+                high,
+                wins: wins[model].iter().sum(),
+                ties: ties[model].iter().sum(),
+                losses: wins.iter().map(|row| row[model]).sum(),
+            });
+        }
+    }
     let rate = |one: usize, other: usize| wins[one][other] > wins[other][one];
     let triads = transitivity::triads(models, rate);
     Board {
         comparisons: standings.iter().map(Standing::comparisons).sum::<f64>() / 2.0,
         standings,
         prompts: prompts.len(),
-        tie_chance: fitted.tie / (2.0 + fitted.tie),
+        tie_chance: tie / (2.0 + tie),
         triads,
         rounds,
         wins,
@@ -109,24 +148,45 @@ pub fn board(judged: &[Judged], models: usize) -> Board {
     }
 }
 
-fn standing(
-    model: usize,
-    wins: &[Vec<f64>],
-    ties: &[Vec<f64>],
-    fitted: &Davidson,
-    intervals: &[(f64, f64)],
-) -> Option<Standing> {
-    let (low, high) = *intervals.get(model)?;
-    let standing = Standing {
-        model,
-        score: fitted.scores[model],
-        low,
-        high,
-        wins: wins[model].iter().sum(),
-        ties: ties[model].iter().sum(),
-        losses: wins.iter().map(|row| row[model]).sum(),
-    };
-    (standing.comparisons() > 0.0).then_some(standing)
+/// Models that comparisons join, the largest group first; a model that was compared with no other is in none.
+fn groups(wins: &[Vec<f64>], ties: &[Vec<f64>]) -> Vec<Vec<usize>> {
+    let said = |one: usize, other: usize| wins[one][other] + ties[one][other];
+    let mut groups = bradley_terry::groups(wins.len(), |one, other| said(one, other) + said(other, one) > 0.0);
+    groups.retain(|group| group.len() > 1);
+    groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
+    groups
+}
+
+/// The scores of each group around their own mean: how two groups stand to each other only the prior says.
+fn centred(mut scores: Vec<f64>, groups: &[Vec<usize>]) -> Vec<f64> {
+    for group in groups {
+        let mean = group.iter().map(|model| scores[*model]).sum::<f64>() / group.len() as f64;
+        for model in group {
+            scores[*model] -= mean;
+        }
+    }
+    scores
+}
+
+/// Standard error of a model's score, which is its lead over the mean of its group.
+fn error(information: &Information, model: usize, group: &[usize], models: usize) -> f64 {
+    let mut weights = vec![0.0; models];
+    for other in group {
+        weights[*other] = -1.0 / group.len() as f64;
+    }
+    weights[model] += 1.0;
+    information.variance(&weights).sqrt()
+}
+
+/// The bootstrap's interval (Efron 1979), or, where it is wider, the normal approximation with the inverse of the observed
+/// information (Efron & Hinkley 1978; [`Information::variance`]).
+///
+/// Where there is one prompt, or all say the same, every draw is the same and the bootstrap finds no doubt at all. It finds too
+/// little with few prompts, and, however many there are, of a model that won every time beside others with mixed results: so the
+/// wider one counts everywhere.
+fn interval(score: f64, error: f64, drawn: (f64, f64)) -> (f64, f64) {
+    let (low, high) = (score - NORMAL * error, score + NORMAL * error);
+    if drawn.1 - drawn.0 > high - low { drawn } else { (low, high) }
 }
 
 fn games_by_prompt(judged: &[Judged]) -> Vec<Games> {
@@ -155,7 +215,7 @@ fn games_by_prompt(judged: &[Judged]) -> Vec<Games> {
         .collect()
 }
 
-/// Wins and ties of prompts that were drawn so often; ties stand in both halves of their table.
+/// Wins and ties of prompts that were drawn so often; a tie stands at the model with the smaller index.
 fn totals(prompts: &[Games], drawn: &[u32], models: usize) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
     let (mut wins, mut ties) = (vec![vec![0.0; models]; models], vec![vec![0.0; models]; models]);
     for (games, times) in prompts.iter().zip(drawn).filter(|(_, times)| **times > 0) {
@@ -164,10 +224,19 @@ fn totals(prompts: &[Games], drawn: &[u32], models: usize) -> (Vec<Vec<f64>>, Ve
             wins[*first][*second] += times * won;
             wins[*second][*first] += times * lost;
             ties[*first][*second] += times * tied;
-            ties[*second][*first] += times * tied;
         }
     }
     (wins, ties)
+}
+
+/// Ties with each of the two models.
+fn both_halves(mut ties: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+    for i in 0..ties.len() {
+        for j in 0..i {
+            ties[i][j] = ties[j][i];
+        }
+    }
+    ties
 }
 
 #[cfg(test)]
@@ -210,6 +279,71 @@ mod tests {
         assert!((better.score - worse.score - 5_f64.ln()).abs() < 0.1, "{found:?}");
         assert!(better.low > worse.high && better.low < better.score && better.score < better.high, "{found:?}");
         assert_eq!(board(&labels, 2).standings, found.standings, "the same labels give the same intervals");
+    }
+
+    #[track_caller]
+    fn close(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-4, "{found}, expected {expected}");
+    }
+
+    #[test]
+    fn one_prompt_proves_nothing() {
+        let found = board(&[judged(1, &[(0, 1), (1, 2)])], 2);
+        // The maximum, and 1.96 roots of the inverse of its second differences.
+        let (better, worse) = (&found.standings[0], &found.standings[1]);
+        close(better.score, 0.75631);
+        close(better.low, -1.17812);
+        close(better.high, 2.69074);
+        close(worse.low, -better.high);
+    }
+
+    #[test]
+    fn prompts_that_all_say_the_same_leave_a_doubt() {
+        let labels: Vec<Judged> = (0..60).map(|prompt| judged(prompt, &[(0, 1), (1, 2)])).collect();
+        let found = board(&labels, 2);
+        close(found.standings[0].low, 1.02205);
+        close(found.standings[0].high, 3.92717);
+        // Two people who contradict each other on every prompt.
+        let labels: Vec<Judged> =
+            (0..30).flat_map(|prompt| [judged(prompt, &[(0, 1), (1, 2)]), judged(prompt, &[(0, 2), (1, 1)])]).collect();
+        let found = board(&labels, 2);
+        assert!(found.standings[0].low < -0.2 && found.standings[0].high > 0.2, "{found:?}");
+    }
+
+    #[test]
+    fn a_tie_is_one_comparison() {
+        let said: [&[(usize, u32)]; 3] = [&[(0, 1), (1, 2)], &[(0, 2), (1, 1)], &[(0, 1), (1, 1)]];
+        let labels: Vec<Judged> = (0..60_usize).map(|prompt| judged(prompt as u128, said[prompt % 3])).collect();
+        // 20 of 60, and the prior's half a tie of one.
+        close(board(&labels, 2).tie_chance, 20.5 / 61.0);
+    }
+
+    #[test]
+    fn models_that_no_comparison_joins_stand_in_groups() {
+        let mut labels: Vec<Judged> = (0..20).map(|prompt| judged(prompt, &[(1, 1), (3, 2)])).collect();
+        labels.extend((20..24).map(|prompt| judged(prompt, &[(2, 2), (0, 1), (4, 3)])));
+        // A tie joins too.
+        labels.push(judged(24, &[(5, 1), (4, 1)]));
+        let found = board(&labels, 6);
+        assert!(found.is_parted());
+        let groups: Vec<Vec<usize>> =
+            found.groups().into_iter().map(|group| group.iter().map(|standing| standing.model).collect()).collect();
+        assert_eq!(groups.len(), 2);
+        assert_eq!((groups[0].len(), groups[0][0]), (4, 0));
+        assert_eq!(groups[1], [1, 3]);
+        let places: Vec<(usize, usize)> =
+            found.standings.iter().map(|standing| (standing.group, standing.place)).collect();
+        assert_eq!(places, [(1, 1), (1, 2), (1, 3), (1, 4), (2, 1), (2, 2)]);
+        for group in found.groups() {
+            close(group.iter().map(|standing| standing.score).sum(), 0.0);
+        }
+        // Without the tie, whose chance is the same for all, another group changes nothing between two models.
+        let (alone, beside) = (board(&labels[..20], 4), board(&labels[..24], 5));
+        assert!(!alone.is_parted() && beside.is_parted());
+        let (alone, beside) = (&alone.standings[0], &beside.standings[3]);
+        assert_eq!((alone.model, beside.model), (1, 1));
+        close(alone.score, beside.score);
+        close(alone.low, beside.low);
     }
 
     #[test]

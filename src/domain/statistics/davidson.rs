@@ -36,33 +36,32 @@ fn probabilities(lead: f64, tie: f64) -> (f64, f64, f64) {
 /// keep every score finite; 0 is the plain maximum, which needs competitors who have all met and beaten each other.
 pub fn fit(wins: &[Vec<f64>], ties: &[Vec<f64>], prior: f64) -> Davidson {
     let table = Table::of(wins, ties, prior);
-    if table.count == 0 {
-        return Davidson { scores: Vec::new(), tie: 0.0 };
+    table.fitted(table.maximum())
+}
+
+/// As [`fit`], with what the likelihood at its maximum says of how certain the scores are.
+pub fn fit_with_information(wins: &[Vec<f64>], ties: &[Vec<f64>], prior: f64) -> (Davidson, Information) {
+    let table = Table::of(wins, ties, prior);
+    let point = table.maximum();
+    let (_, curvature) = table.derivatives(&point);
+    (table.fitted(point), Information(curvature))
+}
+
+/// The observed information: second derivatives of the log-likelihood, prior included, at its maximum, with the sign turned. The
+/// scores come first, ln ν last.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Information(Vec<Vec<f64>>);
+
+impl Information {
+    /// Variance of the scores' sum with these weights, which sum to zero themselves: only differences are known. The inverse of the
+    /// observed information is the scores' covariance (Efron & Hinkley 1978; with a prior, the normal approximation at the mode:
+    /// Gelman et al., Bayesian Data Analysis, section 4.1).
+    pub fn variance(&self, weights: &[f64]) -> f64 {
+        let mut right = weights.to_vec();
+        right.resize(self.0.len(), 0.0);
+        let solved = solve(self.0.clone(), right);
+        weights.iter().zip(&solved).map(|(weight, solved)| weight * solved).sum::<f64>().max(0.0)
     }
-    // The parameters are the scores, and ln ν behind them.
-    let mut point = vec![0.0; table.count + 1];
-    let mut best = table.log_likelihood(&point);
-    for _ in 0..STEPS {
-        let (gradient, curvature) = table.derivatives(&point);
-        let step = solve(curvature, gradient);
-        let longest = step.iter().fold(0.0_f64, |longest, x| longest.max(x.abs()));
-        let mut length = 1.0;
-        let next = (0..HALVINGS).find_map(|_| {
-            let next: Vec<f64> = point.iter().zip(&step).map(|(x, step)| x + length * step).collect();
-            let likelihood = table.log_likelihood(&next);
-            length /= 2.0;
-            (likelihood >= best).then_some((next, likelihood))
-        });
-        let Some((next, likelihood)) = next else { break };
-        (point, best) = (next, likelihood);
-        if longest < 1e-12 {
-            break;
-        }
-    }
-    let tie = if table.has_ties { point[table.count].exp() } else { 0.0 };
-    point.truncate(table.count);
-    let mean = point.iter().sum::<f64>() / table.count as f64;
-    Davidson { scores: point.iter().map(|score| score - mean).collect(), tie }
 }
 
 /// Games of two: wins of the first, of the second, ties.
@@ -87,6 +86,37 @@ impl Table {
         }
         let has_ties = games.iter().any(|(_, _, said)| said[2] > 0.0);
         Table { count, games, prior, has_ties }
+    }
+
+    /// Newton's method. The parameters are the scores, and ln ν behind them.
+    fn maximum(&self) -> Vec<f64> {
+        let mut point = vec![0.0; self.count + 1];
+        let mut best = self.log_likelihood(&point);
+        for _ in 0..STEPS {
+            let (gradient, curvature) = self.derivatives(&point);
+            let step = solve(curvature, gradient);
+            let longest = step.iter().fold(0.0_f64, |longest, x| longest.max(x.abs()));
+            let mut length = 1.0;
+            let next = (0..HALVINGS).find_map(|_| {
+                let next: Vec<f64> = point.iter().zip(&step).map(|(x, step)| x + length * step).collect();
+                let likelihood = self.log_likelihood(&next);
+                length /= 2.0;
+                (likelihood >= best).then_some((next, likelihood))
+            });
+            let Some((next, likelihood)) = next else { break };
+            (point, best) = (next, likelihood);
+            if longest < 1e-12 {
+                break;
+            }
+        }
+        point
+    }
+
+    fn fitted(&self, mut point: Vec<f64>) -> Davidson {
+        let tie = self.tie(&point);
+        point.truncate(self.count);
+        let mean = point.iter().sum::<f64>() / self.count.max(1) as f64;
+        Davidson { scores: point.iter().map(|score| score - mean).collect(), tie }
     }
 
     fn tie(&self, point: &[f64]) -> f64 {
@@ -187,12 +217,17 @@ mod tests {
         (4, 5, 11.0, 21.0, 12.0),
     ];
 
-    #[test]
-    fn the_puddings_of_davidson_1970() {
+    fn puddings() -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
         let (mut wins, mut ties) = (vec![vec![0.0; 6]; 6], vec![vec![0.0; 6]; 6]);
         for (i, j, first, second, tied) in PUDDINGS {
             (wins[i][j], wins[j][i], ties[i][j]) = (first, second, tied);
         }
+        (wins, ties)
+    }
+
+    #[test]
+    fn the_puddings_of_davidson_1970() {
+        let (wins, ties) = puddings();
         let found = fit(&wins, &ties, 0.0);
         // Strengths that sum to one, as the R package PlackettLuce prints them for its data `pudding`.
         let sum: f64 = found.scores.iter().map(|score| score.exp()).sum();
@@ -203,10 +238,9 @@ mod tests {
         close(found.tie, 0.7468, 5e-5);
     }
 
-    #[test]
-    fn without_ties_it_is_bradley_terry_on_agrestis_baseball() {
-        // Agresti, Categorical Data Analysis, section 10.6.1: the American League East of 1987.
-        let wins: Vec<Vec<f64>> = [
+    /// Agresti, Categorical Data Analysis, section 10.6.1: the American League East of 1987.
+    fn baseball() -> Vec<Vec<f64>> {
+        [
             [0, 7, 9, 7, 7, 9, 11],
             [6, 0, 7, 5, 11, 9, 9],
             [4, 6, 0, 7, 7, 8, 12],
@@ -217,7 +251,12 @@ mod tests {
         ]
         .iter()
         .map(|row| row.iter().map(|wins| f64::from(*wins)).collect())
-        .collect();
+        .collect()
+    }
+
+    #[test]
+    fn without_ties_it_is_bradley_terry_on_agrestis_baseball() {
+        let wins = baseball();
         let found = fit(&wins, &vec![vec![0.0; 7]; 7], 0.0);
         let published = [1.581, 1.436, 1.294, 1.248, 1.108, 0.684, 0.0];
         for (score, published) in found.scores.iter().zip(published) {
@@ -247,6 +286,29 @@ mod tests {
             close(expected, points, 1e-8);
         }
         close(tied, 22.0, 1e-8);
+    }
+
+    /// Standard error of the lead of `first` over `second`.
+    fn error(information: &Information, count: usize, first: usize, second: usize) -> f64 {
+        let mut weights = vec![0.0; count];
+        (weights[first], weights[second]) = (1.0, -1.0);
+        information.variance(&weights).sqrt()
+    }
+
+    #[test]
+    fn the_curvature_gives_published_standard_errors() {
+        // Leads over Baltimore, as the R package BradleyTerry2 prints their errors.
+        let (_, information) = fit_with_information(&baseball(), &vec![vec![0.0; 7]; 7], 0.0);
+        for (team, expected) in [0.3433, 0.3396, 0.3367, 0.3359, 0.3339, 0.3319].into_iter().enumerate() {
+            close(error(&information, 7, team, 6), expected, 5e-5);
+        }
+        // With ties: leads over the first pudding, by second differences of the log-likelihood at its maximum.
+        let (wins, ties) = puddings();
+        let (found, information) = fit_with_information(&wins, &ties, 0.0);
+        assert_eq!(found, fit(&wins, &ties, 0.0));
+        for (brand, expected) in [(1, 0.18722), (2, 0.19352), (3, 0.18821), (4, 0.19270), (5, 0.19241)] {
+            close(error(&information, 6, brand, 0), expected, 1e-5);
+        }
     }
 
     #[test]

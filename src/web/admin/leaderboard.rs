@@ -22,12 +22,13 @@ use crate::{
     db::{
         blind_tests::{self, BlindTest, NewTest},
         browse,
-        leaderboard::{self, Judgements},
+        leaderboard::{self, Judgements, Which},
         quality,
         tasks::CreateTaskError,
     },
     domain::{
         leaderboard::{Board, board},
+        quality::ENOUGH_PROMPTS,
         statistics::proportion::{self, Proportion},
     },
     web::{
@@ -45,8 +46,20 @@ const MOST_PROMPTS: i64 = 10_000;
 pub struct Wanted {
     tag: String,
     language: String,
+    /// `people` leaves out the labels of programs.
+    whose: String,
     /// Tasks that a blind test has just made.
     made: Option<String>,
+}
+
+impl Wanted {
+    fn people_only(&self) -> bool {
+        self.whose == "people"
+    }
+
+    fn which(&self) -> Which {
+        Which { tag: self.tag.clone(), language: self.language.clone(), people_only: self.people_only() }
+    }
 }
 
 /// A blind test with what it says of the first model.
@@ -65,6 +78,7 @@ struct LeaderboardPage {
     page: Page,
     frame: Frame,
     wanted: Wanted,
+    has_simulated: bool,
     /// The time that the figures are of, where newer ones are being reckoned.
     as_of: Option<OffsetDateTime>,
     board: Board,
@@ -81,18 +95,34 @@ impl LeaderboardPage {
     fn name(&self, model: &usize) -> &str {
         &self.names[*model]
     }
+
+    fn is_little(&self) -> bool {
+        self.board.prompts < ENOUGH_PROMPTS
+    }
+
+    /// The groups in words, each with the names of its models.
+    fn groups(&self) -> Vec<String> {
+        let groups = self.board.groups().into_iter().zip(1_usize..);
+        groups
+            .map(|(group, number)| {
+                let names: Vec<&str> = group.iter().map(|standing| self.name(&standing.model)).collect();
+                self.page.t2("board-group-of", "number", number, "models", names.join(", "))
+            })
+            .collect()
+    }
 }
 
 /// A board with the names of its models.
 struct Reckoned {
     board: Board,
     names: Vec<String>,
+    has_simulated: bool,
 }
 
-/// By project, tag and language.
-static RECKONED: Kept<(Uuid, String, String), Reckoned> = Kept::new();
+/// By project and the rankings that are counted.
+static RECKONED: Kept<(Uuid, Which), Reckoned> = Kept::new();
 
-/// The board of the prompts that are wanted, reckoned away from the threads that serve; `None` where that takes longer than
+/// The board of the rankings that are wanted, reckoned away from the threads that serve; `None` where that takes longer than
 /// `patience`.
 async fn reckoned(
     state: &AppState,
@@ -100,12 +130,13 @@ async fn reckoned(
     wanted: &Wanted,
     patience: Duration,
 ) -> Result<Option<Shown<Reckoned>>, PageError> {
-    let key = (project, wanted.tag.clone(), wanted.language.clone());
+    let which = wanted.which();
+    let key = (project, which.clone());
     let stamp = quality::stamp(&state.pool, project).await?;
-    let (pool, tag, language) = (state.pool.clone(), wanted.tag.clone(), wanted.language.clone());
+    let pool = state.pool.clone();
     let reckon = move || async move {
-        let Judgements { judged, models } = leaderboard::judgements(&pool, project, &tag, &language).await?;
-        let reckon = move || Reckoned { board: board(&judged, models.len()), names: models };
+        let Judgements { judged, models, has_simulated } = leaderboard::judgements(&pool, project, &which).await?;
+        let reckon = move || Reckoned { board: board(&judged, models.len()), names: models, has_simulated };
         Ok(tokio::task::spawn_blocking(reckon).await?)
     };
     Ok(RECKONED.serve(key, stamp, patience, reckon).await?)
@@ -125,10 +156,12 @@ pub async fn get(
     };
     let (board, names) = (reckoned.board.clone(), reckoned.names.clone());
     let browse::Choices { languages, tags, .. } = browse::choices(pool, project.id).await?;
-    let tests = blind_tests::of_project(pool, project.id).await?.into_iter().map(shown_test).collect();
+    let tests = blind_tests::of_project(pool, project.id, wanted.people_only()).await?;
     let shown = LeaderboardPage {
         frame,
         page,
+        // Who came with the choice made can take it back, whatever the other filters leave.
+        has_simulated: reckoned.has_simulated || wanted.people_only(),
         wanted,
         as_of,
         dots: plot(&board, &names),
@@ -137,7 +170,7 @@ pub async fn get(
         languages,
         tags,
         models: leaderboard::models(pool, project.id).await?,
-        tests,
+        tests: tests.into_iter().map(shown_test).collect(),
     };
     Ok(Html(shown.render()?).into_response())
 }
@@ -157,6 +190,7 @@ fn plot(board: &Board, names: &[String]) -> Option<Dots> {
             let name = names[standing.model].clone();
             let (score, interval) = (figures::number(standing.score), figures::numbers(standing.low, standing.high));
             let title = format!("{name}: {score} ({interval})");
+            let name = if board.is_parted() { format!("{} · {name}", standing.group) } else { name };
             Estimate { name, value: standing.score, low: standing.low, high: standing.high, title }
         })
         .collect();
@@ -234,18 +268,19 @@ pub async fn table(
     let file = format!("{}-leaderboard-{table}", project.slug);
     match table.as_str() {
         "models.csv" => {
+            // Scores of different groups can't be compared, so a file of several says which is whose.
+            let is_parted = board.is_parted();
             let rows = board.standings.iter().map(|standing| {
                 let numbers = [standing.score, standing.low, standing.high, standing.win_rate()];
                 let counts = [standing.wins, standing.ties, standing.losses];
                 let name = std::iter::once(names[standing.model].clone());
                 let numbers = numbers.map(|number| table_file::cell(Some(number)));
-                name.chain(numbers).chain(counts.map(|count| count.to_string())).collect()
+                let group = is_parted.then(|| standing.group.to_string());
+                name.chain(numbers).chain(counts.map(|count| count.to_string())).chain(group).collect()
             });
-            table_file::csv(
-                &file,
-                &["model", "score", "score_low", "score_high", "win_rate", "wins", "ties", "losses"],
-                rows,
-            )
+            let columns = ["model", "score", "score_low", "score_high", "win_rate", "wins", "ties", "losses", "group"];
+            let columns = if is_parted { &columns[..] } else { &columns[..columns.len() - 1] };
+            table_file::csv(&file, columns, rows)
         }
         "win-rates.csv" => {
             let order = &board.standings;
