@@ -200,7 +200,7 @@ macro_rules! stage_settings {
             lora_alpha: f64 = 32.0,
             #[doc = "Layers that get an adapter"]
             lora_targets: Vec<String> = $crate::model::lora::TARGETS.map(String::from).to_vec(),
-            #[doc = "Dropout on the adapters' input while training"]
+            #[doc = "Dropout on the adapters' input while training; 0 alone in ppo, rloo and grpo, which sample without it"]
             lora_dropout: f64 = 0.0,
             #[doc = "Longest sequence, tokens; 0 is the model's context"]
             max_length: usize = 0,

@@ -25,7 +25,7 @@ pub(super) use episode::{Episode, Reading, Rows};
 pub(crate) use prompts::same_tokens;
 pub(super) use rollout::{Rollout, ScoreScale, mean, mean_and_deviation, number};
 pub(super) use scoring::{Scoring, raw_scores};
-pub(super) use settings::{OnlineSettings, check_amounts, check_counts, check_sampling, kl_controller};
+pub(super) use settings::{OnlineSettings, check_amounts, check_counts, check_dropout, check_sampling, kl_controller};
 pub(super) use step::{Start, Step};
 
 use super::{
@@ -262,9 +262,6 @@ impl<'a> Online<'a> {
         self.check(objective.kl, objective.scores, number, reporter)?;
         let judged = started.elapsed().as_secs_f64();
         // 3 improve
-        if self.settings.shared.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0) {
-            self.run.device.seed(derived_seed(self.run.seed, "dropout", number as u64));
-        }
         let (learners, learned) = method.learn(learners, &rollout, &step)?;
         // 4 steer the penalty
         course.kl.observe(objective.kl, rollout.episodes.len());
