@@ -211,6 +211,10 @@ impl<'a> Online<'a> {
         reporter.progress(self.stage, course.step as u64, total as u64);
         if course.step == 0 {
             show(&learners, 0, reporter);
+            // A run that goes wrong before its first checkpoint is due has one to go on from all the same.
+            if cadence.is_wanted() {
+                course.save(method, &learners, ema.as_ref(), checkpoints)?;
+            }
         }
         while course.step < total {
             learners = self.step(method, learners, &order, course, reporter).map_err(|error| {
@@ -218,6 +222,8 @@ impl<'a> Online<'a> {
                 course.diverged(course.step + 1, error, checkpoints)
             })?;
             course.step += 1;
+            // The newest checkpoint has been sampled from and found good: the oldest is needed no more.
+            checkpoints.remove_surplus(course.best_step())?;
             if let Some(ema) = &mut ema {
                 ema.update(method.policy(&learners));
             }
