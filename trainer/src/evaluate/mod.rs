@@ -21,7 +21,9 @@ pub use calibration::{Bin, Calibration, Confidence};
 pub use divergence::{Divergence, divergences, mean_kl};
 pub use likelihood::{Nll, nll};
 pub use report::{LengthBias, OfAnnotator, People, RewardReport, Share, margin_of};
-pub use rewards::{Agreement, Judged, Verdict, reward_accuracy, rewards, rewards_of_tokens, verdicts};
+pub use rewards::{
+    Agreement, Judged, Verdict, reward_accuracy, rewards, rewards_of_answers, rewards_of_tokens, verdicts,
+};
 pub use statistics::Mean;
 pub use uncertainty::{entropy_of_preferences, uncertainty_of_order};
 pub use win_rate::WinRate;

@@ -1,8 +1,8 @@
 //! Scores of a reward model, and how well they agree with what people ranked.
 
-use laurel_records::{Message, RankingRecord};
+use laurel_records::{Message, PromptRecord, RankingRecord};
 
-use super::values;
+use super::{Answers, values};
 use crate::{
     data::{DataError, Example, ModelTokenizer, padded_right},
     model::{Layout, Members, RewardModel},
@@ -64,6 +64,36 @@ pub fn verdicts(
         length: example.completion_tokens(),
     };
     Ok(examples.iter().zip(rewards).zip(of_members).map(verdict).collect())
+}
+
+/// The reward of each sampled answer to its prompt: the value at its last token. An answer that was cut is judged as cut, without
+/// an end, as in training; else a policy that never ends would be judged as if it had.
+///
+/// `same_tokens`: the reward model reads what the policy wrote, and is given the very tokens. Otherwise, and where they are
+/// more than it can read at once, it reads the text in tokens of its own. `progress` gets the number of answers done.
+pub fn rewards_of_answers(
+    model: &RewardModel,
+    tokenizer: &ModelTokenizer,
+    prompts: &[PromptRecord],
+    answers: &Answers,
+    same_tokens: bool,
+    batch: usize,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Vec<f64>, DataError> {
+    let answered = prompts.iter().zip(&answers.ids).zip(answers.texts.iter().zip(&answers.finished));
+    let rows = answered.map(|((prompt, ids), (text, finished))| -> Result<Vec<u32>, DataError> {
+        if same_tokens && ids.len() <= tokenizer.context_length() {
+            return Ok(ids.clone());
+        }
+        let mut ids = tokenizer.example(&prompt.prompt, text)?.ids;
+        if !finished && ids.last().is_some_and(|last| tokenizer.stop_ids().contains(last)) {
+            ids.pop();
+        }
+        Ok(ids)
+    });
+    let texts = rows.collect::<Result<Vec<_>, DataError>>()?;
+    let rows: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+    Ok(in_batches(&rows, batch, progress, |rows| of_batch(model, rows)))
 }
 
 /// The value at the last token of each row, `batch` rows at a time.

@@ -146,3 +146,50 @@ fn a_reward_is_the_value_at_the_end_of_the_answer_whatever_the_batch() {
     }
     assert!((together[0] - together[1]).abs() > 1e-4, "different answers, different rewards: {together:?}");
 }
+
+#[test]
+fn an_answer_that_was_cut_is_scored_as_cut() {
+    let (decoder, _, tokenizer) = models();
+    let model = RewardModel::from_policy(&decoder, 3);
+    let prompts = ["What is tea?", "Where is the moon?"].map(|text| PromptRecord {
+        id: text.to_owned(),
+        project: None,
+        prompt: asked(text),
+        language: None,
+        tags: vec![],
+        split: None,
+        extra: Map::new(),
+    });
+    let (texts, finished) = (["A warm", "Far away."], [false, true]);
+    let mut answers = Answers::default();
+    for ((prompt, text), finished) in prompts.iter().zip(texts).zip(finished) {
+        let asked = tokenizer.prompt(&prompt.prompt).expect("tokens");
+        let mut tokens = tokenizer.encode(text);
+        tokens.extend(tokenizer.stop_ids().first().filter(|_| finished));
+        answers.starts.push(asked.len());
+        answers.ids.push([asked, tokens].concat());
+        answers.texts.push(text.to_owned());
+        answers.finished.push(finished);
+    }
+    let score = |same_tokens, batch| {
+        rewards_of_answers(&model, &tokenizer, &prompts, &answers, same_tokens, batch, &mut |_| {}).expect("rewards")
+    };
+    let near = |found: f64, ids: &[u32]| (found - rewards_of_tokens(&model, &[ids], 1)[0]).abs() < 1e-5;
+
+    // Prompt and sampled tokens together, and no end that was not sampled.
+    for batch in [1, 2] {
+        let found = score(true, batch);
+        assert!(found.iter().zip(&answers.ids).all(|(found, ids)| near(*found, ids)), "{found:?}");
+    }
+    // Where the text is read in other tokens, a cut answer has no end either.
+    let found = score(false, 2);
+    let examples: Vec<Vec<u32>> = prompts
+        .iter()
+        .zip(texts)
+        .map(|(prompt, text)| tokenizer.example(&prompt.prompt, text).expect("tokens").ids)
+        .collect();
+    let (end, cut) = examples[0].split_last().expect("tokens");
+    assert!(tokenizer.stop_ids().contains(end));
+    assert!(near(found[0], cut) && !near(found[0], &examples[0]), "{found:?}");
+    assert!(near(found[1], &examples[1]), "{found:?}");
+}

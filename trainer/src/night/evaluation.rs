@@ -6,8 +6,9 @@ use serde_json::json;
 use super::{models::LocalModel, nightly::Models, records::Records, work::Work, worker::Found};
 use crate::{
     data::ModelTokenizer,
-    evaluate::{self, Answers, Judged, WinRate},
+    evaluate::{self, Answers, WinRate},
     model::{Decoder, ModelDirectory},
+    train::same_tokens,
 };
 
 /// What the rule is about.
@@ -131,8 +132,8 @@ impl Evaluation<'_> {
         let theirs = self.answers(&decoder, &tokenizer, prompts)?;
         drop(decoder);
         self.step()?;
-        let ours = self.rewards(reward, prompts, &ours)?;
-        let theirs = self.rewards(reward, prompts, &theirs)?;
+        let ours = self.rewards(reward, policy, prompts, &ours)?;
+        let theirs = self.rewards(reward, &answering, prompts, &theirs)?;
         self.note("reward_before", mean(&theirs));
         self.note("reward_after", mean(&ours));
         evidence.win_rate = WinRate::of(&ours, &theirs);
@@ -164,17 +165,20 @@ impl Evaluation<'_> {
         Ok(evaluate::sample_answers(decoder, tokenizer, prompts, sampling, seed, batch, &mut |_| {})?)
     }
 
-    fn rewards(&self, reward: &LocalModel, prompts: &[PromptRecord], answers: &Answers) -> anyhow::Result<Vec<f64>> {
+    /// What the reward model says of a policy's answers.
+    fn rewards(
+        &self,
+        reward: &LocalModel,
+        policy: &LocalModel,
+        prompts: &[PromptRecord],
+        answers: &Answers,
+    ) -> anyhow::Result<Vec<f64>> {
         let directory = ModelDirectory::open(&reward.path)?;
         let tokenizer = ModelTokenizer::open(&directory)?;
         let model = self.work.reward_model(&directory)?;
-        let judged: Vec<Judged> = prompts
-            .iter()
-            .zip(&answers.texts)
-            .map(|(prompt, answer)| Judged { prompt: &prompt.prompt, answer })
-            .collect();
+        let same_tokens = same_tokens(&ModelDirectory::open(&policy.path)?, &directory).is_ok();
         let batch = self.work.settings.evaluate.batch;
-        Ok(evaluate::rewards(&model, &tokenizer, &judged, batch, &mut |_| {})?)
+        Ok(evaluate::rewards_of_answers(&model, &tokenizer, prompts, answers, same_tokens, batch, &mut |_| {})?)
     }
 
     fn open(&self, model: &LocalModel) -> anyhow::Result<(Decoder, ModelTokenizer)> {

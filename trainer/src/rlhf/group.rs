@@ -36,7 +36,10 @@ pub struct Surrogate {
     pub loss: Tensor<1>,
     /// Σ over the units of π_new/π_old.
     pub ratio: Tensor<1>,
-    /// How many units have a ratio outside 1 ± clip.
+    /// How many units have a ratio beyond 1 ± clip on the side that their advantage pushes to, so that it is held there: what
+    /// TRL calls `clip_ratio/region`.
+    pub held: Tensor<1>,
+    /// How many units have a ratio outside 1 ± clip, on either side.
     pub outside: Tensor<1>,
 }
 
@@ -52,9 +55,9 @@ pub fn answer_surrogate(
     clip: f64,
 ) -> Surrogate {
     let log_ratio = only_real(new - old.detach(), mask).sum_dim(1);
-    let (loss, ratio) = clipped(log_ratio, advantages.detach().unsqueeze_dim(1), clip);
+    let Clipped { loss, ratio, held } = clipped(log_ratio, advantages.detach().unsqueeze_dim(1), clip);
     let outside = outside(&ratio, clip);
-    Surrogate { loss: loss.sum(), ratio: ratio.sum(), outside: outside.sum() }
+    Surrogate { loss: loss.sum(), ratio: ratio.sum(), held: held.sum(), outside: outside.sum() }
 }
 
 /// Σ over tokens of w·max(−A·ρ, −A·clip(ρ, 1 ± clip)), ρ the ratio at each token, w and A those of its answer: GRPO (Shao et
@@ -72,10 +75,11 @@ pub fn token_surrogate(
     clip: f64,
 ) -> Surrogate {
     let log_ratio = only_real(new - old.detach(), mask.clone());
-    let (loss, ratio) = clipped(log_ratio, advantages.detach().unsqueeze_dim(1), clip);
+    let Clipped { loss, ratio, held } = clipped(log_ratio, advantages.detach().unsqueeze_dim(1), clip);
+    let held = only_real(held, mask.clone());
     let outside = only_real(outside(&ratio, clip), mask.clone());
     let loss = only_real(loss * weights.detach().unsqueeze_dim(1), mask.clone());
-    Surrogate { loss: loss.sum(), ratio: only_real(ratio, mask).sum(), outside: outside.sum() }
+    Surrogate { loss: loss.sum(), ratio: only_real(ratio, mask).sum(), held: held.sum(), outside: outside.sum() }
 }
 
 /// Σ over tokens of w·k3(π, π_ref), GRPO's penalty in the loss (Shao et al. 2024, eq. 4), and Σ of k3 without weights and
@@ -90,12 +94,22 @@ pub fn divergence(new: Tensor<2>, reference: Tensor<2>, weights: Tensor<1>, mask
     (weighted.sum(), only_real(k3.detach(), mask).sum())
 }
 
-/// The clipped loss of each unit, and its ratio without gradient.
-fn clipped(log_ratio: Tensor<2>, advantages: Tensor<2>, clip: f64) -> (Tensor<2>, Tensor<2>) {
+/// What [`clipped`] makes of each unit; `ratio` and `held` without gradient.
+struct Clipped {
+    loss: Tensor<2>,
+    ratio: Tensor<2>,
+    /// 1 where the clipped loss is the larger one, which is where (ρ < 1 − clip and A < 0) or (ρ > 1 + clip and A > 0).
+    held: Tensor<2>,
+}
+
+/// The clipped loss of each unit.
+fn clipped(log_ratio: Tensor<2>, advantages: Tensor<2>, clip: f64) -> Clipped {
     let ratio = log_ratio.exp();
     let plain = -advantages.clone() * ratio.clone();
-    let held = -advantages * ratio.clone().clamp(1.0 - clip, 1.0 + clip);
-    (plain.max_pair(held), ratio.detach())
+    let near = -advantages * ratio.clone().clamp(1.0 - clip, 1.0 + clip);
+    let larger = near.clone().detach().greater(plain.clone().detach());
+    let ratio = ratio.detach();
+    Clipped { loss: plain.max_pair(near), held: ratio.zeros_like().mask_fill(larger, 1), ratio }
 }
 
 /// 1 where a ratio lies outside 1 ± clip.
@@ -146,6 +160,23 @@ mod tests {
         assert_close(&gradient, &[0.0, 0.0, 0.0, 1.012394106, 1.012394106, 0.0]);
         close(scalar(found.ratio), 0.4f64.exp() + 0.3f64.exp());
         close(scalar(found.outside), 2.0);
+        // e^0.4 with an advantage above 0 is held; e^0.3 with one below 0 is not.
+        close(scalar(found.held), 1.0);
+    }
+
+    #[test]
+    fn only_what_would_go_further_is_held() {
+        // Ratios 1.5, 1.5, 0.5, 0.5, 1.1; TRL: (ρ < 0.8 and A < 0) or (ρ > 1.2 and A > 0), so the first and the fourth.
+        let (up, down, near) = (1.5f64.ln(), 0.5f64.ln(), 1.1f64.ln());
+        let rows = [[up], [up], [down], [down], [near]];
+        let advantages = vector([1.0, -1.0, 1.0, -1.0, 1.0]);
+        let (old, mask) = (matrix([[0.0]; 5]), matrix([[1.0]; 5]));
+        let of_answers = answer_surrogate(matrix(rows), old.clone(), advantages.clone(), mask.clone(), 0.2);
+        let of_tokens = token_surrogate(matrix(rows), old, advantages, vector([1.0; 5]), mask, 0.2);
+        for found in [of_answers, of_tokens] {
+            close(scalar(found.held), 2.0);
+            close(scalar(found.outside), 4.0);
+        }
     }
 
     #[test]
@@ -171,8 +202,9 @@ mod tests {
             close(scalar(loss.clone()), expected);
             let of_new = values(new.grad(&loss.backward()).unwrap());
             assert_close(&of_new, &[&gradient[..], &[0.0]].concat());
-            // Ratios outside: e^0.4 and e^0.4.
+            // Ratios outside: e^0.4 and e^0.4, the second with an advantage below 0.
             close(scalar(found.outside), 2.0);
+            close(scalar(found.held), 1.0);
         }
     }
 

@@ -35,8 +35,11 @@ fn last_real(mask: Tensor<2>) -> Tensor<2> {
 #[derive(Debug, Clone)]
 pub struct PolicyLoss {
     pub loss: Tensor<1>,
-    /// The part of the real tokens whose ratio lies outside 1 ± clip.
+    /// The part of the real tokens where the clipped loss is the larger one, and so the one that counts: what TRL calls
+    /// `clipfrac`.
     pub clip_fraction: Tensor<1>,
+    /// The part of the real tokens whose ratio lies outside 1 ± clip, whether or not that changes their loss.
+    pub outside_fraction: Tensor<1>,
     /// Mean over real tokens of π_new/π_old.
     pub ratio_mean: Tensor<1>,
     pub ratio_variance: Tensor<1>,
@@ -59,12 +62,14 @@ pub fn policy_loss(new: Tensor<2>, old: Tensor<2>, advantages: Tensor<2>, mask: 
     let advantages = only_real(advantages.detach(), mask.clone());
     let plain = -advantages.clone() * ratio.clone();
     let clipped = -advantages * ratio.clone().clamp(1.0 - clip, 1.0 + clip);
+    let larger = clipped.clone().detach().greater(plain.clone().detach());
     let (log_ratio, ratio) = (log_ratio.detach(), ratio.detach());
     let outside = (ratio.clone() - 1).abs().greater_elem(clip);
     let nothing = log_ratio.zeros_like();
     PolicyLoss {
         loss: masked::mean(plain.max_pair(clipped), mask.clone()),
-        clip_fraction: masked::mean(nothing.clone().mask_fill(outside, 1), mask.clone()),
+        clip_fraction: masked::mean(nothing.clone().mask_fill(larger, 1), mask.clone()),
+        outside_fraction: masked::mean(nothing.clone().mask_fill(outside, 1), mask.clone()),
         ratio_mean: masked::mean(ratio.clone(), mask.clone()),
         ratio_variance: masked::variance(ratio, mask.clone()),
         approx_kl: masked::mean(kl::k1(nothing.clone(), log_ratio.clone()), mask.clone()),
@@ -123,6 +128,7 @@ mod tests {
         close(scalar(found.ratio_mean), 1.0);
         close(scalar(found.ratio_variance), 0.0);
         close(scalar(found.clip_fraction), 0.0);
+        close(scalar(found.outside_fraction), 0.0);
         close(scalar(found.approx_kl), 0.0);
         close(scalar(found.approx_kl_k2), 0.0);
         close(scalar(found.approx_kl_k3), 0.0);
@@ -145,7 +151,9 @@ mod tests {
         let old = matrix([[0.0; 4]]);
         let found = policy_loss(new.clone(), old, matrix([[1.0, -1.0, 1.0, -1.0]]), matrix([[1.0; 4]]), 0.2);
         close(scalar(found.loss.clone()), (-1.2 + 1.5 - 0.5 + 0.8) / 4.0);
-        close(scalar(found.clip_fraction), 1.0);
+        // TRL: −A·clip(ρ) is −1.2, 1.2, −0.8, 0.8 and −A·ρ is −1.5, 1.5, −0.5, 0.5: larger at the first and the last.
+        close(scalar(found.clip_fraction), 0.5);
+        close(scalar(found.outside_fraction), 1.0);
         let gradient = values(new.grad(&found.loss.backward()).unwrap());
         assert_close(&gradient, &[0.0, 0.375, -0.125, 0.0]);
     }

@@ -71,6 +71,11 @@ impl Cadence {
         Self { steps, minutes, last: Instant::now() }
     }
 
+    /// Whether checkpoints are wanted at all.
+    pub fn is_wanted(&self) -> bool {
+        self.steps > 0 || self.minutes > 0.0
+    }
+
     /// Whether a checkpoint is due after `step` steps; the minutes are then counted anew.
     pub fn is_due(&mut self, step: usize) -> bool {
         let by_steps = self.steps > 0 && step.is_multiple_of(self.steps);
@@ -185,6 +190,11 @@ impl Checkpoints {
         }
     }
 
+    /// The checkpoint that a run would go on from.
+    pub fn newest(&self) -> Option<PathBuf> {
+        self.files("step-").ok()?.into_values().next_back()
+    }
+
     /// Removes the checkpoint of `step`, whose weights turned out to be of no use, and gives the newest of those before it.
     pub fn without(&self, step: usize) -> Option<PathBuf> {
         // What cannot be removed is only passed over by name.
@@ -194,14 +204,27 @@ impl Checkpoints {
 
     /// Writes a checkpoint and removes those that are too many.
     pub fn save(&self, position: Position, tensors: &Tensors) -> Result<(), TrainError> {
+        self.add(position, tensors)?;
+        self.remove_surplus(None)?;
+        self.remove_unreferenced_best()
+    }
+
+    /// Writes a checkpoint and leaves those that are there: of weights of which only the next step says whether they are good.
+    pub fn add(&self, position: Position, tensors: &Tensors) -> Result<(), TrainError> {
         let path = self.path("step-", position.step);
-        self.write(&path, position, tensors)?;
+        self.write(&path, position, tensors)
+    }
+
+    /// Removes the checkpoints that are too many, the oldest ones, but not that of step `best`.
+    pub fn remove_surplus(&self, best: Option<usize>) -> Result<(), TrainError> {
         let files = self.files("step-")?;
         let surplus = files.len().saturating_sub(self.keep);
-        for path in files.values().take(surplus) {
-            fs::remove_file(path).map_err(TrainError::file(path))?;
+        for (step, path) in files.iter().take(surplus) {
+            if Some(*step) != best {
+                fs::remove_file(path).map_err(TrainError::file(path))?;
+            }
         }
-        self.remove_unreferenced_best()
+        Ok(())
     }
 
     /// Keeps the weights of `step` as the best so far.
@@ -338,4 +361,30 @@ fn read(path: &Path) -> Result<(Header, Tensors), TrainError> {
         tensors.insert(name, Stored { shape: view.shape().to_vec(), values });
     }
     Ok((header, tensors))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_checkpoints_are_kept_and_the_best() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = Identity { stage: "ppo".into(), inputs: BTreeMap::new(), seed: 1, settings: Map::new() };
+        let out = folder.path().join("out");
+        let (checkpoints, _) = Checkpoints::open(&out, identity, 2, Earlier::Refuse).unwrap();
+        let tensors: Tensors = [("one".to_owned(), Stored::number(1.0))].into();
+        for step in [0, 5, 10, 15] {
+            checkpoints.add(Position::new(step, &(), None).unwrap(), &tensors).unwrap();
+        }
+        let left = || checkpoints.files("step-").unwrap().into_keys().collect::<Vec<usize>>();
+        assert_eq!(left(), [0, 5, 10, 15]);
+        checkpoints.remove_surplus(Some(5)).unwrap();
+        assert_eq!(left(), [5, 10, 15]);
+        // The best may be one of the newest.
+        checkpoints.remove_surplus(Some(15)).unwrap();
+        assert_eq!(left(), [10, 15]);
+        assert_eq!(checkpoints.without(15), checkpoints.newest());
+        assert_eq!(left(), [10]);
+    }
 }

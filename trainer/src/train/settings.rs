@@ -200,7 +200,7 @@ macro_rules! stage_settings {
             lora_alpha: f64 = 32.0,
             #[doc = "Layers that get an adapter"]
             lora_targets: Vec<String> = $crate::model::lora::TARGETS.map(String::from).to_vec(),
-            #[doc = "Dropout on the adapters' input while training"]
+            #[doc = "Dropout on the adapters' input while training; 0 alone in ppo, rloo and grpo, which sample without it"]
             lora_dropout: f64 = 0.0,
             #[doc = "Longest sequence, tokens; 0 is the model's context"]
             max_length: usize = 0,
@@ -216,11 +216,11 @@ macro_rules! stage_settings {
             precision: $crate::model::Precision = $crate::model::Precision::Float32,
             #[doc = "Decay of a moving average of the weights, which is then what is judged and written; 0: none"]
             ema_decay: f64 = 0.0,
-            #[doc = "A checkpoint is written after every so many steps; 0 leaves it to the minutes"]
+            #[doc = "A checkpoint is written after every so many steps, by ppo, rloo and grpo before the first too; 0 leaves it to the minutes"]
             save_steps: usize = 25,
             #[doc = "A checkpoint is written when the last one is so many minutes old; 0 leaves it to the steps"]
             save_minutes: f64 = 0.0,
-            #[doc = "Checkpoints kept, the newest ones; the best is kept besides"]
+            #[doc = "Checkpoints kept, the newest ones; the best is kept besides (ppo, rloo and grpo: the one whose rollouts had the highest objective/rlhf_reward)"]
             save_limit: usize = 2,
             #[doc = "Number format of the weights that are written: float32, bfloat16 or float16"]
             dtype: $crate::model::hf::WeightFormat = $crate::model::hf::WeightFormat::Float32,

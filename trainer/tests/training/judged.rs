@@ -4,6 +4,8 @@ use std::{fs, path::Path};
 
 use laurel_records::ResponsesRecord;
 use laurel_trainer::{
+    data::ModelTokenizer,
+    evaluate::rewards_of_tokens,
     model::ModelDirectory,
     train::{Earlier, Run, ppo, ppo::PpoSettings},
 };
@@ -136,6 +138,25 @@ fn one_model_against_another_by_reward_divergence_and_likelihood() {
             difference += gap / (9.0 * 24.0);
         }
     }
+    // A cut answer is judged as prompt ⊕ tokens, without an end; in this language a text has one reading.
+    let judge = ModelDirectory::open(&inputs.reward).unwrap();
+    let tokenizer = ModelTokenizer::open(&judge).unwrap();
+    let model = judge.load_reward_model(&burn::tensor::Device::flex()).unwrap();
+    let mut cut = 0;
+    for record in theirs.iter() {
+        let prompt = tokenizer.prompt(&record.prompt).unwrap();
+        for (at, answer) in record.responses.iter().enumerate() {
+            let tokens = tokenizer.encode(&answer.content);
+            // Special tokens are not in the text.
+            if answer.sampling.as_ref().unwrap()["finished"] == false && tokens.len() == 6 {
+                let ids = [&prompt[..], &tokens].concat();
+                let expected = rewards_of_tokens(&model, &[&ids], 1)[0] - model.score_mean();
+                assert!((score(record, at) - expected).abs() < 1e-4, "{} and {expected}", score(record, at));
+                cut += 1;
+            }
+        }
+    }
+    assert!(cut > 10, "{cut} answers of a fresh model are cut at six words");
     let number = |path: &str| report.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("{path} {report}"));
     assert!((number("/win_rate/rate") - rate).abs() < 1e-9, "{rate} {report}");
     assert!((number("/reward/difference/mean") - difference).abs() < 1e-6, "{difference} {report}");

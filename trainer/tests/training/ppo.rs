@@ -5,7 +5,7 @@ use laurel_trainer::{
     generate::{SamplingSettings, generate},
     model::ModelDirectory,
     train::{
-        LoraChoice, TrainError,
+        Earlier, LoraChoice, Run, TrainError,
         ppo::{self, PpoInputs, PpoSettings, ValueModel},
         reward::{self, RewardInputs, RewardSettings},
     },
@@ -127,13 +127,35 @@ fn learning_from_a_truncated_law_is_scored_among_its_tokens() {
 fn a_policy_that_runs_away_is_stopped_with_its_last_good_checkpoint() {
     let world = World::new();
     let inputs = inputs(&world);
-    let settings = PpoSettings { max_kl: 0.5, kl_coefficient: 0.0, save_steps: 1, ..settings() };
+    // The one before the last is there even where only one is kept: the last turns out to be of no use.
+    for (out, save_limit) in [("out", 2), ("one", 1)] {
+        let settings = PpoSettings { max_kl: 0.5, kl_coefficient: 0.0, save_steps: 1, save_limit, ..settings() };
+        let error = ppo::run(&settings, &inputs, &world.run(out), &mut Told::default()).unwrap_err();
+        let TrainError::Diverged { step, checkpoint: Some(checkpoint), .. } = &error else { panic!("{error}") };
+        let last_good = checkpoint.ends_with(format!("step-{:08}.safetensors", step - 2));
+        assert!(checkpoint.exists() && last_good, "{error}");
+        assert!(error.to_string().contains("max_kl") && error.to_string().contains("kl_coefficient"), "{error}");
+        assert!(!world.path(out).exists());
+    }
+}
+
+#[test]
+fn a_run_that_fails_before_a_checkpoint_is_due_has_one_to_go_on_from() {
+    let world = World::new();
+    let inputs = inputs(&world);
+    // Checkpoints as often as anybody gets them who asks for nothing.
+    let settings = PpoSettings { max_kl: 0.5, kl_coefficient: 0.0, ..settings() };
     let error = ppo::run(&settings, &inputs, &world.run("out"), &mut Told::default()).unwrap_err();
     let TrainError::Diverged { step, checkpoint: Some(checkpoint), .. } = &error else { panic!("{error}") };
-    let last_good = checkpoint.ends_with(format!("step-{:08}.safetensors", step - 2));
-    assert!(checkpoint.exists() && last_good, "{error}");
-    assert!(error.to_string().contains("max_kl") && error.to_string().contains("kl_coefficient"), "{error}");
-    assert!(!world.path("out").exists());
+    assert!(*step <= PpoSettings::default().save_steps && checkpoint.exists(), "{error}");
+    assert!(error.to_string().contains(&checkpoint.display().to_string()), "{error}");
+
+    let careful = PpoSettings { steps: 3, learning_rate: Some(1e-5), ..settings };
+    let run = Run { earlier: Earlier::Resume, ..world.run("out") };
+    let mut told = Told::default();
+    ppo::run(&careful, &inputs, &run, &mut told).unwrap();
+    assert!(told.log.iter().any(|line| line == "going on from the checkpoint at step 0"), "{:?}", told.log);
+    assert!(world.path("out").exists() && !checkpoint.exists());
 }
 
 #[test]
@@ -213,7 +235,7 @@ fn a_policy_that_the_last_step_broke_is_not_written() {
     let inputs = inputs(&world);
     let broken = PpoSettings { steps: 1, learning_rate: Some(10.0), max_kl: 5.0, ..settings() };
     let error = ppo::run(&broken, &inputs, &world.run("out"), &mut Told::default()).unwrap_err();
-    assert!(matches!(error, TrainError::Diverged { step: 1, .. }), "{error}");
+    assert!(matches!(error, TrainError::Diverged { step: 1, checkpoint: Some(_), .. }), "{error}");
     assert!(!world.path("out").exists());
     // What is reported at the end is of the policy that is written, not of the one that gave the last rollout.
     let mut told = Told::default();

@@ -35,6 +35,11 @@ fn settings_by_name() {
     let ppo = ["ppo", "--policy", text(&base), "--reward", text(&base), "--prompts", text(&data), "--out", text(&out)];
     refused(&[&ppo[..], &["--top-p", "0"]].concat(), &["top_p", "above 0"]);
     refused(&[&ppo[..], &["--temperature", "0"]].concat(), &["temperature"]);
+    // Answers are drawn without dropout: learning from them with it begins with ratios that are not 1.
+    for command in ["ppo", "rloo", "grpo"] {
+        let online = [&[command][..], &ppo[1..]].concat();
+        refused(&[&online[..], &["--lora", "on", "--lora-dropout", "0.1"]].concat(), &["lora_dropout", "must be 0"]);
+    }
 }
 
 #[test]

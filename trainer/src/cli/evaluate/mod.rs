@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     data::{ModelTokenizer, records},
-    evaluate::{self, Answers, Judged, Mean, WinRate},
+    evaluate::{self, Answers, Mean, WinRate},
     generate::{SamplingSettings, row_seed},
     model::{Decoder, ModelDirectory, Precision},
     train::same_tokens,
@@ -146,8 +146,8 @@ impl Evaluation<'_> {
         let mut theirs = self.measure(Which::Against)?;
         let kl = self.divergence(&ours.answers)?;
         if let Some(reward) = &self.command.reward {
-            for measured in [&mut ours, &mut theirs] {
-                measured.rewards = Some(self.rewards(reward, &measured.answers)?);
+            for (which, measured) in [(Which::Model, &mut ours), (Which::Against, &mut theirs)] {
+                measured.rewards = Some(self.rewards(reward, which, &measured.answers)?);
             }
         }
         let rewards = ours.rewards.as_ref().zip(theirs.rewards.as_ref());
@@ -225,20 +225,17 @@ impl Evaluation<'_> {
     }
 
     /// The rewards of one model's answers, a list a prompt, less the zero of the reward model's scale.
-    fn rewards(&self, reward: &Path, answers: &Answers) -> anyhow::Result<Vec<Vec<f64>>> {
+    fn rewards(&self, reward: &Path, which: Which, answers: &Answers) -> anyhow::Result<Vec<Vec<f64>>> {
         let directory = ModelDirectory::open(reward)?;
+        let same_tokens = same_tokens(&ModelDirectory::open(self.command.path(which))?, &directory).is_ok();
         let tokenizer = ModelTokenizer::open(&directory)?;
         let model = directory.load_reward_model(&self.device)?.with_precision(self.precision);
-        let judged: Vec<Judged> = self
-            .prompts
-            .iter()
-            .zip(&answers.texts)
-            .map(|(prompt, answer)| Judged { prompt: &prompt.prompt, answer })
-            .collect();
-        let progress = self.common.progress(judged.len() as u64, "Rewards");
-        let found = evaluate::rewards(&model, &tokenizer, &judged, self.command.batch, &mut |done| {
-            progress.reached(done as u64);
-        });
+        let progress = self.common.progress(self.prompts.len() as u64, "Rewards");
+        let (prompts, batch) = (&self.prompts, self.command.batch);
+        let found =
+            evaluate::rewards_of_answers(&model, &tokenizer, prompts, answers, same_tokens, batch, &mut |done| {
+                progress.reached(done as u64);
+            });
         progress.finish();
         let zero = model.score_mean();
         let found: Vec<f64> =

@@ -42,6 +42,7 @@ struct Watched {
     entropy: f64,
     tokens: f64,
     ratio: f64,
+    held: f64,
     outside: f64,
     /// What has a ratio: tokens or answers.
     units: f64,
@@ -134,12 +135,13 @@ impl Lesson<'_> {
             }
         };
         let (penalty, kl) = divergence(new.clone(), reference, weights.clone(), mask.clone());
-        let (Surrogate { loss, ratio, outside }, penalised) = match self.group.kind {
+        let (Surrogate { loss, ratio, held, outside }, penalised) = match self.group.kind {
             Kind::Rloo { .. } => (answer_surrogate(new, old, advantages, mask, clip), false),
             Kind::Grpo { .. } => (token_surrogate(new, old, advantages, weights, mask, clip), true),
         };
         watched.kl += number(kl);
         watched.ratio += number(ratio);
+        watched.held += number(held);
         watched.outside += number(outside);
         watched.units += units;
         let coefficient = self.step.coefficient;
@@ -160,14 +162,15 @@ impl Losses {
         all.entropy += watched.entropy;
         all.tokens += watched.tokens;
         all.ratio += watched.ratio;
+        all.held += watched.held;
         all.outside += watched.outside;
         all.units += watched.units;
         self.steps += 1.0;
         self.norm += norm;
     }
 
-    /// Under TRL's names: those of its RLOO and GRPO trainers (`kl`, `entropy`, `clip_ratio/region_mean`) and those that
-    /// they share with PPO.
+    /// Under TRL's names: those of its GRPO trainer (`kl`, by k3; `entropy`, `clip_ratio/region_mean`) and those that it
+    /// shares with PPO. RLOO's `kl` is of the rollout.
     pub fn metrics(&self) -> BTreeMap<String, f64> {
         let (all, first) = (&self.all, &self.first);
         let a_token = |sum: f64| sum / all.tokens.max(1.0);
@@ -176,8 +179,9 @@ impl Losses {
             ("loss/policy_avg", a_step(all.loss)),
             ("kl", a_token(all.kl)),
             ("entropy", a_token(all.entropy)),
-            ("clip_ratio/region_mean", all.outside / all.units.max(1.0)),
-            ("policy/clipfrac_avg", all.outside / all.units.max(1.0)),
+            ("clip_ratio/region_mean", all.held / all.units.max(1.0)),
+            ("policy/clipfrac_avg", all.held / all.units.max(1.0)),
+            ("policy/ratio_outside_avg", all.outside / all.units.max(1.0)),
             ("policy/approxkl_avg", a_token(all.approx_kl)),
             ("policy/approxkl_k3_avg", a_token(all.approx_kl_k3)),
             ("val/ratio", all.ratio / all.units.max(1.0)),

@@ -140,17 +140,20 @@ impl Method for Group {
 }
 
 impl Group {
-    /// What TRL's trainers of these methods report of a rollout, under their names.
+    /// What TRL's trainers of these methods report of a rollout, under their names (`_generate_and_score_completions`):
+    /// `reward` and `reward_std` are of all answers' scores before the price of divergence, RLOO's `kl` is k1 a token of what
+    /// was sampled. `rewards` are what the groups are compared by, in RLOO with the price taken off.
     fn watched(&self, rollout: &Rollout, rewards: &[f64]) -> BTreeMap<String, f64> {
+        let scores = mean_and_deviation(&rollout.scores);
         let deviations: Vec<f64> =
             rewards.chunks(self.answers_per_prompt).map(|group| mean_and_deviation(group)[1]).collect();
         // Groups that teach nothing: all their answers are worth the same.
         let equal = deviations.iter().filter(|deviation| **deviation < 1e-6).count();
         let lengths: Vec<f64> = rollout.episodes.iter().map(|episode| episode.answer.len() as f64).collect();
         let cut = rollout.episodes.iter().filter(|episode| !episode.finished).count();
-        [
-            ("reward", mean(rewards)),
-            ("reward_std", mean(&deviations)),
+        let mut metrics: BTreeMap<String, f64> = [
+            ("reward", scores[0]),
+            ("reward_std", scores[1]),
             ("frac_reward_zero_std", equal as f64 / deviations.len().max(1) as f64),
             ("completions/mean_length", mean(&lengths)),
             ("completions/min_length", lengths.iter().copied().fold(f64::INFINITY, f64::min)),
@@ -158,6 +161,78 @@ impl Group {
             ("completions/clipped_ratio", cut as f64 / lengths.len().max(1) as f64),
         ]
         .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        .into();
+        if let Kind::Rloo { .. } = self.kind {
+            let tokens = lengths.iter().sum::<f64>().max(1.0);
+            metrics.insert("kl".into(), rollout.divergences().iter().sum::<f64>() / tokens);
+        }
+        metrics
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::{
+        super::online::{Episode, Reading, ScoreScale},
+        *,
+    };
+
+    /// Two prompts with two answers each, of 2, 1, 2 and 1 tokens.
+    fn rollout() -> Rollout {
+        let device = Device::flex();
+        let table = |rows: [[f32; 2]; 4]| Tensor::<2>::from_data(TensorData::new(rows.concat(), [4, 2]), &device);
+        let episode = |tokens: usize| Episode {
+            prompt: vec![1],
+            answer: vec![2; tokens],
+            finished: true,
+            log_probs: vec![],
+            kept: vec![],
+        };
+        Rollout {
+            episodes: [2, 1, 2, 1].map(episode).into(),
+            scores: vec![1.0, 2.0, 3.0, 6.0],
+            scale: ScoreScale::RAW,
+            mask: table([[1.0, 1.0], [1.0, 0.0], [1.0, 1.0], [1.0, 0.0]]),
+            log_probs: table([[-1.0, -1.0], [-1.0, 0.0], [-1.0, -1.0], [-1.0, 0.0]]),
+            reference: table([[-1.5, -1.25], [-0.5, 9.0], [-2.0, -1.0], [-1.25, 9.0]]),
+            reading: Reading { device: device.clone(), pad_id: 0, tokens: 64, temperature: 1.0 },
+        }
+    }
+
+    fn watched(kind: Kind, rewards: &[f64]) -> BTreeMap<String, f64> {
+        let group = Group {
+            kind,
+            answers_per_prompt: 2,
+            iterations: 1,
+            minibatch_size: 4,
+            clip_range: 0.2,
+            target_approx_kl: 0.0,
+        };
+        group.watched(&rollout(), rewards)
+    }
+
+    #[test]
+    fn rewards_are_told_before_the_price_and_over_the_whole_batch_as_trl_does() {
+        // k1 of the answers: 0.75, −0.5, 1, 0.25. At a price of 2 the rewards are −0.5, 3, 1, 5.5.
+        let found = watched(Kind::Rloo { normalise_advantages: false }, &[-0.5, 3.0, 1.0, 5.5]);
+        assert!((found["reward"] - 3.0).abs() < 1e-12);
+        // Deviations from 3: −2, −1, 0, 3; 14 / (4 − 1) under the root.
+        assert!((found["reward_std"] - (14.0f64 / 3.0).sqrt()).abs() < 1e-12);
+        // 1.5 nats over 6 tokens.
+        assert!((found["kl"] - 0.25).abs() < 1e-6, "{found:?}");
+        // After the price, it is the mean of what the groups are compared by: 9 / 4.
+        let objective = rollout().objective(2.0).metrics();
+        assert!((objective["objective/rlhf_reward"] - 2.25).abs() < 1e-6, "{objective:?}");
+    }
+
+    #[test]
+    fn groups_without_a_lesson_are_counted_by_what_they_are_compared_by() {
+        let grpo = Kind::Grpo { scale_rewards: true, weighting: Weighting::Tokens };
+        let found = watched(grpo, &[1.0, 1.0, 3.0, 6.0]);
+        assert_eq!((found["frac_reward_zero_std"], found["completions/mean_length"]), (0.5, 1.5));
+        // GRPO's is of the policy that learns, by k3.
+        assert!(!found.contains_key("kl"));
     }
 }

@@ -99,6 +99,7 @@ macro_rules! group_settings {
 
             fn check_group(&self) -> Result<(), SettingsError> {
                 $crate::train::online::check_sampling(self.temperature, self.top_k, self.top_p)?;
+                $crate::train::online::check_dropout(self.lora_dropout)?;
                 $crate::train::online::check_counts(&[
                     ("steps", self.steps),
                     ("batch_size", self.batch_size),

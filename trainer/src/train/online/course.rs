@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// How much the newest rollout counts in the figure that the best checkpoint is told by: about the last five make it.
+const NEWEST: f64 = 0.2;
+
 /// Steps done, and what they left.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Course {
@@ -25,13 +28,26 @@ pub struct Course {
     pub kl: KlController,
     /// Of the reference policy's scores, once known.
     pub scale: Option<Scale>,
+    /// `objective/rlhf_reward` of the rollouts, an exponential moving mean: what one rollout says is mostly noise.
+    #[serde(default)]
+    reward: Option<f64>,
+    /// The checkpoint that was written when that was highest.
+    #[serde(default)]
+    best: Option<Best>,
     before: BTreeMap<String, f64>,
     last: BTreeMap<String, f64>,
 }
 
+/// A checkpoint by its step, with the moving mean of `objective/rlhf_reward` when it was written.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Best {
+    step: usize,
+    reward: f64,
+}
+
 impl Course {
     pub fn new(kl: KlController) -> Self {
-        Self { step: 0, kl, scale: None, before: BTreeMap::new(), last: BTreeMap::new() }
+        Self { step: 0, kl, scale: None, reward: None, best: None, before: BTreeMap::new(), last: BTreeMap::new() }
     }
 
     /// Notes the metrics of the step under way.
@@ -39,6 +55,9 @@ impl Course {
         // JSON, and so a checkpoint, has no word for the others.
         self.last =
             metrics.iter().filter(|(_, value)| value.is_finite()).map(|(name, value)| (name.clone(), *value)).collect();
+        if let Some(reward) = self.last.get("objective/rlhf_reward") {
+            self.reward = Some(self.reward.map_or(*reward, |mean| mean + NEWEST * (reward - mean)));
+        }
         if self.step == 0 {
             for name in ["objective/scores", "objective/length"] {
                 self.before.extend(metrics.get(name).map(|value| (format!("{name}_before"), *value)));
@@ -59,8 +78,23 @@ impl Course {
         metrics
     }
 
+    /// Step of the best checkpoint so far.
+    pub fn best_step(&self) -> Option<usize> {
+        self.best.map(|best| best.step)
+    }
+
+    /// Notes that a checkpoint is written now, as the best one where no earlier one was better.
+    fn note_checkpoint(&mut self) {
+        // Before the first rollout nothing is known.
+        let Some(reward) = self.reward else { return };
+        if self.best.is_none_or(|best| reward > best.reward) {
+            self.best = Some(Best { step: self.step, reward });
+        }
+    }
+
+    /// Writes a checkpoint. Those before it stay until the next step has shown that its weights are good.
     pub fn save<M: Method>(
-        &self,
+        &mut self,
         method: &M,
         learners: &M::Learners,
         ema: Option<&Ema>,
@@ -71,7 +105,8 @@ impl Course {
         if let Some(ema) = ema {
             ema.store(EMA, &mut tensors);
         }
-        checkpoints.save(Position::new(self.step, self, None)?, &tensors)
+        self.note_checkpoint();
+        checkpoints.add(Position::new(self.step, &*self, None)?, &tensors)
     }
 
     /// The learners and the course of a checkpoint.
@@ -93,12 +128,14 @@ impl Course {
         // A new price was asked for, perhaps because the old one let the policy run away.
         if loaded.changed.iter().any(|change| change.starts_with("kl_")) {
             stored.kl = self.kl;
+            // Rewards at another price are no measure of those to come.
+            (stored.reward, stored.best) = (None, None);
         }
         Ok((learners, stored))
     }
 
     /// Numbers beyond use end the run at `step`. The weights of now gave them: their checkpoint is removed, and the one before
-    /// it named.
+    /// it named. The weights of step 0 are those that the run was given, and as good as they were.
     pub fn diverged(&self, step: usize, error: TrainError, checkpoints: &Checkpoints) -> TrainError {
         let reason = match error {
             TrainError::NotFinite { .. } => format!("{error}; a lower learning rate may help"),
@@ -106,6 +143,33 @@ impl Course {
             TrainError::Diverged { reason, .. } => reason,
             other => return other,
         };
-        TrainError::Diverged { step, reason, checkpoint: checkpoints.without(self.step) }
+        let checkpoint = if self.step == 0 { checkpoints.newest() } else { checkpoints.without(self.step) };
+        TrainError::Diverged { step, reason, checkpoint }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_checkpoint_is_told_by_several_rollouts() {
+        let mut course = Course::new(KlController::Fixed { coefficient: 0.05 });
+        let mut best_after = |rewards: &[f64]| {
+            for reward in rewards {
+                course.note(&BTreeMap::from([("objective/rlhf_reward".to_owned(), *reward)]));
+                course.step += 1;
+            }
+            course.note_checkpoint();
+            course.best_step()
+        };
+        assert_eq!(best_after(&[]), None);
+        // 1, then 1 + 0.2 · 1.
+        assert_eq!(best_after(&[1.0, 2.0]), Some(2));
+        // 1.2 − 0.2 · 5 = 0.2, then 0.2 + 0.2 · 2 = 0.6: one good rollout is not enough.
+        assert_eq!(best_after(&[-3.8]), Some(2));
+        assert_eq!(best_after(&[2.2]), Some(2));
+        // 0.6 + 0.2 · 4 = 1.4
+        assert_eq!(best_after(&[4.6]), Some(5));
     }
 }

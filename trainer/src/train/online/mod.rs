@@ -25,7 +25,7 @@ pub(super) use episode::{Episode, Reading, Rows};
 pub(crate) use prompts::same_tokens;
 pub(super) use rollout::{Rollout, ScoreScale, mean, mean_and_deviation, number};
 pub(super) use scoring::{Scoring, raw_scores};
-pub(super) use settings::{OnlineSettings, check_amounts, check_counts, check_sampling, kl_controller};
+pub(super) use settings::{OnlineSettings, check_amounts, check_counts, check_dropout, check_sampling, kl_controller};
 pub(super) use step::{Start, Step};
 
 use super::{
@@ -211,6 +211,10 @@ impl<'a> Online<'a> {
         reporter.progress(self.stage, course.step as u64, total as u64);
         if course.step == 0 {
             show(&learners, 0, reporter);
+            // A run that goes wrong before its first checkpoint is due has one to go on from all the same.
+            if cadence.is_wanted() {
+                course.save(method, &learners, ema.as_ref(), checkpoints)?;
+            }
         }
         while course.step < total {
             learners = self.step(method, learners, &order, course, reporter).map_err(|error| {
@@ -218,6 +222,8 @@ impl<'a> Online<'a> {
                 course.diverged(course.step + 1, error, checkpoints)
             })?;
             course.step += 1;
+            // The newest checkpoint has been sampled from and found good: the oldest is needed no more.
+            checkpoints.remove_surplus(course.best_step())?;
             if let Some(ema) = &mut ema {
                 ema.update(method.policy(&learners));
             }
@@ -262,9 +268,6 @@ impl<'a> Online<'a> {
         self.check(objective.kl, objective.scores, number, reporter)?;
         let judged = started.elapsed().as_secs_f64();
         // 3 improve
-        if self.settings.shared.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0) {
-            self.run.device.seed(derived_seed(self.run.seed, "dropout", number as u64));
-        }
         let (learners, learned) = method.learn(learners, &rollout, &step)?;
         // 4 steer the penalty
         course.kl.observe(objective.kl, rollout.episodes.len());

@@ -140,7 +140,8 @@ pub struct Objective {
 }
 
 impl Objective {
-    /// Under TRL's names (PPO), where it has one.
+    /// Under TRL's names (PPO), where it has one. What `objective/rlhf_reward` is made of is what PPO and RLOO learn from; in
+    /// GRPO the price is in the loss, by k3 a token, and this only says what the same policy would be worth to the others.
     pub fn metrics(&self) -> BTreeMap<String, f64> {
         [
             ("objective/kl", self.kl),

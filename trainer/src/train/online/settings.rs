@@ -48,6 +48,17 @@ pub fn check_sampling(temperature: f64, top_k: usize, top_p: f64) -> Result<(), 
     Ok(())
 }
 
+/// Answers are drawn, and log π is noted, without dropout: with dropout while learning the ratios would not be 1 before
+/// anything was learned, and the clipping would be of noise.
+pub fn check_dropout(lora_dropout: f64) -> Result<(), SettingsError> {
+    if lora_dropout == 0.0 {
+        return Ok(());
+    }
+    let text = "must be 0 here: answers are sampled without dropout, and learning from them with it would begin with \
+                ratios of new to old probability that are not 1";
+    Err(SettingsError::value("lora_dropout", text))
+}
+
 /// A price that is steered to `target`, or fixed where that is 0.
 pub fn kl_controller(coefficient: f64, target: f64, horizon: f64) -> KlController {
     if target > 0.0 {

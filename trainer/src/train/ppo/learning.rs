@@ -32,6 +32,7 @@ struct Watched {
     policy: f64,
     value: f64,
     clip_fraction: f64,
+    outside_fraction: f64,
     value_clip_fraction: f64,
     ratio: f64,
     ratio_variance: f64,
@@ -138,6 +139,7 @@ impl Watched {
         self.policy += sum(&policy.loss);
         self.value += sum(&value.loss);
         self.clip_fraction += sum(&policy.clip_fraction);
+        self.outside_fraction += sum(&policy.outside_fraction);
         self.value_clip_fraction += sum(&value.clip_fraction);
         self.ratio += sum(&policy.ratio_mean);
         self.ratio_variance += sum(&policy.ratio_variance);
@@ -151,6 +153,7 @@ impl Watched {
         self.policy += other.policy;
         self.value += other.value;
         self.clip_fraction += other.clip_fraction;
+        self.outside_fraction += other.outside_fraction;
         self.value_clip_fraction += other.value_clip_fraction;
         self.ratio += other.ratio;
         self.ratio_variance += other.ratio_variance;
@@ -184,6 +187,7 @@ impl Losses {
             ("policy/approxkl_k1_avg", mean(all.approx_kl_k1)),
             ("policy/approxkl_k3_avg", mean(all.approx_kl_k3)),
             ("policy/clipfrac_avg", mean(all.clip_fraction)),
+            ("policy/ratio_outside_avg", mean(all.outside_fraction)),
             ("policy/entropy_avg", mean(all.entropy)),
             ("loss/policy_avg", mean(all.policy)),
             ("loss/value_avg", mean(all.value)),

@@ -3,7 +3,7 @@
 use super::{
     super::{
         Schedule, SettingsError, StageSettings,
-        online::{OnlineSettings, Scoring, check_amounts, check_counts, check_sampling, kl_controller},
+        online::{OnlineSettings, Scoring, check_amounts, check_counts, check_dropout, check_sampling, kl_controller},
         settings::stage_settings,
     },
     ValueModel,
@@ -84,6 +84,7 @@ stage_settings! {
 impl PpoSettings {
     fn check_own(&self) -> Result<(), SettingsError> {
         check_sampling(self.temperature, self.top_k, self.top_p)?;
+        check_dropout(self.lora_dropout)?;
         check_counts(&[
             ("steps", self.steps),
             ("batch_size", self.batch_size),

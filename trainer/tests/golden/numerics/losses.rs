@@ -152,7 +152,8 @@ fn ppo_in(what: &str, case: &Ppo, precision: DType, tolerance: f64) {
     let total = policy.loss.clone() + value.loss.clone() * case.vf_coef;
     check_one("policy_loss", policy.loss, case.policy_loss);
     check_one("value_loss", value.loss, case.value_loss);
-    check_one("clipfrac", policy.clip_fraction, case.clipfrac);
+    // The file counts ratios outside 1 ± clip, whatever the sign of the advantage.
+    check_one("clipfrac", policy.outside_fraction, case.clipfrac);
     check_one("approx_kl_k1", policy.approx_kl, case.approx_kl_k1);
     check_one("approx_kl_k3", policy.approx_kl_k3, case.approx_kl_k3);
     let gradients = total.backward();
