@@ -4,6 +4,7 @@ mod support;
 
 use fantoccini::Locator;
 use laurel::domain::role::Role;
+use serde_json::{Value, json};
 use support::{
     Browser, Client, PASSWORD, Server,
     seed::{self, Seed, assignment_in},
@@ -132,6 +133,46 @@ async fn a_closed_project_hands_nothing_out_and_stays_readable_until_it_is_opene
     let log = ada.get("/admin/audit").await.assert(200);
     log.assert_contains("Closed a project").assert_contains("Opened a project again");
     assert_eq!(seed::count(server.pool(), "SELECT count(*) FROM audit_log WHERE action = 'project.close'").await, 1);
+}
+
+/// What the log says of an action, oldest first.
+async fn details(server: &Server, action: &str) -> Vec<Value> {
+    sqlx::query_scalar("SELECT detail FROM audit_log WHERE action = $1 ORDER BY id")
+        .bind(action)
+        .fetch_all(server.pool())
+        .await
+        .expect("details")
+}
+
+#[tokio::test]
+async fn the_log_names_who_comes_and_goes_and_which_role_somebody_had_before() {
+    let server = server().await;
+    seed::project(server.pool(), Seed { open_to_everyone: false, ..Seed::default() }).await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let bob = server.account("Bob", Role::Annotator).await.to_string();
+    let cy = server.account("Cy", Role::Annotator).await.to_string();
+    let people = "/admin/projects/test/people";
+    ada.post(people, &[("member", bob.as_str())]).await.leads_to();
+    ada.post(people, &[("shown", bob.as_str()), ("member", cy.as_str())]).await.leads_to();
+    // Nobody comes or goes: there is nothing to note.
+    ada.post(people, &[("shown", cy.as_str()), ("member", cy.as_str())]).await.leads_to();
+    let noted = [
+        json!({ "added": ["bob@example.org"], "removed": [] }),
+        json!({ "added": ["cy@example.org"], "removed": ["bob@example.org"] }),
+    ];
+    assert_eq!(details(&server, "project.members").await, noted);
+    ada.post(&format!("/admin/people/{bob}/role"), &[("role", "reviewer")]).await.leads_to();
+    assert_eq!(details(&server, "person.role").await, [json!({ "role": ["annotator", "reviewer"] })]);
+    ada.get("/admin/audit").await.assert(200).assert_contains("[&#34;annotator&#34;,&#34;reviewer&#34;]");
+
+    // Into a project, and into none.
+    ada.post("/admin/projects/test/invitations", &[("email", "dee@example.org")]).await.assert(200);
+    ada.post("/admin/people/invite", &[("email", "eve@example.org"), ("role", "reviewer")]).await.assert(200);
+    let noted = [
+        json!({ "role": "annotator", "email": "dee@example.org", "project": "test" }),
+        json!({ "role": "reviewer", "email": "eve@example.org" }),
+    ];
+    assert_eq!(details(&server, "invitation.create").await, noted);
 }
 
 #[tokio::test]
