@@ -6,7 +6,7 @@ use fantoccini::Locator;
 use laurel::domain::role::Role;
 use serde_json::{Value, json};
 use support::{
-    Browser, Client, PASSWORD, Server,
+    Browser, Client, PASSWORD, Reply, Server,
     seed::{self, Seed, assignment_in},
     server,
 };
@@ -133,6 +133,91 @@ async fn a_closed_project_hands_nothing_out_and_stays_readable_until_it_is_opene
     let log = ada.get("/admin/audit").await.assert(200);
     log.assert_contains("Closed a project").assert_contains("Opened a project again");
     assert_eq!(seed::count(server.pool(), "SELECT count(*) FROM audit_log WHERE action = 'project.close'").await, 1);
+}
+
+const SETTINGS: &str = "/admin/projects/test/settings";
+
+/// What the settings' form was drawn with.
+fn drawn_on(page: &Reply) -> String {
+    let field = page.text.split(r#"name="drawn" value=""#).nth(1).expect("the field");
+    field.split('"').next().expect("a value").to_owned()
+}
+
+/// The settings' form, of a page that was drawn with this.
+fn settings<'a>(drawn: &'a str, name: &'a str, lease_minutes: &'a str) -> [(&'a str, &'a str); 12] {
+    [
+        ("drawn", drawn),
+        ("name", name),
+        ("lease_minutes", lease_minutes),
+        ("description", "A project for tests."),
+        ("access", "everyone"),
+        ("answers_per_prompt", "4"),
+        ("demonstration_overlap", "1"),
+        ("ranking_overlap", "1"),
+        ("validation_percent", "10"),
+        ("test_percent", "10"),
+        ("prompts_per_round", "100"),
+        ("training", r#"{"sft": {"epochs": 2, "learning_rate": 0.00021}}"#),
+    ]
+}
+
+#[tokio::test]
+async fn of_two_leads_who_set_a_project_at_once_the_second_is_told_what_the_first_has_saved() {
+    let server = server().await;
+    seed::project(server.pool(), Seed::default()).await;
+    let lea = server.user("Lea", Role::Admin).await;
+    let leo = server.user("Leo", Role::Admin).await;
+    let drawn = drawn_on(&lea.get(SETTINGS).await.assert(200));
+    let (leas, leos) = (settings(&drawn, "Lea’s", "30"), settings(&drawn, "Project test", "90"));
+    let (one, other) = tokio::join!(lea.post(SETTINGS, &leas), leo.post(SETTINGS, &leos));
+    let mut answers = [one.status.as_u16(), other.status.as_u16()];
+    answers.sort_unstable();
+    assert_eq!(answers, [303, 409]);
+    let stored = async || {
+        let query = "SELECT lease_minutes::bigint FROM projects WHERE slug = 'test'";
+        (seed::count(server.pool(), query).await, details(&server, "project.settings").await.len())
+    };
+    let (told, first, second, theirs, own) =
+        if one.status.as_u16() == 303 { (other, leas, leos, 30, 90) } else { (one, leos, leas, 90, 30) };
+    assert_eq!(stored().await, (theirs, 1));
+    // What was typed is there, and what the other has saved beside it; nothing else is named.
+    told.assert_contains("Somebody else has saved settings");
+    told.assert_contains(&format!(r#"<strong>Minutes for a task</strong> · <span dir="auto">{theirs}</span>"#));
+    told.assert_contains(&format!(r#"name="lease_minutes" value="{own}""#));
+    for same in ["Description", "Training settings (JSON)", "People who rank"] {
+        assert!(!told.text.contains(&format!("<strong>{same}</strong>")), "{same} is named");
+    }
+    // Sent once more, as by a double click, a form that is stored already is stored, and not noted again.
+    let sender = if theirs == 30 { (&lea, &leo) } else { (&leo, &lea) };
+    sender.0.post(SETTINGS, &first).await.assert(303);
+    assert_eq!(stored().await, (theirs, 1));
+    // Seen, it may be put in the place of what stands; the log has what it took the place of.
+    let seen = drawn_on(&told);
+    let again: Vec<(&str, &str)> =
+        second.iter().map(|(name, value)| (*name, if *name == "drawn" { seen.as_str() } else { *value })).collect();
+    sender.1.post(SETTINGS, &again).await.assert(303);
+    assert_eq!(stored().await, (own, 2));
+    assert_eq!(details(&server, "project.settings").await[1]["lease_minutes"], json!([theirs, own]));
+    // Where the form says nothing of what it was drawn with, it counts as it is.
+    sender.0.post(SETTINGS, &first[1..]).await.assert(303);
+    assert_eq!(stored().await, (theirs, 3));
+}
+
+#[tokio::test]
+async fn of_two_leads_who_set_different_things_neither_undoes_what_the_other_saved() {
+    let server = server().await;
+    seed::project(server.pool(), Seed::default()).await;
+    let lea = server.user("Lea", Role::Admin).await;
+    lea.post(SETTINGS, &settings("", "Project test", "60")).await.assert(303);
+    let drawn = drawn_on(&lea.get(SETTINGS).await.assert(200));
+    lea.post(SETTINGS, &settings(&drawn, "Renamed", "60")).await.assert(303);
+    let told = lea.post(SETTINGS, &settings(&drawn, "Project test", "45")).await.assert(409);
+    told.assert_contains(r#"<strong>Name</strong> · <span dir="auto">Renamed</span>"#);
+    assert!(!told.text.contains("<strong>Minutes for a task</strong>"), "what is only here is named");
+    // A form that is older, and says the same of what was saved meanwhile, undoes nothing.
+    lea.post(SETTINGS, &settings(&drawn, "Renamed", "45")).await.assert(303);
+    let both = "SELECT count(*) FROM projects WHERE name = 'Renamed' AND lease_minutes = 45";
+    assert_eq!(seed::count(server.pool(), both).await, 1);
 }
 
 /// What the log says of an action, oldest first.
