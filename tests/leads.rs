@@ -4,8 +4,9 @@ mod support;
 
 use fantoccini::Locator;
 use laurel::domain::role::Role;
+use serde_json::{Value, json};
 use support::{
-    Browser, Client, PASSWORD, Server,
+    Browser, Client, PASSWORD, Reply, Server,
     seed::{self, Seed, assignment_in},
     server,
 };
@@ -132,6 +133,131 @@ async fn a_closed_project_hands_nothing_out_and_stays_readable_until_it_is_opene
     let log = ada.get("/admin/audit").await.assert(200);
     log.assert_contains("Closed a project").assert_contains("Opened a project again");
     assert_eq!(seed::count(server.pool(), "SELECT count(*) FROM audit_log WHERE action = 'project.close'").await, 1);
+}
+
+const SETTINGS: &str = "/admin/projects/test/settings";
+
+/// What the settings' form was drawn with.
+fn drawn_on(page: &Reply) -> String {
+    let field = page.text.split(r#"name="drawn" value=""#).nth(1).expect("the field");
+    field.split('"').next().expect("a value").to_owned()
+}
+
+/// The settings' form, of a page that was drawn with this.
+fn settings<'a>(drawn: &'a str, name: &'a str, lease_minutes: &'a str) -> [(&'a str, &'a str); 12] {
+    [
+        ("drawn", drawn),
+        ("name", name),
+        ("lease_minutes", lease_minutes),
+        ("description", "A project for tests."),
+        ("access", "everyone"),
+        ("answers_per_prompt", "4"),
+        ("demonstration_overlap", "1"),
+        ("ranking_overlap", "1"),
+        ("validation_percent", "10"),
+        ("test_percent", "10"),
+        ("prompts_per_round", "100"),
+        ("training", r#"{"sft": {"epochs": 2, "learning_rate": 0.00021}}"#),
+    ]
+}
+
+#[tokio::test]
+async fn of_two_leads_who_set_a_project_at_once_the_second_is_told_what_the_first_has_saved() {
+    let server = server().await;
+    seed::project(server.pool(), Seed::default()).await;
+    let lea = server.user("Lea", Role::Admin).await;
+    let leo = server.user("Leo", Role::Admin).await;
+    let drawn = drawn_on(&lea.get(SETTINGS).await.assert(200));
+    let (leas, leos) = (settings(&drawn, "Lea’s", "30"), settings(&drawn, "Project test", "90"));
+    let (one, other) = tokio::join!(lea.post(SETTINGS, &leas), leo.post(SETTINGS, &leos));
+    let mut answers = [one.status.as_u16(), other.status.as_u16()];
+    answers.sort_unstable();
+    assert_eq!(answers, [303, 409]);
+    let stored = async || {
+        let query = "SELECT lease_minutes::bigint FROM projects WHERE slug = 'test'";
+        (seed::count(server.pool(), query).await, details(&server, "project.settings").await.len())
+    };
+    let (told, first, second, theirs, own) =
+        if one.status.as_u16() == 303 { (other, leas, leos, 30, 90) } else { (one, leos, leas, 90, 30) };
+    assert_eq!(stored().await, (theirs, 1));
+    // What was typed is there, and what the other has saved beside it; nothing else is named.
+    told.assert_contains("Somebody else has saved settings");
+    told.assert_contains(&format!(r#"<strong>Minutes for a task</strong> · <span dir="auto">{theirs}</span>"#));
+    told.assert_contains(&format!(r#"name="lease_minutes" value="{own}""#));
+    for same in ["Description", "Training settings (JSON)", "People who rank"] {
+        assert!(!told.text.contains(&format!("<strong>{same}</strong>")), "{same} is named");
+    }
+    // Sent once more, as by a double click, a form that is stored already is stored, and not noted again.
+    let sender = if theirs == 30 { (&lea, &leo) } else { (&leo, &lea) };
+    sender.0.post(SETTINGS, &first).await.assert(303);
+    assert_eq!(stored().await, (theirs, 1));
+    // Seen, it may be put in the place of what stands; the log has what it took the place of.
+    let seen = drawn_on(&told);
+    let again: Vec<(&str, &str)> =
+        second.iter().map(|(name, value)| (*name, if *name == "drawn" { seen.as_str() } else { *value })).collect();
+    sender.1.post(SETTINGS, &again).await.assert(303);
+    assert_eq!(stored().await, (own, 2));
+    assert_eq!(details(&server, "project.settings").await[1]["lease_minutes"], json!([theirs, own]));
+    // Where the form says nothing of what it was drawn with, it counts as it is.
+    sender.0.post(SETTINGS, &first[1..]).await.assert(303);
+    assert_eq!(stored().await, (theirs, 3));
+}
+
+#[tokio::test]
+async fn of_two_leads_who_set_different_things_neither_undoes_what_the_other_saved() {
+    let server = server().await;
+    seed::project(server.pool(), Seed::default()).await;
+    let lea = server.user("Lea", Role::Admin).await;
+    lea.post(SETTINGS, &settings("", "Project test", "60")).await.assert(303);
+    let drawn = drawn_on(&lea.get(SETTINGS).await.assert(200));
+    lea.post(SETTINGS, &settings(&drawn, "Renamed", "60")).await.assert(303);
+    let told = lea.post(SETTINGS, &settings(&drawn, "Project test", "45")).await.assert(409);
+    told.assert_contains(r#"<strong>Name</strong> · <span dir="auto">Renamed</span>"#);
+    assert!(!told.text.contains("<strong>Minutes for a task</strong>"), "what is only here is named");
+    // A form that is older, and says the same of what was saved meanwhile, undoes nothing.
+    lea.post(SETTINGS, &settings(&drawn, "Renamed", "45")).await.assert(303);
+    let both = "SELECT count(*) FROM projects WHERE name = 'Renamed' AND lease_minutes = 45";
+    assert_eq!(seed::count(server.pool(), both).await, 1);
+}
+
+/// What the log says of an action, oldest first.
+async fn details(server: &Server, action: &str) -> Vec<Value> {
+    sqlx::query_scalar("SELECT detail FROM audit_log WHERE action = $1 ORDER BY id")
+        .bind(action)
+        .fetch_all(server.pool())
+        .await
+        .expect("details")
+}
+
+#[tokio::test]
+async fn the_log_names_who_comes_and_goes_and_which_role_somebody_had_before() {
+    let server = server().await;
+    seed::project(server.pool(), Seed { open_to_everyone: false, ..Seed::default() }).await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let bob = server.account("Bob", Role::Annotator).await.to_string();
+    let cy = server.account("Cy", Role::Annotator).await.to_string();
+    let people = "/admin/projects/test/people";
+    ada.post(people, &[("member", bob.as_str())]).await.leads_to();
+    ada.post(people, &[("shown", bob.as_str()), ("member", cy.as_str())]).await.leads_to();
+    // Nobody comes or goes: there is nothing to note.
+    ada.post(people, &[("shown", cy.as_str()), ("member", cy.as_str())]).await.leads_to();
+    let noted = [
+        json!({ "added": ["bob@example.org"], "removed": [] }),
+        json!({ "added": ["cy@example.org"], "removed": ["bob@example.org"] }),
+    ];
+    assert_eq!(details(&server, "project.members").await, noted);
+    ada.post(&format!("/admin/people/{bob}/role"), &[("role", "reviewer")]).await.leads_to();
+    assert_eq!(details(&server, "person.role").await, [json!({ "role": ["annotator", "reviewer"] })]);
+    ada.get("/admin/audit").await.assert(200).assert_contains("[&#34;annotator&#34;,&#34;reviewer&#34;]");
+
+    // Into a project, and into none.
+    ada.post("/admin/projects/test/invitations", &[("email", "dee@example.org")]).await.assert(200);
+    ada.post("/admin/people/invite", &[("email", "eve@example.org"), ("role", "reviewer")]).await.assert(200);
+    let noted = [
+        json!({ "role": "annotator", "email": "dee@example.org", "project": "test" }),
+        json!({ "role": "reviewer", "email": "eve@example.org" }),
+    ];
+    assert_eq!(details(&server, "invitation.create").await, noted);
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ browse-review-decision = a reviewer's decision
 browse-no-answers = No answers yet. They come with a file, or from a model that is promoted.
 browse-empty-answer = (an empty answer)
 browse-corrected = corrected since
+browse-taken-back = taken back by the reviewer
 browse-correction = correction
 browse-version = Version { $number }
 browse-versions = Earlier versions

@@ -31,6 +31,7 @@ browse-review-decision = 审核者的裁定
 browse-no-answers = 还没有回答。回答来自导入的文件，或由启用的模型生成。
 browse-empty-answer = （空回答）
 browse-corrected = 之后已更正
+browse-taken-back = 审核者已收回
 browse-correction = 更正
 browse-version = 第 { $number } 版
 browse-versions = 早先的版本

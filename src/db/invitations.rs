@@ -1,6 +1,7 @@
 //! Invitations: a link that makes one account, once. The link of the first start makes the first admin.
 
-use sqlx::PgPool;
+use serde_json::json;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -67,10 +68,18 @@ pub async fn create(
     )
     .execute(&mut *transaction)
     .await?;
-    let detail = serde_json::json!({ "role": role, "email": email });
+    let mut detail = json!({ "role": role, "email": email });
+    if let Some(project) = project {
+        detail["project"] = json!(slug_of(&mut transaction, project).await?);
+    }
     audit::record(&mut *transaction, actor, "invitation.create", &format!("invitation/{id}"), detail).await?;
     transaction.commit().await?;
     Ok(secret)
+}
+
+/// The short name of a project, by which the log calls it.
+async fn slug_of(connection: &mut PgConnection, project: Uuid) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar!("SELECT slug FROM projects WHERE id = $1", project).fetch_one(connection).await
 }
 
 /// A fresh link for the first admin; earlier ones stop working.
@@ -129,13 +138,14 @@ pub async fn accept(
     sqlx::query!("UPDATE invitations SET used_at = now(), used_by = $2 WHERE id = $1", invitation.id, id)
         .execute(&mut *transaction)
         .await?;
+    let mut detail = json!({ "role": role });
     if let Some(project) = invitation.project_id {
         sqlx::query!("INSERT INTO memberships (project_id, user_id) VALUES ($1, $2)", project, id)
             .execute(&mut *transaction)
             .await?;
+        detail["project"] = json!(slug_of(&mut transaction, project).await?);
     }
     let actor = Actor { name: email.to_owned(), user: Some(id) };
-    let detail = serde_json::json!({ "role": role });
     audit::record(&mut *transaction, &actor, "invitation.accept", &format!("invitation/{}", invitation.id), detail)
         .await?;
     transaction.commit().await?;
@@ -172,7 +182,6 @@ pub async fn revoke(pool: &PgPool, actor: &Actor, id: Uuid, project: Option<Uuid
     )
     .fetch_one(&mut *transaction)
     .await?;
-    audit::record(&mut *transaction, actor, "invitation.revoke", &format!("invitation/{id}"), serde_json::json!({}))
-        .await?;
+    audit::record(&mut *transaction, actor, "invitation.revoke", &format!("invitation/{id}"), json!({})).await?;
     transaction.commit().await
 }

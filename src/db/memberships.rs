@@ -54,7 +54,7 @@ impl Difference {
     }
 }
 
-/// Adds and removes members. Ids that name nobody are passed over.
+/// Adds and removes members, and notes whom. Ids that name nobody are passed over.
 pub async fn change(
     pool: &PgPool,
     actor: &Actor,
@@ -62,27 +62,40 @@ pub async fn change(
     difference: &Difference,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
-    let removed = sqlx::query!(
-        "DELETE FROM memberships WHERE project_id = $1 AND user_id = ANY ($2)",
+    let removed = sqlx::query_scalar!(
+        r#"
+        WITH removed AS (
+            DELETE FROM memberships WHERE project_id = $1 AND user_id = ANY ($2) RETURNING user_id
+        )
+        SELECT u.email AS "email!"
+        FROM removed
+        JOIN users u ON u.id = removed.user_id
+        ORDER BY u.email
+        "#,
         project.0,
         &difference.remove
     )
-    .execute(&mut *transaction)
-    .await?
-    .rows_affected();
-    let added = sqlx::query!(
+    .fetch_all(&mut *transaction)
+    .await?;
+    let added = sqlx::query_scalar!(
         r#"
-        INSERT INTO memberships (project_id, user_id)
-        SELECT $1, id FROM users WHERE id = ANY ($2)
-        ON CONFLICT DO NOTHING
+        WITH added AS (
+            INSERT INTO memberships (project_id, user_id)
+            SELECT $1, id FROM users WHERE id = ANY ($2)
+            ON CONFLICT DO NOTHING
+            RETURNING user_id
+        )
+        SELECT u.email AS "email!"
+        FROM added
+        JOIN users u ON u.id = added.user_id
+        ORDER BY u.email
         "#,
         project.0,
         &difference.add
     )
-    .execute(&mut *transaction)
-    .await?
-    .rows_affected();
-    if added + removed > 0 {
+    .fetch_all(&mut *transaction)
+    .await?;
+    if !added.is_empty() || !removed.is_empty() {
         let detail = json!({ "added": added, "removed": removed });
         audit::record(&mut *transaction, actor, "project.members", &format!("project/{}", project.1), detail).await?;
     }

@@ -39,6 +39,7 @@ pub mod own;
 pub mod password_resets;
 pub mod people;
 pub mod plans;
+pub mod project_settings;
 pub mod projects;
 pub mod promotions;
 pub mod prompt_list;

@@ -62,17 +62,19 @@ pub enum ChangeError {
     Database(#[from] sqlx::Error),
 }
 
-/// Gives a person another role.
+/// Gives a person another role, and notes which they had before.
 pub async fn set_role(pool: &PgPool, actor: &Actor, person: Uuid, role: Role) -> Result<(), ChangeError> {
     let mut transaction = pool.begin().await?;
     lock_admins(&mut transaction).await?;
-    let email = sqlx::query_scalar!("UPDATE users SET role = $2 WHERE id = $1 RETURNING email", person, role.as_str())
+    let before = sqlx::query!("SELECT email, role FROM users WHERE id = $1 FOR NO KEY UPDATE", person)
         .fetch_optional(&mut *transaction)
         .await?
         .ok_or(ChangeError::NotFound)?;
+    sqlx::query!("UPDATE users SET role = $2 WHERE id = $1", person, role.as_str()).execute(&mut *transaction).await?;
     admin_is_left(&mut transaction).await?;
-    let detail = json!({ "role": role });
-    audit::record(&mut *transaction, actor, "person.role", &format!("person/{email}"), detail).await?;
+    let detail = json!({ "role": [before.role.as_str(), role.as_str()] });
+    let subject = format!("person/{}", before.email);
+    audit::record(&mut *transaction, actor, "person.role", &subject, detail).await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -100,6 +100,8 @@ pub struct Ranking {
     pub flags: Vec<String>,
     /// Place of each answer in the record.
     pub positions: Vec<i32>,
+    /// The last version of its maker; of a reviewer's order, only while it is in force.
+    pub current: bool,
 }
 
 /// All answers to a prompt, oldest first.
@@ -163,7 +165,8 @@ pub async fn rankings(pool: &PgPool, prompt: Uuid) -> Result<Vec<Ranking>, sqlx:
             array_agg(rr.rating ORDER BY rr.rank, rr.position) AS "ratings!: Vec<Option<i32>>",
             r.rating_scale AS "rating_scale: Json<RatingScale>",
             array_agg(array_to_string(rr.flags, ',') ORDER BY rr.rank, rr.position) AS "flags!",
-            array_agg(rr.position ORDER BY rr.rank, rr.position) AS "positions!"
+            array_agg(rr.position ORDER BY rr.rank, rr.position) AS "positions!",
+            EXISTS (SELECT 1 FROM current_rankings c WHERE c.id = r.id) AS "current!"
         FROM rankings r
         JOIN ranking_responses rr ON rr.ranking_id = r.id
         LEFT JOIN users u ON u.id = r.user_id

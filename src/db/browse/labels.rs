@@ -27,7 +27,7 @@ pub struct Label {
     pub extra_opinion: bool,
     /// It corrects an earlier version.
     pub corrects: bool,
-    /// A later version stands in its place.
+    /// A later version stands in its place, or the reviewer who gave it took it back.
     pub replaced: bool,
     /// None of the answers is good.
     pub all_bad: bool,
@@ -106,7 +106,7 @@ pub async fn before(
                 r.seconds,
                 r.extra_opinion,
                 r.replaces_id IS NOT NULL AS corrects,
-                EXISTS (SELECT 1 FROM rankings newer WHERE newer.replaces_id = r.id) AS replaced,
+                NOT EXISTS (SELECT 1 FROM current_rankings c WHERE c.id = r.id) AS replaced,
                 r.all_bad,
                 v.verdict,
                 r.adjudicated,
@@ -127,7 +127,7 @@ pub async fn before(
                 AND $7 IN ('', coalesce(t.kind, 'ranking'))
                 AND ($8::timestamptz IS NULL OR r.created_at >= $8)
                 AND ($9::timestamptz IS NULL OR r.created_at < $9)
-                AND ($10 OR NOT EXISTS (SELECT 1 FROM rankings newer WHERE newer.replaces_id = r.id))
+                AND ($10 OR EXISTS (SELECT 1 FROM current_rankings c WHERE c.id = r.id))
                 AND ($11::uuid IS NULL OR r.id < $11)
                 AND ($14 = '' OR EXISTS (
                     SELECT 1 FROM ranking_responses given WHERE given.ranking_id = r.id AND $14 = ANY (given.flags)))
@@ -259,7 +259,7 @@ pub async fn count(pool: &PgPool, project: Uuid, filter: &Filter) -> Result<i64,
                 AND $7 IN ('', coalesce(t.kind, 'ranking'))
                 AND ($8::timestamptz IS NULL OR r.created_at >= $8)
                 AND ($9::timestamptz IS NULL OR r.created_at < $9)
-                AND ($10 OR NOT EXISTS (SELECT 1 FROM rankings newer WHERE newer.replaces_id = r.id))
+                AND ($10 OR EXISTS (SELECT 1 FROM current_rankings c WHERE c.id = r.id))
                 AND ($12 = '' OR EXISTS (
                     SELECT 1 FROM ranking_responses given WHERE given.ranking_id = r.id AND $12 = ANY (given.flags)))
                 AND (($13::integer IS NULL AND $14::integer IS NULL) OR EXISTS (

@@ -11,7 +11,8 @@ use crate::db::audit::{self, Actor};
 const MANY_PAIRS: f64 = 0.4;
 
 /// Compares the rankings of every task in which others stand than when it was looked at: new ones, or corrections. Puts those that a
-/// reviewer should see into the queue, and takes out those that agree by now.
+/// reviewer should see into the queue, and takes out those that agree by now. One that was decided before waits again in any case: what
+/// has come since stands beside the decision, and no reviewer has seen it.
 pub async fn compare_new(pool: &PgPool, project: Uuid) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
@@ -21,7 +22,7 @@ pub async fn compare_new(pool: &PgPool, project: Uuid) -> sqlx::Result<()> {
             JOIN tasks t ON t.id = r.task_id
             WHERE t.project_id = $1 AND NOT r.adjudicated
         ), looked AS (
-            SELECT counted.task_id, counted.rankings, counted.digest
+            SELECT counted.task_id, counted.rankings, counted.digest, decision.id IS NOT NULL AS decided
             FROM (
                 SELECT
                     task_id,
@@ -31,8 +32,8 @@ pub async fn compare_new(pool: &PgPool, project: Uuid) -> sqlx::Result<()> {
                 GROUP BY task_id
             ) counted
             LEFT JOIN review_tasks known ON known.task_id = counted.task_id
-            WHERE known.task_id IS NULL
-                OR (known.standing IS DISTINCT FROM counted.digest AND known.decided_at IS NULL)
+            LEFT JOIN current_ranking_decisions decision ON decision.task_id = counted.task_id
+            WHERE known.standing IS DISTINCT FROM counted.digest
         ), pairs AS (
             SELECT
                 one.task_id,
@@ -64,6 +65,7 @@ pub async fn compare_new(pool: &PgPool, project: Uuid) -> sqlx::Result<()> {
             looked.digest,
             pairs.differing,
             CASE
+                WHEN looked.decided THEN 'again'
                 WHEN looked.rankings > 1 AND NOT best.undisputed THEN 'best'
                 WHEN pairs.differing >= $2 THEN 'pairs'
                 WHEN t.labels >= t.overlap
@@ -78,7 +80,11 @@ pub async fn compare_new(pool: &PgPool, project: Uuid) -> sqlx::Result<()> {
             rankings = excluded.rankings,
             standing = excluded.standing,
             disagreement = excluded.disagreement,
-            reason = excluded.reason
+            reason = excluded.reason,
+            decided_at = NULL,
+            decided_by = NULL
+        -- Not where a reviewer has decided about these very rankings meanwhile.
+        WHERE review_tasks.standing IS DISTINCT FROM excluded.standing
         "#,
         project,
         MANY_PAIRS
@@ -155,7 +161,7 @@ pub async fn counts(pool: &PgPool, project: Uuid) -> sqlx::Result<Counts> {
     .await
 }
 
-/// The first task that waits and that this reviewer did not rank.
+/// The first task that waits and that this reviewer did not rank; an order that they gave as its reviewer is none.
 pub async fn next_waiting(pool: &PgPool, project: Uuid, reviewer: Uuid) -> sqlx::Result<Option<Uuid>> {
     sqlx::query_scalar!(
         r#"
@@ -163,7 +169,7 @@ pub async fn next_waiting(pool: &PgPool, project: Uuid, reviewer: Uuid) -> sqlx:
         FROM review_tasks k
         JOIN tasks t ON t.id = k.task_id
         WHERE t.project_id = $1 AND k.reason IS NOT NULL AND k.decided_at IS NULL
-            AND NOT EXISTS (SELECT 1 FROM rankings r WHERE r.task_id = t.id AND r.user_id = $2)
+            AND NOT EXISTS (SELECT 1 FROM rankings r WHERE r.task_id = t.id AND r.user_id = $2 AND NOT r.adjudicated)
         ORDER BY k.reason = 'best' DESC, k.disagreement DESC NULLS LAST, k.task_id
         LIMIT 1
         "#,

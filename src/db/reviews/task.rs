@@ -2,6 +2,7 @@
 
 use laurel_records::Message;
 use sqlx::{PgPool, types::Json};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::rating_scale::RatingScale;
@@ -28,6 +29,16 @@ pub struct Given {
     pub feedback: Option<String>,
 }
 
+/// Who decided, and when.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    /// The decision.
+    pub id: Uuid,
+    /// The reviewer's name.
+    pub by: String,
+    pub at: OffsetDateTime,
+}
+
 /// Everything of a task that a decision needs.
 #[derive(Debug, Clone)]
 pub struct ReviewTask {
@@ -40,10 +51,13 @@ pub struct ReviewTask {
     pub answers: Vec<String>,
     pub reason: Option<String>,
     pub disagreement: Option<f64>,
+    /// Nothing waits: what stands was decided about.
     pub decided: bool,
     pub given: Vec<Given>,
-    /// The decision that stands.
-    pub decision: Option<Given>,
+    /// The decision that stands, of a task that waits again too.
+    pub decision: Option<Decided>,
+    /// The order that the reviewer gave with it, if they gave one.
+    pub order: Option<Given>,
 }
 
 /// A task of the project with its rankings, in an order by chance that stays the same.
@@ -63,10 +77,15 @@ pub async fn find(pool: &PgPool, project: Uuid, task: Uuid) -> sqlx::Result<Revi
             ) AS "answers!",
             k.reason AS "reason?",
             k.disagreement AS "disagreement?",
-            k.decided_at IS NOT NULL AS "decided!"
+            k.decided_at IS NOT NULL AS "decided!",
+            d.id AS "decision?",
+            reviewer.name AS "by?",
+            d.created_at AS "at?"
         FROM tasks t
         JOIN prompts p ON p.id = t.prompt_id
         LEFT JOIN review_tasks k ON k.task_id = t.id
+        LEFT JOIN current_ranking_decisions d ON d.task_id = t.id
+        LEFT JOIN users reviewer ON reviewer.id = d.reviewer_id
         WHERE t.id = $1 AND t.project_id = $2
         "#,
         task,
@@ -112,6 +131,10 @@ pub async fn find(pool: &PgPool, project: Uuid, task: Uuid) -> sqlx::Result<Revi
     )
     .fetch_all(pool)
     .await?;
+    let decision = match (row.decision, row.by, row.at) {
+        (Some(id), Some(by), Some(at)) => Some(Decided { id, by, at }),
+        _ => None,
+    };
     let mut found = ReviewTask {
         id: task,
         kind: row.kind,
@@ -122,7 +145,8 @@ pub async fn find(pool: &PgPool, project: Uuid, task: Uuid) -> sqlx::Result<Revi
         disagreement: row.disagreement,
         decided: row.decided,
         given: Vec::new(),
-        decision: None,
+        decision,
+        order: None,
     };
     for row in given {
         let given = Given {
@@ -144,7 +168,7 @@ pub async fn find(pool: &PgPool, project: Uuid, task: Uuid) -> sqlx::Result<Revi
             verdict: row.verdict,
             feedback: row.feedback,
         };
-        if row.adjudicated { found.decision = Some(given) } else { found.given.push(given) }
+        if row.adjudicated { found.order = Some(given) } else { found.given.push(given) }
     }
     Ok(found)
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{
     figures,
     project::{Frame, InProject, actor},
+    show,
 };
 use crate::{
     db::{
@@ -51,6 +52,8 @@ struct ShownAnswer {
     position: usize,
     html: String,
     ranks: Vec<i32>,
+    /// Its rank in the order that was decided, if one was.
+    decided: Option<i32>,
     /// What is chosen for it in the form.
     chosen: String,
 }
@@ -86,6 +89,8 @@ struct ReviewPage {
     /// Of two answers head to head: the point that is chosen in the form, if one is.
     confidence: String,
     note: String,
+    /// The decision that the form is drawn beside; empty where there is none.
+    seen: String,
     /// The reviewer ranked this task.
     own_work: bool,
     error: Option<String>,
@@ -102,6 +107,9 @@ impl ReviewPage {
 }
 
 type Fields = HashMap<String, String>;
+
+/// The field with the decision that the page showed.
+const SEEN: &str = "seen";
 
 /// Whether two answers are judged head to head, on nine points, and not put in order.
 fn is_comparison(task: &ReviewTask) -> bool {
@@ -127,14 +135,16 @@ pub async fn post(
     InProject(project): InProject,
     Path((_, task)): Path<(String, Uuid)>,
     page: Page,
-    CsrfForm(fields): CsrfForm<Fields>,
+    CsrfForm(mut fields): CsrfForm<Fields>,
 ) -> Result<Response, PageError> {
     let pool = &state.pool;
-    let task = reviews::find(pool, project.id, task).await?;
+    let mut task = reviews::find(pool, project.id, task).await?;
+    let mut status = StatusCode::UNPROCESSABLE_ENTITY;
     let error = match read(&fields, &task, &page) {
         Ok(Read { judgements, ranking, confidence }) => {
+            let seen = fields.get(SEEN).and_then(|id| id.parse().ok());
             let note = fields.get("note").map(|note| note.trim()).filter(|note| !note.is_empty());
-            let decision = Decision { judgements: &judgements, ranking: ranking.as_ref(), confidence, note };
+            let decision = Decision { seen, judgements: &judgements, ranking: ranking.as_ref(), confidence, note };
             match reviews::decide(pool, &actor(&user), user.id, task.id, decision).await {
                 Ok(()) => {
                     let next = reviews::next_waiting(pool, project.id, user.id).await?;
@@ -143,7 +153,14 @@ pub async fn post(
                     return Ok(Redirect::to(&place).into_response());
                 }
                 Err(DecisionError::Database(error)) => return Err(error.into()),
-                Err(DecisionError::Changed) => page.t("review-changed"),
+                Err(DecisionError::Changed) => {
+                    status = StatusCode::CONFLICT;
+                    page.t("review-changed")
+                }
+                Err(DecisionError::Decided) => {
+                    status = StatusCode::CONFLICT;
+                    page.t("review-decided-meanwhile")
+                }
                 Err(DecisionError::OwnWork) => page.t("review-own-work"),
                 Err(DecisionError::NoRanking) => page.t("review-no-ranking"),
                 Err(DecisionError::AnswerCount { .. }) => page.t("review-order-wrong"),
@@ -151,10 +168,15 @@ pub async fn post(
         }
         Err(error) => error,
     };
+    if status == StatusCode::CONFLICT {
+        // What was typed stays, beside what stands by now.
+        task = reviews::find(pool, project.id, task.id).await?;
+        fields.remove(SEEN);
+    }
     let frame = Frame::new(&page, &project, "reviews");
     let scheme = label_schemes::of_project(pool, project.id).await?;
     let again = shown(page, frame, (task, &scheme), user.id, &fields, Some(error))?;
-    Ok((StatusCode::UNPROCESSABLE_ENTITY, again).into_response())
+    Ok((status, again).into_response())
 }
 
 /// What a form says.
@@ -220,7 +242,7 @@ fn shown(
         .iter()
         .map(|message| Said { role: words::message_role(message.role), html: markdown::render(&message.content) })
         .collect();
-    let decided = task.decision.as_ref();
+    let order = task.order.as_ref();
     let answers = task
         .answers
         .iter()
@@ -230,9 +252,10 @@ fn shown(
             position,
             html: markdown::render(content),
             ranks: task.given.iter().filter_map(|given| given.ranks.get(position).copied()).collect(),
+            decided: order.and_then(|order| order.ranks.get(position)).copied(),
             chosen: typed(
                 format!("rank_{position}"),
-                decided.and_then(|decision| decision.ranks.get(position)).map(i32::to_string),
+                order.and_then(|order| order.ranks.get(position)).map(i32::to_string),
             ),
         })
         .collect();
@@ -256,9 +279,10 @@ fn shown(
         given,
         confidence: typed(
             "confidence".to_owned(),
-            decided.and_then(|decision| decision.confidence).map(|point| point.to_string()),
+            order.and_then(|order| order.confidence).map(|point| point.to_string()),
         ),
-        note: typed("note".to_owned(), decided.and_then(|decision| decision.note.clone())),
+        note: typed("note".to_owned(), order.and_then(|order| order.note.clone())),
+        seen: typed(SEEN.to_owned(), task.decision.as_ref().map(|decision| decision.id.to_string())),
         own_work: task.given.iter().any(|given| given.user == Some(reviewer)),
         task,
         error,

@@ -5,7 +5,10 @@ use serde_json::{Map, Value};
 
 use super::forms::Errors;
 use crate::{
-    db::projects::{Judgement, ProjectSettings, PromotionRule},
+    db::{
+        project_settings::Drawn,
+        projects::{Judgement, ProjectSettings, PromotionRule},
+    },
     web::Page,
 };
 
@@ -32,6 +35,8 @@ pub struct SettingsForm {
     pub promotion: String,
     pub prompts_per_round: String,
     pub training: String,
+    /// What it was drawn with, as [`Drawn`] writes it; empty where it does not say.
+    pub drawn: String,
 }
 
 impl Default for SettingsForm {
@@ -60,11 +65,39 @@ impl From<&ProjectSettings> for SettingsForm {
             promotion: settings.promotion.as_str().to_owned(),
             prompts_per_round: settings.prompts_per_round.to_string(),
             training,
+            drawn: String::new(),
         }
     }
 }
 
 impl SettingsForm {
+    /// The form of settings that stand: saved from it, they take the place of no others.
+    pub fn drawn_with(settings: &ProjectSettings) -> Self {
+        SettingsForm { drawn: Drawn::of(settings).to_string(), ..SettingsForm::from(settings) }
+    }
+
+    /// What a setting is called and what it says, by its name in the log.
+    pub fn in_words(&self, page: &Page, name: &str) -> (String, String) {
+        let (label, says) = match name {
+            "name" => ("admin-name", self.name.clone()),
+            "description" => ("admin-description", self.description.clone()),
+            "open_to_everyone" => ("admin-access", page.word("admin-access", &self.access)),
+            "judgement" => ("admin-judgement", page.word("admin-judgement", &self.judgement)),
+            "answers_per_prompt" => ("admin-answers", self.answers_per_prompt.clone()),
+            "demonstration_overlap" => ("admin-demonstration-overlap", self.demonstration_overlap.clone()),
+            "ranking_overlap" => ("admin-ranking-overlap", self.ranking_overlap.clone()),
+            "lease_minutes" => ("admin-lease", self.lease_minutes.clone()),
+            "validation_percent" => ("admin-validation", self.validation_percent.clone()),
+            "test_percent" => ("admin-test", self.test_percent.clone()),
+            "promotion" => ("admin-promotion", page.word("admin-promotion", &self.promotion.replace('_', "-"))),
+            "prompts_per_round" => ("admin-prompts-per-round", self.prompts_per_round.clone()),
+            "training" => ("admin-training-settings", self.training.clone()),
+            // A setting that this page does not know yet.
+            _ => return (name.to_owned(), String::new()),
+        };
+        (page.t(label), says)
+    }
+
     /// The settings that were typed, or what is wrong with each field.
     pub fn read(&self, page: &Page) -> Result<ProjectSettings, Errors> {
         let mut errors = Errors::default();
