@@ -85,8 +85,8 @@ fn reward_model_learns_the_order_of_answers_it_has_not_seen() {
     // ln 2 = 0.69 is the loss of equal scores.
     assert!(metric("eval/loss_before") > 0.6 && metric("eval/loss") < 0.3, "{:?}", outcome.metrics);
     assert!(metric("eval/accuracy") > 0.9, "{:?}", outcome.metrics);
-    // All answers have the same length, so length tells nothing: equal is not right.
-    assert_eq!(metric("eval/accuracy_of_longer"), 0.0);
+    // All answers have the same length, so length tells nothing: a coin decides.
+    assert_eq!(metric("eval/accuracy_of_longer"), 0.5);
 
     let device = world.run("").device;
     let model = ModelDirectory::open(&outcome.out).unwrap().load_reward_model(&device).unwrap();
