@@ -95,7 +95,7 @@ fn conversations_that_are_longer_than_the_context_are_counted() {
         format!("{}\n", json!({ "prompt": [{ "role": "user", "content": question }], "responses": answers }))
     };
     let input = record("What is tea?") + &record(&"What is tea? ".repeat(2000));
-    let output = trainer(&["score", "--model", &model, "--data", "-"], &input);
+    let output = trainer(&["score", "--model", model.as_str(), "--data", "-"], &input);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{said}");
     assert!(said.contains("2 of 4 conversations are longer than the context and were cut"), "{said}");

@@ -20,7 +20,10 @@ use super::{
 };
 use crate::{
     data::{Example, ModelTokenizer, records},
-    model::{Members, ModelDirectory, Precision, RewardEnsemble, RewardModel, hf::ModelKind},
+    model::{
+        Members, ModelDirectory, Precision, RewardEnsemble, RewardModel,
+        hf::{ModelKind, Padding},
+    },
 };
 use rankings::Rankings;
 pub(super) use scores::scores_of;
@@ -120,6 +123,12 @@ pub fn run(
     // Read before anything is learned: what is wrong with them is said now, and what is cut is counted.
     let demonstrated = inputs.demonstrations.as_deref().map(|file| demonstrations(&tokenizer, file)).transpose()?;
     objective.say(&tokenizer, reporter)?;
+    if Padding::of(directory.config(), &directory.companions()?).is_none() {
+        let text = "every special token of the tokenizer ends a text or stands in conversations, so none can fill batches: \
+                    transformers and TRL, which find the end of a text by the padding token, may read this model's scores one \
+                    token early, or take one text at a time";
+        reporter.log(LogLevel::Warning, text);
+    }
 
     let model = with_adapters(model, &plan, run)?;
     let parent = directory.digest()?;
