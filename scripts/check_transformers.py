@@ -8,7 +8,8 @@ Without MODEL it makes small ones with laurel-trainer, of each architecture: pol
 adapters and what they merge into, reward models and their adapters. MODEL is a folder that laurel-trainer wrote. For each, logits
 and log-probabilities are compared with `laurel-trainer logprobs`, scores with `laurel-trainer score`; where there is a tokenizer,
 conversations go through it and its chat template here and there, for scores also two of different lengths in one batch. One model
-begins with the end of turn as its padding, as SmolLM2 does, by which transformers would read scores a token early. One line a comparison; exit code 1 where one fails.
+begins with the end of turn as its padding, as SmolLM2 does, by which transformers would read scores a token early. One line a
+comparison; exit code 1 where one fails.
 
 In float32 the largest difference may be 1e-4, also of weights that were written in bfloat16. Where transformers computes in the
 bfloat16 that it finds in config.json, each of its operations rounds to eight bits: 2 % of the largest value.
