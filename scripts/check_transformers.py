@@ -7,7 +7,9 @@
 Without MODEL it makes small ones with laurel-trainer, of each architecture: policies in float32 and in bfloat16 with shards,
 adapters and what they merge into, reward models and their adapters. MODEL is a folder that laurel-trainer wrote. For each, logits
 and log-probabilities are compared with `laurel-trainer logprobs`, scores with `laurel-trainer score`; where there is a tokenizer,
-conversations go through it and its chat template here and there. One line a comparison; exit code 1 where one fails.
+conversations go through it and its chat template here and there, for scores also two of different lengths in one batch. One model
+begins with the end of turn as its padding, as SmolLM2 does, by which transformers would read scores a token early. One line a
+comparison; exit code 1 where one fails.
 
 In float32 the largest difference may be 1e-4, also of weights that were written in bfloat16. Where transformers computes in the
 bfloat16 that it finds in config.json, each of its operations rounds to eight bits: 2 % of the largest value.
@@ -18,6 +20,7 @@ import gc
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -40,6 +43,8 @@ SAMPLE = ROOT / "sample"
 FLOAT32, BFLOAT16 = 1e-4, 0.02
 # Records that the small models learn from: enough for weights that are no longer what they began as.
 RECORDS = 24
+# The model whose padding is what ends a turn.
+PADDED_BY_ENDS = "llama-padded-by-ends"
 # What no preset has: scaled rotary positions, an output matrix of its own, heads that are wider than their share.
 SCALED = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 512, "hidden_size": 48, "intermediate_size": 96,
@@ -87,6 +92,11 @@ def made(folder):
     for name, config in (("gpt2", "gpt2-tiny"), ("qwen2", "qwen2-tiny"), ("llama-scaled", scaled)):
         starts[name] = folder / f"{name}.start"
         trainer("init", "--config", config, *corpus, "--out", starts[name])
+    starts[PADDED_BY_ENDS] = folder / f"{PADDED_BY_ENDS}.start"
+    shutil.copytree(SAMPLE / "tiny-model", starts[PADDED_BY_ENDS])
+    tokenizer = change(starts[PADDED_BY_ENDS] / "tokenizer_config.json", pad_token="<|im_end|>")
+    assert tokenizer["pad_token"] in tokenizer["additional_special_tokens"]
+    change(starts[PADDED_BY_ENDS] / "config.json", pad_token_id=2)
     found = []
     for name, start in starts.items():
         def learned(kind, stage, model, data, *settings):
@@ -99,6 +109,10 @@ def made(folder):
         whole, adapter = ["--lora=off"], ["--lora=on", "--lora-rank=4", "--save-adapter=true"]
         brief = ["--dtype=bfloat16", "--max-shard-gb=0.0001"]
         policy = learned("policy", "sft", start, demonstrations, *whole)
+        if name == PADDED_BY_ENDS:
+            learned("reward", "reward", policy, rankings, *whole)
+            learned("reward-adapter", "reward", policy, rankings, *adapter)
+            continue
         learned("policy-bfloat16-shards", "sft", start, demonstrations, *whole, *brief)
         own = learned("policy-adapter", "sft", policy, demonstrations, *adapter)
         merged = folder / f"{name}.merged"
@@ -109,6 +123,13 @@ def made(folder):
         learned("reward-adapter", "reward", policy, rankings, *adapter)
         learned("reward-adapter-of-reward", "reward", reward, rankings, *adapter)
     return found
+
+
+def change(path, **values):
+    """Puts values into a file of JSON; what it then holds."""
+    content = json.loads(path.read_text()) | values
+    path.write_text(json.dumps(content, indent=2))
+    return content
 
 
 def report(name, path, scratch):
@@ -147,7 +168,9 @@ def compare(path, scratch):
             allowed = FLOAT32 if name == "float32" else BFLOAT16 * max(largest, 1.0)
             yield name, what, max(difference(*pair) for pair in pairs), allowed
         if name == "float32" and (path / "tokenizer.json").exists():
-            yield "float32", *conversations(path, model, is_reward, scratch), FLOAT32
+            yield "float32", *conversations(path, model, is_reward, is_adapter, scratch), FLOAT32
+            if is_reward:
+                yield "float32", *batch_of_two(path, model, is_adapter, scratch), FLOAT32
 
 
 def sequences(config):
@@ -180,9 +203,9 @@ def outputs(model, row, is_reward):
     return {"token_logprobs": law.gather(1, ids[0, 1:, None])[:, 0].tolist(), "last_logits": logits[0, -1].tolist()}
 
 
-def conversations(path, model, is_reward, scratch):
+def conversations(path, model, is_reward, is_adapter, scratch):
     """Text here and there, through the tokenizer and the chat template that were written beside the weights."""
-    tokenizer = AutoTokenizer.from_pretrained(path)
+    tokenizer = tokenizer_of(path, model, is_reward and is_adapter)
     lines = (SAMPLE / "demonstrations.jsonl").read_text().splitlines()[-8:]
     records = [json.loads(line) for line in lines]
     if is_reward:
@@ -206,6 +229,31 @@ def conversations(path, model, is_reward, scratch):
         logprobs = outputs(model, whole, False)["token_logprobs"][len(prompt) - 1:]
         total, count = total - sum(logprobs), count + len(logprobs)
     return "NLL of conversations", abs(found["model"]["demonstrations"]["nll"] - total / count)
+
+
+def batch_of_two(path, model, is_adapter, scratch):
+    """Scores of a short and a long conversation that go through the model together, filled up by the tokenizer."""
+    tokenizer = tokenizer_of(path, model, is_adapter)
+    records = [json.loads(line) for line in (SAMPLE / "demonstrations.jsonl").read_text().splitlines()[-8:]]
+    records.sort(key=lambda record: len(conversation(tokenizer, record)))
+    two = [records[0], records[-1]]
+    rows = [conversation(tokenizer, record) for record in two]
+    assert len(rows[0]) < len(rows[1])
+    tokenizer.padding_side = "right"
+    theirs = model(**tokenizer.pad({"input_ids": rows}, return_tensors="pt")).logits.float()[:, 0].tolist()
+    file = scratch / "two.jsonl"
+    file.write_text("".join(json.dumps(record) + "\n" for record in two))
+    ours = [json.loads(line)["reward"] for line in trainer("score", "--model", path, "--data", file)]
+    return "scores of a batch", difference(ours, theirs)
+
+
+def tokenizer_of(path, model, is_reward_adapter):
+    """The tokenizer, by whose padding token the model reads the ends of texts."""
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    if is_reward_adapter:
+        # The configuration is the base's: who loads an adapter says so.
+        model.config.pad_token_id = tokenizer.pad_token_id
+    return tokenizer
 
 
 def conversation(tokenizer, record):

@@ -87,6 +87,22 @@ fn the_same_answer_has_the_same_reward_in_every_kind_of_file_and_pairs_are_count
 }
 
 #[test]
+fn conversations_that_are_longer_than_the_context_are_counted() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let model = reward_model(folder.path());
+    let record = |question: &str| {
+        let answers = ["A warm drink.", "Round."].map(|text| json!({ "content": text }));
+        format!("{}\n", json!({ "prompt": [{ "role": "user", "content": question }], "responses": answers }))
+    };
+    let input = record("What is tea?") + &record(&"What is tea? ".repeat(2000));
+    let output = trainer(&["score", "--model", model.as_str(), "--data", "-"], &input);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("2 of 4 conversations are longer than the context and were cut"), "{said}");
+    assert_eq!(String::from_utf8(output.stdout).expect("text").lines().count(), 4);
+}
+
+#[test]
 fn wrong_files_and_wrong_models_are_the_users_mistake() {
     let folder = tempfile::tempdir().expect("a directory");
     let model = reward_model(folder.path());

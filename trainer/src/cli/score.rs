@@ -84,6 +84,14 @@ impl Score {
         let members = directory.load_members(&device)?;
         let found = verdicts(&model, members.as_ref(), &tokenizer, &judged, self.batch, &mut reached)?;
         progress.finish();
+        if tokenizer.cuts() > 0 && !common.quiet {
+            // Standard output is the rewards'.
+            eprintln!(
+                "laurel-trainer: {} of {} conversations are longer than the context and were cut",
+                tokenizer.cuts(),
+                judged.len()
+            );
+        }
         let mut rest = found.as_slice();
         let of_records: Vec<&[Verdict]> = records
             .iter()

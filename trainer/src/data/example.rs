@@ -6,6 +6,10 @@ use laurel_records::{Message, Role};
 
 use super::{error::DataError, tokenizer::ModelTokenizer};
 
+/// So many times at most the last message of a conversation is shortened. The first time takes away nearly all that is too much;
+/// what stands beside the new beginning may then have a token more than before.
+const SHORTENINGS: usize = 8;
+
 /// A conversation with its answer, as tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Example {
@@ -29,7 +33,9 @@ impl Example {
 impl ModelTokenizer {
     /// The conversation up to where the assistant's next message begins.
     ///
-    /// What does not fit the context is cut from the left: the oldest messages go first, the system message stays.
+    /// What does not fit the context is shortened: the oldest exchanges go first, question and answer together, the system
+    /// message stays; then the beginning of the last message goes. What the template writes around them stays whole, as long as
+    /// it fits itself.
     pub fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>, DataError> {
         self.prompt_within(messages, self.context_length)
     }
@@ -41,34 +47,68 @@ impl ModelTokenizer {
             return Ok(whole);
         }
         self.cuts.fetch_add(1, Ordering::Relaxed);
-        let (mut ids, mut kept) = (whole, messages.to_vec());
-        while ids.len() > limit && drop_oldest(&mut kept) {
-            ids = self.prompt_ids(&kept)?;
-        }
+        let mut ids = self.shortened(messages, whole, limit, |kept| self.prompt_ids(kept), Vec::len)?;
         ids.drain(..ids.len().saturating_sub(limit));
         Ok(ids)
     }
 
     /// The conversation with an answer to it, ending with the answer's end of turn.
     ///
-    /// What does not fit the context is cut from the left, as in [`Self::prompt`]; an answer that is longer than the
-    /// context itself loses its end.
+    /// What does not fit the context is shortened as in [`Self::prompt`]; an answer that is longer than the context itself loses
+    /// its end.
     pub fn example(&self, messages: &[Message], completion: &str) -> Result<Example, DataError> {
         let limit = self.context_length;
-        let (mut prompt, mut answer) = self.parts(messages, completion)?;
-        if prompt.len() + answer.len() > limit {
+        let length = |(prompt, answer): &(Vec<u32>, Vec<u32>)| prompt.len() + answer.len();
+        let mut parts = self.parts(messages, completion)?;
+        if length(&parts) > limit {
             self.cuts.fetch_add(1, Ordering::Relaxed);
+            parts = self.shortened(messages, parts, limit, |kept| self.parts(kept, completion), length)?;
         }
-        let mut kept = messages.to_vec();
-        while prompt.len() + answer.len() > limit && drop_oldest(&mut kept) {
-            (prompt, answer) = self.parts(&kept, completion)?;
-        }
+        let (mut prompt, mut answer) = parts;
         let excess = (prompt.len() + answer.len()).saturating_sub(limit);
         // One token before the answer stays, so that the answer's first token is predicted from something.
         prompt.drain(..excess.min(prompt.len().saturating_sub(1)));
         answer.truncate(limit.saturating_sub(prompt.len()));
         let completion_mask = [vec![0; prompt.len()], vec![1; answer.len()]].concat();
         Ok(Example { ids: [prompt, answer].concat(), completion_mask })
+    }
+
+    /// What `rendered` makes of the conversation, shortened until it has at most `limit` tokens by `length`, as far as that goes;
+    /// `whole` is what it makes of all of it.
+    fn shortened<T>(
+        &self,
+        messages: &[Message],
+        whole: T,
+        limit: usize,
+        rendered: impl Fn(&[Message]) -> Result<T, DataError>,
+        length: impl Fn(&T) -> usize,
+    ) -> Result<T, DataError> {
+        let (mut found, mut kept) = (whole, messages.to_vec());
+        while length(&found) > limit && drop_oldest(&mut kept) {
+            found = rendered(&kept)?;
+        }
+        for _ in 0..SHORTENINGS {
+            let excess = length(&found).saturating_sub(limit);
+            let Some(last) = kept.last_mut().filter(|last| excess > 0 && !last.content.is_empty()) else { break };
+            last.content = self.without_beginning(&last.content, excess);
+            // Some templates refuse a message without words: then the one with its last words is what there is to cut.
+            let Ok(shorter) = rendered(&kept) else { break };
+            found = shorter;
+        }
+        Ok(found)
+    }
+
+    /// A text without its first `tokens` tokens: whole characters, at least one fewer.
+    fn without_beginning(&self, text: &str, tokens: usize) -> String {
+        let encoding = self.tokenizer.encode(text, false);
+        let ends: Vec<usize> = encoding.iter().flat_map(|found| found.get_offsets()).map(|&(_, end)| end).collect();
+        if ends.len() <= tokens {
+            return String::new();
+        }
+        // A character may have several tokens, and the last of them reach no further than the first.
+        let end = ends[..tokens].iter().copied().fold(1, usize::max);
+        let start = (end..text.len()).find(|&at| text.is_char_boundary(at));
+        start.map_or_else(String::new, |at| text[at..].to_owned())
     }
 
     fn prompt_ids(&self, messages: &[Message]) -> Result<Vec<u32>, DataError> {

@@ -138,6 +138,49 @@ fn what_still_does_not_fit_keeps_its_end() {
     assert_eq!(example.completion_mask[0], 0);
 }
 
+/// Of the last message its beginning goes, and nothing of what the template writes: a model that finds no system message and no
+/// role in front of the words reads another language than it learned.
+#[test]
+fn what_still_does_not_fit_loses_the_beginning_of_its_last_message() {
+    let conversation = [
+        says(Role::System, "S"),
+        says(Role::User, "an old question"),
+        says(Role::Assistant, "an old answer"),
+        says(Role::User, "a question of some length"),
+    ];
+    // Thirty tokens are the template's and the system message's.
+    let tight = tokenizer(Some(CHATML), 36);
+    let text = |ids: &[u32]| tight.decode(ids, false);
+    let kept = |content: &str| {
+        format!("<|im_start|>system\nS<|im_end|>\n<|im_start|>user\n{content}<|im_end|>\n<|im_start|>assistant\n")
+    };
+    let prompt = tight.prompt(&conversation).unwrap();
+    assert_eq!((prompt.len(), text(&prompt)), (36, kept("length")));
+    // An answer of three letters and its end of turn leave two letters for the question.
+    let example = tight.example(&conversation, "yes").unwrap();
+    assert_eq!((example.ids.len(), text(&example.ids)), (36, kept("th") + "yes<|im_end|>"));
+    assert_eq!(learned(&tight, &example), "yes<|im_end|>");
+    assert_eq!(tight.cuts(), 2);
+
+    // Whole characters stay, of three tokens each: two of four.
+    let tea = tight.prompt(&[says(Role::System, "S"), says(Role::User, "茶茶茶茶")]).unwrap();
+    assert_eq!(text(&tea), kept("茶茶"));
+    let tea = tight.prompt_within(&[says(Role::System, "S"), says(Role::User, "茶茶茶茶")], 35).unwrap();
+    assert_eq!((tea.len(), text(&tea)), (33, kept("茶")));
+    // What is left of the template when even that is too long: its end.
+    let little = tight.prompt_within(&conversation, 12).unwrap();
+    assert_eq!(text(&little), "\n<|im_start|>assistant\n");
+}
+
+#[test]
+fn a_template_that_refuses_an_empty_message_costs_no_conversation() {
+    let strict =
+        format!("{{% if messages[-1]['content'] == '' %}}{{{{ raise_exception('empty') }}}}{{% endif %}}{CHATML}");
+    let tokenizer = tokenizer(Some(strict.as_str()), 36);
+    let little = tokenizer.prompt_within(&[says(Role::User, "a question")], 12).unwrap();
+    assert_eq!(tokenizer.decode(&little, false), "\n<|im_start|>assistant\n");
+}
+
 fn example(ids: &[u32], prompt: usize) -> Example {
     let completion_mask = (0..ids.len()).map(|at| u8::from(at >= prompt)).collect();
     Example { ids: ids.to_vec(), completion_mask }

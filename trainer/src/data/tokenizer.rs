@@ -74,6 +74,8 @@ impl ModelTokenizer {
         if let Some(id) = this.end_of_turn()?.filter(|id| !this.stop_ids.contains(id)) {
             this.stop_ids.push(id);
         }
+        // Looking for the end of turn may have cut what it looked at; nobody's conversation was.
+        this.cuts.store(0, Ordering::Relaxed);
         Ok(this)
     }
 

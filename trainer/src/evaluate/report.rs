@@ -12,7 +12,7 @@ use super::{
     calibration::{Calibration, Confidence},
     rewards::Agreement,
 };
-use crate::rlhf::reward::{Order, pair_accuracy};
+use crate::rlhf::reward::Order;
 
 /// Margins that are told apart: 1, 2, and 3 or more.
 const MARGINS: [&str; 3] = ["1", "2", "3+"];
@@ -74,7 +74,8 @@ pub struct People {
 pub struct LengthBias {
     /// Pearson's correlation of reward and length, over all answers; `null` where either never differs.
     pub correlation: Option<f64>,
-    /// The accuracy of preferring the longer answer; equal lengths are not right.
+    /// The accuracy of preferring the longer answer; of two equal lengths a coin decides, so they are half right. A half is what
+    /// a length that says nothing has.
     pub accuracy_of_longer: f64,
 }
 
@@ -107,18 +108,18 @@ impl RewardReport {
         let mut all = Agreement::default();
         let mut by_margin: [Agreement; 3] = Default::default();
         let mut by_annotator: BTreeMap<&str, Agreement> = BTreeMap::new();
-        let (mut confidences, mut longer) = (vec![], 0);
+        let (mut confidences, mut longer) = (vec![], 0.0);
         for ((record, scores), lengths) in rankings.iter().zip(scores).zip(lengths) {
             all.add(scores, &record.ranks);
             if let Some(annotator) = &record.annotator {
                 by_annotator.entry(annotator).or_default().add(scores, &record.ranks);
             }
-            longer += pair_accuracy(lengths, &record.ranks).0;
             let order = Order { ranks: &record.ranks, margin: margin_of(record) };
             for (better, worse, apart) in order.pairs() {
                 let difference = scores[better] - scores[worse];
                 by_margin[(apart.round() as usize).clamp(1, MARGINS.len()) - 1].add_pair(difference);
                 confidences.push(Confidence::of(difference));
+                longer += longer_wins(lengths[better], lengths[worse]);
             }
         }
         let whole = all.share()?;
@@ -141,7 +142,7 @@ impl RewardReport {
             calibration: Calibration::of(&confidences),
             length: LengthBias {
                 correlation: correlation(&scores.concat(), &lengths.concat()),
-                accuracy_of_longer: longer as f64 / whole.pairs as f64,
+                accuracy_of_longer: longer / whole.pairs as f64,
             },
         })
     }
@@ -221,6 +222,11 @@ fn people(judgements: &[Vec<Judgement>]) -> Option<People> {
     })
 }
 
+/// Whether preferring the longer answer agrees with people: 1 or 0, and ½ where neither is longer, as for the calibration.
+fn longer_wins(better: f64, worse: f64) -> f64 {
+    if better == worse { 0.5 } else { f64::from(u8::from(better > worse)) }
+}
+
 /// Pearson's correlation; `None` where one of the two never differs.
 fn correlation(x: &[f64], y: &[f64]) -> Option<f64> {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
@@ -279,7 +285,8 @@ mod tests {
         close(report.log_loss, 0.41602908389387744);
         close(report.calibration.expected_error, 0.1673293640628573);
         close(report.length.correlation.unwrap(), 0.8175188059878571);
-        close(report.length.accuracy_of_longer, 3.0 / 6.0);
+        // Three better answers are the longer ones, and one pair is of one length.
+        close(report.length.accuracy_of_longer, 3.5 / 6.0);
         assert_eq!((report.people, report.by_annotator.len()), (None, 0));
     }
 

@@ -37,6 +37,17 @@ impl Default for LoraSettings {
     }
 }
 
+/// One adapter that a decoder carries.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Carried {
+    pub layer: usize,
+    /// The linear that it stands beside: a name from [`TARGETS`].
+    pub target: String,
+    pub rank: usize,
+    /// Its product is scaled by `alpha / rank`.
+    pub alpha: f64,
+}
+
 /// `x ↦ scale · x·A·B`; B starts at zero, so that a new adapter changes nothing.
 #[derive(Module, Debug)]
 pub struct Adapter {
@@ -145,6 +156,21 @@ impl Decoder {
             }
         });
         self
+    }
+
+    /// The adapters that it carries, layer by layer.
+    pub fn carried(&self) -> Vec<Carried> {
+        let mut carried = vec![];
+        self.clone().for_each_linear(&mut |name, linear: &mut Linear| {
+            if let Some(adapter) = &linear.adapter {
+                let ((layer, target), rank) = (place_of(name), adapter.rank());
+                let alpha = adapter.scale * rank as f64;
+                // A scale is α divided by the rank, so the product may miss a whole number by a rounding.
+                let alpha = if (alpha - alpha.round()).abs() < 1e-9 { alpha.round() } else { alpha };
+                carried.push(Carried { layer, target: target.to_owned(), rank, alpha });
+            }
+        });
+        carried
     }
 
     /// Plain weights again: every adapter added to the weight that it stood beside. Without adapters, a clone.

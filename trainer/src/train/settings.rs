@@ -208,7 +208,7 @@ macro_rules! stage_settings {
             micro_batch_tokens: usize = 1024,
             #[doc = "The embeddings stay as they are (and with them an output matrix that is tied to them)"]
             freeze_embeddings: bool = false,
-            #[doc = "The first so many layers stay as they are; with adapters, they get none"]
+            #[doc = "The first so many layers stay as they are; with adapters, they get none, and those that they have learn no more"]
             freeze_layers: usize = 0,
             #[doc = "Activations are computed again on the way back instead of kept: less memory, a third more time, the same numbers"]
             gradient_checkpointing: bool = false,

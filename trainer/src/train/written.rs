@@ -1,9 +1,14 @@
 //! What a run leaves: a model in the form that its settings ask for.
 
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use serde_json::{Value, json};
+
 use super::{Run, TrainError, settings::Shared};
 use crate::model::{
     Decoder, Members, ModelDirectory, RewardModel,
     hf::{AdapterOf, Lineage, write_adapter, write_decoder_as, write_reward_adapter, write_reward_model_as},
+    lora::TARGETS,
 };
 
 /// Writes a policy that began as the one in `directory` to `run.out`.
@@ -14,6 +19,7 @@ pub fn write_policy(
     lineage: &Lineage,
     shared: &Shared,
 ) -> Result<(), TrainError> {
+    let lineage = &as_learned(lineage, policy);
     if shared.save_adapter {
         let (base, companions) = (directory.base_path(), directory.companions()?);
         return Ok(write_adapter(&run.out, policy, &AdapterOf { base: &base, companions: &companions, lineage })?);
@@ -30,6 +36,7 @@ pub fn write_reward(
     lineage: &Lineage,
     shared: &Shared,
 ) -> Result<(), TrainError> {
+    let lineage = &as_learned(lineage, &model.decoder);
     let mut companions = directory.companions()?;
     if let Some(members) = members {
         companions = companions.with_members(members)?;
@@ -43,4 +50,23 @@ pub fn write_reward(
         )?);
     }
     Ok(write_reward_model_as(&run.out, model, &companions, lineage, &shared.written)?)
+}
+
+/// The lineage with the adapters' rank (the most frequent one), α and targets as they were learned: of an adapter that learned on
+/// they are what it came with, whatever the settings say.
+fn as_learned(lineage: &Lineage, decoder: &Decoder) -> Lineage {
+    let mut lineage = lineage.clone();
+    let carried = decoder.carried();
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    carried.iter().for_each(|adapter| *counts.entry(adapter.rank).or_default() += 1);
+    let rank = counts.into_iter().max_by_key(|&(rank, count)| (count, Reverse(rank))).map(|(rank, _)| rank);
+    let main = carried.iter().find(|adapter| Some(adapter.rank) == rank);
+    if let (Some(main), Value::Object(settings)) = (main, &mut lineage.settings) {
+        let targets: Vec<&str> =
+            TARGETS.into_iter().filter(|target| carried.iter().any(|adapter| adapter.target == *target)).collect();
+        settings.insert("lora_rank".into(), json!(main.rank));
+        settings.insert("lora_alpha".into(), json!(main.alpha));
+        settings.insert("lora_targets".into(), json!(targets));
+    }
+    lineage
 }

@@ -1,6 +1,6 @@
 //! Each stage lowers its loss on what is held out, by a margin that noise does not reach.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use burn::tensor::Tensor;
 use laurel_trainer::{
@@ -13,6 +13,7 @@ use laurel_trainer::{
         sft::{self, SftInputs, SftSettings},
     },
 };
+use serde_json::json;
 
 use super::world::{Told, World, demonstrations, rankings};
 
@@ -85,8 +86,8 @@ fn reward_model_learns_the_order_of_answers_it_has_not_seen() {
     // ln 2 = 0.69 is the loss of equal scores.
     assert!(metric("eval/loss_before") > 0.6 && metric("eval/loss") < 0.3, "{:?}", outcome.metrics);
     assert!(metric("eval/accuracy") > 0.9, "{:?}", outcome.metrics);
-    // All answers have the same length, so length tells nothing: equal is not right.
-    assert_eq!(metric("eval/accuracy_of_longer"), 0.0);
+    // All answers have the same length, so length tells nothing: a coin decides.
+    assert_eq!(metric("eval/accuracy_of_longer"), 0.5);
 
     let device = world.run("").device;
     let model = ModelDirectory::open(&outcome.out).unwrap().load_reward_model(&device).unwrap();
@@ -246,6 +247,66 @@ fn an_adapter_is_written_beside_its_base_and_learns_on() {
     let model = read.load_reward_model(&world.run("").device).unwrap();
     assert!((model.score_mean() - reward.metrics["score/mean_of_demonstrations"]).abs() < 1e-12);
     assert_eq!(read.load_members(&world.run("").device).unwrap().unwrap().count(), 2);
+}
+
+/// Its rank, strength and places are what its matrices are: settings that say otherwise are refused, and what is written down is
+/// what was learned.
+#[test]
+fn an_adapter_learns_on_as_it_is_and_the_layers_that_are_to_stay_keep_theirs() {
+    let world = World::new();
+    let inputs =
+        SftInputs { model: world.path("base"), data: world.records("data.jsonl", &demonstrations()), reward: None };
+    let own = SftSettings {
+        lora: LoraChoice::On,
+        lora_rank: 4,
+        lora_alpha: 12.0,
+        lora_targets: vec!["q_proj".into(), "v_proj".into()],
+        learning_rate: Some(2e-3),
+        save_adapter: true,
+        epochs: 1,
+        ..sft_settings()
+    };
+    let first = sft::run(&own, &inputs, &world.run("first"), &mut Told::default()).unwrap().out;
+    let inputs = SftInputs { model: first.clone(), ..inputs };
+    let defaults = SftSettings::default();
+    let unsaid = SftSettings {
+        lora_rank: defaults.lora_rank,
+        lora_alpha: defaults.lora_alpha,
+        lora_targets: defaults.lora_targets,
+        ..own.clone()
+    };
+    let of_both_names = [
+        (SftSettings { lora_rank: 8, ..unsaid.clone() }, "lora_rank", "8 is asked for", "has 4;"),
+        (SftSettings { lora_alpha: 16.0, ..unsaid.clone() }, "lora_alpha", "16 is asked for", "has 12;"),
+        (
+            SftSettings { lora_targets: vec!["o_proj".into()], ..unsaid.clone() },
+            "lora_targets",
+            "o_proj is asked for",
+            "has q_proj, v_proj;",
+        ),
+    ];
+    for (settings, name, asked, has) in of_both_names {
+        let refused = sft::run(&settings, &inputs, &world.run("refused"), &mut Told::default()).unwrap_err();
+        let said = refused.to_string();
+        assert!(refused.is_wrong_input() && [name, asked, has].iter().all(|words| said.contains(words)), "{said}");
+    }
+
+    let device = world.run("").device;
+    let query = |path: &Path, layer: usize| -> Vec<f32> {
+        let decoder = ModelDirectory::open(path).unwrap().load_decoder_to_learn(&device).unwrap();
+        let adapter = decoder.blocks[layer].attention.q_proj.adapter.clone().unwrap();
+        adapter.delta().into_data().try_to_vec().unwrap()
+    };
+    // What it came with may be said again, or left out.
+    for (name, settings) in [("said", own), ("unsaid", unsaid)] {
+        let settings = SftSettings { freeze_layers: 1, ..settings };
+        let out = sft::run(&settings, &inputs, &world.run(name), &mut Told::default()).unwrap().out;
+        assert_eq!(query(&out, 0), query(&first, 0), "{name}");
+        assert_ne!(query(&out, 1), query(&first, 1), "{name}");
+        let written = ModelDirectory::open(&out).unwrap().lineage().unwrap().unwrap().settings;
+        assert_eq!((&written["lora_rank"], &written["lora_alpha"]), (&json!(4), &json!(12.0)), "{name}");
+        assert_eq!((&written["lora_targets"], &written["freeze_layers"]), (&json!(["q_proj", "v_proj"]), &json!(1)));
+    }
 }
 
 /// InstructGPT chose its SFT model by reward: here the reward model likes `good`, which no demonstration says, so that the

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use laurel_records::Split;
 use laurel_trainer::{
     data::{ModelTokenizer, records},
     evaluate::{Judged, Verdict, verdicts},
@@ -13,7 +14,7 @@ use laurel_trainer::{
 };
 use serde_json::{Value, json};
 
-use super::world::{Told, World, rankings, succeed, text};
+use super::world::{Told, World, demonstrations, rankings, succeed, text};
 
 fn settings() -> RewardSettings {
     RewardSettings { epochs: 8, batch_size: 4, learning_rate: Some(1e-3), ..RewardSettings::default() }
@@ -154,6 +155,50 @@ fn an_ensemble_is_one_model_to_others_and_knows_what_it_is_unsure_of() {
     let again = judged(&world, &more, &rankings());
     let spread = |found: &[Vec<Verdict>]| found[3][1].disagreement().unwrap();
     assert!((spread(&again) - spread(&found)).abs() < 1e-4, "{} {}", spread(&again), spread(&found));
+}
+
+/// Scored again with the model as it was written: what people wrote is the zero, of the mean and of each member.
+#[test]
+fn demonstrations_score_zero_on_average_and_those_of_the_test_split_have_no_say() {
+    let world = World::new();
+    let mut written = demonstrations();
+    for (number, record) in written.iter_mut().enumerate() {
+        record["split"] = json!(["train", "validation", "test"][number % 3]);
+        if number % 3 == 2 {
+            record["completion"][0]["content"] = json!("good good good good good");
+        }
+    }
+    let file = world.records("demonstrations.jsonl", &written);
+    let inputs = RewardInputs { demonstrations: Some(file.clone()), ..inputs(&world, &rankings()) };
+    let settings = RewardSettings { ensemble: 2, ..settings() };
+    let out = reward::run(&settings, &inputs, &world.run("out"), &mut Told::default()).unwrap().out;
+
+    let directory = ModelDirectory::open(&out).unwrap();
+    let device = world.run("").device;
+    let (model, members) = (directory.load_reward_model(&device).unwrap(), directory.load_members(&device).unwrap());
+    let tokenizer = ModelTokenizer::open(&directory).unwrap();
+    let records = records::demonstrations(&file).unwrap();
+    let judged = |of_test: bool| {
+        let records = records.iter().filter(|record| (record.split == Some(Split::Test)) == of_test);
+        let answers: Vec<Judged> =
+            records.map(|record| Judged { prompt: &record.prompt, answer: &record.completion[0].content }).collect();
+        verdicts(&model, members.as_ref(), &tokenizer, &answers, 8, &mut |_| {}).unwrap()
+    };
+    let mean = |found: &[Verdict], of: &dyn Fn(&Verdict) -> f64| found.iter().map(of).sum::<f64>() / found.len() as f64;
+    let (used, left_out) = (judged(false), judged(true));
+    assert_eq!((used.len(), left_out.len()), (64, 32));
+    let beyond_zero = |found: &[Verdict]| mean(found, &|one: &Verdict| one.reward) - model.score_mean();
+    assert!(beyond_zero(&used).abs() < 1e-4, "{}", beyond_zero(&used));
+    assert!(beyond_zero(&left_out) > 0.3, "{}", beyond_zero(&left_out));
+    for member in 0..2 {
+        let of_member = mean(&used, &|one: &Verdict| one.members[member]);
+        assert!(of_member.abs() < 1e-4, "member {member}: {of_member}");
+    }
+
+    let of_test: Vec<Value> = written.into_iter().filter(|record| record["split"] == "test").collect();
+    let inputs = RewardInputs { demonstrations: Some(world.records("test.jsonl", &of_test)), ..inputs };
+    let refused = reward::run(&settings, &inputs, &world.run("refused"), &mut Told::default()).unwrap_err();
+    assert!(refused.is_wrong_input() && refused.to_string().contains("test split"), "{refused}");
 }
 
 #[test]

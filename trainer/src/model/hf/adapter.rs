@@ -24,6 +24,7 @@ use super::{
         weights::NamedTensor,
     },
     Companions, Lineage,
+    padding::Padding,
     pattern::Pattern,
     read_object,
     safetensors::TensorFile,
@@ -267,9 +268,13 @@ pub fn write_adapter(out: &Path, decoder: &Decoder, of: &AdapterOf) -> Result<()
     write(out, decoder, None, of)
 }
 
-/// As [`write_adapter`], for a reward model: its head is kept whole.
+/// As [`write_adapter`], for a reward model: its head is kept whole. Its tokenizer pads as that of a whole reward model does
+/// ([`Padding`]); the configuration is the base's, so who loads both tells it so (`config.pad_token_id = tokenizer.pad_token_id`).
 pub fn write_reward_adapter(out: &Path, model: &RewardModel, of: &AdapterOf) -> Result<(), ModelError> {
-    write(out, &model.decoder, Some(model), of)
+    let padding = Padding::of(model.decoder.config(), of.companions);
+    let companions = padding.map_or_else(|| of.companions.clone(), |padding| padding.named_in(of.companions));
+    let of = AdapterOf { base: of.base, companions: &companions, lineage: of.lineage };
+    write(out, &model.decoder, Some(model), &of)
 }
 
 /// The adapters of one module of transformers: one, or GPT-2's three in one.

@@ -4,6 +4,7 @@ mod adapter;
 mod digest;
 mod lineage;
 mod members;
+mod padding;
 mod partial;
 mod pattern;
 mod safetensors;
@@ -33,6 +34,7 @@ use safetensors::Checkpoint;
 pub use adapter::{AdapterOf, write_adapter, write_reward_adapter};
 pub use digest::sha256_of_file;
 pub use lineage::Lineage;
+pub use padding::Padding;
 pub use weights::{WeightFormat, WriteOptions};
 pub use write::{Companions, ensure_free, write_decoder, write_decoder_as, write_reward_model, write_reward_model_as};
 

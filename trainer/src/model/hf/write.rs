@@ -15,6 +15,7 @@ use super::{
         weights::NamedTensor,
     },
     lineage::{self, Lineage},
+    padding::Padding,
     partial::{Partial, remove_stale},
     weights::{WriteOptions, write_weights},
 };
@@ -124,7 +125,8 @@ pub fn write_reward_model(
     write_reward_model_as(out, model, companions, lineage, &WriteOptions::default())
 }
 
-/// As [`write_reward_model`], in the number format and the shards that `options` say.
+/// As [`write_reward_model`], in the number format and the shards that `options` say. Its padding is a token that ends nothing,
+/// where the tokenizer has one ([`Padding`]): other programs find by it where a score is to be read.
 pub fn write_reward_model_as(
     out: &Path,
     model: &RewardModel,
@@ -132,8 +134,12 @@ pub fn write_reward_model_as(
     lineage: &Lineage,
     options: &WriteOptions,
 ) -> Result<(), ModelError> {
-    let config = in_format(model.decoder.config().to_reward_json(), options);
-    write(out, &config, &model.named_tensors(), companions, lineage, options)
+    let mut config = in_format(model.decoder.config().to_reward_json(), options);
+    let Some(padding) = Padding::of(model.decoder.config(), companions) else {
+        return write(out, &config, &model.named_tensors(), companions, lineage, options);
+    };
+    config.insert("pad_token_id".into(), json!(padding.id));
+    write(out, &config, &model.named_tensors(), &padding.named_in(companions), lineage, options)
 }
 
 fn in_format(mut config: Map<String, Value>, options: &WriteOptions) -> Map<String, Value> {

@@ -63,6 +63,49 @@ fn a_reward_model_is_read_back_the_same_and_told_from_a_language_model() {
     }
 }
 
+/// SmolLM2's files: what fills batches is what ends a turn, which other programs would take for the end of the text.
+#[test]
+fn a_reward_model_pads_with_a_token_that_ends_nothing_and_a_policy_as_it_did() {
+    let device = Device::flex();
+    let scratch = tempfile::tempdir().unwrap();
+    let (policy_path, reward_path) = (scratch.path().join("policy"), scratch.path().join("reward"));
+    let special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
+    let added: Vec<Value> =
+        special.iter().enumerate().map(|(id, text)| json!({"id": id, "content": text, "special": true})).collect();
+    let named = json!({"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "unk_token": "<|endoftext|>",
+        "pad_token": "<|im_end|>", "chat_template": "<|im_start|>{{ messages }}<|im_end|>"});
+    let companions = Companions::none()
+        .with("tokenizer.json", json!({"added_tokens": added}).to_string())
+        .with("tokenizer_config.json", named.to_string())
+        .with("special_tokens_map.json", json!({"pad_token": {"content": "<|im_end|>"}}).to_string());
+    let policy = Decoder::init_with_seed(
+        &DecoderConfig::preset("llama-tiny").unwrap().with_vocabulary(97, Some(1), vec![2], Some(2)),
+        7,
+        &device,
+    );
+    write_decoder(&policy_path, &policy, &companions, &Lineage::of("sft")).unwrap();
+    let model = RewardModel::from_policy(&policy, 1);
+    write_reward_model(&reward_path, &model, &companions, &Lineage::of("reward")).unwrap();
+
+    let object = |path: &Path, name: &str| -> Value {
+        serde_json::from_str(&fs::read_to_string(path.join(name)).unwrap()).unwrap()
+    };
+    let (before, after) = (config(&policy_path), config(&reward_path));
+    assert_eq!((&before["pad_token_id"], &after["pad_token_id"]), (&json!(2), &json!(0)));
+    assert_eq!((&after["eos_token_id"], &after["bos_token_id"]), (&json!(2), &json!(1)));
+    assert_eq!(object(&policy_path, "tokenizer_config.json"), named);
+    let tokenizer = object(&reward_path, "tokenizer_config.json");
+    assert_eq!((&tokenizer["pad_token"], &tokenizer["eos_token"]), (&json!("<|endoftext|>"), &json!("<|im_end|>")));
+    assert_eq!(object(&reward_path, "special_tokens_map.json"), json!({"pad_token": "<|endoftext|>"}));
+
+    // The same scores as before, and the same ends of an answer.
+    let written = ModelDirectory::open(&reward_path).unwrap();
+    assert_eq!(written.stop_token_ids().unwrap(), [2]);
+    let read = written.load_reward_model(&device).unwrap();
+    let of = |model: &RewardModel| values(model.values(ids(&[row(7, 1)], &device), &Layout::causal(1, 7, &device)));
+    assert_eq!(of(&read), of(&model));
+}
+
 #[test]
 fn a_value_model_from_a_policy_starts_at_zero() {
     let device = Device::flex();

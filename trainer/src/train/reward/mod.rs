@@ -3,10 +3,10 @@
 mod rankings;
 mod scores;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use laurel_records::LogLevel;
+use laurel_records::{LogLevel, Split};
 
 use super::{
     Run, Schedule, SettingsError, StageOutcome, StageSettings, TrainError, derived_seed,
@@ -20,7 +20,10 @@ use super::{
 };
 use crate::{
     data::{Example, ModelTokenizer, records},
-    model::{Members, ModelDirectory, Precision, RewardEnsemble, RewardModel, hf::ModelKind},
+    model::{
+        Members, ModelDirectory, Precision, RewardEnsemble, RewardModel,
+        hf::{ModelKind, Padding},
+    },
 };
 use rankings::Rankings;
 pub(super) use scores::scores_of;
@@ -83,7 +86,8 @@ pub struct RewardInputs {
     pub model: PathBuf,
     /// Rankings or comparisons, JSONL.
     pub data: PathBuf,
-    /// Demonstrations whose mean score becomes the zero of the scale; `None` leaves the scale as it comes out.
+    /// Demonstrations whose mean score becomes the zero of the scale, those of the test split left out; `None` leaves the
+    /// scale as it comes out.
     pub demonstrations: Option<PathBuf>,
 }
 
@@ -116,7 +120,15 @@ pub fn run(
             "{file} holds no ranking to learn from: one that puts two answers apart"
         )));
     }
+    // Read before anything is learned: what is wrong with them is said now, and what is cut is counted.
+    let demonstrated = inputs.demonstrations.as_deref().map(|file| demonstrations(&tokenizer, file)).transpose()?;
     objective.say(&tokenizer, reporter)?;
+    if Padding::of(directory.config(), &directory.companions()?).is_none() {
+        let text = "every special token of the tokenizer ends a text or stands in conversations, so none can fill batches: \
+                    transformers and TRL, which find the end of a text by the padding token, may read this model's scores one \
+                    token early, or take one text at a time";
+        reporter.log(LogLevel::Warning, text);
+    }
 
     let model = with_adapters(model, &plan, run)?;
     let parent = directory.digest()?;
@@ -127,9 +139,8 @@ pub fn run(
     let (mut model, mut members) = model.into_reward_model();
     model.set_score_mean(0.0);
     let budget = plan.shared.micro_batch_tokens;
-    if let Some(file) = &inputs.demonstrations {
-        let examples = demonstrations(&tokenizer, file)?;
-        let mean = centre(&mut model, members.as_mut(), &rows_of(&examples), tokenizer.pad_id(), budget);
+    if let Some(examples) = &demonstrated {
+        let mean = centre(&mut model, members.as_mut(), &rows_of(examples), tokenizer.pad_id(), budget);
         model.set_score_mean(mean);
         metrics.insert("score/mean_of_demonstrations".into(), mean);
         reporter.log(LogLevel::Info, &format!("demonstrations score {mean:.3} on average: the zero of the scale"));
@@ -177,12 +188,19 @@ fn with_adapters(model: RewardEnsemble, plan: &Plan, run: &Run) -> Result<Reward
     Ok(RewardEnsemble { decoder: to_learn(decoder, &plan.shared, run.seed)?, heads })
 }
 
-fn demonstrations(tokenizer: &ModelTokenizer, file: &std::path::Path) -> Result<Vec<Example>, TrainError> {
+/// The demonstrations that set the zero of the scale. Those of the test split are left alone, here as everywhere.
+fn demonstrations(tokenizer: &ModelTokenizer, file: &Path) -> Result<Vec<Example>, TrainError> {
     let mut examples = Vec::new();
-    for record in records::demonstrations(file)? {
+    for record in records::demonstrations(file)?.into_iter().filter(|record| record.split != Some(Split::Test)) {
         for answer in &record.completion {
             examples.push(tokenizer.example(&record.prompt, &answer.content)?);
         }
+    }
+    if examples.is_empty() {
+        let file = file.display();
+        return Err(TrainError::Input(format!(
+            "{file} holds only demonstrations of the test split, which are left alone: none is there to set the zero of the scale"
+        )));
     }
     Ok(examples)
 }
