@@ -135,7 +135,7 @@ pub async fn before(
                     SELECT 1 FROM ranking_responses given
                     WHERE given.ranking_id = r.id AND given.rating BETWEEN coalesce($15, 0) AND coalesce($16, 10)))
                 AND (NOT $17 OR r.all_bad)
-                AND (NOT $20 OR r.seconds < $19 * (
+                AND (NOT $20 OR r.seconds < $19::float8 * (
                     SELECT sum(octet_length(answer.content))
                     FROM ranking_responses given
                     JOIN responses answer ON answer.id = given.response_id
@@ -162,7 +162,7 @@ pub async fn before(
             coalesce(u.name, l.annotator) AS annotator,
             coalesce(u.simulated, l.extra -> 'simulated' = 'true', false) AS "simulated!",
             l.seconds,
-            coalesce(l.seconds < $19 * (
+            coalesce(l.seconds < $19::float8 * (
                 SELECT sum(octet_length(answer.content))
                 FROM ranking_responses given
                 JOIN responses answer ON answer.id = given.response_id
@@ -266,7 +266,7 @@ pub async fn count(pool: &PgPool, project: Uuid, filter: &Filter) -> Result<i64,
                     SELECT 1 FROM ranking_responses given
                     WHERE given.ranking_id = r.id AND given.rating BETWEEN coalesce($13, 0) AND coalesce($14, 10)))
                 AND (NOT $15 OR r.all_bad)
-                AND (NOT $19 OR r.seconds < $18 * (
+                AND (NOT $19 OR r.seconds < $18::float8 * (
                     SELECT sum(octet_length(answer.content))
                     FROM ranking_responses given
                     JOIN responses answer ON answer.id = given.response_id

@@ -264,7 +264,7 @@ pub async fn table(
     let reckoned =
         reckoned(&state, project.id, &wanted, TO_THE_END).await?.ok_or_else(|| under_way::too_long(&page))?;
     let reckoned = reckoned.value;
-    let Reckoned { board, names } = &*reckoned;
+    let Reckoned { board, names, .. } = &*reckoned;
     let file = format!("{}-leaderboard-{table}", project.slug);
     match table.as_str() {
         "models.csv" => {
