@@ -113,7 +113,7 @@ pub fn board(judged: &[Judged], models: usize) -> Board {
         let (wins, ties) = totals(&prompts, drawn, models);
         centred(davidson::fit(&wins, &ties, PRIOR).scores, &groups)
     });
-    let ties = both_halves(ties);
+    let ties = both_halves(&ties);
     let mut standings = Vec::new();
     for (number, group) in groups.iter().enumerate() {
         let mut order = group.clone();
@@ -230,13 +230,9 @@ fn totals(prompts: &[Games], drawn: &[u32], models: usize) -> (Vec<Vec<f64>>, Ve
 }
 
 /// Ties with each of the two models.
-fn both_halves(mut ties: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
-    for i in 0..ties.len() {
-        for j in 0..i {
-            ties[i][j] = ties[j][i];
-        }
-    }
-    ties
+fn both_halves(ties: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let all = 0..ties.len();
+    all.clone().map(|i| all.clone().map(|j| ties[i.min(j)][i.max(j)]).collect()).collect()
 }
 
 #[cfg(test)]
