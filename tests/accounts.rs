@@ -203,7 +203,7 @@ async fn strangers_choose_language_and_theme_and_keep_them() {
     assert_eq!(reply.leads_to(), "/login");
     client.post("/preferences", &[("theme", "dark"), ("next", "/login")]).await.leads_to();
     let page = client.get("/login").await.assert(200);
-    page.assert_contains("lang=\"zh\" data-theme=\"dark\"").assert_contains("value=\"system\"");
+    page.assert_contains("lang=\"zh\" dir=\"ltr\" data-theme=\"dark\"").assert_contains("value=\"system\"");
     client.post("/preferences", &[("theme", "system"), ("next", "/login")]).await.leads_to();
     client.get("/login").await.assert(200).assert_contains("data-theme=\"system\"");
 }
