@@ -47,9 +47,9 @@ def learn(stages, base):
         found["policies"][name] = stages.gold(f"test.{name}.gold.jsonl", answers)
         return answers
 
-    def beside(name, model, other, against):
-        """Likelihood of the test demonstrations under both, and how far the first is from the other on answers to test prompts."""
-        _, report = stages.evaluate(f"test.{name}.beside-{other}", model, against, None, prompts["test"], ANSWERS_FOR_KL,
+    def beside(name, model, other, against, asked):
+        """Likelihood of the test demonstrations under both, and how far the first is from the other on answers to these prompts."""
+        _, report = stages.evaluate(f"test.{name}.beside-{other}", model, against, None, asked, ANSWERS_FOR_KL,
                                     2000 + stages.seed, stages.path("demonstrations.test.jsonl"))
         found["nll"][other] = report["against"]["demonstrations"]["nll"]
         found["nll"][name] = report["model"]["demonstrations"]["nll"]
@@ -61,7 +61,8 @@ def learn(stages, base):
     found["validation_nll"] = [metrics["eval/nll_before"], metrics["eval/nll"]]
     policy, reward, count = sft, None, 0
     test_answers = measure("sft", sft)
-    beside("sft", sft, "base", base)
+    # How far the SFT model is from the base nobody asks here: the fewest answers will do.
+    beside("sft", sft, "base", base, prompts["validation"])
     for number in (1, 2):
         rankings = []
         for split in ("train", "validation"):
@@ -83,7 +84,7 @@ def learn(stages, base):
             "policy": sft, "reward": reward, "prompts": prompts["train"]})
         test_answers = measure(f"ppo-{number}", policy)
         # Of the policy as it was written, on prompts that it did not learn from; the last rollout came before the last update.
-        kl = beside(f"ppo-{number}", policy, "sft", sft)
+        kl = beside(f"ppo-{number}", policy, "sft", sft, prompts["test"])
         found["rounds"].append({"rankings": count, "reward": judged, "kl": kl, "kl_last_rollout": ppo["objective/kl"],
                                 "validation_accuracy": metrics["eval/accuracy"],
                                 "scores": [ppo["objective/scores_before"], ppo["objective/scores"]]})
