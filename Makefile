@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo trainer test lint test-server test-trainer build-server-tests build-trainer-tests sample-data learn methods frontier bench-trainer pictures sqlx-cache tiny-model clean
+.PHONY: help run demo trainer test lint test-server test-trainer fetch-for-tests build-server-tests build-trainer-tests sample-data learn methods frontier bench-trainer pictures sqlx-cache tiny-model clean
 
 # Where the pretrained model and the data for tests lie; fetched once, outside git.
 export LAUREL_SAMPLE_DATA ?= $(CURDIR)/data/sample-data
@@ -31,9 +31,10 @@ trainer: ## Build the trainer (FEATURES=wgpu or cuda for a GPU)
 test: export RUSTC_WORKSPACE_WRAPPER = clippy-driver
 test: export CLIPPY_ARGS = -Dwarnings__CLIPPY_HACKERY__
 test: ## Everything: format, lints, server, trainer, browser, the whole loop
-	@scripts/prerequisites.sh test
+	@scripts/prerequisites.sh build
 	cargo fmt --all --check
-	$(MAKE) build-trainer-tests
+	@# What comes from elsewhere is fetched while the first crates are built.
+	$(MAKE) -j2 fetch-for-tests build-trainer-tests
 	@# The server is built while the trainer's tests run, which keep all cores busy only now and then.
 	$(MAKE) -j2 test-trainer build-server-tests
 	$(MAKE) test-server
@@ -46,9 +47,13 @@ lint: ## The lints alone, quicker than with the tests
 
 TRAINER = -p laurel-trainer -p laurel-kernels -p laurel-records
 
-build-trainer-tests:
+fetch-for-tests:
+	@scripts/prerequisites.sh test
 	scripts/sample_data.py --only smollm2
 	scripts/sample_data.py --only openai
+	scripts/sample_data.py --only axe
+
+build-trainer-tests:
 	cargo test --locked --no-run $(TRAINER)
 
 # Cargo builds one thing at a time: who runs tests beside this goes first.
@@ -56,12 +61,11 @@ build-server-tests:
 	sleep 10
 	cargo test --locked --no-run -p laurel
 
-test-trainer: build-trainer-tests
+test-trainer: fetch-for-tests build-trainer-tests
 	cargo test --locked $(TRAINER)
 
 # The loop test runs both programs; axe looks at every page.
-test-server:
-	scripts/sample_data.py --only axe
+test-server: fetch-for-tests
 	cargo build --locked -p laurel-trainer
 	cargo test --locked -p laurel
 

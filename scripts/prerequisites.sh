@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs what the programs need beside Rust, or says what to install.
 #
-# usage: scripts/prerequisites.sh run|test [DATA_DIRECTORY]
+# usage: scripts/prerequisites.sh build|run|test [DATA_DIRECTORY]
+#   build Rust and a C compiler
 #   run   Postgres 15 or newer: Debian's package where we may install it, else programs unpacked into the data directory
 #   test  besides: Chromium and its driver for the browser tests
 set -euo pipefail
-what=${1:?run or test}
+what=${1:?build, run or test}
 data=${2:-${LAUREL_DATA_DIR:-data}}
 
 # The wheel carries Postgres 18 for Linux with glibc 2.27 or newer; Apache-2.0 and the PostgreSQL licence.
@@ -103,10 +104,9 @@ need_browser() {
     fi
 }
 
-need_compiler
-need_postgres
 case $what in
-    run) ;;
-    test) need_browser ;;
-    *) say "usage: scripts/prerequisites.sh run|test [DATA_DIRECTORY]"; exit 2 ;;
+    build) need_compiler ;;
+    run) need_compiler; need_postgres ;;
+    test) need_compiler; need_postgres; need_browser ;;
+    *) say "usage: scripts/prerequisites.sh build|run|test [DATA_DIRECTORY]"; exit 2 ;;
 esac
