@@ -33,5 +33,5 @@ work-reader-behind = behind
 work-draft-other = You had written something else on another device. What you write here counts now.
 work-draft-other-here = This browser has something else that you wrote while it was offline. What you wrote elsewhere later counts now.
 work-draft-other-submitted = This is what you wrote when the task had been submitted with something else. Save it to replace that.
-work-draft-other-correction = This browser has a correction that you began before the last one was saved.
+work-draft-other-correction = There is a correction that you began before the last one was saved.
 work-draft-take = Take the other one

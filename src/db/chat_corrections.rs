@@ -1,9 +1,13 @@
 //! Correcting a choice in a conversation: a new version of the comparison. The conversation stays as it went on.
 
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::chat_turns::{self, ChatError, Choice};
+use super::{
+    chat_drafts,
+    chat_turns::{self, ChatError, Choice},
+};
 
 /// Stores a new version of the choice of a turn; `false` where another version has taken the place of `replaces`. The same choice
 /// again is the version that stands. While nothing was said after it, the conversation goes on with the answer that is chosen now.
@@ -19,6 +23,8 @@ pub async fn correct(pool: &PgPool, user: Uuid, chat: Uuid, replaces: Uuid, choi
         return Err(ChatError::NoSuchAnswer);
     }
     if chat_turns::chosen(&mut tx, chat, choice.turn, standing).await? == choice.position {
+        chat_drafts::forget_choice(&mut tx, chat, choice.turn).await?;
+        tx.commit().await?;
         return Ok(true);
     }
     if standing != replaces {
@@ -27,11 +33,49 @@ pub async fn correct(pool: &PgPool, user: Uuid, chat: Uuid, replaces: Uuid, choi
     if !held.may_go_on {
         return Err(ChatError::Closed);
     }
-    let may = sqlx::query_scalar!(r#"SELECT may_be_corrected($1) AS "may!""#, standing).fetch_one(&mut *tx).await?;
-    if !may {
+    if !may_be_corrected(&mut tx, standing).await? {
         return Err(ChatError::Reviewed);
     }
     chat_turns::store(&mut tx, (user, &held), (chat, turn.prompt), choice, Some(standing)).await?;
+    chat_drafts::forget_choice(&mut tx, chat, choice.turn).await?;
     tx.commit().await?;
     Ok(true)
+}
+
+/// What has become of a correction that is begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// Saved as a draft.
+    Kept(OffsetDateTime),
+    /// It is the choice that stands: there is nothing to keep.
+    Unchanged,
+    /// Another version stands, or it may not be corrected any more.
+    Late,
+}
+
+/// Saves which answer somebody is about to choose in the place of a choice, over what was saved before; it is found again on another
+/// computer.
+pub async fn begin(pool: &PgPool, user: Uuid, chat: Uuid, replaces: Uuid, choice: Choice) -> Result<Begun, ChatError> {
+    let mut tx = pool.begin().await?;
+    let held = chat_turns::hold(&mut tx, user, chat).await?;
+    let turn = chat_turns::turn(&mut tx, chat, choice).await?;
+    let standing = turn.ranking.ok_or(ChatError::NoAnswers)?;
+    if !turn.there {
+        return Err(ChatError::NoSuchAnswer);
+    }
+    if standing != replaces || !held.may_go_on || !may_be_corrected(&mut tx, standing).await? {
+        return Ok(Begun::Late);
+    }
+    let begun = if chat_turns::chosen(&mut tx, chat, choice.turn, standing).await? == choice.position {
+        chat_drafts::forget_choice(&mut tx, chat, choice.turn).await?;
+        Begun::Unchanged
+    } else {
+        Begun::Kept(chat_drafts::save_choice(&mut tx, (chat, choice.turn), choice.position, replaces).await?)
+    };
+    tx.commit().await?;
+    Ok(begun)
+}
+
+async fn may_be_corrected(tx: &mut Transaction<'_, Postgres>, ranking: Uuid) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(r#"SELECT may_be_corrected($1) AS "may!""#, ranking).fetch_one(&mut **tx).await
 }

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    gold,
+    drafts, gold,
     labels::{self, NewDemonstration, NewRanking, SubmitError, Version},
 };
 use crate::domain::{
@@ -202,6 +202,37 @@ pub async fn may_be_corrected(pool: &PgPool, label: Uuid) -> sqlx::Result<bool> 
     sqlx::query_scalar!(r#"SELECT may_be_corrected($1) AS "may!""#, label).fetch_one(pool).await
 }
 
+/// Whether a version of an assignment's label is the one that stands and may be replaced by its maker.
+pub(super) async fn may_be_replaced(
+    tx: &mut Transaction<'_, Postgres>,
+    assignment: Uuid,
+    version: Uuid,
+) -> sqlx::Result<bool> {
+    // An assignment has labels of one kind, and ids are made in the order of time.
+    let standing = sqlx::query!(
+        r#"
+        SELECT versions.id AS "id!", may_be_corrected(versions.id) AS "may!"
+        FROM (
+            SELECT id FROM demonstrations WHERE assignment_id = $1
+            UNION ALL
+            SELECT id FROM written_prompts WHERE assignment_id = $1
+            UNION ALL
+            SELECT id FROM rankings WHERE assignment_id = $1
+            UNION ALL
+            SELECT id FROM gold_answers WHERE assignment_id = $1
+            UNION ALL
+            SELECT id FROM gold_corrections WHERE assignment_id = $1
+        ) AS versions
+        ORDER BY versions.id DESC
+        LIMIT 1
+        "#,
+        assignment
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(standing.is_some_and(|standing| standing.id == version && standing.may))
+}
+
 /// What a correction has in its hands: the label that it wants to replace, by whom, of which assignment.
 #[derive(Debug, Clone, Copy)]
 pub struct Correction {
@@ -209,6 +240,9 @@ pub struct Correction {
     pub assignment: Uuid,
     /// The version that the person saw. Where another has replaced it already, nothing is stored.
     pub replaces: Uuid,
+    /// When the draft of it was saved that the page had, in milliseconds since 1970: one that was saved elsewhere since stays.
+    /// `None` where the page does not say.
+    pub base: Option<i64>,
 }
 
 /// What the new version is to take over from the one that stands; `None` where another version has taken its place already.
@@ -242,7 +276,7 @@ async fn next_version(
 }
 
 /// Stores a new version of a demonstration; `false` where another version has taken the place of the one that it would replace:
-/// the same one, as when a form is sent twice, or a different one. Counts and overlap stay as they are.
+/// the same one, as when a form is sent twice, or a different one. Counts and overlap stay as they are; its draft goes.
 pub async fn correct_demonstration(
     pool: &PgPool,
     correction: Correction,
@@ -253,6 +287,7 @@ pub async fn correct_demonstration(
     let held = labels::hold(&mut tx, user, assignment, TaskKind::Demonstration).await?;
     let Some(version) = next_version(&mut tx, correction).await? else { return Ok(false) };
     labels::insert_demonstration(&mut tx, &held, (user, assignment), new, version).await?;
+    drafts::forget(&mut tx, assignment, correction.base).await?;
     tx.commit().await?;
     Ok(true)
 }
@@ -264,11 +299,15 @@ pub async fn correct_ranking(pool: &PgPool, correction: Correction, new: NewRank
     let kind = if new.confidence.is_some() { TaskKind::Comparison } else { TaskKind::Ranking };
     let held = labels::hold(&mut tx, user, assignment, kind).await?;
     if let Some(stored) = gold::correct(&mut tx, &held, correction, new).await? {
+        if stored {
+            drafts::forget(&mut tx, assignment, correction.base).await?;
+        }
         tx.commit().await?;
         return Ok(stored);
     }
     let Some(version) = next_version(&mut tx, correction).await? else { return Ok(false) };
     labels::insert_ranking(&mut tx, &held, (user, assignment), new, version).await?;
+    drafts::forget(&mut tx, assignment, correction.base).await?;
     tx.commit().await?;
     Ok(true)
 }

@@ -3,7 +3,7 @@
 use sqlx::{PgPool, Postgres, Transaction, types::Json};
 use uuid::Uuid;
 
-use super::{assignments::room_for_late, gold};
+use super::{assignments::room_for_late, drafts, gold};
 use crate::domain::{assignment::TaskKind, comparison::Confidence, label_scheme::Assessment, ranking::Ranking};
 
 /// A label that is stored, by this call or by an earlier one of the same assignment.
@@ -314,8 +314,7 @@ pub(super) async fn finish(tx: &mut Transaction<'_, Postgres>, assignment: Uuid)
     )
     .execute(&mut **tx)
     .await?;
-    sqlx::query!("DELETE FROM drafts WHERE assignment_id = $1", assignment).execute(&mut **tx).await?;
-    Ok(())
+    drafts::forget(tx, assignment, None).await
 }
 
 async fn first_demonstration(tx: &mut Transaction<'_, Postgres>, assignment: Uuid) -> sqlx::Result<Submitted> {

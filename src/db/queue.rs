@@ -114,6 +114,7 @@ pub struct Work {
     pub at: OffsetDateTime,
     /// Begun, and its lease still runs.
     pub live: bool,
+    /// Something is saved that is not submitted; of finished work, a correction.
     pub has_draft: bool,
 }
 
@@ -204,13 +205,15 @@ pub async fn finished(
                 a.state,
                 p.name AS project,
                 left(coalesce(pr.conversation -> -1 ->> 'content', b.about), 200) AS prompt,
-                coalesce(a.finished_at, a.created_at) AS at
+                coalesce(a.finished_at, a.created_at) AS at,
+                d.replaces IS NOT NULL AS has_draft
             FROM assignments a
             JOIN tasks t ON t.id = a.task_id
             JOIN projects p ON p.id = t.project_id
             LEFT JOIN prompt_briefs b ON b.id = t.brief_id
             LEFT JOIN current_written_prompts w ON w.assignment_id = a.id
             LEFT JOIN prompts pr ON pr.id = coalesce(t.prompt_id, w.prompt_id)
+            LEFT JOIN drafts d ON d.assignment_id = a.id
             WHERE a.user_id = $1
                 AND a.state = $2
                 AND ($3::uuid IS NULL OR (a.finished_at, a.id) < (SELECT seen.at, seen.id FROM seen))
@@ -225,12 +228,15 @@ pub async fn finished(
                 'submitted' AS state,
                 p.name AS project,
                 left(pr.conversation -> -1 ->> 'content', 200) AS prompt,
-                r.created_at AS at
+                r.created_at AS at,
+                d.chat_id IS NOT NULL AS has_draft
             FROM chats c
             JOIN chat_turns turn ON turn.chat_id = c.id
             JOIN rankings r ON r.id = turn.ranking_id
             JOIN prompts pr ON pr.id = turn.prompt_id
             JOIN projects p ON p.id = c.project_id
+            LEFT JOIN chat_choice_drafts d
+                ON d.chat_id = turn.chat_id AND d.number = turn.number AND d.replaces = turn.ranking_id
             WHERE c.user_id = $1
                 AND $2 = 'submitted'
                 AND ($3::uuid IS NULL OR (r.created_at, r.id) < (SELECT seen.at, seen.id FROM seen))
@@ -247,7 +253,7 @@ pub async fn finished(
             prompt AS "prompt!",
             at AS "at!",
             false AS "live!",
-            false AS "has_draft!"
+            has_draft AS "has_draft!"
         FROM (TABLE tasks_done UNION ALL TABLE choices) AS work
         ORDER BY at DESC, id DESC
         LIMIT $4

@@ -7,6 +7,7 @@ use sqlx::{PgExecutor, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::{
+    drafts,
     label_versions::Correction,
     labels::{self, Held, SubmitError},
     near_duplicates, tasks, words,
@@ -116,7 +117,7 @@ pub async fn correct(
     written: &Written,
     seconds: Option<f64>,
 ) -> Result<bool, WriteError> {
-    let Correction { user, assignment, replaces } = correction;
+    let Correction { user, assignment, replaces, base } = correction;
     let mut tx = pool.begin().await?;
     let held = labels::hold(&mut tx, user, assignment, TaskKind::Prompt).await?;
     let standing = sqlx::query!(
@@ -136,7 +137,9 @@ pub async fn correct(
     }
     close(&mut tx, standing.prompt, standing.id).await?;
     let messages = written.conversation();
+    drafts::forget(&mut tx, assignment, base).await?;
     if standing.content_hash == content_hash(&messages) {
+        tx.commit().await?;
         return Ok(true);
     }
     let brief = brief(&mut tx, held.task).await?;

@@ -1,8 +1,9 @@
-// A conversation: answers stream in as they are written, letters choose, what is typed is kept on the server, and here while it is away.
+// A conversation: answers stream in as they are written, letters choose; what is typed, and a choice that is being corrected, are kept on
+// the server, and here while it is away.
 
 import { forget, keep, keysOf, offerOther, read } from "./kept.js";
-import { sendJson } from "./net.js";
 import { isForPage, keyName, words } from "./page.js";
+import { saveByScript } from "./saving.js";
 import { sendByScript } from "./sending.js";
 
 /** Milliseconds without a sign of the server after which the answers are given up. */
@@ -99,7 +100,7 @@ async function* events(body, alive) {
   }
 }
 
-// A choice is kept here until it stands on the server, a correction until another version stands.
+// A choice is kept here until it stands on the server, a correction until the server has it or another version stands.
 const choices = `laurel.choice.${chat.dataset.chat}.`;
 const choiceKey = choose && `${choices}${chat.dataset.turn}.${choose.elements.version?.value ?? ""}`;
 for (const key of keysOf(choices)) {
@@ -114,6 +115,7 @@ function choosing() {
   const choice = choose.querySelector("fieldset");
   const state = choose.querySelector("[data-draft-state]");
   const copy = read(choiceKey);
+  let base = Number(choose.dataset.savedAt ?? 0);
   let seconds = Number(copy?.seconds) || 0;
   let last = performance.now();
   let moved = last;
@@ -132,17 +134,38 @@ function choosing() {
   function keepHere() {
     count();
     choose.elements.seconds.value = seconds.toFixed(1);
-    keep(choiceKey, { best: choose.elements.best.value, seconds });
+    keep(choiceKey, { base, best: choose.elements.best.value, seconds });
   }
 
+  const saving = "corrects" in chat.dataset && saveByScript(choose, {
+    value: () => choose.elements.best.value,
+    body: (best) => ({ choice: { turn: Number(chat.dataset.turn), version: choose.elements.version.value, best: Number(best) } }),
+    keepHere,
+    stored(best, at) {
+      base = at;
+      if (choose.elements.best.value === best) keep(choiceKey, { seconds });
+    },
+    // Another version stands meanwhile: the page says so, and marks what was chosen here.
+    late: () => location.assign(`${location.pathname}?other=${choose.elements.best.value}`),
+  });
   const kept = picks.find((pick) => pick.value === copy?.best);
-  if (kept && !kept.checked) {
+  // What was chosen on another computer since counts.
+  if (kept && !kept.checked && (copy.base >= base || copy.at > base)) {
     kept.checked = true;
     state.dataset.state = "offline";
     state.textContent = words.restored;
+    if (saving) saving.later();
   }
-  choose.addEventListener("input", keepHere);
-  sendByScript(choose, { leaves: keepHere, stays() {} });
+  choose.addEventListener("input", saving ? saving.later : keepHere);
+  sendByScript(choose, {
+    leaves() {
+      if (saving) saving.close();
+      keepHere();
+    },
+    stays() {
+      if (saving) saving.reopen();
+    },
+  });
   document.addEventListener("keydown", (event) => {
     if (choice.inert || !isForPage(event)) return;
     const key = keyName(event);
@@ -177,58 +200,21 @@ if (say) saying();
 
 function saying() {
   const field = say.elements.message;
-  const state = say.querySelector("[data-draft-state]");
   const kept = `${beginning}${say.dataset.turns}`;
-  let timer = 0;
-  let running = false;
-  let sent = false;
-  let saved = field.value;
   let base = Number(say.dataset.savedAt);
 
-  const show = (kind, text) => {
-    state.dataset.state = kind;
-    state.textContent = text;
-  };
   const keepHere = () => keep(kept, { base, message: field.value });
-
-  /** Saves now; one request at a time, so that an older text never comes after a newer one. */
-  async function save() {
-    clearTimeout(timer);
-    if (running || sent || field.value === saved) return;
-    running = true;
-    const message = field.value;
-    const answer = await sendJson("PUT", say.dataset.draft, { turns: Number(say.dataset.turns), message });
-    running = false;
-    if (sent) return;
-    if (answer.kind === "ok") {
-      saved = message;
-      base = answer.data.saved_at;
+  const saving = saveByScript(say, {
+    value: () => field.value,
+    body: (message) => ({ turns: Number(say.dataset.turns), message }),
+    keepHere,
+    stored(message, at) {
+      base = at;
       if (field.value === message) forget(kept);
-      show("saved", words.saved);
-    } else if (answer.status === 409) {
-      // Said in another tab: the page shows how far the conversation is, and what was typed here when one can speak again.
-      keepHere();
-      location.reload();
-      return;
-    } else if (answer.kind === "login") {
-      show("login", `${words.login} `);
-      const link = document.createElement("a");
-      link.href = `/login?next=${encodeURIComponent(location.pathname)}`;
-      link.textContent = words.loginLink;
-      state.append(link);
-      return;
-    } else {
-      show("offline", answer.kind === "offline" ? words.draftOffline : answer.data?.message ?? words.draftOffline);
-      timer = setTimeout(save, 5_000);
-      return;
-    }
-    if (field.value !== saved) later();
-  }
-  function later() {
-    keepHere();
-    clearTimeout(timer);
-    timer = setTimeout(save, 800);
-  }
+    },
+    // Said in another tab: the page shows how far the conversation is, and what was typed here when one can speak again.
+    late: () => location.reload(),
+  });
 
   /** Gives back what was typed here and is not on the server. */
   function offer(key, message) {
@@ -250,22 +236,15 @@ function saying() {
     else offer(kept, copy.message);
   }
   for (const [key, message] of unsaid) if (message !== field.value.trim()) offer(key, message);
-  if (field.value !== saved) later();
-  field.addEventListener("input", later);
-  window.addEventListener("online", save);
-  window.addEventListener("focus", () => state.dataset.state === "login" && save());
-  document.addEventListener("visibilitychange", () => document.hidden && save());
+  saving.ifChanged();
+  field.addEventListener("input", saving.later);
   // The copy stays until the next page shows that it was said.
   sendByScript(say, {
     leaves() {
-      clearTimeout(timer);
-      sent = true;
+      saving.close();
       keepHere();
     },
-    stays() {
-      sent = false;
-      if (field.value !== saved) later();
-    },
+    stays: saving.reopen,
   });
   field.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing) {

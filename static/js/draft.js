@@ -1,5 +1,5 @@
-// Drafts: saved as one works, on the server, or in this browser while the server can't be reached. What is typed for a task that
-// is submitted already, as a correction or too late, is kept in this browser alone until it is saved.
+// Drafts: saved as one works, on the server, or in this browser while the server can't be reached; corrections of what is submitted
+// too. What came too late to be the label is kept in this browser alone until it is a correction.
 
 import { correctionKey, draftKey, forget, keep, keepBeside, offerOther, read, tellBeside } from "./kept.js";
 import { sendJson } from "./net.js";
@@ -27,6 +27,13 @@ let unanswered;
 let pending;
 /** The version that is corrected here; `null` where something else was submitted meanwhile, `undefined` for a draft. */
 let version;
+/** A correction of an earlier version, which the server has and the form has not. */
+let older;
+/** The server takes no correction any more. */
+let refused;
+
+/** Whether what is typed is kept in this browser alone. */
+const hereAlone = () => version === null || refused;
 
 /** Turns to the task that is shown now. */
 export function follow(task) {
@@ -43,16 +50,17 @@ export function follow(task) {
   base = Number(form.dataset.savedAt);
   unanswered = null;
   pending = null;
+  older = JSON.parse(document.querySelector("[data-older]")?.dataset.older ?? "null");
+  refused = false;
   form.addEventListener("input", later);
   form.addEventListener("laurel:changed", later);
-  if (version === undefined) restore();
-  else restoreCorrection();
+  restore();
 }
 
 /** What people fill in, as the form has it. */
 export function fields() {
   const kept = {};
-  for (const [name, value] of new FormData(form)) if (name !== "csrf" && name !== "version") kept[name] = value;
+  for (const [name, value] of new FormData(form)) if (!["csrf", "version", "base"].includes(name)) kept[name] = value;
   return kept;
 }
 
@@ -83,7 +91,7 @@ function showLogin() {
 
 /** A copy in this browser, until the server has it. */
 export function keepHere() {
-  return keep(key, version === undefined ? { base, sent: pending ?? unanswered, fields: fields() } : { version, fields: fields() });
+  return keep(key, { version, base, sent: pending ?? unanswered, fields: fields() });
 }
 
 export function forgetHere() {
@@ -93,13 +101,15 @@ export function forgetHere() {
 /** Another version of the label stands meanwhile: what is typed corrects that one. */
 export function nowCorrects(standing) {
   version = standing;
-  keepHere();
+  later();
 }
 
-/** No more saving: the task is being submitted. */
+/** No more saving: the task is being submitted, and its draft with it. One that is newer than the form knows stays. */
 export function close() {
   closed = true;
   clearTimeout(timer);
+  // What is on its way, or may have arrived, is this form's own.
+  if (form.elements.base) form.elements.base.value = pending || unanswered ? "" : base;
 }
 
 /** It was not submitted after all: saving goes on with what has been typed since. */
@@ -111,7 +121,7 @@ export function reopen() {
 /** Saves now. One request at a time, so that an older text never comes after a newer one. */
 export async function save() {
   clearTimeout(timer);
-  if (closed || version !== undefined) return;
+  if (closed || hereAlone()) return;
   if (running) {
     again = true;
     return;
@@ -121,7 +131,7 @@ export async function save() {
   const sent = fields();
   show("saving", words.saving);
   pending = JSON.stringify(sent);
-  const answer = await sendJson("PUT", `${address}?base=${base}`, sent);
+  const answer = await sendJson("PUT", `${address}?base=${base}${version ? `&version=${version}` : ""}`, sent);
   // Meanwhile the next task has been shown.
   if (form !== mine) return;
   running = false;
@@ -134,13 +144,16 @@ export async function save() {
     unanswered = null;
     if (closed) return;
     if (!changed()) forgetHere();
-    show("saved", words.saved);
+    // Of what stands already, none is kept.
+    if (base) show("saved", words.saved);
+    else show("none", "");
   } else if (closed) {
     return;
   } else if (answer.kind === "login") {
     showLogin();
   } else if (answer.status === 409) {
-    submittedElsewhere(answer.data);
+    if (version === undefined) submittedElsewhere(answer.data);
+    else replacedElsewhere(answer.data);
     return;
   } else {
     unanswered = JSON.stringify(sent);
@@ -171,14 +184,21 @@ export function submittedElsewhere(told) {
   document.getElementById("task-error").before(tellBeside(told, fields()));
 }
 
+/** Another version stands, which the page tells of and which is corrected from now on; or nothing may be corrected any more. */
+function replacedElsewhere(told) {
+  keepHere();
+  if (told.version) {
+    form.dispatchEvent(new CustomEvent("laurel:replaced", { detail: told }));
+    return;
+  }
+  refused = true;
+  show("kept", told.message ?? words.here);
+}
+
 function later() {
-  if (version !== undefined) {
-    // Nothing else keeps it.
-    if (changed()) keepHere() ? show("kept", words.here) : show("offline", words.nowhere);
-    else {
-      forgetHere();
-      show("none", "");
-    }
+  if (hereAlone()) {
+    if (keepHere()) show("kept", words.here);
+    else show("offline", words.nowhere);
     return;
   }
   if (closed) return;
@@ -217,13 +237,24 @@ function offer(other, text) {
   document.getElementById("task-error").before(notice);
 }
 
-/** Puts a copy of this browser that is newer than the server's into the form. */
+/** Puts what this browser has of the task into the form, and offers what was begun on an earlier version. */
 function restore() {
   const copy = read(key);
+  if (older) offer(older, words.otherCorrection);
   if (!copy?.fields) return;
+  if (version === undefined || copy.version === version) restoreCopy(copy);
+  else if (!differs(JSON.stringify(copy.fields), saved)) return;
+  else if (copy.version === null) restoreLate(copy);
+  else offer(copy.fields, words.otherCorrection);
+}
+
+/** Puts a copy of this browser that is newer than the server's into the form. */
+function restoreCopy(copy) {
+  // A draft of an earlier version is not newer than this one's copy.
+  const theirBase = older ? 0 : base;
   // Which is newer says the draft that it was written over, or else the clocks, of which this browser's may be wrong.
-  const follows = copy.base >= base || (copy.sent && !differs(copy.sent, saved));
-  if (!follows && !(copy.at > base)) {
+  const follows = copy.base >= theirBase || (copy.sent && !differs(copy.sent, saved));
+  if (!follows && !(copy.at > theirBase)) {
     // Written here before something newer was saved from elsewhere.
     if (differs(JSON.stringify(copy.fields), saved)) offer(copy.fields, words.otherHere);
     return;
@@ -232,7 +263,7 @@ function restore() {
   if (copy.fields.seconds) form.elements.seconds.value = copy.fields.seconds;
   fill(copy.fields);
   if (changed()) {
-    if (!follows && base > 0 && copy.base !== undefined) offer(theirs, words.other);
+    if (!follows && theirBase > 0 && copy.base !== undefined) offer(theirs, words.other);
     show("offline", words.restored);
     timer = setTimeout(save, PAUSE);
   } else {
@@ -240,20 +271,11 @@ function restore() {
   }
 }
 
-/** Puts a correction that was begun here into the form; one of an older version is offered. */
-function restoreCorrection() {
-  const copy = read(key);
-  if (!copy?.fields || !differs(JSON.stringify(copy.fields), saved)) return;
-  if (copy.version === version) {
-    fill(copy.fields);
-    show("offline", words.restored);
-  } else if (copy.version === null) {
-    // Whoever comes from the word that it was not stored looks for it here.
-    const submitted = JSON.parse(saved);
-    fill(copy.fields);
-    offer(submitted, words.otherSubmitted);
-    show("offline", words.restored);
-  } else {
-    offer(copy.fields, words.otherCorrection);
-  }
+/** Puts what was not the label into the form: whoever comes from the word that it was not stored looks for it here. */
+function restoreLate(copy) {
+  const theirs = JSON.parse(saved);
+  fill(copy.fields);
+  offer(theirs, base > 0 && !older ? words.other : words.otherSubmitted);
+  show("offline", words.restored);
+  timer = setTimeout(save, PAUSE);
 }

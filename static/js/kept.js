@@ -73,7 +73,9 @@ export async function settle(notice) {
   const assignment = notice.dataset.finished;
   forget(skipKey(assignment));
   const begun = read(correctionKey(assignment));
-  if (begun?.fields && notice.dataset.begun) notice.after(tellBegun(notice.dataset, begun.fields));
+  const { draft } = notice.dataset;
+  const corrections = [begun?.fields, draft && JSON.parse(draft)].filter(Boolean);
+  if (corrections.length > 0 && notice.dataset.begun) notice.after(tellBegun(notice.dataset, ...corrections));
   const copy = read(draftKey(assignment));
   if (!copy) return;
   if (!copy.fields || "skipped" in notice.dataset) return forget(draftKey(assignment));
@@ -84,22 +86,39 @@ export async function settle(notice) {
   notice.after(tellBeside(answer.data, copy.fields));
 }
 
-/** Says that a correction was begun and not saved. */
-function tellBegun({ finished, begun, correct, look, discard }, fields) {
-  const told = tellBeside({ message: begun, correct, look }, fields);
+/** Says that a correction was begun and not saved: on the server, or in this browser, or in both. */
+function tellBegun(notice, ...corrections) {
+  const { finished, begun, correct, look, discard, failed } = notice;
+  const told = tellBeside({ message: begun, correct, look }, ...corrections);
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = discard;
-  button.addEventListener("click", () => {
+  const problem = document.createElement("span");
+  button.addEventListener("click", async () => {
+    problem.textContent = "";
+    if (notice.draft && !(await discardDraft(notice))) {
+      problem.textContent = ` ${failed}`;
+      return;
+    }
     forget(correctionKey(finished));
     told.remove();
   });
-  told.append(" ", button);
+  told.append(" ", button, problem);
   return told;
 }
 
+/** Discards the server's draft of a correction, and says whether it is gone. One that was saved elsewhere since stays: the page shows it. */
+async function discardDraft({ finished, draftOf, draftAt }) {
+  const { kind, data } = await sendJson("PUT", `/tasks/${finished}/draft?base=${draftAt}&version=${draftOf}`, {});
+  if (kind === "ok" && data.saved_at) location.reload();
+  return kind === "ok";
+}
+
+/** What somebody has written in fields, to be read. */
+const readable = (fields) => Object.entries(fields).filter(([field, value]) => field !== "seconds" && value).map(([, value]) => value).join("\n\n");
+
 /** Says that a task was submitted with something else than these fields, and leads to what can be done with them. */
-export function tellBeside({ message, correct, look }, fields) {
+export function tellBeside({ message, correct, look }, ...written) {
   const told = document.createElement("div");
   told.className = "notice notice-warning";
   told.setAttribute("role", "status");
@@ -118,7 +137,7 @@ export function tellBeside({ message, correct, look }, fields) {
   const text = document.createElement("pre");
   text.className = "source";
   text.dir = "auto";
-  text.textContent = Object.entries(fields).filter(([field, value]) => field !== "seconds" && value).map(([, value]) => value).join("\n\n");
+  text.textContent = [...new Set(written.map(readable))].join("\n\n* * *\n\n");
   box.append(name, text);
   told.append(message, box);
   return told;

@@ -31,6 +31,7 @@ function begin() {
   pulse = setInterval(heartbeat, Number(form.dataset.heartbeat));
   showSingleKeys();
   follow(form);
+  form.addEventListener("laurel:replaced", (event) => tellReplaced(event.detail));
   followSkip(form.dataset.assignment);
   kinds.get(form.dataset.kind)?.();
 }
@@ -134,13 +135,17 @@ function settle(answer, sent) {
   if (answer.kind === "login") {
     showErrorWith(words.login, `/login?next=${encodeURIComponent(location.pathname)}`, words.loginLink);
   } else if (answer.status === 409 && answer.data?.code === "version-replaced") {
-    // Saved again, it replaces the version that is named now.
-    form.elements.version.value = answer.data.version;
-    nowCorrects(answer.data.version);
-    showErrorWith(answer.data.message, answer.data.standing, answer.data.look, "_blank");
+    tellReplaced(answer.data);
   } else {
     showError(answer.data?.message || words.failed);
   }
+}
+
+/** Another version stands meanwhile. Saved again, what is typed replaces the one that is named now. */
+function tellReplaced(told) {
+  form.elements.version.value = told.version;
+  nowCorrects(told.version);
+  showErrorWith(told.message, told.standing, told.look, "_blank");
 }
 
 /** Tries once more to send what waits. */

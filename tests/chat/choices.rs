@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     begin, endpoint,
-    support::{Client, Reply, Server, client::link_with, seed::count},
+    support::{Client, PASSWORD, Reply, Server, client::link_with, seed::count},
     with_chat,
 };
 
@@ -152,4 +152,48 @@ async fn while_nothing_was_said_after_it_the_conversation_goes_on_with_the_corre
     bea.post(&first, &[("best", "0"), ("version", &standing)]).await.assert(409).assert_contains("has been reviewed");
     assert!(!bea.get(&first).await.assert(200).text.contains("Save correction"), "the form is still there");
     assert_eq!(count(server.pool(), "SELECT count(*) FROM rankings").await, 2);
+}
+
+#[tokio::test]
+async fn a_choice_that_is_about_to_be_corrected_is_found_on_another_computer_until_it_is_saved() {
+    let (address, _) = endpoint().await;
+    let (server, _) = with_chat(&address).await;
+    let pool = server.pool();
+    let bea = server.user("Bea", Role::Annotator).await;
+    let chat = begin(&bea, "How do bees make honey?").await;
+    turn(&bea, &chat, "0", "0").await;
+    let place = format!("{chat}/turns/0");
+    let first = version(&bea.get(&place).await.assert(200));
+    let keep = async |client: &Client, version: &str, best: i32| {
+        let marked = json!({ "choice": { "turn": 0, "version": version, "best": best } });
+        client.json(reqwest::Method::PUT, &format!("{chat}/draft"), &marked).await
+    };
+    let saved_at = |reply: &Reply| -> i64 {
+        let told: Value = serde_json::from_str(&reply.text).expect("JSON");
+        told["saved_at"].as_i64().expect("milliseconds")
+    };
+    // The one that stands is no correction, and there are two answers.
+    assert_eq!(saved_at(&keep(&bea, &first, 0).await.assert(200)), 0);
+    keep(&bea, &first, 7).await.assert(409);
+    assert!(saved_at(&keep(&bea, &first, 1).await.assert(200)) > 0);
+    let cy = server.user("Cy", Role::Admin).await;
+    keep(&cy, &first, 1).await.assert(404);
+
+    let home = server.client();
+    home.log_in("bea@example.org", PASSWORD).await;
+    home.get("/queue").await.assert(200).assert_contains("Unsaved correction");
+    let page = home.get(&place).await.assert(200);
+    page.assert_contains(r#"value="1" required checked"#).assert_contains(r#"data-state="saved""#);
+    // It is no message that waits to be said.
+    assert!(!home.get(&chat).await.assert(200).text.contains(r#"data-state="saved""#));
+    // Marked back, and once more; saved, it is gone.
+    keep(&home, &first, 0).await.assert(200);
+    assert_eq!(count(pool, "SELECT count(*) FROM chat_choice_drafts").await, 0);
+    keep(&home, &first, 1).await.assert(200);
+    home.post(&place, &[("best", "1"), ("version", &first)]).await.assert(303);
+    assert_eq!(count(pool, "SELECT count(*) FROM chat_choice_drafts").await, 0);
+    // What comes late is told so.
+    keep(&bea, &first, 1).await.assert(409);
+    assert_eq!(count(pool, "SELECT count(*) FROM chat_choice_drafts").await, 0);
+    assert_eq!(count(pool, "SELECT count(*) FROM rankings").await, 2);
 }

@@ -2,11 +2,12 @@
 
 use fantoccini::Locator;
 use laurel::{domain::role::Role, export::Kind};
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use super::{ENTER, exported, left_the_task, take_next};
 use crate::support::{
-    Browser, PASSWORD, Reply,
+    Browser, Client, PASSWORD, Reply, Server,
     seed::{self, Seed, assignment_in, count},
     server,
 };
@@ -90,6 +91,116 @@ async fn a_text_is_corrected_until_the_label_is_closed() {
     assert_eq!(count(server.pool(), "SELECT count(*) FROM demonstrations").await, 2);
 }
 
+/// A server on which Ada has written “Helo”; she, and the task's address.
+async fn written() -> (Server, Client, String) {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed::default()).await;
+    seed::demonstration_task(&server.state, project, "Say hello.").await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let task = format!("/tasks/{}", assignment_in(ada.post("/queue/next", &[]).await.leads_to()));
+    ada.post(&format!("{task}/submit"), &[("completion", "Helo")]).await.assert(303);
+    (server, ada, task)
+}
+
+/// Saves what is typed so far as a correction of a version, as its page does.
+async fn keep(client: &Client, task: &str, version: &str, base: i64, fields: &Value) -> Reply {
+    client.json(Method::PUT, &format!("{task}/draft?base={base}&version={version}"), fields).await
+}
+
+/// What a script is told.
+fn told(reply: &Reply) -> Value {
+    serde_json::from_str(&reply.text).expect("JSON")
+}
+
+fn saved_at(reply: &Reply) -> i64 {
+    told(reply)["saved_at"].as_i64().expect("milliseconds")
+}
+
+#[tokio::test]
+async fn a_text_that_is_half_corrected_is_found_on_another_computer_until_it_is_saved() {
+    let (server, ada, task) = written().await;
+    let pool = server.pool();
+    let correct = format!("{task}/correct");
+    let first = version(&ada.get(&correct).await.assert(200));
+    let typed = |text: &str| json!({ "completion": text, "seconds": "3", "version": "x", "base": "1" });
+    let begun = saved_at(&keep(&ada, &task, &first, 0, &typed("Hello, wor")).await.assert(200));
+
+    let home = server.client();
+    home.log_in("ada@example.org", PASSWORD).await;
+    home.get("/queue").await.assert(200).assert_contains("Unsaved correction");
+    home.get(&task).await.assert(200).assert_contains("data-draft-of=").assert_contains("Hello, wor");
+    let page = home.get(&correct).await.assert(200);
+    page.assert_contains("Hello, wor</textarea>").assert_contains(r#"data-state="saved""#);
+    page.assert_contains("the correction that you have begun");
+    page.assert_contains(&format!(r#"name="base" value="{begun}""#));
+    // Of two computers the newest counts, and whoever did not know of the other text is given it.
+    keep(&home, &task, &first, begun, &typed("Hello, world")).await.assert(200);
+    let reply = keep(&ada, &task, &first, begun, &typed("Hello you")).await.assert(200);
+    assert_eq!(told(&reply)["displaced"]["completion"], "Hello, world");
+    let last = saved_at(&reply);
+    // It is Ada's alone, and no longer than a text may be.
+    let bob = server.user("Bob", Role::Admin).await;
+    keep(&bob, &task, &first, last, &typed("Mine")).await.assert(404);
+    keep(&ada, &task, &first, last, &typed(&"x".repeat(200_001))).await.assert(422);
+    // Without the version it is what came too late to be the label.
+    ada.json(Method::PUT, &format!("{task}/draft"), &typed("Late")).await.assert(409);
+    let body: Value = sqlx::query_scalar("SELECT body FROM drafts").fetch_one(pool).await.expect("one draft");
+    assert_eq!(body, json!({ "completion": "Hello you", "seconds": "3" }));
+
+    let base = last.to_string();
+    let form = [("completion", "Hello you"), ("version", first.as_str()), ("base", base.as_str())];
+    ada.post(&correct, &form).await.assert(303);
+    assert_eq!(count(pool, "SELECT count(*) FROM drafts").await, 0);
+    // An autosave that comes late brings nothing back, and is told what stands.
+    let late = keep(&ada, &task, &first, last, &typed("Hello yo")).await.assert(409);
+    assert_eq!(told(&late)["code"], "version-replaced");
+    let second = version(&ada.get(&correct).await);
+    assert_eq!(told(&late)["version"], second.as_str());
+    // What says nothing new is no correction.
+    assert_eq!(saved_at(&keep(&ada, &task, &second, 0, &typed("Hello you\n")).await.assert(200)), 0);
+    assert_eq!(count(pool, "SELECT count(*) FROM drafts").await, 0);
+    assert!(!ada.get("/queue").await.text.contains("Unsaved correction"));
+}
+
+#[tokio::test]
+async fn a_correction_that_was_begun_on_an_earlier_version_is_offered_and_not_lost() {
+    let (server, ada, task) = written().await;
+    let pool = server.pool();
+    let correct = format!("{task}/correct");
+    let first = version(&ada.get(&correct).await.assert(200));
+    let typed = |text: &str| json!({ "completion": text });
+    let begun = saved_at(&keep(&ada, &task, &first, 0, &typed("Begun at home")).await.assert(200));
+    // A page at work that was open before knows nothing of it, and saves something else.
+    let form = [("completion", "Saved at work"), ("version", first.as_str()), ("base", "0")];
+    ada.post(&correct, &form).await.assert(303);
+    let page = ada.get(&correct).await.assert(200);
+    page.assert_contains("Saved at work</textarea>").assert_contains(r#"data-state="none""#);
+    page.assert_contains("data-older=").assert_contains("Begun at home");
+    ada.get(&task).await.assert_contains("data-draft-of=").assert_contains("Begun at home");
+    // Undone changes of this version are not that draft; a draft of this version takes its place, and keeps it beside.
+    let second = version(&page);
+    keep(&ada, &task, &second, begun, &typed("Saved at work")).await.assert(200);
+    assert_eq!(count(pool, "SELECT count(*) FROM drafts WHERE body ->> 'completion' = 'Begun at home'").await, 1);
+    let reply = keep(&ada, &task, &second, begun, &typed("Begun at work")).await.assert(200);
+    assert_eq!(told(&reply)["displaced"], Value::Null, "its page had it");
+    let beside = "SELECT count(*) FROM drafts WHERE displaced ->> 'completion' = 'Begun at home'";
+    assert_eq!(count(pool, beside).await, 1);
+
+    // Reviewed meanwhile: nothing more is saved, and what was begun is still there to be read.
+    sqlx::query("CREATE OR REPLACE FUNCTION may_be_corrected(label uuid) RETURNS boolean LANGUAGE sql RETURN false")
+        .execute(pool)
+        .await
+        .expect("closed");
+    let last = saved_at(&reply);
+    keep(&ada, &task, &second, last, &typed("Begun at work, and")).await.assert(409);
+    let page = ada.get(&task).await.assert(200);
+    page.assert_contains("had begun a correction").assert_contains("data-draft-of=").assert_contains("Begun at work");
+    // Discarded where something newer is not known of, it stays; else it is gone.
+    assert_eq!(saved_at(&keep(&ada, &task, &second, begun, &json!({})).await.assert(200)), last);
+    assert_eq!(saved_at(&keep(&ada, &task, &second, last, &json!({})).await.assert(200)), 0);
+    assert_eq!(count(pool, "SELECT count(*) FROM drafts").await, 0);
+}
+
 /// The answers' texts as the order on the page has them, best first; ties in one.
 async fn order_shown(browser: &Browser) -> Vec<String> {
     browser.wait().for_element(Locator::Css(".tier .chip")).await.expect("the order is drawn");
@@ -163,4 +274,60 @@ async fn what_was_submitted_last_is_corrected_with_the_keys_alone() {
     let texts = exported(&server, Kind::Demonstrations).await;
     assert_eq!((texts.len(), &texts[0]["completion"][0]["content"]), (1, &json!("Hello there")));
     browser.close().await;
+}
+
+#[tokio::test]
+async fn a_ranking_that_is_half_corrected_goes_on_in_another_browser_and_is_saved_once() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed::default()).await;
+    seed::ranking_task(&server.state, project, "Which?", &["one", "two", "three"]).await;
+    server.account("Ada", Role::Annotator).await;
+    let work = Browser::open().await;
+    work.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    take_next(&server, &work).await;
+    work.wait().for_element(Locator::Css(".chip")).await.expect("drawn");
+    let text = work.answers_by_letter().await;
+    let [a, b, c] = ['A', 'B', 'C'].map(|letter| text[&letter].clone());
+    work.press(&format!("abc{ENTER}")).await;
+    left_the_task(&work).await;
+    open_correction(&work, &server.address).await;
+    assert_eq!(order_shown(&work).await, [a.clone(), b.clone(), c.clone()]);
+    work.press("c\u{E013}").await;
+    let saved = Locator::Css("[data-draft-state][data-state=saved]");
+    work.wait().for_element(saved).await.expect("saved");
+
+    let home = Browser::open().await;
+    home.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    open_correction(&home, &server.address).await;
+    assert_eq!(order_shown(&home).await, [a.clone(), c.clone(), b.clone()]);
+    home.wait().for_element(saved).await.expect("it is a draft");
+    home.press(ENTER).await;
+    home.wait().for_element(Locator::Css(".version-order")).await.expect("the version before");
+    assert!(home.find_all(Locator::Css("[data-beside]")).await.expect("looked").is_empty(), "it is saved");
+    assert_eq!(count(pool, "SELECT count(*) FROM drafts").await, 0);
+    assert_eq!(count(pool, "SELECT count(*) FROM rankings").await, 2);
+    let second: String = sqlx::query_scalar(
+        "SELECT answer.content
+         FROM current_rankings r
+         JOIN ranking_responses given ON given.ranking_id = r.id
+         JOIN responses answer ON answer.id = given.response_id
+         WHERE given.rank = 2",
+    )
+    .fetch_one(pool)
+    .await
+    .expect("the second answer");
+    assert_eq!(second, c);
+
+    // The tab that is still open at work is told, and goes on from there.
+    work.press("c\u{E013}").await;
+    let error = work.wait().for_element(Locator::Css("#task-error:not([hidden])")).await.expect("told");
+    assert!(error.text().await.expect("read").contains("Another version was saved meanwhile"));
+    work.wait().for_element(saved).await.expect("a draft of the version that stands");
+    work.press(ENTER).await;
+    work.wait().for_element(Locator::Css(".versions li:nth-child(2)")).await.expect("two earlier versions");
+    assert_eq!(count(pool, "SELECT count(*) FROM rankings").await, 3);
+    assert_eq!(count(pool, "SELECT count(*) FROM drafts").await, 0);
+    home.close().await;
+    work.close().await;
 }

@@ -76,7 +76,7 @@ async fn a_correction_that_is_half_done_survives_a_closed_tab_and_a_lost_session
     press(&browser, "a[href$='/correct']").await;
     let address = browser.current_url().await.expect("an address");
     browser.fill("#completion", ", violets").await;
-    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=kept]")).await.expect("said");
+    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
     // The tab is closed; what was submitted says that something was begun on it.
     browser.goto(&format!("{}/queue", server.address)).await.expect("elsewhere");
     browser.goto(address.as_str().trim_end_matches("/correct")).await.expect("the task");
@@ -92,7 +92,36 @@ async fn a_correction_that_is_half_done_survives_a_closed_tab_and_a_lost_session
     press(&browser, "[data-submit]").await;
     browser.wait().for_element(Locator::Css(".versions")).await.expect("two versions");
     assert_eq!(standing(&server).await, "Roses are red, violets are blue");
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM drafts").await, 0);
     assert!(browser.find_all(Locator::Css("[data-beside]")).await.expect("looked").is_empty(), "it is saved");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_correction_that_is_typed_while_the_server_is_away_is_kept_here_and_discarded_everywhere() {
+    let (server, browser) = opened(Seed::default()).await;
+    let pool = server.pool();
+    take_next(&server, &browser).await;
+    browser.fill("#completion", &format!("Roses are red{SUBMIT}")).await;
+    press(&browser, ".after a").await;
+    press(&browser, "a[href$='/correct']").await;
+    browser.wait().for_element(Locator::Id("completion")).await.expect("the field");
+    run(&browser, AWAY).await;
+    browser.fill("#completion", ", violets").await;
+    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=offline]")).await.expect("told");
+    assert_eq!(count(pool, "SELECT count(*) FROM drafts").await, 0);
+    // Opened again, it goes to the server.
+    browser.refresh().await.expect("reloaded");
+    assert_eq!(written(&browser).await, "Roses are red, violets");
+    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("caught up");
+    assert_eq!(count(pool, "SELECT count(*) FROM drafts WHERE replaces IS NOT NULL").await, 1);
+    // Left as it was, and then discarded: it is gone here and there.
+    press(&browser, ".task-actions a.button").await;
+    press(&browser, "[data-beside] button").await;
+    browser.wait().for_element(Locator::Css("main:not(:has([data-beside]))")).await.expect("gone");
+    assert_eq!(count(pool, "SELECT count(*) FROM drafts").await, 0);
+    press(&browser, "a[href$='/correct']").await;
+    assert_eq!(written(&browser).await, "Roses are red");
     browser.close().await;
 }
 

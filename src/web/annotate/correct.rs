@@ -19,12 +19,14 @@ use super::{
 };
 use crate::{
     db::{
+        drafts::Draft,
         label_versions::{self, Correction, Label},
         queue::Task,
     },
     web::{AppState, Page, PageError, authorise::Annotator, csrf::CsrfForm},
 };
 
+/// The label in its form, or the correction of it that was begun and not saved, on whatever computer.
 pub async fn get(
     Annotator(user): Annotator,
     State(state): State<AppState>,
@@ -35,8 +37,14 @@ pub async fn get(
     let standing = label_versions::all(&state.pool, user.id, assignment).await?.pop();
     match standing {
         Some(version) if label_versions::may_be_corrected(&state.pool, version.id).await? => {
+            let begun = standing::begun(&state.pool, user.id, &task, version.id).await?;
             task.label_scheme = version.label.scheme(&task.label_scheme);
-            let shown = Shown { fields: fields(&task, &version.label), corrects: Some(version.id), ..Shown::default() };
+            let saved_at = begun.as_ref().map_or(0, Draft::saved_at);
+            let (fields, older) = match begun {
+                Some(draft) if draft.replaces == Some(version.id) => (draft.fields.into_iter().collect(), None),
+                older => (fields(&task, &version.label), older.map(|draft| draft.fields)),
+            };
+            let shown = Shown { fields, saved_at, older, corrects: Some(version.id), ..Shown::default() };
             task::draw(page, task, shown)
         }
         // Closed, or nothing was submitted: the task's own page says which.
@@ -61,7 +69,8 @@ pub async fn post(
     if let Some(replaced) = versions.iter().find(|version| version.id == replaces) {
         task.label_scheme = replaced.label.scheme(&task.label_scheme);
     }
-    let target = Target::Correction(Correction { user: user.id, assignment, replaces });
+    let base = fields.get("base").parse().ok();
+    let target = Target::Correction(Correction { user: user.id, assignment, replaces, base });
     match submit::store(&state, target, &task, &fields).await {
         Ok(true) => {}
         Ok(false) if standing::holds(&state.pool, user.id, &task, &fields, Some(replaces)).await? => {}

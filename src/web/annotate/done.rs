@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::{
     comparison,
     forms::Fields,
-    view::{self, AnswerView, MessageView},
+    standing,
+    view::{self, AnswerView, BegunView, MessageView},
 };
 use crate::{
     db::{
@@ -33,6 +34,7 @@ struct DonePage {
     label: LabelView,
     extra_opinion: bool,
     may_be_corrected: bool,
+    begun: Option<BegunView>,
     /// What a reviewer said of it.
     review: Option<ReviewView>,
     /// Those that were replaced, newest first.
@@ -102,6 +104,7 @@ pub async fn draw(
 ) -> Result<Response, PageError> {
     let standing = versions.pop().ok_or(PageError::NotFound)?;
     let may_be_corrected = label_versions::may_be_corrected(pool, standing.id).await?;
+    let begun = standing::begun(pool, user, &task, standing.id).await?;
     let review = reviews::said_of(pool, user, task.assignment).await?;
     let earlier =
         versions.iter().enumerate().rev().map(|(place, version)| earlier(&page, &task, version, place + 1)).collect();
@@ -119,6 +122,7 @@ pub async fn draw(
         project_name: task.project_name,
         simulated: task.project_simulated,
         may_be_corrected,
+        begun: begun.as_ref().and_then(BegunView::of),
         review: review.map(|said| ReviewView { instead: said.text.as_deref().map(markdown::render), said }),
         earlier,
         page,

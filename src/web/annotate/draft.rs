@@ -31,13 +31,14 @@ use crate::{
     },
 };
 
-/// `PUT /tasks/{assignment}/draft`: the fields of the form as a JSON object. With `?base=` it answers with what was written
-/// elsewhere meanwhile, if that is something else; once the task is submitted, 409 with whether that is something else.
+/// `PUT /tasks/{assignment}/draft`: the fields of the form as a JSON object; without any, the draft goes. With `?base=` it answers
+/// with what was written elsewhere meanwhile, if that is something else; once the task is submitted, 409 with whether that is
+/// something else. With `?version=` it is a correction of that version; once another one stands, 409 with which.
 pub async fn put(
     Annotator(user): Annotator,
     State(state): State<AppState>,
     Path(assignment): Path<Uuid>,
-    Query(base): Query<Base>,
+    Query(had): Query<Had>,
     _: TokenInHeader,
     page: Page,
     body: Result<Json<BTreeMap<String, String>>, JsonRejection>,
@@ -47,39 +48,53 @@ pub async fn put(
         _ => PageError::Invalid(page.t("annotate-error-draft")),
     })?;
     let fields: Fields = sent.into_iter().collect();
-    let saved = save(&state, user.id, assignment, &fields, &page, base.base).await?;
+    let saved = save(&state, user.id, assignment, &fields, &page, had).await?;
     let Some(saved) = saved else {
         let task = task::find(&state.pool, user.id, assignment).await?;
-        let differs = !standing::holds(&state.pool, user.id, &task, &fields, None).await?;
-        let told = standing::told(&state.pool, user.id, &page, &task, differs).await?;
+        let told = if had.version.is_some() {
+            standing::told_replaced(&state.pool, user.id, &page, &task).await?
+        } else {
+            let differs = !standing::holds(&state.pool, user.id, &task, &fields, None).await?;
+            standing::told(&state.pool, user.id, &page, &task, differs).await?
+        };
         return Ok((StatusCode::CONFLICT, Json(told)).into_response());
     };
-    let milliseconds = i64::try_from(saved.at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+    let milliseconds = saved.at.map_or(0, |at| at.unix_timestamp_nanos() / 1_000_000);
+    let milliseconds = i64::try_from(milliseconds).unwrap_or_default();
     Ok(Json(json!({ "saved_at": milliseconds, "displaced": saved.displaced })).into_response())
 }
 
-/// Which draft the page had before it.
-#[derive(serde::Deserialize)]
-pub struct Base {
-    /// Milliseconds since 1970, as `saved_at` has them; 0 for none.
-    #[serde(default)]
+/// What the page had before it.
+#[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
+#[serde(default)]
+pub struct Had {
+    /// Which draft: milliseconds since 1970, as `saved_at` has them; 0 for none.
     base: Option<i64>,
+    /// The version of the label that is corrected; none before one is submitted.
+    version: Option<Uuid>,
 }
 
-/// `None` where the task is submitted.
+/// `None` where the task is submitted, or the version that is corrected does not stand any more.
 async fn save(
     state: &AppState,
     user: Uuid,
     assignment: Uuid,
     fields: &Fields,
     page: &Page,
-    base: Option<i64>,
+    had: Had,
 ) -> Result<Option<Saved>, PageError> {
-    let draft = fields.draft();
+    let mut draft = fields.draft();
     if draft.values().any(|value| value.chars().count() > LONGEST_COMPLETION) {
         return Err(PageError::Invalid(page.t1("annotate-error-too-long", "longest", LONGEST_COMPLETION)));
     }
-    Ok(drafts::save(&state.pool, user, assignment, &draft, base).await?)
+    if let Some(version) = had.version {
+        let task = task::find(&state.pool, user, assignment).await?;
+        // What stands already is no correction.
+        if standing::is_unchanged(&state.pool, user, &task, fields, version).await? {
+            draft.clear();
+        }
+    }
+    Ok(drafts::save(&state.pool, user, assignment, had.version, &draft, had.base).await?)
 }
 
 /// `POST /tasks/{assignment}/heartbeat`.
@@ -108,7 +123,7 @@ pub async fn preview(
     if wants_json(&headers) {
         return Ok(Json(json!({ "html": markdown::render(fields.get("completion")) })).into_response());
     }
-    let saved = save(&state, user.id, task.assignment, &fields, &page, None).await?;
+    let saved = save(&state, user.id, task.assignment, &fields, &page, Had::default()).await?;
     if saved.is_none() && !standing::holds(&state.pool, user.id, &task, &fields, None).await? {
         return standing::refuse(&state.pool, user.id, page, task, fields, &headers).await;
     }

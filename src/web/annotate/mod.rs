@@ -11,7 +11,7 @@
 //! | `GET /tasks/{assignment}/answers/{position}` | one answer in full, where the task's page has only its beginning |
 //! | `GET /tasks/{assignment}/correct`, `POST` | a submitted label in its form again; a new version replaces it; 409 where another one has |
 //! | `POST /tasks/{assignment}/skip` | gives the task back with a reason → 303 as after submitting |
-//! | `PUT /tasks/{assignment}/draft` | JSON object of the form's fields → `{"saved_at", "displaced"}`; 409 once submitted, and whether it `differs` |
+//! | `PUT /tasks/{assignment}/draft` | JSON object of the form's fields → `{"saved_at", "displaced"}`; 409 once submitted, and whether it `differs`; with `version` a correction of that one |
 //! | `POST /tasks/{assignment}/heartbeat` | renews the lease → `{"lease": "live"\|"lost"\|"finished"}` |
 //! | `POST /tasks/{assignment}/ahead` | reserves the task after this one → its page, or 204 when none can be fetched ahead |
 //! | `POST /tasks/{assignment}/leave` | gives back a task that was fetched ahead, as its page is left |
@@ -34,7 +34,8 @@
 //!   `note`, `seconds`, `then`, ratings and flags as for rankings
 //! - **submit a prompt**: `prompt`; of a few-shot one `instruction`, `query_1` and `response_1` to `query_5` and `response_5`, and
 //!   `query`, which waits for its answer; `seconds`, `then`
-//! - **correct**: as submitting, and `version`, the id of the label that is replaced
+//! - **correct**: as submitting, and `version`, the id of the label that is replaced; `base` (optional), the `saved_at` of the draft
+//!   that it takes with it: one that was saved later stays
 //! - **skip**: `reason` (one of [`forms::SKIP_REASONS`]), `detail` (needed for `other`), `then`
 //!
 //! A task page has `<form id="task" data-kind="demonstration|ranking|comparison|prompt" data-assignment="…">`; each message of the prompt is a

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     db::{
+        drafts::{self, Draft},
         label_versions::{self, Label},
         queue::Task,
     },
@@ -41,11 +42,36 @@ pub async fn holds(
     let versions = label_versions::all(pool, user, task.assignment).await?;
     // Ids are made in the order of time.
     let counts = |version: Uuid| since.is_none_or(|since| version > since);
-    // The form was read as the project asked then, which may be otherwise now.
-    let says = |version: &Label| {
-        label(task, fields, &version.scheme(&task.label_scheme)).is_ok_and(|said| version.says_the_same(&said))
-    };
-    Ok(versions.iter().any(|version| counts(version.id) && says(&version.label)))
+    Ok(versions.iter().any(|version| counts(version.id) && says(task, fields, &version.label)))
+}
+
+/// Whether a form says what a version says. It was read as the project asked then, which may be otherwise now.
+fn says(task: &Task, fields: &Fields, version: &Label) -> bool {
+    label(task, fields, &version.scheme(&task.label_scheme)).is_ok_and(|said| version.says_the_same(&said))
+}
+
+/// Whether a version stands and says what the form says: nothing of it has been corrected yet.
+pub async fn is_unchanged(
+    pool: &PgPool,
+    user: Uuid,
+    task: &Task,
+    fields: &Fields,
+    version: Uuid,
+) -> Result<bool, PageError> {
+    let standing = label_versions::all(pool, user, task.assignment).await?.pop();
+    Ok(standing.is_some_and(|standing| standing.id == version && says(task, fields, &standing.label)))
+}
+
+/// The correction that somebody has begun and not saved, as the server keeps it. What they began on a version before the one that
+/// stands is none any more once a later one says the same.
+pub async fn begun(pool: &PgPool, user: Uuid, task: &Task, standing: Uuid) -> Result<Option<Draft>, PageError> {
+    let Some(draft) = drafts::find(pool, task.assignment).await? else { return Ok(None) };
+    if draft.replaces == Some(standing) {
+        return Ok(Some(draft));
+    }
+    let fields: Fields = draft.fields.clone().into_iter().collect();
+    let saved = holds(pool, user, task, &fields, draft.replaces).await?;
+    Ok((!saved).then_some(draft))
 }
 
 /// The label that a form would be where a scheme says what is asked.
@@ -113,6 +139,32 @@ pub async fn refuse(
     conflict(page, task, fields, corrects, message)
 }
 
+/// Why a correction may not be what stands now.
+fn why(corrects: Option<Uuid>, task: &Task) -> &'static str {
+    match (corrects, task.kind) {
+        (Some(_), _) => "correct-replaced",
+        (None, TaskKind::Prompt) => "correct-closed-prompt",
+        (None, _) => "correct-closed",
+    }
+}
+
+/// What a script is told of a correction of a version that does not stand any more: which one does.
+///
+/// # Errors
+/// Nobody may correct what stands.
+pub async fn told_replaced(pool: &PgPool, user: Uuid, page: &Page, task: &Task) -> Result<Value, PageError> {
+    let corrects = correctable(pool, user, task).await?;
+    let message = page.t(why(corrects, task));
+    let Some(version) = corrects else { return Err(PageError::Conflict(message)) };
+    Ok(json!({
+        "code": "version-replaced",
+        "message": message,
+        "version": version,
+        "standing": format!("/tasks/{}", task.assignment),
+        "look": page.t("annotate-after-look"),
+    }))
+}
+
 /// 409 for a correction of a version that does not stand any more, or that nobody may correct.
 pub async fn refuse_correction(
     pool: &PgPool,
@@ -122,24 +174,13 @@ pub async fn refuse_correction(
     fields: Fields,
     headers: &HeaderMap,
 ) -> Result<Response, PageError> {
-    let corrects = correctable(pool, user, &task).await?;
-    let message = match (corrects, task.kind) {
-        (Some(_), _) => "correct-replaced",
-        (None, TaskKind::Prompt) => "correct-closed-prompt",
-        (None, _) => "correct-closed",
-    };
-    if !wants_json(headers) {
-        return conflict(page, task, fields, corrects, message);
+    if wants_json(headers) {
+        let told = told_replaced(pool, user, &page, &task).await?;
+        return Ok((StatusCode::CONFLICT, Json(told)).into_response());
     }
-    let Some(version) = corrects else { return Err(PageError::Conflict(page.t(message))) };
-    let told = json!({
-        "code": "version-replaced",
-        "message": page.t(message),
-        "version": version,
-        "standing": format!("/tasks/{}", task.assignment),
-        "look": page.t("annotate-after-look"),
-    });
-    Ok((StatusCode::CONFLICT, Json(told)).into_response())
+    let corrects = correctable(pool, user, &task).await?;
+    let message = why(corrects, &task);
+    conflict(page, task, fields, corrects, message)
 }
 
 /// The form with what was sent in it, and why it is not stored.

@@ -19,7 +19,8 @@ use super::{
 use crate::{
     db::{
         assignments::{self, Lease},
-        drafts, gold, guidelines, label_versions,
+        drafts::{self, Draft, DraftFields},
+        gold, guidelines, label_versions,
         queue::{self, Task},
     },
     domain::{assignment::TaskKind, ranking::RankingError},
@@ -39,7 +40,10 @@ pub struct Arrival {
 #[derive(Default)]
 pub struct Shown {
     pub fields: Fields,
+    /// When the draft was saved that is shown or told of, in milliseconds since 1970; 0 where there is none.
     pub saved_at: i128,
+    /// A correction of an earlier version that was begun and not saved: told of, not shown.
+    pub older: Option<DraftFields>,
     pub error: Option<String>,
     pub after: Option<After>,
     pub preview: bool,
@@ -71,7 +75,7 @@ pub async fn get(
     let lease = assignments::renew(&state.pool, user.id, assignment).await?;
     let draft = drafts::find(&state.pool, assignment).await?;
     let shown = Shown {
-        saved_at: draft.as_ref().map_or(0, |draft| draft.updated_at.unix_timestamp_nanos() / 1_000_000),
+        saved_at: draft.as_ref().map_or(0, Draft::saved_at),
         fields: draft.map(|draft| draft.fields).unwrap_or_default().into_iter().collect(),
         after: after(&state.pool, user.id, arrival.after).await?,
         preview: arrival.preview.is_some(),
@@ -116,6 +120,7 @@ pub fn frame(task: &Task, shown: Shown) -> TaskFrame {
         conversation: view::messages(&task.conversation),
         heartbeat: (i64::from(task.lease_minutes) * 60_000 / 3).min(60_000),
         saved_at: shown.saved_at,
+        older: shown.older.as_ref().and_then(view::as_json),
         seconds: shown.fields.get("seconds").to_owned(),
         after: shown.after,
         error: shown.error,

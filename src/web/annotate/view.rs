@@ -6,7 +6,10 @@ use uuid::Uuid;
 
 use super::forms::Fields;
 use crate::{
-    db::queue::Task,
+    db::{
+        drafts::{Draft, DraftFields},
+        queue::Task,
+    },
     domain::{assignment, label_scheme::LabelScheme, rating_scale::RatingScale},
     web::{Page, label_words, markdown},
 };
@@ -73,8 +76,10 @@ pub struct TaskFrame {
     pub conversation: Vec<MessageView>,
     /// Milliseconds between heartbeats: a third of the lease, at most a minute.
     pub heartbeat: i64,
-    /// Milliseconds since 1970 at which the draft shown was saved; 0 where there is none.
+    /// Milliseconds since 1970 at which the draft was saved that is shown or told of; 0 where there is none.
     pub saved_at: i128,
+    /// The fields of a correction of an earlier version, as JSON: told of, not shown.
+    pub older: Option<String>,
     pub seconds: String,
     /// The task that was finished just before this one.
     pub after: Option<After>,
@@ -101,6 +106,32 @@ impl TaskFrame {
         let what = if self.corrects.is_some() { "correct" } else { "submit" };
         format!("/tasks/{}/{what}", self.assignment)
     }
+
+    /// Whether what the form has is a draft.
+    pub fn is_draft(&self) -> bool {
+        self.saved_at > 0 && self.older.is_none()
+    }
+}
+
+/// A correction that was begun and not saved, on the page of what was submitted.
+pub struct BegunView {
+    /// The version that it would replace.
+    pub replaces: Uuid,
+    /// Milliseconds since 1970.
+    pub saved_at: i128,
+    /// Its fields, as JSON.
+    pub fields: String,
+}
+
+impl BegunView {
+    pub fn of(draft: &Draft) -> Option<Self> {
+        Some(BegunView { replaces: draft.replaces?, saved_at: draft.saved_at(), fields: as_json(&draft.fields)? })
+    }
+}
+
+/// The fields of a draft as a script reads them.
+pub fn as_json(fields: &DraftFields) -> Option<String> {
+    serde_json::to_string(fields).ok()
 }
 
 /// The skip form as it was sent.

@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use super::{
     forms::LONGEST_COMPLETION,
+    standing,
     task::{self, Shown},
-    view::{self, MessageView, TaskFrame},
+    view::{self, BegunView, MessageView, TaskFrame},
 };
 use crate::{
     db::{
@@ -103,6 +104,7 @@ struct WrittenPage {
     conversation: Vec<MessageView>,
     extra_opinion: bool,
     may_be_corrected: bool,
+    begun: Option<BegunView>,
     /// Those that were replaced, newest first.
     earlier: Vec<EarlierView>,
 }
@@ -119,6 +121,7 @@ struct EarlierView {
 pub async fn draw_done(pool: &PgPool, user: Uuid, page: Page, task: Task) -> Result<Response, PageError> {
     let mut versions = label_versions::all(pool, user, task.assignment).await?;
     let standing = versions.pop().ok_or(PageError::NotFound)?;
+    let begun = standing::begun(pool, user, &task, standing.id).await?;
     let earlier = versions.iter().enumerate().rev();
     let earlier = earlier.map(|(place, version)| EarlierView {
         number: place + 1,
@@ -133,6 +136,7 @@ pub async fn draw_done(pool: &PgPool, user: Uuid, page: Page, task: Task) -> Res
         conversation: messages(&standing.label),
         extra_opinion: standing.label.extra_opinion(),
         may_be_corrected: label_versions::may_be_corrected(pool, standing.id).await?,
+        begun: begun.as_ref().and_then(BegunView::of),
         earlier: earlier.collect(),
     };
     Ok(Html(shown.render()?).into_response())

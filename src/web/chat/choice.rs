@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     db::{
-        chat_corrections,
+        chat_corrections, chat_drafts,
         chat_turns::{ChatError, Choice},
         chats::{self, Chat, Turn},
         label_versions,
@@ -48,6 +48,8 @@ struct ChoicePage {
     /// Letter of the answer that the conversation went on with, where it went on.
     went_on: Option<char>,
     may_be_corrected: bool,
+    /// Milliseconds since 1970 at which the correction was saved that is begun; 0 where none is.
+    saved_at: i128,
     saved: bool,
     error: Option<String>,
 }
@@ -147,10 +149,13 @@ async fn draw(state: &AppState, page: Page, chat: Chat, number: i32, shown: Show
     let may_be_corrected = chat.may_go_on && label_versions::may_be_corrected(&state.pool, version).await?;
     let differs = |other: &i32| may_be_corrected && turn.chosen != Some(*other) && letter(turn, *other).is_some();
     let other = shown.other.filter(differs);
+    let draft =
+        if may_be_corrected { chat_drafts::find_choice(&state.pool, chat.id, number, version).await? } else { None };
     let drawn = ChoicePage {
         messages: view::messages(&turn.conversation),
         answers: show::answers(turn),
-        chosen: shown.chosen.or(other).or(turn.chosen),
+        chosen: shown.chosen.or(other).or(draft.map(|draft| draft.position)).or(turn.chosen),
+        saved_at: draft.map_or(0, |draft| draft.updated_at.unix_timestamp_nanos() / 1_000_000),
         went_on: turn.went_on.and_then(|position| letter(turn, position)),
         may_be_corrected,
         version,

@@ -1,4 +1,5 @@
-//! `PUT /chats/{chat}/draft`: what is typed and not yet said, saved as one types.
+//! `PUT /chats/{chat}/draft`: what is typed and not yet said, saved as one types; or which answer of an earlier turn is about to be
+//! chosen in the place of another.
 
 use axum::{
     Json,
@@ -7,11 +8,16 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::json;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::show::LONGEST_MESSAGE;
 use crate::{
-    db::chat_drafts,
+    db::{
+        chat_corrections::{self, Begun},
+        chat_drafts,
+        chat_turns::Choice,
+    },
     web::{AppState, Page, PageError, authorise::Annotator, csrf::TokenInHeader},
 };
 
@@ -21,6 +27,18 @@ pub struct Typed {
     /// Turns that the page shows: the draft is for the next one.
     turns: i32,
     message: String,
+    /// A correction, in the place of a message.
+    choice: Option<Correction>,
+}
+
+/// A choice that is being corrected.
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct Correction {
+    turn: i32,
+    /// The choice that stood on the page.
+    version: Uuid,
+    /// Position of the answer that is marked now.
+    best: i32,
 }
 
 pub async fn put(
@@ -35,12 +53,27 @@ pub async fn put(
         JsonRejection::BytesRejection(_) => PageError::TooLarge,
         _ => PageError::Invalid(page.t("annotate-error-draft")),
     })?;
+    if let Some(Correction { turn, version, best }) = typed.choice {
+        let choice = Choice { turn, position: best, seconds: None };
+        return match chat_corrections::begin(&state.pool, user.id, chat, version, choice).await? {
+            Begun::Kept(at) => Ok(saved(Some(at))),
+            Begun::Unchanged => Ok(saved(None)),
+            Begun::Late => Err(PageError::ConflictAs("chat-choice-replaced")),
+        };
+    }
     if typed.message.chars().count() > LONGEST_MESSAGE {
         return Err(PageError::Invalid(page.t1("chat-too-long", "most", LONGEST_MESSAGE)));
     }
     let message = typed.message.replace("\r\n", "\n").replace('\0', "");
-    let saved = chat_drafts::save(&state.pool, user.id, chat, typed.turns, &message).await?;
-    let Some(at) = saved else { return Err(PageError::Conflict(page.t("chat-draft-late"))) };
-    let milliseconds = i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
-    Ok(Json(json!({ "saved_at": milliseconds })).into_response())
+    let at = chat_drafts::save(&state.pool, user.id, chat, typed.turns, &message).await?;
+    if at.is_none() {
+        return Err(PageError::Conflict(page.t("chat-draft-late")));
+    }
+    Ok(saved(at))
+}
+
+/// When it was saved, in milliseconds since 1970; 0 where there was nothing to keep.
+fn saved(at: Option<OffsetDateTime>) -> Response {
+    let milliseconds = at.map_or(0, |at| at.unix_timestamp_nanos() / 1_000_000);
+    Json(json!({ "saved_at": i64::try_from(milliseconds).unwrap_or_default() })).into_response()
 }
