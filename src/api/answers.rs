@@ -57,7 +57,7 @@ pub struct Holder {
 
 /// Bring sampled answers.
 ///
-/// One record a line; each becomes a ranking task. A prompt that has its answers of this job keeps them, so a body that broke
+/// One record a line; each becomes a ranking task, or in a job of a blind test half of a pair. A prompt that has its answers of this job keeps them, so a body that broke
 /// off is sent again as it was.
 pub async fn responses(
     _: Trainer,

@@ -25,6 +25,8 @@ pub struct Job {
     pub config: Value,
     /// The model that a sampling job samples from.
     pub model: Option<String>,
+    /// Its answers are for a blind test.
+    pub for_blind_test: bool,
     /// Who started it; nobody where the clock or the rule did.
     pub started_by: Option<String>,
     pub created_at: OffsetDateTime,
@@ -45,8 +47,9 @@ pub async fn by_id(pool: &PgPool, id: Uuid) -> Result<Job, sqlx::Error> {
         r#"
         SELECT
             j.id, j.project_id, j.kind, j.round, j.state, j.attempts, j.worker, j.stop_requested, j.stage, j.step,
-            j.total_steps, j.error, j.summary, j.config, m.name AS "model?", u.name AS "started_by?", j.created_at,
-            j.started_at, j.finished_at
+            j.total_steps, j.error, j.summary, j.config, m.name AS "model?",
+            j.blind_test_id IS NOT NULL AS "for_blind_test!", u.name AS "started_by?", j.created_at, j.started_at,
+            j.finished_at
         FROM jobs j
         LEFT JOIN models m ON m.id = j.model_id
         LEFT JOIN users u ON u.id = j.created_by
@@ -65,8 +68,9 @@ pub async fn of_project(pool: &PgPool, project: Uuid, limit: i64) -> Result<Vec<
         r#"
         SELECT
             j.id, j.project_id, j.kind, j.round, j.state, j.attempts, j.worker, j.stop_requested, j.stage, j.step,
-            j.total_steps, j.error, j.summary, j.config, m.name AS "model?", u.name AS "started_by?", j.created_at,
-            j.started_at, j.finished_at
+            j.total_steps, j.error, j.summary, j.config, m.name AS "model?",
+            j.blind_test_id IS NOT NULL AS "for_blind_test!", u.name AS "started_by?", j.created_at, j.started_at,
+            j.finished_at
         FROM jobs j
         LEFT JOIN models m ON m.id = j.model_id
         LEFT JOIN users u ON u.id = j.created_by

@@ -131,7 +131,7 @@ pub async fn enqueue_nightly_within(
 }
 
 /// Queues the job that samples a model's answers. Sampling jobs of other models that nobody has begun are cancelled:
-/// people should rank what answers now.
+/// people should rank what answers now. Those that a blind test waits for stay.
 pub async fn enqueue_sample(
     connection: &mut PgConnection,
     project: Uuid,
@@ -142,7 +142,7 @@ pub async fn enqueue_sample(
         r#"
         UPDATE jobs
         SET state = 'cancelled', finished_at = now(), error = 'another model was promoted'
-        WHERE project_id = $1 AND kind = 'sample' AND state = 'queued'
+        WHERE project_id = $1 AND kind = 'sample' AND state = 'queued' AND blind_test_id IS NULL
         "#,
         project
     )
@@ -167,10 +167,44 @@ pub async fn enqueue_sample(
     Ok(id)
 }
 
+/// Queues the job in which a model writes the answers that a blind test lacks of it.
+pub async fn enqueue_for_blind_test(
+    connection: &mut PgConnection,
+    test: Uuid,
+    model: &Model,
+    created_by: Option<Uuid>,
+) -> Result<Uuid, sqlx::Error> {
+    let id = Uuid::now_v7();
+    sqlx::query!(
+        r#"
+        INSERT INTO jobs (id, project_id, kind, round, config, model_id, created_by, blind_test_id)
+        SELECT $1, id, 'sample', $3, training, $4, $5, $6
+        FROM projects
+        WHERE id = $2
+        "#,
+        id,
+        model.project_id,
+        i32::try_from(model.record.round).unwrap_or(i32::MAX),
+        model.record.id,
+        created_by,
+        test
+    )
+    .execute(connection)
+    .await?;
+    Ok(id)
+}
+
 /// Asks a job to stop: one that waits is cancelled at once, one that runs hears of it with its next heartbeat.
 /// `false` where the job had ended already.
 pub async fn stop(pool: &PgPool, actor: &Actor, job: Uuid) -> Result<bool, sqlx::Error> {
     let mut transaction = pool.begin().await?;
+    let stopped = stop_within(&mut transaction, actor, job).await?;
+    transaction.commit().await?;
+    Ok(stopped)
+}
+
+/// [`stop`] inside a transaction of the caller.
+pub async fn stop_within(connection: &mut PgConnection, actor: &Actor, job: Uuid) -> Result<bool, sqlx::Error> {
     let stopped = sqlx::query!(
         r#"
         UPDATE jobs
@@ -182,13 +216,12 @@ pub async fn stop(pool: &PgPool, actor: &Actor, job: Uuid) -> Result<bool, sqlx:
         "#,
         job
     )
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?
     .rows_affected()
         > 0;
     if stopped {
-        audit::record(&mut *transaction, actor, "job.stop", &format!("job/{job}"), json!({})).await?;
+        audit::record(connection, actor, "job.stop", &format!("job/{job}"), json!({})).await?;
     }
-    transaction.commit().await?;
     Ok(stopped)
 }

@@ -40,6 +40,8 @@ pub struct Held {
     /// Counts from 1: this worker's claim included.
     pub attempt: i32,
     pub model_id: Option<Uuid>,
+    /// The blind test that a sampling job answers for.
+    pub blind_test: Option<Uuid>,
 }
 
 /// Locks the job of a lease and renews the lease; refuses whoever does not hold it.
@@ -49,7 +51,7 @@ pub async fn hold(connection: &mut PgConnection, job: Uuid, lease: Uuid) -> Resu
         UPDATE jobs
         SET lease_until = now() + make_interval(secs => $3)
         WHERE id = $1 AND lease = $2 AND state = 'running'
-        RETURNING project_id, kind, round, attempts, model_id
+        RETURNING project_id, kind, round, attempts, model_id, blind_test_id
         "#,
         job,
         lease,
@@ -64,6 +66,7 @@ pub async fn hold(connection: &mut PgConnection, job: Uuid, lease: Uuid) -> Resu
             round: row.round,
             attempt: row.attempts,
             model_id: row.model_id,
+            blind_test: row.blind_test_id,
         }),
         None => {
             let known = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM jobs WHERE id = $1) AS "known!""#, job)
@@ -104,7 +107,7 @@ pub async fn claim(pool: &PgPool, worker: &str) -> Result<Option<ClaimedJob>, sq
             LIMIT 1
             FOR UPDATE OF j SKIP LOCKED
         )
-        RETURNING id, project_id, kind, config, lease_until AS "lease_until!", attempts, model_id
+        RETURNING id, project_id, kind, config, lease_until AS "lease_until!", attempts, model_id, blind_test_id
         "#,
         worker,
         lease,
@@ -119,6 +122,15 @@ pub async fn claim(pool: &PgPool, worker: &str) -> Result<Option<ClaimedJob>, sq
         Some(model) => Some(models::by_id(&mut *transaction, model).await?),
         None => promotions::answering(&mut transaction, row.project_id).await?,
     };
+    // A blind test asks for one answer to a prompt. How unsure a reward model is of it is not asked: what comes next follows the
+    // answers of rounds.
+    let (answers, reward) = match row.blind_test_id {
+        Some(_) => (1, None),
+        None => {
+            let reward = models::newest(&mut *transaction, row.project_id, Stage::Reward).await?;
+            (project.settings.answers_per_prompt, reward)
+        }
+    };
     let job = ClaimedJob {
         id: row.id,
         kind: words::parse(&row.kind)?,
@@ -129,14 +141,14 @@ pub async fn claim(pool: &PgPool, worker: &str) -> Result<Option<ClaimedJob>, sq
         config: words::parse_json(row.config)?,
         base: models::base(&mut *transaction, row.project_id).await?.map(|model| model.record),
         policy: policy.map(|model| model.record),
-        reward: models::newest(&mut *transaction, row.project_id, Stage::Reward).await?.map(|model| model.record),
+        reward: reward.map(|model| model.record),
         completed: models::of_job(&mut *transaction, row.id)
             .await?
             .into_iter()
             .map(|model| model.record)
             .filter(|record| record.complete)
             .collect(),
-        answers_per_prompt: u32::try_from(project.settings.answers_per_prompt).unwrap_or_default(),
+        answers_per_prompt: u32::try_from(answers).unwrap_or_default(),
         previous: previous_run(&mut transaction, row.project_id).await?,
     };
     transaction.commit().await?;

@@ -77,16 +77,22 @@ pub async fn judgements(pool: &PgPool, project: Uuid, which: &Which) -> sqlx::Re
     Ok(found)
 }
 
-/// Names of the models that answered prompts of a project, with how many prompts.
+/// Names of the models that answered prompts of a project, with how many prompts, and of those of its registry that could.
 pub async fn models(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<(String, i64)>> {
     let rows = sqlx::query!(
         r#"
-        SELECT answer.model AS "model!", count(DISTINCT p.id) AS "prompts!"
-        FROM responses answer
-        JOIN prompts p ON p.id = answer.prompt_id
-        WHERE p.project_id = $1 AND answer.model IS NOT NULL
-        GROUP BY answer.model
-        ORDER BY answer.model
+        SELECT known.model AS "model!", max(known.prompts) AS "prompts!"
+        FROM (
+            SELECT answer.model, count(DISTINCT p.id) AS prompts
+            FROM responses answer
+            JOIN prompts p ON p.id = answer.prompt_id
+            WHERE p.project_id = $1 AND answer.model IS NOT NULL
+            GROUP BY answer.model
+            UNION ALL
+            SELECT name, 0 FROM models WHERE project_id = $1 AND complete AND stage <> 'reward'
+        ) known
+        GROUP BY known.model
+        ORDER BY known.model
         "#,
         project
     )

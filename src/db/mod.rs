@@ -2,7 +2,9 @@
 
 pub mod assignments;
 pub mod audit;
+pub mod blind_answers;
 pub mod blind_tests;
+pub mod blind_waits;
 pub mod briefs;
 pub mod browse;
 pub mod bulk;

@@ -82,6 +82,25 @@ pub async fn by_id(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Model, sql
     .try_into()
 }
 
+/// The model that a project has under a name.
+pub async fn by_name(executor: impl PgExecutor<'_>, project: Uuid, name: &str) -> Result<Option<Model>, sqlx::Error> {
+    sqlx::query_as!(
+        Row,
+        r#"
+        SELECT
+            id, project_id, name, stage, round, parent_id, job_id, digest, files, metrics, lineage, complete, created_at
+        FROM models
+        WHERE project_id = $1 AND name = $2
+        "#,
+        project,
+        name
+    )
+    .fetch_optional(executor)
+    .await?
+    .map(Model::try_from)
+    .transpose()
+}
+
 /// [`by_id`], with the row locked until the transaction ends.
 pub async fn lock(connection: &mut PgConnection, id: Uuid) -> Result<Model, sqlx::Error> {
     sqlx::query!("SELECT id FROM models WHERE id = $1 FOR UPDATE", id).fetch_one(&mut *connection).await?;

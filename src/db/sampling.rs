@@ -6,32 +6,67 @@ use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
 use super::{
+    blind_answers,
     jobs::{self, Held, JobError},
     prompt_order::TaskOrder,
     tasks::{self, CreateTaskError, NewRankingTask},
     words,
 };
 
-/// The prompts that a sampling job still has to answer: of the project's prompts those that were ranked least so far, as
-/// many as a round has, less what the job has answered. The order is by chance but the same whenever the job asks.
+/// A prompt that a model is to answer.
+pub(super) struct AskedPrompt {
+    pub id: Uuid,
+    pub slug: String,
+    pub conversation: Json<Vec<Message>>,
+    pub language: Option<String>,
+    pub tags: Vec<String>,
+    pub split: String,
+}
+
+impl AskedPrompt {
+    fn record(self) -> Result<PromptRecord, JobError> {
+        Ok(PromptRecord {
+            id: self.id.to_string(),
+            project: Some(self.slug),
+            prompt: self.conversation.0,
+            language: self.language,
+            tags: self.tags,
+            split: Some(words::parse(&self.split)?),
+            extra: Map::new(),
+        })
+    }
+}
+
+/// The prompts that a sampling job still has to answer: those that its blind test lacks answers to; without one, of the project's
+/// prompts those that were ranked least so far, as many as a round has, less what the job has answered. The order is by chance but
+/// the same whenever the job asks. What blind tests ask does not count as ranked: a round asks about the prompts that it would ask
+/// about without them.
 pub async fn prompts_needing_answers(pool: &PgPool, job: Uuid) -> Result<Vec<PromptRecord>, JobError> {
-    let kind = sqlx::query_scalar!("SELECT kind FROM jobs WHERE id = $1", job)
+    let of = sqlx::query!("SELECT kind, blind_test_id FROM jobs WHERE id = $1", job)
         .fetch_optional(pool)
         .await?
         .ok_or(JobError::NotFound)?;
-    if words::parse::<JobKind>(&kind)? != JobKind::Sample {
+    if words::parse::<JobKind>(&of.kind)? != JobKind::Sample {
         return Err(JobError::Invalid("only a sampling job has prompts to answer".to_owned()));
     }
-    let rows = sqlx::query!(
+    let asked = match of.blind_test_id {
+        Some(_) => blind_answers::prompts(pool, job).await?,
+        None => prompts_of_round(pool, job).await?,
+    };
+    asked.into_iter().map(AskedPrompt::record).collect()
+}
+
+async fn prompts_of_round(pool: &PgPool, job: Uuid) -> sqlx::Result<Vec<AskedPrompt>> {
+    sqlx::query_as!(
+        AskedPrompt,
         r#"
         SELECT
-            p.id,
+            p.id AS "id!",
             project.slug AS "slug!",
-            p.conversation AS "conversation: Json<Vec<Message>>",
+            p.conversation AS "conversation!: Json<Vec<Message>>",
             p.language,
-            p.tags,
-            p.split,
-            (SELECT count(*) FROM tasks t WHERE t.prompt_id = p.id AND t.kind <> 'demonstration') AS "ranked!"
+            p.tags AS "tags!",
+            p.split AS "split!"
         FROM jobs j
         JOIN projects project ON project.id = j.project_id
         JOIN prompts p ON p.project_id = j.project_id
@@ -39,7 +74,15 @@ pub async fn prompts_needing_answers(pool: &PgPool, job: Uuid) -> Result<Vec<Pro
             AND p.held_back_at IS NULL
             AND p.withdrawn_at IS NULL
             AND NOT EXISTS (SELECT 1 FROM tasks mine WHERE mine.job_id = j.id AND mine.prompt_id = p.id)
-        ORDER BY 7, md5(j.id::text || p.id::text)
+        ORDER BY
+            (
+                SELECT count(*)
+                FROM tasks t
+                WHERE t.prompt_id = p.id
+                    AND t.kind <> 'demonstration'
+                    AND NOT EXISTS (SELECT 1 FROM blind_test_tasks blind WHERE blind.task_id = t.id)
+            ),
+            md5(j.id::text || p.id::text)
         LIMIT greatest(0, (
             SELECT project.prompts_per_round - (SELECT count(*) FROM tasks mine WHERE mine.job_id = j.id)
             FROM jobs j
@@ -50,27 +93,15 @@ pub async fn prompts_needing_answers(pool: &PgPool, job: Uuid) -> Result<Vec<Pro
         job
     )
     .fetch_all(pool)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(PromptRecord {
-                id: row.id.to_string(),
-                project: Some(row.slug),
-                prompt: row.conversation.0,
-                language: row.language,
-                tags: row.tags,
-                split: Some(words::parse(&row.split)?),
-                extra: Map::new(),
-            })
-        })
-        .collect()
+    .await
 }
 
 /// Prompts whose answers are told at most.
 const MOST_WAITING: i64 = 2000;
 
 /// The prompts of a job's project whose answers wait to be put into an order, newest first, each with the answers of its
-/// newest task.
+/// newest task. Blind tests are not among them: they are asked about first whatever the order, and the pair of a test says little of
+/// the answers that a round brought.
 pub async fn waiting_answers(pool: &PgPool, job: Uuid) -> Result<Vec<ResponsesRecord>, JobError> {
     let project = sqlx::query_scalar!("SELECT project_id FROM jobs WHERE id = $1", job)
         .fetch_optional(pool)
@@ -94,6 +125,7 @@ pub async fn waiting_answers(pool: &PgPool, job: Uuid) -> Result<Vec<ResponsesRe
                 AND t.labels < t.overlap
                 AND t.withdrawn_at IS NULL
                 AND EXISTS (SELECT 1 FROM task_responses place WHERE place.task_id = t.id)
+                AND NOT EXISTS (SELECT 1 FROM blind_test_tasks blind WHERE blind.task_id = t.id)
             ORDER BY t.prompt_id, t.id DESC
         ) waiting
         JOIN prompts p ON p.id = waiting.prompt_id
@@ -115,7 +147,8 @@ pub async fn waiting_answers(pool: &PgPool, job: Uuid) -> Result<Vec<ResponsesRe
 }
 
 /// Stores sampled answers and makes their ranking tasks, all in one transaction; a prompt that has its answers of this job
-/// keeps them. Refuses everything when one record is wrong, and says which: each comes with the number of its line.
+/// keeps them. An answer for a blind test makes a task once its counterpart is there. Refuses everything when one record is wrong,
+/// and says which: each comes with the number of its line.
 pub async fn store_responses(
     pool: &PgPool,
     job: Uuid,
@@ -127,9 +160,16 @@ pub async fn store_responses(
     if held.kind != JobKind::Sample {
         return Err(JobError::Invalid("only a sampling job brings answers".to_owned()));
     }
+    if let Some(test) = held.blind_test {
+        blind_answers::lock(&mut transaction, test).await?;
+    }
     let mut answer = ResponsesAnswer { stored: 0, already_there: 0 };
     for (line, record) in records {
-        let made = store_one(&mut transaction, job, &held, record).await.map_err(|error| match error {
+        let made = match held.blind_test {
+            Some(test) => blind_answers::store(&mut transaction, test, &held, record).await,
+            None => store_one(&mut transaction, job, &held, record).await,
+        };
+        let made = made.map_err(|error| match error {
             JobError::Invalid(reason) => JobError::Invalid(format!("line {line}: {reason}")),
             other => other,
         })?;
@@ -146,11 +186,7 @@ async fn store_one(
     held: &Held,
     record: &ResponsesRecord,
 ) -> Result<bool, JobError> {
-    let prompt = record
-        .prompt_id
-        .as_deref()
-        .and_then(|id| Uuid::parse_str(id).ok())
-        .ok_or_else(|| JobError::Invalid("prompt_id: it names no prompt".to_owned()))?;
+    let prompt = prompt_of(record)?;
     let state = sqlx::query!(
         r#"
         SELECT
@@ -177,23 +213,7 @@ async fn store_one(
     }
     let mut ids = Vec::with_capacity(record.responses.len());
     for response in &record.responses {
-        let id = Uuid::now_v7();
-        sqlx::query!(
-            r#"
-            INSERT INTO responses (id, prompt_id, content, model, model_id, sampling)
-            SELECT $1, $2, $3, m.name, m.id, $5
-            FROM models m
-            WHERE m.id = $4
-            "#,
-            id,
-            prompt,
-            response.content.replace('\0', ""),
-            held.model_id,
-            response.sampling.clone().unwrap_or(Value::Null)
-        )
-        .execute(&mut *connection)
-        .await?;
-        ids.push(id);
+        ids.push(insert_answer(connection, prompt, held, response).await?);
     }
     let task = NewRankingTask {
         project: held.project_id,
@@ -209,4 +229,36 @@ async fn store_one(
         Err(CreateTaskError::Database(error)) => Err(error.into()),
         Err(other) => Err(JobError::Invalid(other.to_string())),
     }
+}
+
+/// The prompt that a record's answers are to.
+pub(super) fn prompt_of(record: &ResponsesRecord) -> Result<Uuid, JobError> {
+    let id = record.prompt_id.as_deref().and_then(|id| Uuid::parse_str(id).ok());
+    id.ok_or_else(|| JobError::Invalid("prompt_id: it names no prompt".to_owned()))
+}
+
+/// Stores one answer of the model that a job samples from.
+pub(super) async fn insert_answer(
+    connection: &mut PgConnection,
+    prompt: Uuid,
+    held: &Held,
+    response: &ResponseRecord,
+) -> sqlx::Result<Uuid> {
+    let id = Uuid::now_v7();
+    sqlx::query!(
+        r#"
+        INSERT INTO responses (id, prompt_id, content, model, model_id, sampling)
+        SELECT $1, $2, $3, m.name, m.id, $5
+        FROM models m
+        WHERE m.id = $4
+        "#,
+        id,
+        prompt,
+        response.content.replace('\0', ""),
+        held.model_id,
+        response.sampling.clone().unwrap_or(Value::Null)
+    )
+    .execute(connection)
+    .await?;
+    Ok(id)
 }

@@ -5,41 +5,32 @@ use std::time::Duration;
 use askama::Template;
 use axum::{
     extract::{Path, Query, State},
-    response::{Html, IntoResponse, Redirect, Response},
+    response::{Html, IntoResponse, Response},
 };
 use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
+    blind_tests::Section,
     dots::{self, Dots, Estimate},
     figures,
     kept::{A_MOMENT, Kept, Shown, TO_THE_END},
-    project::{Frame, InProject, actor},
+    project::{Frame, InProject},
     show, table_file, under_way,
 };
 use crate::{
     db::{
-        blind_tests::{self, BlindTest, NewTest},
         browse,
         leaderboard::{self, Judgements, Which},
         quality,
-        tasks::CreateTaskError,
     },
     domain::{
         leaderboard::{Board, board},
         quality::ENOUGH_PROMPTS,
-        statistics::proportion::{self, Proportion},
     },
-    web::{
-        AppState, Page, PageError,
-        authorise::{Lead, Reviewer},
-        csrf::CsrfForm,
-    },
+    web::{AppState, Page, PageError, authorise::Reviewer},
 };
-
-/// Prompts that a blind test may have.
-const MOST_PROMPTS: i64 = 10_000;
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -50,6 +41,8 @@ pub struct Wanted {
     whose: String,
     /// Tasks that a blind test has just made.
     made: Option<String>,
+    /// Answers that it has asked models for.
+    asked: Option<i64>,
 }
 
 impl Wanted {
@@ -60,16 +53,6 @@ impl Wanted {
     fn which(&self) -> Which {
         Which { tag: self.tag.clone(), language: self.language.clone(), people_only: self.people_only() }
     }
-}
-
-/// A blind test with what it says of the first model.
-struct ShownTest {
-    test: BlindTest,
-    wins: i64,
-    losses: i64,
-    ties: i64,
-    /// Share of the decided comparisons that the first model won; by prompt.
-    share: Option<Proportion>,
 }
 
 #[derive(Template)]
@@ -86,9 +69,7 @@ struct LeaderboardPage {
     dots: Option<Dots>,
     languages: Vec<String>,
     tags: Vec<String>,
-    /// Models with answers, and to how many prompts.
-    models: Vec<(String, i64)>,
-    tests: Vec<ShownTest>,
+    blind: Section,
 }
 
 impl LeaderboardPage {
@@ -156,7 +137,7 @@ pub async fn get(
     };
     let (board, names) = (reckoned.board.clone(), reckoned.names.clone());
     let browse::Choices { languages, tags, .. } = browse::choices(pool, project.id).await?;
-    let tests = blind_tests::of_project(pool, project.id, wanted.people_only()).await?;
+    let blind = Section::load(pool, &page, project.id, wanted.people_only()).await?;
     let shown = LeaderboardPage {
         frame,
         page,
@@ -169,17 +150,9 @@ pub async fn get(
         names,
         languages,
         tags,
-        models: leaderboard::models(pool, project.id).await?,
-        tests: tests.into_iter().map(shown_test).collect(),
+        blind,
     };
     Ok(Html(shown.render()?).into_response())
-}
-
-fn shown_test(test: BlindTest) -> ShownTest {
-    let sum = |part: fn(&(i64, i64, i64)) -> i64| test.outcomes.iter().map(part).sum();
-    let (wins, losses, ties) = (sum(|one| one.0), sum(|one| one.1), sum(|one| one.2));
-    let clusters = test.outcomes.iter().map(|(first, second, _)| (*first as f64, (first + second) as f64));
-    ShownTest { wins, losses, ties, share: proportion::clustered(clusters), test }
 }
 
 fn plot(board: &Board, names: &[String]) -> Option<Dots> {
@@ -204,52 +177,6 @@ fn plot(board: &Board, names: &[String]) -> Option<Dots> {
     };
     let end = (ends / step).ceil() * step;
     (!estimates.is_empty()).then(|| dots::dots(&estimates, -end, end, step, figures::number))
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct TestForm {
-    first: String,
-    second: String,
-    prompts: String,
-    tag: String,
-    language: String,
-    split: String,
-}
-
-/// `POST /admin/projects/{slug}/leaderboard`: makes a blind test.
-pub async fn post(
-    Lead(user): Lead,
-    State(state): State<AppState>,
-    InProject(project): InProject,
-    page: Page,
-    CsrfForm(form): CsrfForm<TestForm>,
-) -> Result<Redirect, PageError> {
-    let models = leaderboard::models(&state.pool, project.id).await?;
-    let known = |name: &str| models.iter().any(|(model, _)| model == name);
-    if form.first == form.second || !known(&form.first) || !known(&form.second) {
-        return Err(PageError::Invalid(page.t("board-test-two")));
-    }
-    let prompts = form.prompts.trim().parse::<i64>().ok().filter(|prompts| (1..=MOST_PROMPTS).contains(prompts));
-    let prompts =
-        prompts.ok_or_else(|| PageError::Invalid(page.t2("admin-error-range", "from", 1, "to", MOST_PROMPTS)))?;
-    let new = NewTest {
-        project: project.id,
-        slug: &project.slug,
-        first: &form.first,
-        second: &form.second,
-        prompts,
-        tag: &form.tag,
-        language: &form.language,
-        split: &form.split,
-    };
-    let made = match blind_tests::create(&state.pool, &actor(&user), new).await {
-        Ok(0) => return Err(PageError::Invalid(page.t("board-test-none"))),
-        Ok(made) => made,
-        Err(CreateTaskError::Database(error)) => return Err(error.into()),
-        Err(other) => return Err(PageError::Invalid(other.to_string())),
-    };
-    Ok(Redirect::to(&format!("/admin/projects/{}/leaderboard?made={made}#blind-tests", project.slug)))
 }
 
 /// `GET /admin/projects/{slug}/leaderboard/{board}`: `models.csv` or `win-rates.csv`.

@@ -1,6 +1,7 @@
 //! What leads and admins see: projects, people, exports, training, models. One file a page or form.
 
 mod audit;
+mod blind_tests;
 mod browse;
 mod chart;
 mod chat;
@@ -118,8 +119,9 @@ pub fn routes() -> Routes {
             "/admin/projects/{slug}/reviews/demonstrations/{id}",
             get(demonstration_review::get).post(demonstration_review::post),
         )
-        .route("/admin/projects/{slug}/leaderboard", get(leaderboard::get).post(leaderboard::post))
+        .route("/admin/projects/{slug}/leaderboard", get(leaderboard::get).post(blind_tests::post))
         .route("/admin/projects/{slug}/leaderboard/{board}", get(leaderboard::table))
+        .route("/admin/projects/{slug}/blind-tests/{test}", post(blind_tests::settle))
         .route("/admin/projects/{slug}/training", get(training::get))
         .route("/admin/projects/{slug}/compare", get(compare::get))
         .route("/admin/projects/{slug}/training/run", post(training::run))

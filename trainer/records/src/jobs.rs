@@ -84,12 +84,13 @@ pub struct ClaimedJob {
     pub base: Option<ModelRecord>,
     /// The model that answers now (kind `nightly`), or the one to sample from (kind `sample`).
     pub policy: Option<ModelRecord>,
-    /// The project's newest reward model (kind `sample`): it says how unsure it is of the order of the new answers.
+    /// The project's newest reward model (kind `sample`): it says how unsure it is of the order of the new answers. None where they
+    /// are for a blind test.
     #[serde(default)]
     pub reward: Option<ModelRecord>,
     /// Models that an earlier attempt at this job has completed: their stages are not run again.
     pub completed: Vec<ModelRecord>,
-    /// Candidate answers wanted for each prompt (kind `sample`).
+    /// Candidate answers wanted for each prompt (kind `sample`); one where they are for a blind test.
     pub answers_per_prompt: u32,
     /// The project's last run that ended well (kind `nightly`); what was labelled after its start is new.
     #[serde(default)]
@@ -245,9 +246,9 @@ pub struct ModelRecord {
 /// What became of sampled answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResponsesAnswer {
-    /// Ranking tasks made.
+    /// Ranking tasks made; of a blind test, answers stored.
     pub stored: u64,
-    /// Prompts that had their answers of this job already.
+    /// Prompts that had their answers of this job already, or of which a blind test asks for none any more.
     pub already_there: u64,
 }
 
