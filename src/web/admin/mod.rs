@@ -1,6 +1,7 @@
 //! What leads and admins see: projects, people, exports, training, models. One file a page or form.
 
 mod audit;
+mod audit_words;
 mod browse;
 mod chart;
 mod chat;
@@ -38,6 +39,7 @@ mod project;
 mod projects;
 mod prompts;
 mod quality;
+mod reasons;
 mod reports;
 mod review;
 mod reviews;
@@ -48,6 +50,7 @@ mod table_file;
 mod tasks;
 mod training;
 mod under_way;
+mod value_words;
 mod week_plot;
 mod writing;
 
