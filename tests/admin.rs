@@ -330,7 +330,7 @@ async fn promotion_asks_first_then_names_who_answers_and_can_be_taken_back() {
     let registry = ada.get("/admin/projects/p/models").await.assert(200);
     registry.assert_contains("Go back to it");
     registry.assert_contains("eval/nll");
-    registry.assert_contains("How it was made").assert_contains("dddddddddddd").assert_contains("lora.rank");
+    registry.assert_contains("How it was made").assert_contains("dddddddddddd").assert_contains("LoRA · rank");
     project(&server, "other").await;
     ada.post(&format!("/admin/projects/other/models/{sft}/promote"), &[]).await.assert(404);
 }

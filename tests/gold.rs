@@ -62,6 +62,13 @@ async fn skip(client: &Client, task: &str, reason: &str, words: &str) -> String 
     client.post(&format!("/tasks/{}/skip", assignment_in(task)), &form).await.leads_to().to_owned()
 }
 
+/// What the page after a skip says of the task that was skipped.
+async fn said_of_skipped(client: &Client, place: &str) -> String {
+    let page = client.get(place).await.assert(200).text;
+    let said = page.split(" data-skipped>").nth(1).and_then(|rest| rest.split("</p>").next());
+    said.expect("a notice").trim().to_owned()
+}
+
 #[tokio::test]
 async fn checks_come_unannounced_are_scored_and_are_no_data() {
     let (server, project, admin) = led().await;
@@ -111,6 +118,23 @@ async fn checks_come_unannounced_are_scored_and_are_no_data() {
         .assert_contains("50 %")
         .assert_contains("100 %")
         .assert_contains("ada@example.org");
+}
+
+#[tokio::test]
+async fn of_a_skipped_check_the_page_says_what_it_says_of_every_task() {
+    let (server, project, admin) = led().await;
+    known(&server, project, &admin, "A check.", "check").await;
+    for number in 0..2 {
+        seed::ranking_task(&server.state, project, &format!("Rank {number}."), &["poor", "good"]).await;
+    }
+    checks(&admin, "100", "0").await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let check = next(&ada).await;
+    ada.get(&check).await.assert(200).assert_contains("A check.");
+    let task = skip(&ada, &check, "knowledge", "").await;
+    assert_eq!(said_of_skipped(&ada, &task).await, "Skipped. The task goes to somebody else.");
+    let other = skip(&ada, &task, "knowledge", "").await;
+    assert_eq!(said_of_skipped(&ada, &other).await, "Skipped. The task goes to somebody else.");
 }
 
 #[tokio::test]
@@ -192,6 +216,8 @@ async fn a_skipped_task_of_the_course_comes_again_and_its_report_reaches_the_lea
     // What she has not seen comes before what she skipped, which is still to go.
     let second = skip(&ada, &first, "report", "It asks for a break-in.").await;
     ada.get(&second).await.assert(200).assert_contains("Lesson 1.");
+    let said = said_of_skipped(&ada, &second).await;
+    assert_eq!(said, "Skipped. It is a task of the course, so it comes again.");
     ada.get("/queue").await.assert_contains("one task before real work");
     ada.get(&answer(&ada, &second, true).await).await.assert_contains("One task of the course to go.");
     let again = next(&ada).await;
@@ -230,7 +256,8 @@ async fn whoever_skips_the_whole_course_is_on_the_leads_list() {
     admin.post(&format!("/admin/projects/test/gold/people/{id}/pass"), &[]).await.assert(303);
     // What he has in hand comes first.
     let held = next(&bob).await;
-    skip(&bob, &held, "knowledge", "").await;
+    let work = skip(&bob, &held, "knowledge", "").await;
+    assert_eq!(said_of_skipped(&bob, &work).await, "Skipped.", "it does not come again once he may do real work");
     bob.get(&next(&bob).await).await.assert(200).assert_contains("Real work.");
 }
 

@@ -34,6 +34,7 @@ admin-error-json = This is no JSON: see line { $line }, column { $column }.
 admin-error-json-object = A JSON object is needed: { "{" } … { "}" }.
 admin-error-json-section = “{ $section }” is no section. There are: { $known }.
 admin-error-json-form = “{ $section }” has the wrong form: a section is an object, device is a word.
+admin-error-limits = A setting is beyond what can be stored.
 admin-form-wrong = Something is not right yet. What was typed is still here; see below.
 admin-save = Save settings
 admin-saved = Saved.

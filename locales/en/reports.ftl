@@ -21,3 +21,6 @@ reports-reason-unanswerable = can't be answered
 reports-reason-offensive = offensive or harmful
 reports-reason-personal = personal data
 reports-reason-unclear = unclear
+reports-reason-knowledge = knows too little about it
+reports-reason-language = doesn’t speak its language
+reports-reason-other = something else

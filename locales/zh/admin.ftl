@@ -31,6 +31,7 @@ admin-error-json = 这不是有效的 JSON：见第 { $line } 行第 { $column }
 admin-error-json-object = 需要一个 JSON 对象：{ "{" } … { "}" }。
 admin-error-json-section = 没有“{ $section }”这一节。可用的有：{ $known }。
 admin-error-json-form = “{ $section }”的形式不对：每一节是对象，device 是一个词。
+admin-error-limits = 有一项设置超出了可以保存的范围。
 admin-form-wrong = 有些内容需要修改。已填写的内容仍在，请看下方说明。
 admin-save = 保存设置
 admin-saved = 已保存。

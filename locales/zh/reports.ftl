@@ -15,3 +15,6 @@ reports-reason-unanswerable = 无法回答
 reports-reason-offensive = 冒犯或有害
 reports-reason-personal = 含个人信息
 reports-reason-unclear = 不清楚
+reports-reason-knowledge = 对此了解不够
+reports-reason-language = 不懂这种语言
+reports-reason-other = 其他原因

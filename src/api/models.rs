@@ -22,7 +22,7 @@ use crate::{
     db::{
         jobs,
         models::{self, Model},
-        promotions::{self, PromoteError, Promoted},
+        promotions::{self, BY_TOKEN, PromoteError, Promoted},
         tokens::TokenRole,
     },
     jobs::model_files::{self, StoreError},
@@ -198,7 +198,7 @@ pub async fn promote(
 ) -> Result<Json<Promotion>, Refusal> {
     let project = by_id(&state, id).await?.project_id;
     let reason = told.reason.filter(|reason| !reason.trim().is_empty());
-    let reason = reason.unwrap_or_else(|| format!("by the token “{}”", caller.name));
+    let reason = reason.unwrap_or_else(|| format!("{BY_TOKEN}“{}”", caller.name));
     match promotions::promote(&state.pool, &caller.actor(), project, id, &reason).await {
         Ok(Promoted::Now { sample_job }) => Ok(Json(Promotion { sample_job: Some(sample_job) })),
         Ok(Promoted::Already) => Ok(Json(Promotion { sample_job: None })),

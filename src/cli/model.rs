@@ -10,7 +10,7 @@ use crate::{
     db::{
         audit::Actor,
         models::{self, RegisterBaseError},
-        promotions::{self, PromoteError, Promoted},
+        promotions::{self, BY_COMMAND, PromoteError, Promoted},
         words,
     },
     jobs::base_model::{self, ImportError},
@@ -126,7 +126,7 @@ impl Promote {
         let model = models.iter().find(|model| model.record.name == self.name);
         let model =
             model.ok_or_else(|| WrongInput(format!("the project “{}” has no model “{}”", self.project, self.name)))?;
-        match promotions::promote(pool, &actor(), project.id, model.record.id, "by command").await {
+        match promotions::promote(pool, &actor(), project.id, model.record.id, BY_COMMAND).await {
             Ok(Promoted::Now { sample_job }) => println!("{sample_job}"),
             Ok(Promoted::Already) => eprintln!("laurel: “{}” answers already", self.name),
             Err(PromoteError::Database(error)) => return Err(error.into()),

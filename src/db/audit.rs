@@ -5,6 +5,8 @@ use sqlx::{PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::audit_kinds;
+
 /// Who made a change: a person, or a program by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
@@ -23,7 +25,8 @@ impl Actor {
     }
 }
 
-/// Notes a change. `action` is a word of the form `project.create`; `subject` names the thing (`project/demo`, `model/sft-2`).
+/// Notes a change. `action` is a word of the form `project.create`; `subject` names the thing (`project/demo`, `model/sft-2`). What
+/// `detail` may hold, [`audit_kinds`] lists: the page has words for that.
 pub async fn record(
     executor: impl PgExecutor<'_>,
     actor: &Actor,
@@ -31,6 +34,7 @@ pub async fn record(
     subject: &str,
     detail: Value,
 ) -> Result<(), sqlx::Error> {
+    debug_assert!(audit_kinds::lists(action, &detail), "audit_kinds.rs does not list {action} with {detail}");
     sqlx::query!(
         "INSERT INTO audit_log (actor, user_id, action, subject, detail) VALUES ($1, $2, $3, $4, $5)",
         actor.name,

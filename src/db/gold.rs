@@ -263,6 +263,26 @@ async fn pass_if_reached(tx: &mut Transaction<'_, Postgres>, task: Uuid, user: U
     Ok(())
 }
 
+/// Whether a task of the course that the person has skipped comes again; `None` where it is none, so that a check stays unannounced.
+pub async fn comes_again(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<Option<bool>> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT
+            g.retired_at IS NULL
+                AND course_is_open(t.project_id, mine.user_id)
+                AND mine.attempt = course_attempt(t.project_id, mine.user_id) AS "again!"
+        FROM assignments mine
+        JOIN gold_tasks g ON g.task_id = mine.task_id
+        JOIN tasks t ON t.id = mine.task_id
+        WHERE mine.id = $2 AND mine.user_id = $1 AND mine.state = 'skipped' AND g.purpose = 'course'
+        "#,
+        user,
+        assignment
+    )
+    .fetch_optional(pool)
+    .await
+}
+
 /// What is shown after a task of the course.
 #[derive(Debug, Clone)]
 pub struct Lesson {

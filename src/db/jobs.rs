@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     audit::Actor,
     models,
-    promotions::{self, PromoteError},
+    promotions::{self, BETTER_ON_SPLIT, PromoteError},
     words,
 };
 
@@ -255,7 +255,7 @@ async fn promote_by_rule(
         .filter_map(|name| Some(format!("{name} {:.3}", summary.get(name)?.as_f64()?)))
         .collect::<Vec<_>>()
         .join(", ");
-    let reason = format!("better on the held-out split: {numbers}");
+    let reason = format!("{BETTER_ON_SPLIT}: {numbers}");
     let reason = reason.trim_end_matches([':', ' ']);
     match promotions::promote_within(connection, &Actor::program("promotion rule"), project, policy, reason).await {
         Ok(_) => Ok(()),

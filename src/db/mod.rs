@@ -2,6 +2,8 @@
 
 pub mod assignments;
 pub mod audit;
+pub mod audit_kinds;
+pub mod audit_names;
 pub mod blind_answers;
 pub mod blind_tests;
 pub mod blind_waits;

@@ -26,19 +26,9 @@ pub async fn done(pool: &PgPool, user: Uuid, zone: &str) -> sqlx::Result<Done> {
             FROM assignments
             WHERE user_id = $1 AND state = 'submitted'
             UNION ALL
-            SELECT r.created_at
-            FROM chats c
-            JOIN chat_turns turn ON turn.chat_id = c.id
-            JOIN rankings r ON r.prompt_id = turn.prompt_id
-            WHERE c.user_id = $1
-                AND r.user_id = $1
-                AND r.task_id IS NULL
-                AND r.replaces_id IS NULL
-                AND EXISTS (
-                    SELECT 1
-                    FROM ranking_responses answer
-                    JOIN chat_answers a ON a.response_id = answer.response_id
-                    WHERE answer.ranking_id = r.id AND a.chat_id = turn.chat_id AND a.number = turn.number)
+            SELECT created_at
+            FROM first_chat_choices
+            WHERE user_id = $1
         )
         SELECT
             count(*) FILTER (
@@ -71,19 +61,9 @@ pub async fn seconds(pool: &PgPool, user: Uuid, kind: &str) -> sqlx::Result<Vec<
             JOIN assignments a ON a.id = label.assignment_id
             JOIN tasks t ON t.id = a.task_id
             UNION ALL
-            SELECT 'chat', r.seconds, r.created_at
-            FROM chats c
-            JOIN chat_turns turn ON turn.chat_id = c.id
-            JOIN rankings r ON r.prompt_id = turn.prompt_id
-            WHERE c.user_id = $1
-                AND r.user_id = $1
-                AND r.task_id IS NULL
-                AND r.replaces_id IS NULL
-                AND EXISTS (
-                    SELECT 1
-                    FROM ranking_responses answer
-                    JOIN chat_answers a ON a.response_id = answer.response_id
-                    WHERE answer.ranking_id = r.id AND a.chat_id = turn.chat_id AND a.number = turn.number)
+            SELECT 'chat', seconds, created_at
+            FROM first_chat_choices
+            WHERE user_id = $1
         )
         SELECT work.seconds AS "seconds!"
         FROM work

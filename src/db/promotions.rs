@@ -11,6 +11,14 @@ use super::{
     models::{self, Model},
 };
 
+/// Reasons that the program gives itself. The registry and the log put them into the reader's words.
+pub const BY_HAND: &str = "by hand";
+pub const BY_COMMAND: &str = "by command";
+/// Followed by the token's name.
+pub const BY_TOKEN: &str = "by the token ";
+/// Followed by the numbers that say so: `: win_rate 0.612, kl 0.100`.
+pub const BETTER_ON_SPLIT: &str = "better on the held-out split";
+
 /// The model that was promoted last; none before the first promotion.
 pub async fn current(executor: impl PgExecutor<'_>, project: Uuid) -> Result<Option<Uuid>, sqlx::Error> {
     sqlx::query_scalar!("SELECT model_id FROM promotions WHERE project_id = $1 ORDER BY id DESC LIMIT 1", project)

@@ -89,6 +89,11 @@ async fn what_a_skip_says_of_its_prompt_is_listed_and_what_it_says_of_the_person
         .assert_contains("personal data");
     page.assert_contains("Skipped by 3 people");
     assert!(!page.text.contains("Pictures are not for me."), "{}", page.text);
+    // The prompt's own page has every reason in words, beside who gave it.
+    let prompt: uuid::Uuid = sqlx::query_scalar("SELECT id FROM prompts").fetch_one(pool).await.expect("the prompt");
+    let page = rosa.get(&format!("/admin/projects/test/prompts/{prompt}")).await.assert(200);
+    page.assert_contains(r#"knows too little about it · <span dir="auto">Pictures are not for me.</span>"#);
+    page.assert_contains("· personal data</small>");
 }
 
 #[tokio::test]

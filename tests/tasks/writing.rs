@@ -116,6 +116,25 @@ async fn a_few_shot_prompt_is_written_with_the_keys_alone_and_its_draft_is_found
 }
 
 #[tokio::test]
+async fn a_key_leads_on_from_a_prompt_that_is_written() {
+    let server = server().await;
+    seed::project(server.pool(), Seed { demonstration_overlap: 0, ..Seed::default() }).await;
+    let lea = server.user("Lea", Role::Admin).await;
+    let form = [("kind", "plain"), ("count", "2"), ("language", ""), ("about", "")];
+    lea.post("/admin/projects/test/writing", &form).await.assert(303);
+    let ada = server.user("Ada", Role::Annotator).await;
+    let task = format!("/tasks/{}", assignment_in(ada.post("/queue/next", &[]).await.leads_to()));
+    ada.post(&format!("{task}/submit"), &[("prompt", "How do bees sleep?"), ("then", "queue")]).await.assert(303);
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    browser.goto(&format!("{}{task}", server.address)).await.expect("what she wrote");
+    browser.wait().for_element(Locator::Css("#next kbd")).await.expect("the key is named");
+    browser.press("n").await;
+    browser.wait().for_element(Locator::Css("form#task[data-kind=prompt]")).await.expect("the next task");
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn the_plan_says_how_often_and_a_withdrawn_brief_asks_nobody() {
     let server = server().await;
     let pool = server.pool();

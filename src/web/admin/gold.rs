@@ -12,13 +12,13 @@ use uuid::Uuid;
 use super::{
     forms::{Button, Errors, Saved},
     project::{Frame, InProject, actor},
+    show::order,
 };
 use crate::{
     db::{
         gold_tasks::{self, Checks, GoldTask, Score},
         projects::Project,
     },
-    domain::assignment,
     web::{
         AppState, Page, PageError,
         authorise::{Lead, Reviewer},
@@ -43,16 +43,7 @@ struct GoldPage {
 impl GoldPage {
     /// `B > A = C`: the known order, by the letters of the positions.
     fn order(&self, task: &GoldTask) -> String {
-        let mut places: Vec<usize> = (0..task.ranks.len()).collect();
-        places.sort_by_key(|place| task.ranks[*place]);
-        let mut order = String::new();
-        for (at, place) in places.iter().enumerate() {
-            if at > 0 {
-                order.push_str(if task.ranks[*place] == task.ranks[places[at - 1]] { " = " } else { " > " });
-            }
-            order.push(assignment::letter(*place));
-        }
-        order
+        order(&task.ranks)
     }
 
     /// `87 %`; a dash where nothing has been answered.

@@ -15,7 +15,7 @@ use super::{
     job_events::Cursor,
     job_samples::{self as shown_samples, Samples},
     project::{Frame, actor},
-    show,
+    reasons, show, value_words,
 };
 use crate::{
     db::{
@@ -79,6 +79,8 @@ struct JobPage {
     cursor: String,
     findings: Vec<Finding>,
     models: Vec<Model>,
+    /// What the run was set to, in words, and as it is stored.
+    settings: Vec<(String, String)>,
     config: String,
     can_stop: bool,
 }
@@ -108,6 +110,7 @@ pub async fn get(
         log,
         findings: findings(&page, &job.summary),
         models: models::of_job(&state.pool, id).await?,
+        settings: value_words::settings(&page, &job.config),
         config: serde_json::to_string_pretty(&job.config).unwrap_or_default(),
         can_stop: page.is_lead() && job.is_under_way() && !job.stop_requested,
         job,

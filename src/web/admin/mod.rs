@@ -1,6 +1,7 @@
 //! What leads and admins see: projects, people, exports, training, models. One file a page or form.
 
 mod audit;
+mod audit_words;
 mod blind_tests;
 mod browse;
 mod chart;
@@ -39,6 +40,7 @@ mod project;
 mod projects;
 mod prompts;
 mod quality;
+mod reasons;
 mod reports;
 mod review;
 mod reviews;
@@ -49,6 +51,7 @@ mod table_file;
 mod tasks;
 mod training;
 mod under_way;
+mod value_words;
 mod week_plot;
 mod writing;
 

@@ -17,14 +17,14 @@ use super::{
     forms::{Button, Errors},
     made_from::MadeFrom,
     project::{Frame, InProject, actor},
-    show,
+    reasons, show, value_words,
 };
 use crate::{
     db::{
         job_list,
         models::{self, Model, RegisterBaseError},
         projects::Project,
-        promotions::{self, PromoteError, Promotion},
+        promotions::{self, BY_HAND, PromoteError, Promotion},
         words,
     },
     jobs::base_model::{self, ImportError},
@@ -35,8 +35,6 @@ use crate::{
     },
 };
 
-/// Why a model was promoted when a person did it.
-const BY_HAND: &str = "by hand";
 /// Runs whose summaries say how many records a model learned from.
 const RUNS: i64 = 500;
 
@@ -261,7 +259,10 @@ fn explain(page: &Page, errors: &mut Errors, error: ImportError) -> Result<(), P
         ImportError::NotAModel(_) => errors.add("path", page.t("training-error-model")),
         ImportError::Lacks(what) => errors.add("path", page.t1("training-error-lacks", "what", what)),
         ImportError::Register(RegisterBaseError::NameTaken(_)) => errors.add("name", page.t("training-error-name")),
-        ImportError::Register(RegisterBaseError::Invalid(reason)) => errors.add("path", reason),
+        ImportError::Register(RegisterBaseError::Invalid(reason)) => {
+            tracing::warn!(reason, "a base model could not be registered");
+            errors.add("path", page.t("training-error-files"));
+        }
         ImportError::Read { path, error } => {
             tracing::warn!(path, %error, "a base model could not be read");
             errors.add("path", page.t1("training-error-read", "path", path));

@@ -76,7 +76,10 @@ pub async fn post(
                     errors
                 }
                 Err(CreateError::BadSlug(_)) => Errors::default(),
-                Err(CreateError::OutOfRange(constraint)) => return Err(PageError::Invalid(constraint)),
+                Err(CreateError::OutOfRange(constraint)) => {
+                    tracing::warn!(constraint, "a new project's setting is out of range");
+                    return Err(PageError::Invalid(page.t("admin-error-limits")));
+                }
                 Err(CreateError::Database(error)) => return Err(error.into()),
             }
         }

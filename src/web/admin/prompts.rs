@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     project::{Frame, InProject},
-    show,
+    reasons, show,
 };
 use crate::{
     db::{

@@ -4,6 +4,8 @@ use std::borrow::Borrow;
 
 use time::{Date, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
 
+use crate::domain::assignment;
+
 /// `12,345`.
 pub fn count(number: impl Borrow<i64>) -> String {
     let number = *number.borrow();
@@ -76,6 +78,20 @@ pub fn decimal(number: impl Borrow<f64>) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// `B > A = C`: an order by the letters of the positions. `ranks` has the rank of each position, 1 is best.
+pub fn order(ranks: &[i32]) -> String {
+    let mut places: Vec<usize> = (0..ranks.len()).collect();
+    places.sort_by_key(|place| ranks[*place]);
+    let mut order = String::new();
+    for (at, place) in places.iter().enumerate() {
+        if at > 0 {
+            order.push_str(if ranks[*place] == ranks[places[at - 1]] { " = " } else { " > " });
+        }
+        order.push(assignment::letter(*place));
+    }
+    order
+}
+
 /// The first characters of a digest.
 pub fn short(digest: &str) -> String {
     digest.chars().take(12).collect()
@@ -94,5 +110,11 @@ mod tests {
         assert_eq!(decimal(0.5), "0.5");
         assert_eq!(decimal(0.000_012), "1.200e-5");
         assert_eq!(bytes(1_500_000), "1.5 MB");
+    }
+
+    #[test]
+    fn an_order_is_read_off_the_ranks() {
+        assert_eq!(order(&[2, 1, 2]), "B > A = C");
+        assert_eq!(order(&[]), "");
     }
 }

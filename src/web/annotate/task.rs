@@ -13,7 +13,7 @@ use super::{
     comparison, demonstration, done,
     forms::{Fields, FormError},
     ranking,
-    view::{self, After, SkipView, TaskFrame},
+    view::{self, After, SkipView, Skipped, TaskFrame},
     writing,
 };
 use crate::{
@@ -142,12 +142,16 @@ pub async fn after(pool: &PgPool, user: Uuid, assignment: Option<Uuid>) -> Resul
     if matches!(task.state.as_str(), "leased" | "reserved") {
         return Ok(None);
     }
+    let skipped = match task.state.as_str() {
+        "skipped" => Some(match gold::comes_again(pool, user, assignment).await? {
+            None => Skipped::Others,
+            Some(true) => Skipped::Again,
+            Some(false) => Skipped::Nobody,
+        }),
+        _ => None,
+    };
     let label = label_versions::find(pool, user, assignment).await?;
-    Ok(Some(After {
-        assignment,
-        skipped: task.state == "skipped",
-        extra_opinion: label.is_some_and(|label| label.extra_opinion()),
-    }))
+    Ok(Some(After { assignment, skipped, extra_opinion: label.is_some_and(|label| label.extra_opinion()) }))
 }
 
 /// A form's error in the reader's words; answers are named by the letters of this person's page.

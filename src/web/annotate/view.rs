@@ -151,8 +151,31 @@ impl SkipView {
 /// What became of the task before.
 pub struct After {
     pub assignment: Uuid,
-    pub skipped: bool,
+    /// Who gets it now, where it was skipped.
+    pub skipped: Option<Skipped>,
     pub extra_opinion: bool,
+}
+
+/// Who gets a task that was skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Skipped {
+    /// Others. A check says so too: nothing tells it apart.
+    Others,
+    /// The same person: a task of the course that they have not passed yet.
+    Again,
+    /// Nobody on its account: a task of a course that the person does not take any more.
+    Nobody,
+}
+
+impl Skipped {
+    /// The key of the message that says so.
+    pub fn message(self) -> &'static str {
+        match self {
+            Skipped::Others => "annotate-after-skipped",
+            Skipped::Again => "annotate-after-skipped-again",
+            Skipped::Nobody => "annotate-after-skipped-nobody",
+        }
+    }
 }
 
 pub fn messages(conversation: &[Message]) -> Vec<MessageView> {
