@@ -9,7 +9,6 @@ pub mod chat;
 pub mod csrf;
 pub mod error;
 pub mod highlight;
-pub mod i18n;
 pub mod label_words;
 pub mod markdown;
 pub mod mathematics;
@@ -39,6 +38,7 @@ use tower_http::{
     trace::TraceLayer,
 };
 
+pub use crate::i18n;
 pub use error::PageError;
 pub use page::Page;
 use routes::Routes;
