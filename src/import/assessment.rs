@@ -1,8 +1,12 @@
 //! What a ranking's record says of its answers besides their ranks: ratings on their scale, flags, how sure.
 
+use laurel_records::RatingScale as Written;
 use serde_json::Value;
 
-use super::fields::{Fields, Wrong};
+use super::{
+    fields::{Fields, Wrong},
+    reason::Reason,
+};
 use crate::domain::{comparison::Confidence, rating_scale::RatingScale};
 
 /// Characters that the flag of another's record may have.
@@ -12,9 +16,11 @@ const LONGEST_FLAG: usize = 100;
 pub fn rating_scale(fields: &mut Fields) -> Result<RatingScale, Wrong> {
     let Some(value) = fields.take("rating_scale") else { return Ok(RatingScale::default()) };
     if !value.is_object() {
-        return Err(Wrong::kind("rating_scale", "{\"lowest\": 1, \"highest\": 7} or another", &value));
+        return Err(Wrong::kind("rating_scale", "import-thing-scale", &value));
     }
-    serde_json::from_value(value).map_err(|error| Wrong::at("rating_scale", error.to_string()))
+    let written: Written = serde_json::from_value(value)
+        .map_err(|error| Wrong::at("rating_scale", Reason::with("import-reason-said", "said", error)))?;
+    RatingScale::try_from(written).map_err(|error| Wrong::at("rating_scale", error))
 }
 
 /// The ratings of a record; empty where it has none.
@@ -23,7 +29,10 @@ pub fn ratings(fields: &mut Fields, scale: &RatingScale, answers: usize) -> Resu
     per_answer(fields, "ratings", answers, |path, value| match value.as_i64() {
         _ if value.is_null() => Ok(None),
         Some(rating) if (lowest..=highest).contains(&rating) => Ok(i32::try_from(rating).ok()),
-        _ => Err(Wrong::at(path, format!("{value} is no rating from {lowest} to {highest}"))),
+        _ => {
+            let reason = Reason::with("import-reason-rating", "value", &value);
+            Err(Wrong::at(path, reason.and("lowest", lowest).and("highest", highest)))
+        }
     })
 }
 
@@ -34,18 +43,16 @@ pub fn flags(fields: &mut Fields, answers: usize) -> Result<Vec<Vec<String>>, Wr
 
 /// The flags of one answer. A project need not know them, but they have to be words of a list.
 fn flag_words(path: String, value: Value) -> Result<Vec<String>, Wrong> {
-    let words: Vec<String> =
-        serde_json::from_value(value).map_err(|_| Wrong::at(&path, "a list of texts is wanted"))?;
+    let words: Vec<String> = serde_json::from_value(value).map_err(|_| Wrong::at(&path, "import-reason-flag-list"))?;
     let is_word = |word: &String| {
         (1..=LONGEST_FLAG).contains(&word.chars().count())
             && !word.contains(|sign: char| sign == ',' || sign.is_control())
     };
     match words.iter().position(|word| !is_word(word)) {
         None => Ok(words),
-        Some(at) => Err(Wrong::at(
-            format!("{path}[{at}]"),
-            format!("is no flag: those have 1 to {LONGEST_FLAG} characters, no comma and no line break"),
-        )),
+        Some(at) => {
+            Err(Wrong::at(format!("{path}[{at}]"), Reason::with("import-reason-flag", "longest", LONGEST_FLAG)))
+        }
     }
 }
 
@@ -53,9 +60,9 @@ fn flag_words(path: String, value: Value) -> Result<Vec<String>, Wrong> {
 pub fn confidence(fields: &mut Fields, ranks: &[u32]) -> Result<Option<Confidence>, Wrong> {
     let Some(value) = fields.take("confidence").filter(|value| !value.is_null()) else { return Ok(None) };
     let point = value.as_i64().and_then(|point| Confidence::new(point).ok());
-    match point.ok_or_else(|| Wrong::at("confidence", format!("{value} is not from 1 to 9")))? {
+    match point.ok_or_else(|| Wrong::at("confidence", Reason::with("import-reason-confidence", "value", &value)))? {
         confidence if confidence.ranks() == *ranks => Ok(Some(confidence)),
-        _ => Err(Wrong::at("confidence", "says something else than the ranks of the two answers")),
+        _ => Err(Wrong::at("confidence", "import-reason-confidence-ranks")),
     }
 }
 
@@ -68,7 +75,8 @@ fn per_answer<T>(
 ) -> Result<Vec<T>, Wrong> {
     let Some(items) = fields.list(name)? else { return Ok(Vec::new()) };
     if items.len() != answers {
-        return Err(Wrong::at(name, format!("there are {} of them for {answers} answers", items.len())));
+        let reason = Reason::with("import-reason-per-answer", "number", items.len()).and("answers", answers);
+        return Err(Wrong::at(name, reason));
     }
     items.into_iter().enumerate().map(|(index, item)| read(format!("{name}[{index}]"), item)).collect()
 }

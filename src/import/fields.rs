@@ -4,32 +4,34 @@ use laurel_records::{Message, Role};
 use serde_json::{Map, Value};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::read::name_of;
+use super::{read::name_of, reason::Reason};
 
 /// What is wrong with a record: the field, as a path, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrong {
     pub field: String,
-    pub reason: String,
+    pub reason: Reason,
 }
 
 impl Wrong {
     /// A field is wrong: `ranks`, `prompt[2].role`.
-    pub fn at(field: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub fn at(field: impl Into<String>, reason: impl Into<Reason>) -> Self {
         Wrong { field: field.into(), reason: reason.into() }
     }
 
     /// The record as a whole is wrong.
-    pub fn whole(reason: impl Into<String>) -> Self {
+    pub fn whole(reason: impl Into<Reason>) -> Self {
         Wrong::at("", reason)
     }
 
     pub fn missing(field: &str) -> Self {
-        Wrong::at(field, "is missing")
+        Wrong::at(field, "import-reason-missing")
     }
 
-    pub fn kind(field: impl Into<String>, wanted: &str, found: &Value) -> Self {
-        Wrong::at(field, format!("is {}, but {wanted} is wanted", name_of(found)))
+    /// A field holds another kind of value than the one whose key is `wanted`.
+    pub fn kind(field: impl Into<String>, wanted: &'static str, found: &Value) -> Self {
+        let reason = Reason::from("import-reason-kind").and_word("found", name_of(found)).and_word("wanted", wanted);
+        Wrong::at(field, reason)
     }
 }
 
@@ -59,18 +61,20 @@ impl Fields {
     }
 
     pub fn number(&mut self, name: &str) -> Result<Option<f64>, Wrong> {
-        self.take(name).map(|value| value.as_f64().ok_or_else(|| Wrong::kind(name, "a number", &value))).transpose()
+        self.take(name)
+            .map(|value| value.as_f64().ok_or_else(|| Wrong::kind(name, "import-thing-number", &value)))
+            .transpose()
     }
 
     pub fn truth(&mut self, name: &str) -> Result<Option<bool>, Wrong> {
         self.take(name)
-            .map(|value| value.as_bool().ok_or_else(|| Wrong::kind(name, "true or false", &value)))
+            .map(|value| value.as_bool().ok_or_else(|| Wrong::kind(name, "import-thing-truth", &value)))
             .transpose()
     }
 
     pub fn time(&mut self, name: &str) -> Result<Option<OffsetDateTime>, Wrong> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        let reason = || Wrong::at(name, format!("“{text}” is no time of the form 2026-11-24T14:05:00Z"));
+        let reason = || Wrong::at(name, Reason::with("import-reason-time", "text", &text));
         OffsetDateTime::parse(&text, &Rfc3339).map(Some).map_err(|_| reason())
     }
 
@@ -78,7 +82,7 @@ impl Fields {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Array(items)) => Ok(Some(items)),
-            Some(other) => Err(Wrong::kind(name, "a list", &other)),
+            Some(other) => Err(Wrong::kind(name, "import-thing-list", &other)),
         }
     }
 
@@ -98,7 +102,7 @@ impl Fields {
                     items.into_iter().enumerate().map(|(index, item)| message(&format!("{name}[{index}]"), item));
                 items.collect::<Result<_, _>>().map(Some)
             }
-            Some(other) => Err(Wrong::kind(name, "a list of messages", &other)),
+            Some(other) => Err(Wrong::kind(name, "import-thing-messages", &other)),
         }
     }
 
@@ -112,9 +116,7 @@ impl Fields {
     pub fn nothing_left(self, path: &str) -> Result<(), Wrong> {
         match self.rest().keys().next() {
             None => Ok(()),
-            Some(name) => {
-                Err(Wrong::at(format!("{path}{name}"), "is not known here, and there is no place to keep it"))
-            }
+            Some(name) => Err(Wrong::at(format!("{path}{name}"), "import-reason-unknown-field")),
         }
     }
 }
@@ -123,12 +125,12 @@ impl Fields {
 fn message(path: &str, value: Value) -> Result<Message, Wrong> {
     let mut fields = match value {
         Value::Object(fields) => Fields(fields),
-        other => return Err(Wrong::kind(path, "a message", &other)),
+        other => return Err(Wrong::kind(path, "import-thing-message", &other)),
     };
     let at = |name: &str| format!("{path}.{name}");
     let word = fields.take("role").ok_or_else(|| Wrong::missing(&at("role")))?;
     let role = serde_json::from_value(word.clone())
-        .map_err(|_| Wrong::at(at("role"), format!("{word} is none of system, user, assistant")))?;
+        .map_err(|_| Wrong::at(at("role"), Reason::with("import-reason-role", "word", &word)))?;
     let content = fields.take("content").ok_or_else(|| Wrong::missing(&at("content")))?;
     let content = text(&at("content"), content)?;
     fields.nothing_left(&format!("{path}."))?;
@@ -138,7 +140,7 @@ fn message(path: &str, value: Value) -> Result<Message, Wrong> {
 pub fn text(path: &str, value: Value) -> Result<String, Wrong> {
     match value {
         Value::String(text) => Ok(text),
-        other => Err(Wrong::kind(path, "a text", &other)),
+        other => Err(Wrong::kind(path, "import-thing-text", &other)),
     }
 }
 
@@ -147,10 +149,10 @@ pub fn identifier(path: &str, value: Value) -> Result<String, Wrong> {
     let id = match value {
         Value::String(text) => text,
         Value::Number(number) => number.to_string(),
-        other => return Err(Wrong::kind(path, "a text", &other)),
+        other => return Err(Wrong::kind(path, "import-thing-text", &other)),
     };
     if id.chars().count() > LONGEST_NAME {
-        return Err(Wrong::at(path, format!("has more than {LONGEST_NAME} characters")));
+        return Err(Wrong::at(path, Reason::with("import-reason-too-long", "longest", LONGEST_NAME)));
     }
     Ok(id)
 }

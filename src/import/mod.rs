@@ -7,6 +7,7 @@ pub mod mapping;
 mod own;
 pub mod preview;
 mod read;
+mod reason;
 mod scan;
 mod store;
 mod table;
@@ -27,6 +28,7 @@ pub use own::COMPARISON;
 use own::Incoming;
 use read::Records;
 pub use read::Written;
+pub use reason::Reason;
 use store::Store;
 use table::Headers;
 
@@ -86,7 +88,7 @@ pub struct BadRecord {
     pub line: u64,
     /// `ranks`, `prompt[2].role`; empty where the record as a whole is wrong.
     pub field: String,
-    pub reason: String,
+    pub reason: Reason,
 }
 
 /// Why nothing was imported.
@@ -192,7 +194,7 @@ async fn take_in(
     }
     let report = store.report();
     if bad.is_empty() && report.records == 0 {
-        bad.push(BadRecord { line: 1, field: String::new(), reason: "there are no records here".to_owned() });
+        bad.push(BadRecord { line: 1, field: String::new(), reason: "import-reason-none".into() });
     }
     bad.truncate(most);
     Ok((report, bad))

@@ -8,6 +8,7 @@ use super::{
     Kind, assessment,
     fields::{Fields, Wrong, identifier, text},
     read::name_of,
+    reason::Reason,
 };
 use crate::{
     db::{gold_tasks, tasks},
@@ -132,7 +133,7 @@ fn split(fields: &mut Fields) -> Result<(), Wrong> {
     let Some(word) = fields.take("split") else { return Ok(()) };
     serde_json::from_value::<Split>(word.clone())
         .map(drop)
-        .map_err(|_| Wrong::at("split", format!("{word} is none of train, validation, test")))
+        .map_err(|_| Wrong::at("split", Reason::with("import-reason-split", "word", &word)))
 }
 
 fn prompt(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
@@ -151,7 +152,7 @@ fn responses(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
     prompt.tags = fields.texts("tags")?.unwrap_or_default();
     let answers = answers(&mut fields)?;
     if !tasks::ANSWERS.contains(&answers.len()) {
-        return Err(Wrong::at("responses", format!("a ranking task has 2 to 9 answers, not {}", answers.len())));
+        return Err(Wrong::at("responses", Reason::with("import-reason-task-answers", "answers", answers.len())));
     }
     fields.name("project")?;
     fields.nothing_left("")?;
@@ -162,7 +163,7 @@ fn demonstration(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
     let mut prompt = prompt_of_label(&mut fields)?;
     let completion = answer_text(&mut fields, "completion")?;
     if completion.trim().is_empty() {
-        return Err(Wrong::at("completion", "the answer is empty"));
+        return Err(Wrong::at("completion", "import-reason-answer-empty"));
     }
     let language = language(&mut fields)?;
     prompt.language.clone_from(&language);
@@ -192,7 +193,7 @@ fn comparison(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
     let answers = vec![answer(answer_text(&mut fields, "chosen")?), answer(answer_text(&mut fields, "rejected")?)];
     let margin = fields.0.get("margin").filter(|value| !value.is_null()).cloned();
     if fields.number("margin")?.is_some_and(|margin| margin <= 0.0) {
-        return Err(Wrong::at("margin", "is the difference of two ranks: more than 0"));
+        return Err(Wrong::at("margin", "import-reason-margin"));
     }
     let part_of = fields.name("ranking_id")?;
     let note = fields.text("note")?;
@@ -229,22 +230,22 @@ fn known_answer(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
     prompt.tags = fields.texts("tags")?.unwrap_or_default();
     let answers = answers(&mut fields)?;
     if !tasks::ANSWERS.contains(&answers.len()) {
-        return Err(Wrong::at("responses", format!("a task has 2 to 9 answers, not {}", answers.len())));
+        return Err(Wrong::at("responses", Reason::with("import-reason-known-answers", "answers", answers.len())));
     }
     let ranks: Vec<i32> =
         ranks(&mut fields, answers.len())?.into_iter().filter_map(|rank| i32::try_from(rank).ok()).collect();
     if ranks.iter().all(|rank| *rank == 1) {
-        return Err(Wrong::at("ranks", "all answers are tied: nothing is known of them"));
+        return Err(Wrong::at("ranks", "import-reason-all-tied"));
     }
     let purpose = match fields.text("purpose")?.as_deref() {
         None | Some("check") => "check",
         Some("course") => "course",
-        Some(other) => return Err(Wrong::at("purpose", format!("“{other}” is neither check nor course"))),
+        Some(other) => return Err(Wrong::at("purpose", Reason::with("import-reason-purpose", "word", other))),
     };
     let explanation = fields.text("explanation")?.unwrap_or_default();
     if explanation.chars().count() > gold_tasks::LONGEST_EXPLANATION {
-        let longest = gold_tasks::LONGEST_EXPLANATION;
-        return Err(Wrong::at("explanation", format!("has more than {longest} characters")));
+        let reason = Reason::with("import-reason-too-long", "longest", gold_tasks::LONGEST_EXPLANATION);
+        return Err(Wrong::at("explanation", reason));
     }
     fields.name("project")?;
     fields.nothing_left("")?;
@@ -255,7 +256,7 @@ fn conversation(fields: &mut Fields) -> Result<Option<Vec<Message>>, Wrong> {
     let Some(messages) = fields.messages("prompt", Role::User)? else { return Ok(None) };
     check_prompt(&messages).map_err(|error| {
         let field = error.position().map_or_else(|| "prompt".to_owned(), |position| format!("prompt[{position}]"));
-        Wrong::at(field, error.to_string())
+        Wrong::at(field, error)
     })?;
     Ok(Some(messages))
 }
@@ -278,10 +279,8 @@ fn answer_text(fields: &mut Fields, name: &str) -> Result<String, Wrong> {
     let messages = fields.messages(name, Role::Assistant)?.ok_or_else(|| Wrong::missing(name))?;
     match <[Message; 1]>::try_from(messages) {
         Ok([Message { role: Role::Assistant, content }]) => Ok(content),
-        Ok(_) => Err(Wrong::at(format!("{name}[0].role"), "is the assistant's: nobody else answers")),
-        Err(messages) => {
-            Err(Wrong::at(name, format!("is exactly one message, the assistant's answer; here are {}", messages.len())))
-        }
+        Ok(_) => Err(Wrong::at(format!("{name}[0].role"), "import-reason-not-assistant")),
+        Err(messages) => Err(Wrong::at(name, Reason::with("import-reason-one-message", "messages", messages.len()))),
     }
 }
 
@@ -295,7 +294,7 @@ fn answer(path: &str, value: Value) -> Result<Answer, Wrong> {
     let mut fields = match value {
         Value::Object(fields) => Fields(fields),
         Value::String(content) => Fields(Map::from_iter([("content".to_owned(), json!(content))])),
-        other => return Err(Wrong::kind(path, "an answer", &other)),
+        other => return Err(Wrong::kind(path, "import-thing-answer", &other)),
     };
     let at = |name: &str| format!("{path}.{name}");
     let content = fields.take("content").ok_or_else(|| Wrong::missing(&at("content")))?;
@@ -313,7 +312,8 @@ fn answer(path: &str, value: Value) -> Result<Answer, Wrong> {
 fn ranks(fields: &mut Fields, answers: usize) -> Result<Vec<u32>, Wrong> {
     let given = fields.list("ranks")?.ok_or_else(|| Wrong::missing("ranks"))?;
     if given.len() != answers {
-        return Err(Wrong::at("ranks", format!("there are {} ranks for {answers} answers", given.len())));
+        let reason = Reason::with("import-reason-rank-count", "ranks", given.len()).and("answers", answers);
+        return Err(Wrong::at("ranks", reason));
     }
     let mut ranks = Vec::with_capacity(given.len());
     for (index, value) in given.iter().enumerate() {
@@ -322,14 +322,16 @@ fn ranks(fields: &mut Fields, answers: usize) -> Result<Vec<u32>, Wrong> {
             .or_else(|| value.as_f64().filter(|rank| rank.fract() == 0.0 && *rank >= 0.0).map(|rank| rank as u64));
         let rank = whole.and_then(|rank| u32::try_from(rank).ok());
         ranks.push(rank.ok_or_else(|| {
-            let shown = if value.is_number() { value.to_string() } else { name_of(value).to_owned() };
-            Wrong::at(format!("ranks[{index}]"), format!("is {shown}, but a whole number from 1 is wanted"))
+            let reason = Reason::from("import-reason-rank-whole");
+            let reason =
+                if value.is_number() { reason.and("found", value) } else { reason.and_word("found", name_of(value)) };
+            Wrong::at(format!("ranks[{index}]"), reason)
         })?);
     }
     let ranking = Ranking::from_ranks(&ranks).map_err(|error| match error {
-        RankingError::TooFew { .. } => Wrong::at("responses", error.to_string()),
+        RankingError::TooFew { .. } => Wrong::at("responses", error),
         RankingError::Zero { position } | RankingError::Gap { position, .. } => {
-            Wrong::at(format!("ranks[{position}]"), error.to_string())
+            Wrong::at(format!("ranks[{position}]"), error)
         }
     })?;
     Ok(ranking.ranks().to_vec())
@@ -338,7 +340,7 @@ fn ranks(fields: &mut Fields, answers: usize) -> Result<Vec<u32>, Wrong> {
 fn opinion(mut fields: Fields, id: &str) -> Result<Opinion, Wrong> {
     let seconds = fields.number("seconds")?;
     if seconds.is_some_and(|seconds| seconds < 0.0) {
-        return Err(Wrong::at("seconds", "is less than 0"));
+        return Err(Wrong::at("seconds", "import-reason-negative"));
     }
     Ok(Opinion {
         external_id: fields.name(id)?,

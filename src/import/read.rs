@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReade
 use super::{
     fields::Wrong,
     mapping::Mapping,
+    reason::Reason,
     scan::{ListEnds, Scan, TableEnds},
     table::{Headers, Table},
 };
@@ -145,7 +146,7 @@ impl<'a> Records<'a> {
             let line = framed.line + count(before.filter(|byte| **byte == b'\n'));
             if framed.cut_off && matches!(self.form, Form::List(_)) {
                 self.done = true;
-                let wrong = Wrong::whole("the list is not closed: the file seems to be cut off");
+                let wrong = Wrong::whole("import-reason-list-cut-off");
                 return Ok(Some(Raw { line, size: framed.size, content: Err(wrong) }));
             }
             if text.is_empty() && framed.size <= LONGEST_RECORD {
@@ -169,15 +170,15 @@ impl<'a> Records<'a> {
 
     fn decode(&self, text: &[u8], cut_off: bool) -> Result<Map<String, Value>, Wrong> {
         let text = std::str::from_utf8(text).map_err(|error| {
-            Wrong::whole(format!("byte {} of the record is not UTF-8: save the file as UTF-8", error.valid_up_to() + 1))
+            Wrong::whole(Reason::with("import-reason-record-not-utf8", "byte", error.valid_up_to() + 1))
         })?;
         if let Some(place) = text.find('\0') {
-            return Err(Wrong::whole(format!("byte {} of the record is a NUL character", place + 1)));
+            return Err(Wrong::whole(Reason::with("import-reason-record-nul", "byte", place + 1)));
         }
         match &self.form {
             Form::Table(ends, table) => {
                 if cut_off && ends.in_quotes() {
-                    return Err(Wrong::whole("a quotation mark is not closed"));
+                    return Err(Wrong::whole("import-reason-quotation-open"));
                 }
                 table.record(text)
             }
@@ -249,39 +250,37 @@ fn object(text: &str) -> Result<Map<String, Value>, Wrong> {
             }
             Ok(object)
         }
-        Ok(other) => Err(Wrong::whole(format!("a record is an object {{…}}, this is {}", name_of(&other)))),
+        Ok(other) => Err(Wrong::whole(Reason::from("import-reason-not-object").and_word("found", name_of(&other)))),
         Err(error) => {
             let said = error.to_string();
             let said = said.split(" at line ").next().unwrap_or_default();
-            Err(Wrong::whole(format!("this is not JSON: {said} (column {})", error.column())))
+            Err(Wrong::whole(Reason::with("import-reason-not-json", "said", said).and("column", error.column())))
         }
     }
 }
 
-/// What a value is, in words.
+/// What a value is: the key of its words.
 pub fn name_of(value: &Value) -> &'static str {
     match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
+        Value::Null => "import-thing-null",
+        Value::Bool(_) => "import-thing-truth",
+        Value::Number(_) => "import-thing-number",
+        Value::String(_) => "import-thing-text",
+        Value::Array(_) => "import-thing-list",
+        Value::Object(_) => "import-thing-object",
     }
 }
 
 fn no_nul(path: &str, value: &Value) -> Result<(), Wrong> {
     match value {
-        Value::String(text) if text.contains('\0') => {
-            Err(Wrong::at(path, "it has a NUL character (\\u0000), which a database can't hold"))
-        }
+        Value::String(text) if text.contains('\0') => Err(Wrong::at(path, "import-reason-text-nul")),
         Value::Array(items) => {
             items.iter().enumerate().try_for_each(|(index, item)| no_nul(&format!("{path}[{index}]"), item))
         }
         Value::Object(fields) => fields.iter().try_for_each(|(name, field)| {
             let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
             if name.contains('\0') {
-                return Err(Wrong::whole("a field's name has a NUL character"));
+                return Err(Wrong::whole("import-reason-name-nul"));
             }
             no_nul(&path, field)
         }),
@@ -290,20 +289,20 @@ fn no_nul(path: &str, value: &Value) -> Result<(), Wrong> {
 }
 
 fn too_long() -> Wrong {
-    Wrong::whole(format!("the record is longer than {} MiB", LONGEST_RECORD / 1024 / 1024))
+    Wrong::whole(Reason::with("import-reason-record-too-long", "mebibytes", LONGEST_RECORD / 1024 / 1024))
 }
 
-/// Why a file can't be text, by how it begins.
+/// Why a file can't be text, by how it begins: the key of the reason.
 fn not_text(head: &[u8]) -> Option<&'static str> {
     let begins = |magic: &[u8]| head.starts_with(magic);
     if begins(b"\x1F\x8B") || begins(b"PK\x03\x04") || begins(b"\x28\xB5\x2F\xFD") || begins(b"BZh") {
-        return Some("the file is compressed: unpack it first");
+        return Some("import-reason-compressed");
     }
     if begins(b"PAR1") {
-        return Some("this is a Parquet file: import takes JSON lines, a JSON list or CSV");
+        return Some("import-reason-parquet");
     }
     if begins(b"\xFF\xFE") || begins(b"\xFE\xFF") {
-        return Some("the file is UTF-16: save it as UTF-8");
+        return Some("import-reason-utf16");
     }
     None
 }

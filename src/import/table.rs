@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::{
     fields::Wrong,
     mapping::{LEFT_OUT, Mapping, put},
+    reason::Reason,
 };
 
 /// Columns of which at least one must be there, so that no prose is taken for a table.
@@ -54,13 +55,7 @@ pub enum Headers {
 impl Table {
     /// Reads the first row.
     pub fn from_header(row: &[u8], headers: Headers, mapping: &Mapping) -> Result<Self, Wrong> {
-        let no_table = || {
-            let columns = TELLING.join(", ");
-            Wrong::whole(format!(
-                "this is neither JSON (one object {{…}} a line, or a list of them) nor CSV with a header (a column is one of {columns})"
-            ))
-        };
-        let text = std::str::from_utf8(row).map_err(|_| Wrong::whole("the file is not UTF-8: save it as UTF-8"))?;
+        let text = std::str::from_utf8(row).map_err(|_| Wrong::whole("import-reason-file-not-utf8"))?;
         let delimiter = [b'\t', b',', b';'].into_iter().find(|byte| row.contains(byte)).unwrap_or(b',');
         let columns: Vec<Column> = cells(text, delimiter)?
             .into_iter()
@@ -70,7 +65,7 @@ impl Table {
             })
             .collect();
         if headers == Headers::Ours && !columns.iter().any(|column| TELLING.contains(&column.name.as_str())) {
-            return Err(no_table());
+            return Err(Wrong::whole(Reason::with("import-reason-no-table", "columns", TELLING.join(", "))));
         }
         Ok(Table { columns, delimiter })
     }
@@ -83,8 +78,8 @@ impl Table {
     pub fn record(&self, row: &str) -> Result<Map<String, Value>, Wrong> {
         let cells = cells(row, self.delimiter)?;
         if cells.len() != self.columns.len() {
-            let (has, wants) = (cells.len(), self.columns.len());
-            return Err(Wrong::whole(format!("the row has {has} cells, the header has {wants}")));
+            let reason = Reason::with("import-reason-cells", "cells", cells.len()).and("header", self.columns.len());
+            return Err(Wrong::whole(reason));
         }
         let mut record = Map::new();
         let mut more = Map::new();
@@ -115,7 +110,7 @@ fn cells(row: &str, delimiter: u8) -> Result<Vec<String>, Wrong> {
         .from_reader(row.as_bytes());
     match reader.records().next() {
         Some(Ok(record)) => Ok(record.iter().map(str::to_owned).collect()),
-        Some(Err(_)) => Err(Wrong::whole("the row can't be read as CSV")),
+        Some(Err(_)) => Err(Wrong::whole("import-reason-row-unreadable")),
         None => Ok(Vec::new()),
     }
 }

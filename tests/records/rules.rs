@@ -86,7 +86,7 @@ async fn files_that_are_no_records_are_refused_in_clear_words() {
         let shown = String::from_utf8_lossy(&file[..file.len().min(60)]).into_owned();
         let bad = refused(bring(server.pool(), &project, Kind::Prompts, file).await);
         assert_eq!(places(&bad), [(line, field)], "{shown}: {bad:?}");
-        assert!(bad[0].reason.contains(reason), "{shown}: {}", bad[0].reason);
+        assert!(bad[0].reason.to_string().contains(reason), "{shown}: {}", bad[0].reason);
     }
     nothing_is_here(server.pool()).await;
 }

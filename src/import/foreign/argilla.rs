@@ -10,6 +10,7 @@ use super::{Said, competition, dialogue};
 use crate::import::{
     Kind,
     fields::{Fields, Wrong, text},
+    reason::Reason,
 };
 
 /// Fields that hold what the user says.
@@ -31,7 +32,7 @@ pub fn records(kind: Kind, record: Map<String, Value>) -> Result<Vec<Map<String,
     };
     let shown = match fields.take("fields") {
         Some(Value::Object(shown)) => shown,
-        Some(other) => return Err(Wrong::kind("fields", "an object", &other)),
+        Some(other) => return Err(Wrong::kind("fields", "import-thing-object", &other)),
         None => return Err(Wrong::missing("fields")),
     };
     let (prompt, answers) = parts(shown)?;
@@ -71,7 +72,7 @@ fn parts(shown: Map<String, Value>) -> Result<(Vec<Message>, Vec<Answer>), Wrong
     let asking = ASKING
         .iter()
         .find(|name| shown.contains_key(**name))
-        .ok_or_else(|| Wrong::at("fields", format!("none of them is {}", ASKING.join(", "))))?;
+        .ok_or_else(|| Wrong::at("fields", Reason::with("import-reason-no-question", "names", ASKING.join(", "))))?;
     let (mut prompt, mut answers) = (Vec::new(), Vec::new());
     for (name, value) in shown {
         let path = format!("fields.{name}");
@@ -114,7 +115,7 @@ fn people(responses: Option<Value>) -> Result<BTreeMap<String, ByQuestion>, Wron
                 }
             }
         }
-        Some(other) => return Err(Wrong::kind("responses", "a list or an object", &other)),
+        Some(other) => return Err(Wrong::kind("responses", "import-thing-list-or-object", &other)),
     }
     Ok(people)
 }
@@ -132,7 +133,7 @@ fn order(value: Value, answers: &[Answer]) -> Result<Option<Vec<u32>>, Wrong> {
             .iter()
             .find(|item| item.get("value").and_then(Value::as_str).is_some_and(|value| plain(value) == plain(name)));
         item.and_then(|item| item.get("rank")?.as_i64())
-            .ok_or_else(|| Wrong::at("responses", format!("the ranking says nothing of the field “{name}”")))
+            .ok_or_else(|| Wrong::at("responses", Reason::with("import-reason-unranked-field", "name", name)))
     };
     let values = answers.iter().map(|(name, _)| rank_of(name)).collect::<Result<Vec<_>, _>>()?;
     Ok(Some(competition(&values)))

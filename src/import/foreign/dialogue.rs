@@ -7,6 +7,7 @@ use super::Said;
 use crate::import::{
     Kind,
     fields::{Fields, Wrong, text},
+    reason::Reason,
 };
 
 const HUMAN: &str = "\n\nHuman:";
@@ -64,7 +65,7 @@ pub fn preference(mut fields: Fields) -> Result<Said, Wrong> {
         turns.get(part).filter(|turn| turn.role == Role::Assistant).map(|turn| turn.content.clone())
     };
     let (Some(better), Some(worse)) = (answer(&chosen), answer(&rejected)) else {
-        return Err(Wrong::at("rejected", "the two dialogues part at a turn that is not the assistant's"));
+        return Err(Wrong::at("rejected", "import-reason-dialogues-part"));
     };
     let mut more = fields.rest();
     for (name, turns) in [("chosen_rest", &chosen), ("rejected_rest", &rejected)] {
@@ -86,7 +87,7 @@ fn turns(fields: &mut Fields, name: &str) -> Result<Vec<Message>, Wrong> {
         Some(Value::String(text)) if is_hh(&text) => Ok(hh_turns(&text)),
         Some(Value::String(_)) => Err(Wrong::missing("prompt")),
         Some(Value::Array(items)) => chat(name, items),
-        Some(other) => Err(Wrong::kind(name, "a dialogue", &other)),
+        Some(other) => Err(Wrong::kind(name, "import-thing-dialogue", &other)),
         None => Err(Wrong::missing(name)),
     }
 }
@@ -98,8 +99,8 @@ pub fn alpaca(mut fields: Fields) -> Result<Said, Wrong> {
     let mut prompt = system(&mut fields)?;
     for (index, turn) in fields.list("history")?.unwrap_or_default().into_iter().enumerate() {
         let path = format!("history[{index}]");
-        let [asked, answered] = serde_json::from_value::<[String; 2]>(turn)
-            .map_err(|_| Wrong::at(path, "is not a pair of an instruction and its answer"))?;
+        let [asked, answered] =
+            serde_json::from_value::<[String; 2]>(turn).map_err(|_| Wrong::at(path, "import-reason-history"))?;
         prompt.extend([message(Role::User, asked), message(Role::Assistant, answered)]);
     }
     prompt.push(message(Role::User, input.map_or(instruction.clone(), |input| format!("{instruction}\n\n{input}"))));
@@ -148,7 +149,7 @@ pub fn share_gpt(kind: Kind, mut fields: Fields) -> Result<Said, Wrong> {
     let last = |prompt: &[Message], role: Role| prompt.iter().rposition(|message| message.role == role);
     let mut completion = None;
     if kind == Kind::Prompts {
-        let end = last(&prompt, Role::User).ok_or_else(|| Wrong::at(name, "the user says nothing"))?;
+        let end = last(&prompt, Role::User).ok_or_else(|| Wrong::at(name, "import-reason-no-user"))?;
         prompt.truncate(end + 1);
     } else if let Some(end) = last(&prompt, Role::Assistant) {
         completion = prompt.drain(end..).next().map(|answer| answer.content);
@@ -171,7 +172,7 @@ pub fn chat(path: &str, items: Vec<Value>) -> Result<Vec<Message>, Wrong> {
 fn turn(path: &str, item: Value) -> Result<Message, Wrong> {
     let mut fields = match item {
         Value::Object(fields) => Fields(fields),
-        other => return Err(Wrong::kind(path, "a message", &other)),
+        other => return Err(Wrong::kind(path, "import-thing-message", &other)),
     };
     let mut first = |names: [&str; 2]| {
         let found = names.into_iter().find_map(|name| Some((format!("{path}.{name}"), fields.take(name)?)));
@@ -184,7 +185,7 @@ fn turn(path: &str, item: Value) -> Result<Message, Wrong> {
         "user" | "human" | "prompter" => Role::User,
         "assistant" | "gpt" | "chatgpt" | "bing" | "bard" | "model" | "bot" => Role::Assistant,
         "system" => Role::System,
-        _ => return Err(Wrong::at(at, format!("“{speaker}” is neither the user, nor the assistant, nor the system"))),
+        _ => return Err(Wrong::at(at, Reason::with("import-reason-speaker", "word", speaker))),
     };
     Ok(message(role, content))
 }
@@ -197,7 +198,7 @@ fn spoken(path: &str, value: Value) -> Result<String, Wrong> {
             chat(path, items).map(|turns| turns.into_iter().map(|turn| turn.content).collect())
         }
         Value::Object(_) => turn(path, value).map(|turn| turn.content),
-        other => Err(Wrong::kind(path, "an answer", &other)),
+        other => Err(Wrong::kind(path, "import-thing-answer", &other)),
     }
 }
 
@@ -205,7 +206,7 @@ fn spoken(path: &str, value: Value) -> Result<String, Wrong> {
 pub fn plain(mut fields: Fields) -> Result<Map<String, Value>, Wrong> {
     // TRL's unpaired preferences: what was marked bad is no demonstration.
     if fields.has("completion") && fields.0.get("label") == Some(&Value::Bool(false)) {
-        return Err(Wrong::at("label", "this answer was marked as bad: it is no demonstration"));
+        return Err(Wrong::at("label", "import-reason-marked-bad"));
     }
     if let Some(Value::String(text)) = fields.0.get("prompt")
         && is_hh(text)

@@ -8,6 +8,7 @@ use super::{Said, competition, dialogue};
 use crate::import::{
     Kind,
     fields::{Fields, Wrong, text},
+    reason::Reason,
 };
 
 const ASKING: [&str; 6] = ["prompt", "instruction", "question", "input", "dialogue", "text"];
@@ -57,10 +58,9 @@ pub fn records(kind: Kind, record: Map<String, Value>) -> Result<Vec<Map<String,
 }
 
 fn parts(data: Map<String, Value>) -> Result<(Vec<Message>, Vec<Answer>), Wrong> {
-    let asking = ASKING
-        .iter()
-        .find(|name| data.contains_key(**name))
-        .ok_or_else(|| Wrong::at("data", format!("none of its fields is {}", ASKING.join(", "))))?;
+    let asking = ASKING.iter().find(|name| data.contains_key(**name)).ok_or_else(|| {
+        Wrong::at("data", Reason::with("import-reason-no-question-field", "names", ASKING.join(", ")))
+    })?;
     let (mut prompt, mut answers) = (Vec::new(), Vec::new());
     for (name, value) in data {
         let path = format!("data.{name}");
@@ -122,12 +122,12 @@ fn order(path: &str, result: &Value, answers: &[Answer]) -> Result<Option<Vec<u3
     let Some(value) = result.get("value") else { return Ok(None) };
     if let Some(side) = value.get("selected").and_then(Value::as_str) {
         if answers.len() != 2 {
-            return Err(Wrong::at("data", format!("a pairwise choice is of two answers, here are {}", answers.len())));
+            return Err(Wrong::at("data", Reason::with("import-reason-pairwise", "answers", answers.len())));
         }
         return match side {
             "left" => Ok(Some(vec![1, 2])),
             "right" => Ok(Some(vec![2, 1])),
-            _ => Err(Wrong::at(path, format!("“{side}” is neither left nor right"))),
+            _ => Err(Wrong::at(path, Reason::with("import-reason-side", "word", side))),
         };
     }
     let Some(ranker) = value.get("ranker") else { return Ok(None) };
@@ -136,7 +136,7 @@ fn order(path: &str, result: &Value, answers: &[Answer]) -> Result<Option<Vec<u3
         names.into_iter().flatten().map(|name| name.as_str().map_or_else(|| name.to_string(), str::to_owned)).collect();
     let place = |(id, _): &Answer| {
         let place = names.iter().position(|name| name == id).and_then(|place| i64::try_from(place).ok());
-        place.ok_or_else(|| Wrong::at(path, format!("the ranker says nothing of the answer “{id}”")))
+        place.ok_or_else(|| Wrong::at(path, Reason::with("import-reason-unranked-answer", "id", id)))
     };
     let places = answers.iter().map(place).collect::<Result<Vec<_>, _>>()?;
     Ok(Some(competition(&places)))

@@ -131,18 +131,18 @@ impl Said {
         match kind {
             Kind::Prompts => {}
             Kind::Demonstrations => {
-                let content = self.completion.ok_or_else(|| Wrong::whole("there is no answer to learn from"))?;
+                let content = self.completion.ok_or_else(|| Wrong::whole("import-reason-nothing-to-learn"))?;
                 put("completion", json!([Message { role: Role::Assistant, content }]));
             }
             Kind::Responses => {
                 if self.answers.is_empty() {
-                    return Err(Wrong::whole("there are no answers to rank"));
+                    return Err(Wrong::whole("import-reason-nothing-to-rank"));
                 }
                 put("responses", Value::Array(self.answers));
             }
             Kind::Rankings | Kind::Comparisons | Kind::KnownAnswers => {
                 if self.ranks.is_empty() {
-                    return Err(Wrong::whole("nothing says which answer is better"));
+                    return Err(Wrong::whole("import-reason-no-order"));
                 }
                 put("responses", Value::Array(self.answers));
                 put("ranks", json!(self.ranks));

@@ -10,6 +10,7 @@ use super::{Rewritten, Said, competition};
 use crate::import::{
     Kind,
     fields::{Fields, Wrong},
+    reason::Reason,
 };
 
 /// A message of a tree.
@@ -59,9 +60,12 @@ impl Tree {
         let parent = fields.name("parent_id")?;
         let parent = match parent {
             None => None,
-            Some(id) => Some(*self.places.get(&id).ok_or_else(|| {
-                Wrong::at("parent_id", format!("the message “{id}” does not stand before this one in its tree"))
-            })?),
+            Some(id) => Some(
+                *self
+                    .places
+                    .get(&id)
+                    .ok_or_else(|| Wrong::at("parent_id", Reason::with("import-reason-no-parent", "id", &id)))?,
+            ),
         };
         if self.nodes.is_empty() {
             self.id = fields.0.get("message_tree_id").or_else(|| fields.0.get("message_id")).cloned();
@@ -77,7 +81,7 @@ impl Tree {
         while let Some((parent, message)) = waiting.pop() {
             let mut fields = match message {
                 Value::Object(fields) => Fields(fields),
-                other => return Err(Wrong::kind("replies", "a message", &other)),
+                other => return Err(Wrong::kind("replies", "import-thing-message", &other)),
             };
             let replies = fields.list("replies")?.unwrap_or_default();
             let place = tree.push(line, parent, fields)?;
@@ -92,7 +96,7 @@ impl Tree {
         let role = match fields.text("role")?.as_deref() {
             Some("prompter") => Role::User,
             Some("assistant") => Role::Assistant,
-            _ => return Err(Wrong::at("role", "is neither prompter nor assistant")),
+            _ => return Err(Wrong::at("role", "import-reason-prompter")),
         };
         let place = self.nodes.len();
         let node = Node {

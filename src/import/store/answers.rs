@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Store, TextDigest, digest};
 use crate::{
     db::bulk::answers::{self, New},
-    import::{fields::Wrong, own::Answer},
+    import::{Reason, fields::Wrong, own::Answer},
 };
 
 /// What makes an answer the same as another one.
@@ -65,10 +65,12 @@ impl Answers {
             let found = match &answer.external_id {
                 Some(name) => match self.by_name.get(&(prompt, name.clone())) {
                     Some(id) if used.contains(id) => {
-                        return Err(Wrong::at(field(), format!("“{name}” stands here twice")));
+                        return Err(Wrong::at(field(), Reason::with("import-reason-twice", "name", name)));
                     }
                     Some(id) if self.says(*id, &key) => Some(*id),
-                    Some(_) => return Err(Wrong::at(field(), format!("“{name}” is the id of another answer"))),
+                    Some(_) => {
+                        return Err(Wrong::at(field(), Reason::with("import-reason-other-answer", "name", name)));
+                    }
                     None => None,
                 },
                 None => {

@@ -11,7 +11,7 @@ use crate::{
         Names,
         labels::{self, New},
     },
-    import::{BadRecord, fields::Wrong, own::Opinion},
+    import::{BadRecord, Reason, fields::Wrong, own::Opinion},
 };
 
 /// Prompt, text, person.
@@ -37,7 +37,8 @@ pub async fn store(
         let key = (prompt, digest(&what.completion), what.opinion.annotator.clone());
         let other = what.opinion.external_id.as_ref().and_then(|name| Some((name, named.get(name)?)));
         if let Some((name, _)) = other.filter(|(_, other)| **other != key) {
-            bad.push(BadRecord::of(line, Wrong::at("id", format!("“{name}” is the id of another demonstration"))));
+            let reason = Reason::with("import-reason-other-demonstration", "name", name);
+            bad.push(BadRecord::of(line, Wrong::at("id", reason)));
             continue;
         }
         if !known.insert(key.clone()) {

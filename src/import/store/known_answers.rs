@@ -39,8 +39,7 @@ pub async fn store(
         match known.get(&place) {
             Some(here) if *here == order => continue,
             Some(_) => {
-                let reason = "another order of these answers is known already";
-                bad.push(BadRecord::of(line, Wrong::at("ranks", reason)));
+                bad.push(BadRecord::of(line, Wrong::at("ranks", "import-reason-other-order")));
                 continue;
             }
             None => drop(known.insert(place, order)),

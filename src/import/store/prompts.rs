@@ -19,6 +19,7 @@ use crate::{
         split,
     },
     import::{
+        Reason,
         fields::Wrong,
         own::{Incoming, Label, PromptPart},
     },
@@ -74,7 +75,7 @@ impl Known {
         let named = prompt.external_id.as_ref().and_then(|name| self.by_name.get(name)).copied();
         let name = prompt.external_id.as_deref().unwrap_or_default();
         let (Some(messages), Some(hash)) = (&prompt.messages, hash) else {
-            let missing = || Wrong::at(field, format!("there is no prompt “{name}” here, and the record has none"));
+            let missing = || Wrong::at(field, Reason::with("import-reason-no-prompt", "name", name));
             return named.map(|id| (id, false)).ok_or_else(missing);
         };
         let same = self.by_hash.get(&hash[..]).copied();
@@ -94,7 +95,7 @@ impl Known {
 }
 
 fn taken(field: &str, name: &str) -> Wrong {
-    Wrong::at(field, format!("“{name}” is the id of another prompt"))
+    Wrong::at(field, Reason::with("import-reason-other-prompt", "name", name))
 }
 
 fn add(store: &Store<'_>, new: &mut New, id: Uuid, hash: &ContentHash, messages: &[Message], prompt: &PromptPart) {

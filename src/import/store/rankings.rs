@@ -15,7 +15,7 @@ use crate::{
         Names,
         labels::{self, New, NewPlaces, NewSayings},
     },
-    import::{BadRecord, fields::Wrong},
+    import::{BadRecord, Reason, fields::Wrong},
 };
 
 /// The answers with their ranks, in an order that does not depend on the record's.
@@ -61,7 +61,7 @@ impl Known {
     fn has(&self, ranked: &Ranked, content: &Content) -> Result<bool, Wrong> {
         let id = ranked.opinion.external_id.as_ref();
         if let Some((name, other)) = id.and_then(|name| Some((name, self.by_name.get(name)?))) {
-            let taken = || Wrong::at("id", format!("“{name}” is the id of another ranking"));
+            let taken = || Wrong::at("id", Reason::with("import-reason-other-ranking", "name", name));
             return if other == content { Ok(true) } else { Err(taken()) };
         }
         let part = ranked.part_of.as_ref().and_then(|name| self.by_name.get(name));

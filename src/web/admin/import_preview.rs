@@ -276,19 +276,23 @@ pub async fn post(
     }
 }
 
-/// `GET /admin/projects/{slug}/import/{upload}/report.csv`: every record that is in the way.
+/// `GET /admin/projects/{slug}/import/{upload}/report.csv`: every record that is in the way, in the reader's words.
 pub async fn report(
     _: Lead,
     State(state): State<AppState>,
     InProject(project): InProject,
     Path((_, id)): Path<(String, Uuid)>,
     RawQuery(query): RawQuery,
+    page: Page,
 ) -> Result<impl IntoResponse, PageError> {
     let chosen = chosen(query);
     let upload = uploads::find(&state.pool, project.id, id).await?;
     let mut file = File::open(place(&state, id)).await.map_err(|error| gone(&error))?;
     let (kind, mapping) = (chosen.kind(&upload), chosen.mapping());
     let (_, bad) = rehearse(&state, &project, kind, &mapping, &mut file, REPORTED).await?;
-    let rows = bad.into_iter().map(|record| vec![record.line.to_string(), record.field, record.reason]);
+    let rows = bad.into_iter().map(|record| {
+        let reason = record.reason.words(&page.translator);
+        vec![record.line.to_string(), record.field, reason]
+    });
     table_file::csv(&format!("{}-import-report.csv", project.slug), &["line", "field", "reason"], rows)
 }
