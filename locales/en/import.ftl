@@ -32,3 +32,28 @@ export-every-split = Every split
 export-format = Format
 export-download = Download
 export-elsewhere = From a command or a program
+
+# What records of each kind look like
+import-example-question = Why is the sky blue?
+import-example-tag = science
+import-example-answer = Because…
+import-example-explanation = The second one makes it up.
+
+# The fields that a column may be, by the names that files have for them
+import-field-prompt = prompt
+import-field-prompt_id = prompt_id
+import-field-id = id
+import-field-language = language
+import-field-tags = tags
+import-field-responses = responses
+import-field-completion = completion
+import-field-annotator = annotator
+import-field-seconds = seconds
+import-field-created_at = created_at
+import-field-ranks = ranks
+import-field-note = note
+import-field-purpose = purpose
+import-field-explanation = explanation
+import-field-chosen = chosen
+import-field-rejected = rejected
+import-field-margin = margin

@@ -29,3 +29,28 @@ export-every-split = 全部划分
 export-format = 格式
 export-download = 下载
 export-elsewhere = 通过命令或程序
+
+# 各种记录的样子
+import-example-question = 天空为什么是蓝色的？
+import-example-tag = 科学
+import-example-answer = 因为……
+import-example-explanation = 第二个回答是编造的。
+
+# 一列可以对应的字段；括号中是文件里的名称
+import-field-prompt = 提示（prompt）
+import-field-prompt_id = 提示的编号（prompt_id）
+import-field-id = 记录的编号（id）
+import-field-language = 语言（language）
+import-field-tags = 标签（tags）
+import-field-responses = 回答（responses）
+import-field-completion = 示范回答（completion）
+import-field-annotator = 标注员（annotator）
+import-field-seconds = 用时秒数（seconds）
+import-field-created_at = 时间（created_at）
+import-field-ranks = 名次（ranks）
+import-field-note = 备注（note）
+import-field-purpose = 用途（purpose）
+import-field-explanation = 讲解（explanation）
+import-field-chosen = 较好的回答（chosen）
+import-field-rejected = 较差的回答（rejected）
+import-field-margin = 名次之差（margin）

@@ -296,3 +296,20 @@ pub async fn report(
     });
     table_file::csv(&format!("{}-import-report.csv", project.slug), &["line", "field", "reason"], rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::i18n::{Language, Translator};
+
+    #[test]
+    fn every_field_that_a_column_may_be_has_a_word_in_every_language() {
+        for language in Language::all() {
+            let translator = Translator { language };
+            for field in Kind::ALL.into_iter().flat_map(mapping::fields) {
+                let word = translator.known(&format!("import-field-{field}"));
+                assert!(word.is_some_and(|word| word.contains(field)), "{}: {field}", language.tag());
+            }
+        }
+    }
+}
