@@ -148,3 +148,74 @@ async fn a_file_too_large_to_be_rehearsed_says_what_is_wrong_when_it_does_not_go
     page.assert_contains("301");
     nothing_is_here(server.pool()).await;
 }
+
+/// Words in Latin letters besides what is quoted.
+fn latin(reason: &str) -> Vec<&str> {
+    let own = reason.split(['“', '”', '"']).step_by(2);
+    own.flat_map(|part| part.split(|sign: char| !sign.is_ascii_alphabetic())).filter(|word| word.len() > 1).collect()
+}
+
+#[tokio::test]
+async fn who_reads_chinese_reads_in_chinese_what_is_wrong_and_programs_read_english() {
+    let server = support::server().await;
+    let project = project(server.pool(), "p").await;
+    let ada = server.user("Ada", Role::Admin).await;
+    ada.post("/preferences", &[("language", "zh"), ("next", "/")]).await.leads_to();
+    let two = json!(["a", "b"]);
+    let wrong = [
+        (json!({ "prompt": asked("A"), "responses": two, "ranks": [1, 3] }), "回答 1 的名次 3 造成空缺：接下来应为 2"),
+        (json!({ "prompt": asked("A"), "responses": two, "ranks": [1] }), "有 1 个名次，但有 2 个回答"),
+        (json!({ "prompt": asked("A"), "responses": two, "ranks": [1, "b"] }), "应为从 1 开始的整数，这里却是：文本"),
+        (json!({ "responses": two, "ranks": [1, 2] }), "缺少此字段"),
+        (json!({ "prompt": 5, "responses": two, "ranks": [1, 2] }), "应为消息列表，这里却是数字"),
+        (
+            json!({ "prompt": asked("A"), "responses": two, "ranks": [1, 2], "created_at": "yesterday" }),
+            "“yesterday”不是形如 2026-11-24T14:05:00Z 的时间",
+        ),
+        (
+            json!({ "prompt": asked("A"), "responses": two, "ranks": [1, 2], "split": "holdout" }),
+            "\"holdout\" 不是 train、validation、test 之一",
+        ),
+        (
+            json!({ "prompt": asked("A"), "responses": two, "ranks": [1, 2], "rating_scale": { "lowest": 2, "highest": 7 } }),
+            "评分分制应从 0 或 1 开始",
+        ),
+        (
+            json!({ "prompt_id": "nowhere", "responses": two, "ranks": [1, 2] }),
+            "这里没有提示“nowhere”，记录中也没有给出提示",
+        ),
+    ];
+    let file = format!("{}[1]\nno json\n", wrong.iter().map(|(record, _)| format!("{record}\n")).collect::<String>());
+    let place = previewed(&ada, "rankings", "r.jsonl", &file).await;
+    let page = ada.get(&place).await.assert(422);
+    page.assert_contains("缺少此字段")
+        .assert_contains("这里没有提示“nowhere”")
+        .assert_contains(">提示（prompt）</option>");
+    let report = ada.get(&support::client::link_with(&page.text, "report.csv")).await.assert(200);
+    let mut rows = csv::Reader::from_reader(report.text.as_bytes());
+    let reasons: Vec<String> = rows.records().map(|row| row.expect("a row")[2].to_owned()).collect();
+    let mut expected: Vec<&str> = wrong.iter().map(|(_, reason)| *reason).collect();
+    expected.push("一条记录应为一个对象 {…}，这里却是列表");
+    // What a parser said stays as it said it.
+    let (parser, ours) = reasons.split_last().expect("reasons");
+    assert!(parser.starts_with("这不是 JSON：expected"), "{parser}");
+    assert_eq!(ours, expected);
+    for reason in ours {
+        let names = ["train", "validation", "test"];
+        assert!(latin(reason).iter().all(|word| names.contains(word)), "{reason}");
+    }
+    // At once, without a preview.
+    let request = ada.request(reqwest::Method::POST, "/admin/projects/p/import");
+    let token = ada.csrf().await;
+    let page = ada.send(request.multipart(upload(&token, "rankings", "r.jsonl", &file))).await.assert(422);
+    page.assert_contains("评分分制应从 0 或 1 开始").assert_contains("天空为什么是蓝色的？");
+    // A command and a program get English.
+    let bad = refused(bring(server.pool(), &project, Kind::Rankings, &file).await);
+    let english: Vec<String> = bad.iter().map(|record| record.reason.to_string()).collect();
+    assert_eq!(english[0], "rank 3 of answer 1 leaves a gap: 2 would come next");
+    assert_eq!(english[2], "is a text, but a whole number from 1 is wanted");
+    assert_eq!(english[4], "is a number, but a list of messages is wanted");
+    assert_eq!(english[6], "\"holdout\" is none of train, validation, test");
+    assert_eq!(english[9], "a record is an object {…}, this is a list");
+    nothing_is_here(server.pool()).await;
+}
