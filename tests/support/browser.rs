@@ -1,27 +1,16 @@
-//! A real Chromium, driven through its driver. A window that a test closes is emptied and kept for the next test of the process, as
-//! starting one takes a second and a half of a processor; all of them end with the process, however it ends.
+//! A real Chromium, driven through its driver: what people do with a page, and what is read from it.
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader},
-    os::unix::process::CommandExt,
-    path::Path,
-    process::{Child, Command, Stdio},
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use fantoccini::{ClientBuilder, Locator, elements::Element, error::CmdError, wd::WebDriverCompatibleCommand};
-use hyper_util::client::legacy::connect::HttpConnector;
+use fantoccini::{Locator, elements::Element, error::CmdError, wd::WebDriverCompatibleCommand};
 use laurel::web::session::SESSION_COOKIE;
-use nix::{
-    sys::signal::{Signal, killpg},
-    unistd::Pid,
-};
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
 
-use super::Client;
+use super::{Client, window::Window};
 
 /// Runs in the page: sends the form of the bar at the top.
 const DRESS: &str = "const [language, theme, done] = arguments;
@@ -40,12 +29,6 @@ const THERE: &str = "const [by, what] = arguments;
 const ANSWERS: &str = "return [...document.querySelectorAll('article.answer')].map((card) =>
     [card.dataset.letter, card.querySelector('[data-source]').textContent])";
 
-/// Ends a driver and its Chromium once nobody holds the other end of the pipe, and takes the profile away.
-const WATCH: &str = r#"cat >/dev/null; kill -s KILL -- "-$1"; rm -rf "$2""#;
-
-/// A driver that ends before it serves, as happens where many start at once, is started again: this many times.
-const TRIES: usize = 5;
-
 /// No page has so many places that Tab stops at.
 const MOST_TABS: usize = 100;
 
@@ -53,31 +36,6 @@ const MOST_TABS: usize = 100;
 const PATIENCE: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
-
-/// Windows that no test uses at the moment.
-static KEPT: Mutex<Vec<Window>> = Mutex::new(Vec::new());
-
-/// Starts a driver and gives its port.
-fn start_driver() -> (Child, u16) {
-    for _ in 0..TRIES {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            // With its Chromium it can be ended as one.
-            .process_group(0)
-            .spawn()
-            .expect("chromedriver: install chromium-driver");
-        let output = BufReader::new(driver.stdout.take().expect("a pipe"));
-        let named = |line: String| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok();
-        if let Some(port) = output.lines().map_while(Result::ok).find_map(named) {
-            return (driver, port);
-        }
-        let _ = driver.kill();
-        let _ = driver.wait();
-    }
-    panic!("chromedriver does not start");
-}
 
 /// A command of the DevTools protocol.
 #[derive(Debug)]
@@ -93,92 +51,6 @@ impl WebDriverCompatibleCommand for DevTools {
 
     fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
         (Method::POST, Some(json!({ "cmd": self.name, "params": self.parameters }).to_string()))
-    }
-}
-
-/// A Chromium with its driver; both end with it.
-struct Window {
-    driver: Child,
-    /// Ends them where this process can't; it waits at the other end of a pipe.
-    watcher: Child,
-    /// Of the driver.
-    address: String,
-    session: String,
-    /// Whether pages run scripts in it.
-    scripts: bool,
-    _profile: tempfile::TempDir,
-}
-
-impl Window {
-    async fn start(width: u32, height: u32, scripts: bool) -> (Window, fantoccini::Client) {
-        let (driver, port) = start_driver();
-        let profile = tempfile::tempdir().expect("a directory");
-        let arguments = [
-            "--headless=new".to_owned(),
-            "--no-sandbox".to_owned(),
-            "--disable-gpu".to_owned(),
-            // Software compositing in the browser itself: no process for graphics that could stop answering.
-            "--disable-software-rasterizer".to_owned(),
-            "--disable-renderer-backgrounding".to_owned(),
-            "--disable-background-timer-throttling".to_owned(),
-            "--disable-backgrounding-occluded-windows".to_owned(),
-            "--disable-quic".to_owned(),
-            "--disable-dev-shm-usage".to_owned(),
-            "--no-first-run".to_owned(),
-            "--disable-background-networking".to_owned(),
-            "--disable-component-update".to_owned(),
-            "--disable-sync".to_owned(),
-            "--lang=en-US".to_owned(),
-            format!("--window-size={width},{height}"),
-            format!("--user-data-dir={}", profile.path().display()),
-        ];
-        let preferences =
-            if scripts { json!({}) } else { json!({ "profile.managed_default_content_settings.javascript": 2 }) };
-        let mut capabilities = serde_json::Map::new();
-        capabilities.insert("goog:chromeOptions".to_owned(), json!({ "args": arguments, "prefs": preferences }));
-        let watcher = watch(&driver, profile.path());
-        let address = format!("http://127.0.0.1:{port}");
-        let mut window = Window { driver, watcher, address, session: String::new(), scripts, _profile: profile };
-        let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities)
-            .connect(&window.address)
-            .await
-            .expect("a browser");
-        window.session = client.session_id().await.expect("an answer").expect("a session");
-        (window, client)
-    }
-
-    /// Takes a window up that was kept, by a client of its own: the one before has ended with the runtime of its test.
-    async fn take_up(&self, width: u32, height: u32) -> Option<fantoccini::Client> {
-        let client = fantoccini::Client::with_existing_session(&self.address, &self.session, HttpConnector::new());
-        let client = client.await.ok()?;
-        client.set_window_size(width, height).await.ok()?;
-        Some(client)
-    }
-}
-
-/// Starts what ends a driver and its Chromium with this process.
-fn watch(driver: &Child, profile: &Path) -> Child {
-    Command::new("sh")
-        .args(["-c", WATCH, "sh"])
-        .arg(driver.id().to_string())
-        .arg(profile)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        // Out of reach of Ctrl-C, which ends the tests.
-        .process_group(0)
-        .spawn()
-        .expect("sh")
-}
-
-impl Drop for Window {
-    fn drop(&mut self) {
-        // First, so that it never looks for a number that is another's by then.
-        let _ = self.watcher.kill();
-        let _ = self.watcher.wait();
-        let _ = killpg(Pid::from_raw(self.driver.id() as i32), Signal::SIGKILL);
-        let _ = self.driver.wait();
     }
 }
 
@@ -206,17 +78,7 @@ impl Browser {
     }
 
     async fn open_with(width: u32, height: u32, scripts: bool) -> Browser {
-        let kept = {
-            let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-            let place = kept.iter().position(|window| window.scripts == scripts);
-            place.map(|place| kept.swap_remove(place))
-        };
-        if let Some(window) = kept
-            && let Some(client) = window.take_up(width, height).await
-        {
-            return Browser { client, window: Some(window) };
-        }
-        let (window, client) = Window::start(width, height, scripts).await;
+        let (window, client) = Window::open(width, height, scripts).await;
         Browser { client, window: Some(window) }
     }
 
@@ -314,8 +176,10 @@ impl Browser {
 
     /// Empties the window and keeps it for another test; one that can't be emptied ends.
     pub async fn close(mut self) {
-        if self.empty().await.is_ok() {
-            KEPT.lock().unwrap_or_else(PoisonError::into_inner).extend(self.window.take());
+        if self.empty().await.is_ok()
+            && let Some(window) = self.window.take()
+        {
+            window.keep();
         }
     }
 
@@ -332,7 +196,7 @@ impl Browser {
     }
 
     fn runs_scripts(&self) -> bool {
-        self.window.as_ref().is_some_and(|window| window.scripts)
+        self.window.as_ref().is_some_and(Window::runs_scripts)
     }
 }
 

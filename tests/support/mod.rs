@@ -9,6 +9,7 @@ pub mod line;
 pub mod seed;
 pub mod trainer;
 pub mod training;
+pub mod window;
 
 use std::sync::{Arc, LazyLock};
 
