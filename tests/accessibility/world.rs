@@ -86,7 +86,12 @@ impl World {
         .into();
         let routes = Vec::new();
         let mut world = World { server, seeded, invitation, reset, people, routes, values, decided };
-        world.routes = world.page_routes().await;
+        // A page whose figures are still being reckoned would load itself anew while somebody looks at it.
+        let figures = async |page: &str| {
+            world.people[0].client.figures(&format!("/admin/projects/{}/{page}", seed::PROJECT)).await
+        };
+        let (routes, _, _) = tokio::join!(world.page_routes(), figures("quality"), figures("leaderboard"));
+        world.routes = routes;
         world
     }
 
