@@ -22,6 +22,8 @@ const SUBMISSIONS: usize = 12;
 const ON_SCREEN: f64 = if cfg!(debug_assertions) { 250.0 } else { 100.0 };
 /// Longest wait for what happens behind a page.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two looks for it: whoever asks without a pause takes the processor from what is waited for.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A server with this many demonstration tasks.
 async fn writing(tasks: usize) -> Server {
@@ -169,6 +171,7 @@ async fn until(browser: &Browser, script: &str) -> serde_json::Value {
         if !matches!(value, serde_json::Value::Null | serde_json::Value::Bool(false)) && value != json!(0) {
             return value;
         }
+        tokio::time::sleep(PAUSE).await;
     }
     panic!("never: {script}");
 }
@@ -183,7 +186,7 @@ async fn two_kinds(of_each: usize) -> (Server, Browser) {
     }
     server.account("Ada", Role::Annotator).await;
     let browser = Browser::open().await;
-    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    browser.log_in_through_the_page(&server.address, "ada@example.org", PASSWORD).await;
     browser.press("n").await;
     (server, browser)
 }
@@ -255,6 +258,7 @@ async fn until_reserved(server: &Server, tasks: usize) {
         if count(server.pool(), known).await == tasks as i64 {
             return;
         }
+        tokio::time::sleep(PAUSE).await;
     }
     panic!("nothing was fetched ahead");
 }
@@ -265,6 +269,7 @@ async fn until_none_reserved(server: &Server) {
         if count(server.pool(), "SELECT count(*) FROM reservations").await == 0 {
             return;
         }
+        tokio::time::sleep(PAUSE).await;
     }
     panic!("the task was not given back");
 }

@@ -9,6 +9,7 @@ use fantoccini::{
     actions::{InputSource, MouseActions, PointerAction},
 };
 use laurel::domain::role::Role;
+use serde_json::json;
 use support::{
     Browser, PASSWORD, Server,
     seed::{self, Seed, count},
@@ -99,16 +100,16 @@ async fn ties_undo_and_arrows_store_what_the_page_shows() {
     browser.close().await;
 }
 
+/// Runs in the page: where in the window the points lie that are so far down in the middle of these things.
+const POINTS: &str = "return [...arguments].map(([selector, down]) => {
+    const box = document.querySelector(selector).getBoundingClientRect();
+    return [box.left + box.width / 2, box.top + box.height * down];
+});";
+
 /// Drags from the middle of one thing to a point of another, as a mouse does.
 async fn drag(browser: &Browser, from: &str, to: &str, down: f64) {
-    let point = async |selector: &str, down: f64| {
-        let element = browser.find(Locator::Css(selector)).await.unwrap_or_else(|_| panic!("{selector} is not there"));
-        let (x, y, width, height) = element.rectangle().await.expect("a rectangle");
-        let scrolled = browser.execute("return scrollY", Vec::new()).await.expect("read").as_f64().unwrap_or_default();
-        ((x + width / 2.0), (y - scrolled + height * down))
-    };
-    let start = point(from, 0.5).await;
-    let end = point(to, down).await;
+    let points = browser.execute(POINTS, vec![json!([from, 0.5]), json!([to, down])]).await.expect("both are there");
+    let [start, end]: [(f64, f64); 2] = serde_json::from_value(points).expect("two points");
     let moved = |(x, y): (f64, f64), milliseconds: u64| PointerAction::MoveTo {
         duration: Some(Duration::from_millis(milliseconds)),
         x,
@@ -124,24 +125,26 @@ async fn drag(browser: &Browser, from: &str, to: &str, down: f64) {
 }
 
 #[tokio::test]
-async fn answers_are_dragged_into_order_and_onto_each_other() {
+async fn four_answers_are_dragged_into_order_and_onto_each_other() {
     let (server, project, browser) = opened().await;
-    seed::ranking_task(&server.state, project, "Which is best?", &["one", "two", "three"]).await;
+    seed::ranking_task(&server.state, project, "Which is best?", &["one", "two", "three", "four"]).await;
     take_next(&server, &browser).await;
     order_drawn(&browser).await;
     let text = browser.answers_by_letter().await;
     let card = |letter: char| format!("article[data-letter='{letter}'] .letter");
-    // B onto the empty order, A from its card above it, C onto A: A = C, then B.
+    // B onto the empty order, A from its card above it, C onto A, D below all: A = C, then B, then D.
     drag(&browser, &card('B'), "[data-tiers]", 0.5).await;
     browser.wait().for_element(Locator::Css(".tier")).await.expect("B is ranked");
     drag(&browser, &card('A'), ".tier:first-child", 0.08).await;
     browser.wait().for_element(Locator::Css(".tier:nth-child(2)")).await.expect("A is ranked");
     drag(&browser, ".pool .chip", ".tier:first-child", 0.5).await;
     browser.wait().for_element(Locator::Css(".tier:first-child .chip:nth-child(2)")).await.expect("C is tied");
+    drag(&browser, ".pool .chip", ".tier:last-child", 0.92).await;
+    browser.wait().for_element(Locator::Css(".tier:nth-child(3)")).await.expect("D is last");
     browser.find(Locator::Css("[data-submit]")).await.expect("a button").click().await.expect("pressed");
     left_the_task(&browser).await;
     let wanted: BTreeMap<String, i32> =
-        [('A', 1), ('C', 1), ('B', 3)].map(|(letter, rank)| (text[&letter].clone(), rank)).into();
+        [('A', 1), ('C', 1), ('B', 3), ('D', 4)].map(|(letter, rank)| (text[&letter].clone(), rank)).into();
     assert_eq!(stored(&server).await, wanted);
     browser.close().await;
 }
@@ -314,7 +317,7 @@ async fn a_ranking_works_without_javascript() {
     browser.close().await;
     // The same page in a browser that runs no scripts.
     let plain = Browser::open_without_scripts().await;
-    plain.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    plain.log_in_through_the_page(&server.address, "ada@example.org", PASSWORD).await;
     plain.goto(address.as_str()).await.expect("the task");
     for (letter, rank) in [('B', 1), ('A', 2), ('C', 2)] {
         let choice = format!("article[data-letter='{letter}'] input[name^='rank_'][value='{rank}']");

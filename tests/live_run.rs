@@ -88,7 +88,8 @@ async fn a_browser_draws_the_curve_and_the_log_of_a_run_as_they_come() {
     browser.find(Locator::Css("[data-run-plots] .empty")).await.expect("no curve yet");
 
     job_metrics::report(pool, job.id, &report(job.lease)).await.expect("stored");
-    let plot = browser.wait().for_element(Locator::Css("section[data-stage=sft] .plot")).await.expect("a plot");
+    let drawn = Locator::Css("section[data-stage=sft] .plot:has(.plot-dot)");
+    let plot = browser.wait().for_element(drawn).await.expect("a plot");
     assert!(plot.text().await.expect("text").contains("1.5 (step 7)"));
     browser.wait().for_element(Locator::Css("[data-run-log] .log-info")).await.expect("a line");
     let table = plot.find(Locator::Css("summary")).await.expect("a table behind it");

@@ -15,6 +15,9 @@ use support::{
 
 const SIZES: [&str; 3] = ["wide", "laptop", "phone"];
 
+/// Languages and themes. An account has one language at a time: all windows go from one to the other together.
+const DRESSES: [(&str, &str); 2] = [("en", "light"), ("zh", "dark")];
+
 /// A window of that size in which Ada is logged in.
 async fn open(server: &Server, size: &str) -> Browser {
     let (width, height) = match size {
@@ -69,28 +72,26 @@ async fn every_page_fits_from_phone_to_wide_in_both_themes_and_languages() {
     ada.log_in("ada.lovelace@example.org", PASSWORD).await;
     let ranking = assignment_in(ada.post("/queue/next", &[]).await.leads_to());
 
-    let browser = open(&server, "laptop").await;
-    browser.goto(&format!("{}/tasks/{ranking}", server.address)).await.expect("the ranking");
-    browser.wait().for_element(Locator::Css(".chip")).await.expect("drawn");
-    browser.press("CA=B").await;
-    browser.wait().for_element(Locator::Css("[data-state=saved]")).await.expect("saved");
-    browser.close().await;
-    join_all(SIZES.map(async |size| {
-        let browser = open(&server, size).await;
-        for (language, theme) in [("en", "light"), ("zh", "dark")] {
+    let windows = join_all(SIZES.map(async |size| (size, open(&server, size).await))).await;
+    let laptop = &windows[1].1;
+    laptop.goto(&format!("{}/tasks/{ranking}", server.address)).await.expect("the ranking");
+    laptop.wait().for_element(Locator::Css(".chip")).await.expect("drawn");
+    laptop.press("CA=B").await;
+    laptop.wait().for_element(Locator::Css("[data-state=saved]")).await.expect("saved");
+    for (language, theme) in DRESSES {
+        join_all(windows.iter().map(async |(size, browser)| {
             browser.dress(&server.address, language, theme).await;
             let name = |page: &str| format!("annotate-{page}-{size}-{language}-{theme}");
             browser.goto(&format!("{}/queue", server.address)).await.expect("the queue");
-            picture(&browser, &name("queue")).await;
+            picture(browser, &name("queue")).await;
             browser.goto(&format!("{}/tasks/{ranking}", server.address)).await.expect("the ranking");
             browser.wait().for_element(Locator::Css(".chip")).await.expect("drawn");
-            picture(&browser, &name("ranking")).await;
+            picture(browser, &name("ranking")).await;
             browser.press("?").await;
-            picture(&browser, &name("keys")).await;
-        }
-        browser.close().await;
-    }))
-    .await;
+            picture(browser, &name("keys")).await;
+        }))
+        .await;
+    }
 
     // On to the other tasks.
     let then = ada
@@ -100,13 +101,12 @@ async fn every_page_fits_from_phone_to_wide_in_both_themes_and_languages() {
         )
         .await;
     let writing = assignment_in(then.leads_to());
-    join_all(SIZES.map(async |size| {
-        let browser = open(&server, size).await;
-        for (language, theme) in [("en", "light"), ("zh", "dark")] {
+    for (language, theme) in DRESSES {
+        join_all(windows.iter().map(async |(size, browser)| {
             browser.dress(&server.address, language, theme).await;
             let name = |page: &str| format!("annotate-{page}-{size}-{language}-{theme}");
             browser.goto(&format!("{}/tasks/{writing}", server.address)).await.expect("writing");
-            if language == "en" && theme == "light" && size == "wide" {
+            if language == "en" && *size == "wide" {
                 browser
                     .fill("#completion", "A bee named *Bertha* feared the rose,\nits scent was tickling in her nose.")
                     .await;
@@ -114,36 +114,32 @@ async fn every_page_fits_from_phone_to_wide_in_both_themes_and_languages() {
                 browser.find(Locator::Css("[data-preview]")).await.expect("a button").click().await.expect("pressed");
                 browser.wait().for_element(Locator::Css("#preview:not([hidden])")).await.expect("a preview");
             }
-            picture(&browser, &name("writing")).await;
+            picture(browser, &name("writing")).await;
             browser.find(Locator::Css(".drop summary")).await.expect("skip").click().await.expect("opened");
-            picture(&browser, &name("skip")).await;
+            picture(browser, &name("skip")).await;
             browser.goto(&format!("{}/tasks/{ranking}", server.address)).await.expect("done");
-            picture(&browser, &name("done")).await;
+            picture(browser, &name("done")).await;
             browser.goto(&format!("{}/projects/test/guidelines", server.address)).await.expect("guidelines");
-            picture(&browser, &name("guidelines")).await;
-        }
-        browser.close().await;
-    }))
-    .await;
+            picture(browser, &name("guidelines")).await;
+        }))
+        .await;
+    }
 
     let then = ada.post(&format!("/tasks/{writing}/submit"), &[("completion", "A bee.")]).await;
     let long = assignment_in(then.leads_to());
-    join_all(SIZES.map(async |size| {
-        let browser = open(&server, size).await;
+    join_all(windows.iter().map(async |(size, browser)| {
+        browser.dress(&server.address, "en", "light").await;
         browser.goto(&format!("{}/tasks/{long}", server.address)).await.expect("the ranking");
         browser.wait().for_element(Locator::Css(".chip")).await.expect("drawn");
-        picture(&browser, &format!("annotate-long-{size}")).await;
+        picture(browser, &format!("annotate-long-{size}")).await;
         browser.press("x").await;
-        picture(&browser, &format!("annotate-long-unfolded-{size}")).await;
+        picture(browser, &format!("annotate-long-unfolded-{size}")).await;
         browser.press("s").await;
-        picture(&browser, &format!("annotate-long-source-{size}")).await;
-        browser.close().await;
+        picture(browser, &format!("annotate-long-source-{size}")).await;
     }))
     .await;
     ada.post(&format!("/tasks/{long}/submit"), &[("rank_0", "1"), ("rank_1", "2"), ("rank_2", "3")]).await.assert(303);
-    let browser = Browser::open().await;
-    browser.log_in(&server.address, "ada.lovelace@example.org", PASSWORD).await;
-    browser.goto(&format!("{}/queue", server.address)).await.expect("the queue");
-    picture(&browser, "annotate-queue-empty").await;
-    browser.close().await;
+    laptop.goto(&format!("{}/queue", server.address)).await.expect("the queue");
+    picture(laptop, "annotate-queue-empty").await;
+    join_all(windows.into_iter().map(|(_, browser)| browser.close())).await;
 }

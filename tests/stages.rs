@@ -6,6 +6,7 @@ mod support;
 use std::{
     fs,
     path::{Path, PathBuf},
+    thread,
 };
 
 use laurel::{
@@ -40,6 +41,10 @@ fn each_stage_learns_what_it_is_for() {
     let (before, after) = (metric(&sft, "eval/nll_before"), metric(&sft, "eval/nll"));
     assert!(after < before - 0.5, "held-out NLL {before} → {after}");
 
+    // What PPO is to be compared with is written while the next stages learn: alone, none of them keeps all cores busy.
+    let (model, asked, answers) = (at("sft"), at("held-out.jsonl"), at("before.jsonl"));
+    let gold_before = thread::spawn(move || gold_of(&model, &asked, &answers));
+
     // Reward model: held-out rankings of the SFT model's own answers by a judge who errs.
     generate(&at("sft"), &at("train.jsonl"), &at("train-answers.jsonl"), 4, 1);
     let rankings = rankings(&read(&at("train-answers.jsonl")));
@@ -61,7 +66,7 @@ fn each_stage_learns_what_it_is_for() {
         .path("--prompts", &at("train.jsonl"))
         .path("--out", &at("ppo"))
         .result();
-    let gold_before = gold_of(&at("sft"), &at("held-out.jsonl"), &at("before.jsonl"));
+    let gold_before = gold_before.join().expect("the answers of before");
     let gold_after = gold_of(&at("ppo"), &at("held-out.jsonl"), &at("after.jsonl"));
     let differences: Vec<f64> = gold_before.iter().zip(&gold_after).map(|(before, after)| after - before).collect();
     let (gain, error) = mean_and_error(&differences);

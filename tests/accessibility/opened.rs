@@ -1,9 +1,13 @@
-//! What opens over a page or in it: sheets, the account's menu, the form for skipping and reporting, flags, notes.
+//! What opens over a page or in it: sheets, the account's menu, the form for skipping and reporting, flags, notes; and answers of a
+//! conversation, which come once its page is there.
+
+use std::collections::BTreeMap;
 
 use fantoccini::Locator;
 use serde_json::json;
+use uuid::Uuid;
 
-use crate::{Inspector, Look, support::Browser};
+use crate::Inspector;
 
 /// What opens something, and what is there once it is open.
 type Opening = (&'static str, &'static str);
@@ -27,18 +31,27 @@ const KEYS: Opening = ("[popovertarget=keys]", "#keys:popover-open");
 const BESIDE: Opening = ("[data-open-beside]", "#beside:popover-open [data-side]");
 const SKIP: Opening = (".drop summary", ".drop[open]");
 
+/// What becomes of a conversation whose answers are asked for, and what is there then.
+const ANSWERED: [(&str, &str); 2] =
+    [("answers", "#ask [data-coming]:not(:empty)"), ("failure", "#ask [data-failed]:not([hidden])")];
+
 /// Looks at each of them.
-pub async fn all(inspector: &mut Inspector<'_>, browser: &Browser, look: &Look) {
-    let tasks = inspector.world.tasks().await;
+pub async fn all(inspector: &mut Inspector<'_>) {
+    let tasks: BTreeMap<String, Uuid> = inspector.world.tasks(inspector.person).await.into_iter().collect();
     for (kind, name, parts) in OPENED {
-        let task = tasks.iter().find(|(known, _)| *known == format!("{kind}-leased"));
-        let (_, task) = task.unwrap_or_else(|| panic!("no {kind} is begun"));
-        inspector.go(browser, look, &format!("/tasks/{task}")).await;
+        let task = tasks.get(&format!("{kind}-leased")).unwrap_or_else(|| panic!("no {kind} is begun"));
+        inspector.go(&format!("/tasks/{task}")).await;
         for (opener, open) in parts {
             let press = "document.querySelector(arguments[0]).click()";
-            browser.execute(press, vec![json!(opener)]).await.expect(opener);
-            browser.wait().for_element(Locator::Css(open)).await.expect(open);
+            inspector.browser.execute(press, vec![json!(opener)]).await.expect(opener);
+            inspector.browser.wait().for_element(Locator::Css(open)).await.expect(open);
         }
-        inspector.examine(browser, look, &format!("open-{kind}-{name}")).await;
+        inspector.examine(&format!("open-{kind}-{name}"), 200).await;
+    }
+    for (next, there) in ANSWERED {
+        let chat = inspector.person.chat(next);
+        inspector.go(&format!("/chats/{chat}")).await;
+        inspector.browser.wait().for_element(Locator::Css(there)).await.expect(there);
+        inspector.examine(&format!("chat-{next}"), 200).await;
     }
 }

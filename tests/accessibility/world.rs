@@ -1,4 +1,5 @@
-//! A server with something on every page: the sample project, labels by people, a finished run and one under way.
+//! A server with something on every page: the sample project, labels by people and by reviewers, a finished run and one under way.
+//! Two admins have the same kinds of work, as an account has one language at a time.
 
 use std::collections::BTreeMap;
 
@@ -6,20 +7,27 @@ use laurel::{
     db::{
         audit::Actor,
         chat_endpoints::{self, ChatEndpoint},
-        chat_turns::{self, Choice, NewAnswer},
         invitations, job_metrics, job_queue, jobs, password_resets,
         tokens::TokenRole,
         uploads,
     },
     domain::role::Role,
-    sample::seed::{self, Seeded},
+    sample::{
+        accounts::Account,
+        seed::{self, Seeded},
+    },
+    web,
 };
 use laurel_records::Stage;
 use reqwest::{Method, StatusCode};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::support::{Client, Server, server, training};
+use crate::{
+    endpoint,
+    person::{self, Person},
+    support::{Client, PASSWORD, Server, email_of, seed::everyone_has_read, server, training},
+};
 
 pub struct World {
     pub server: Server,
@@ -27,12 +35,14 @@ pub struct World {
     invitation: String,
     /// Secret of a link for a new password.
     reset: String,
-    /// The admin, logged in.
-    client: Client,
-    /// Conversations by what comes next in them.
-    chats: [(&'static str, Uuid); 3],
+    /// For pages in English and in Chinese.
+    people: [Person; 2],
+    /// Routes that show a page.
+    routes: Vec<&'static str>,
     /// Something real by the name of what it is in an address.
     values: BTreeMap<&'static str, String>,
+    /// Further addresses of some routes: with what reviewers have decided.
+    decided: BTreeMap<&'static str, String>,
 }
 
 impl World {
@@ -45,40 +55,27 @@ impl World {
         server.token(TokenRole::Trainer).await;
         let finished = run(pool, seeded.project.id, true).await;
         run(pool, seeded.project.id, false).await;
-        let account = seeded.accounts.iter().find(|account| account.role == Role::Admin).expect("an admin");
-        let client = Client::new(&server.address);
-        client.log_in(&account.email, &account.password).await;
-        crate::support::seed::everyone_has_read(pool).await;
-        let task = work(&server, &client, &account.email).await;
-        let chats = chats(&server, &account.email, seeded.project.id).await;
+        let chat =
+            ChatEndpoint { base_url: endpoint::start().await, model: "parrot".to_owned(), ..ChatEndpoint::default() };
+        chat_endpoints::save(pool, &actor, (seeded.project.id, seed::PROJECT), &chat).await.expect("an endpoint");
+        let (people, decided) = labels(&server, &seeded).await;
         let one =
             async |sql: &'static str| sqlx::query_scalar::<_, Uuid>(sql).fetch_one(pool).await.expect(sql).to_string();
-        let person: Uuid = sqlx::query_scalar("SELECT id FROM users WHERE role = 'annotator' LIMIT 1")
+        let annotator: Uuid = sqlx::query_scalar("SELECT id FROM users WHERE role = 'annotator' LIMIT 1")
             .fetch_one(pool)
             .await
             .expect("a person");
-        let reset = password_resets::create(pool, &actor, person).await.expect("an answer").expect("a link").secret;
+        let reset = password_resets::create(pool, &actor, annotator).await.expect("an answer").expect("a link").secret;
         let values = [
             ("projects", seeded.project.slug.clone()),
             ("jobs", finished.to_string()),
-            ("tasks", task.to_string()),
-            // The one in which something is chosen.
-            ("chats", chats[1].1.to_string()),
             ("turns", "0".to_owned()),
             ("answers", "0".to_owned()),
             ("export", "prompts".to_owned()),
             ("quality", "annotators.csv".to_owned()),
             ("leaderboard", "models.csv".to_owned()),
-            (
-                "reviews",
-                one("SELECT task_id FROM rankings GROUP BY task_id ORDER BY task_id IS NULL, count(*) DESC LIMIT 1")
-                    .await,
-            ),
-            (
-                "demonstrations",
-                one("SELECT id FROM demonstrations WHERE NOT adjudicated ORDER BY user_id IS NOT NULL, id LIMIT 1")
-                    .await,
-            ),
+            ("reviews", one(MOST_RANKED).await),
+            ("demonstrations", one(OLDEST_TEXT).await),
             ("import", upload(&server, seeded.project.id).await.to_string()),
             ("invitations", invitation.clone()),
             ("reset", reset.clone()),
@@ -87,96 +84,206 @@ impl World {
             ("models", one("SELECT id FROM models WHERE stage = 'ppo' LIMIT 1").await),
         ]
         .into();
-        World { server, seeded, invitation, reset, client, chats, values }
+        let routes = Vec::new();
+        let mut world = World { server, seeded, invitation, reset, people, routes, values, decided };
+        // A page whose figures are still being reckoned would load itself anew while somebody looks at it.
+        let figures = async |page: &str| {
+            world.people[0].client.figures(&format!("/admin/projects/{}/{page}", seed::PROJECT)).await
+        };
+        let (routes, _, _) = tokio::join!(world.page_routes(), figures("quality"), figures("leaderboard"));
+        world.routes = routes;
+        world
     }
 
-    /// Email address and password of the first of a role.
-    fn account(&self, role: Role) -> (&str, &str) {
-        let first = self.seeded.accounts.iter().find(|account| account.role == role);
+    /// Whose pages are looked at in a language.
+    pub fn person(&self, language: &str) -> &Person {
+        &self.people[usize::from(language == "zh")]
+    }
+
+    /// Email address and password of an annotator who has this language.
+    pub fn annotator(&self, language: &str) -> (&str, &str) {
+        let fits =
+            |account: &&Account| account.role == Role::Annotator && !account.simulated && account.language == language;
+        let first = self.seeded.accounts.iter().find(fits);
         first.map(|account| (account.email.as_str(), account.password.as_str())).expect("an account")
     }
 
-    pub fn admin(&self) -> (&str, &str) {
-        self.account(Role::Admin)
-    }
-
-    pub fn annotator(&self) -> (&str, &str) {
-        self.account(Role::Annotator)
-    }
-
-    /// Pages for people who are not logged in.
-    pub fn for_strangers(&self) -> Vec<(String, String)> {
+    /// Names and addresses of pages for people who are not logged in, and the status that they come with.
+    pub fn for_strangers(&self) -> [(&'static str, String, u16); 5] {
         [
-            ("login", "/login".to_owned()),
-            ("invitation", format!("/invitations/{}", self.invitation)),
-            ("invitation-over", "/invitations/00".to_owned()),
-            ("reset", format!("/reset/{}", self.reset)),
-            ("reset-over", "/reset/00".to_owned()),
+            ("login", "/login".to_owned(), 200),
+            ("invitation", format!("/invitations/{}", self.invitation), 200),
+            ("invitation-over", "/invitations/00".to_owned(), 410),
+            ("reset", format!("/reset/{}", self.reset), 200),
+            ("reset-over", "/reset/00".to_owned(), 410),
         ]
-        .into_iter()
-        .map(|(name, path)| (name.to_owned(), path))
-        .collect()
     }
 
-    /// Names and addresses of the pages of a route, with real things for its parameters; none where it shows no page.
-    pub async fn addresses(&self, route: &str) -> Vec<(String, String)> {
-        if !self.can_be_opened(route).await {
-            return Vec::new();
-        }
-        let path = route.split('/').map(|part| self.value(route, part)).collect::<Vec<_>>().join("/");
-        if !self.is_page(&path).await {
-            return Vec::new();
-        }
-        let name = |path: &str| path.trim_start_matches('/').replace(['/', '{', '}'], "-").replace("--", "-");
-        match route {
-            "/tasks/{assignment}" => {
-                let tasks = self.tasks().await.into_iter();
-                tasks.map(|(kind, id)| (format!("task-{kind}"), format!("/tasks/{id}"))).collect()
+    /// Names and addresses of the pages of every route, with a person's own things and real ones for the other parameters.
+    pub async fn pages(&self, who: &Person) -> Vec<(String, String)> {
+        let mut pages = Vec::new();
+        for route in &self.routes {
+            let name = route.trim_start_matches('/').replace(['/', '{', '}'], "-").replace("--", "-");
+            match *route {
+                "/tasks/{assignment}" => {
+                    let tasks = self.tasks(who).await.into_iter();
+                    pages.extend(tasks.map(|(state, id)| (format!("task-{state}"), format!("/tasks/{id}"))));
+                }
+                "/chats/{chat}" => {
+                    let chats = ["choice", "message", "nothing"].map(|next| (next, who.chat(next)));
+                    pages.extend(chats.map(|(next, id)| (format!("chat-{next}"), format!("/chats/{id}"))));
+                }
+                _ => pages.push((name.clone(), self.address(route, who))),
             }
-            "/chats/{chat}" => {
-                let chats = self.chats.iter();
-                chats.map(|(next, id)| (format!("chat-{next}"), format!("/chats/{id}"))).collect()
-            }
-            _ => vec![(name(route), path)],
+            pages.extend(self.decided.get(route).map(|address| (format!("{name}-decided"), address.clone())));
         }
+        pages
+    }
+
+    /// The routes that show a page, and not a file, a stream, the way to another page or a form's other side.
+    async fn page_routes(&self) -> Vec<&'static str> {
+        let mut routes = Vec::new();
+        for route in web::pages().paths() {
+            if self.can_be_opened(route).await && self.is_page(&self.address(route, &self.people[0])).await {
+                routes.push(*route);
+            }
+        }
+        routes
     }
 
     /// Whether a route is more than a form's other side: asked by a method that none has, the router names those that it has.
     async fn can_be_opened(&self, route: &str) -> bool {
         let path = route.replace(['{', '}'], "");
-        let answer = self.client.request(Method::PATCH, &path).send().await.expect("an answer");
+        let answer = self.people[0].client.request(Method::PATCH, &path).send().await.expect("an answer");
         let methods = answer.headers().get("allow").and_then(|methods| methods.to_str().ok()).unwrap_or_default();
         methods.split(',').any(|method| method == "GET")
     }
 
     /// Whether a page is there, and not a file, a stream or the way to another page.
     async fn is_page(&self, path: &str) -> bool {
-        let answer = self.client.request(Method::GET, path).send().await.expect("an answer");
+        let answer = self.people[0].client.request(Method::GET, path).send().await.expect("an answer");
         let form = answer.headers().get("content-type").and_then(|form| form.to_str().ok()).unwrap_or_default();
         assert!(answer.status() == StatusCode::OK || answer.status().is_redirection(), "{path}: {}", answer.status());
         form.starts_with("text/html") && answer.status() == StatusCode::OK
     }
 
+    /// The address of a route, with something real for its parameters.
+    fn address(&self, route: &str, who: &Person) -> String {
+        route.split('/').map(|part| self.value(route, part, who)).collect::<Vec<_>>().join("/")
+    }
+
     /// The value for a part of a route's path: a parameter means what the part before it says.
-    fn value(&self, route: &str, part: &str) -> String {
+    fn value(&self, route: &str, part: &str, who: &Person) -> String {
         if !part.starts_with('{') {
             return part.to_owned();
         }
         let before = route.split(part).next().unwrap_or_default().trim_end_matches('/').rsplit('/').next();
-        let thing = before.unwrap_or_default();
-        self.values.get(thing).unwrap_or_else(|| panic!("what is {part} in {route}? Name one of “{thing}”")).clone()
+        match before.unwrap_or_default() {
+            "tasks" => who.ranking.to_string(),
+            // The one in which something was chosen.
+            "chats" => who.chat("message").to_string(),
+            thing => {
+                let value = self.values.get(thing);
+                value.unwrap_or_else(|| panic!("what is {part} in {route}? Name one of “{thing}”")).clone()
+            }
+        }
     }
 
-    /// The admin's tasks, one of each kind and state.
-    pub async fn tasks(&self) -> Vec<(String, Uuid)> {
+    /// A person's tasks, one of each kind and state.
+    pub async fn tasks(&self, who: &Person) -> Vec<(String, Uuid)> {
         sqlx::query_as(
-            "SELECT DISTINCT ON (t.kind, a.state) t.kind || '-' || a.state, a.id
-             FROM assignments a JOIN tasks t ON t.id = a.task_id JOIN users u ON u.id = a.user_id WHERE u.email = $1",
+            "SELECT DISTINCT ON (own.state) own.state, own.id
+             FROM (
+                 SELECT
+                     a.id,
+                     t.kind || '-' || a.state || CASE
+                         WHEN EXISTS (SELECT FROM gold_tasks g WHERE g.task_id = t.id) THEN '-lesson'
+                         WHEN EXISTS (SELECT FROM rankings r JOIN reviews v ON v.ranking_id = r.id WHERE r.assignment_id = a.id)
+                             OR EXISTS (SELECT FROM demonstrations d JOIN demonstration_reviews v ON v.demonstration_id = d.id
+                                        WHERE d.assignment_id = a.id) THEN '-reviewed'
+                         ELSE ''
+                     END AS state
+                 FROM assignments a
+                 JOIN tasks t ON t.id = a.task_id
+                 JOIN users u ON u.id = a.user_id
+                 WHERE u.email = $1
+             ) AS own
+             ORDER BY own.state, own.id",
         )
-        .bind(self.admin().0)
+        .bind(&who.email)
         .fetch_all(self.server.pool())
         .await
         .expect("tasks")
+    }
+}
+
+/// The task with the most rankings; [`labels`] decides about the one after it.
+const MOST_RANKED: &str = "SELECT task_id FROM rankings WHERE task_id IS NOT NULL AND NOT adjudicated
+    GROUP BY task_id ORDER BY count(*) DESC, task_id LIMIT 1";
+/// A text that came with the sample; again, the one after it is decided.
+const OLDEST_TEXT: &str =
+    "SELECT id FROM demonstrations WHERE NOT adjudicated ORDER BY user_id IS NOT NULL, id LIMIT 1";
+
+/// The work of two admins, and what a reviewer says of it and of what came with the sample; gives where the latter is shown.
+async fn labels(server: &Server, seeded: &Seeded) -> ([Person; 2], BTreeMap<&'static str, String>) {
+    let pool = server.pool();
+    let first = seeded.accounts.iter().find(|account| account.role == Role::Admin).expect("an admin");
+    server.account("Ming", Role::Admin).await;
+    let reviewer = server.user("Rita", Role::Reviewer).await;
+    everyone_has_read(pool).await;
+    let mut people = [
+        Person::at_work(server, &first.email, &first.password, &reviewer).await,
+        Person::at_work(server, &email_of("Ming"), PASSWORD, &reviewer).await,
+    ];
+    person::course(pool, &people[0].client).await;
+    ask_for_prompts(&people[0].client).await;
+    for person in &mut people {
+        head_to_head(pool).await;
+        person.begin(server).await;
+    }
+    let after = async |first: &str| {
+        let second = sqlx::AssertSqlSafe(format!("{first} OFFSET 1"));
+        sqlx::query_scalar::<_, Uuid>(second).fetch_one(pool).await.expect("another one")
+    };
+    let (task, text) = (after(MOST_RANKED).await, after(OLDEST_TEXT).await);
+    person::decide(pool, &reviewer, task).await;
+    person::decide_text(&reviewer, text).await;
+    let reviews = format!("/admin/projects/{}/reviews", seed::PROJECT);
+    let decided = [
+        ("/admin/projects/{slug}/reviews", format!("{reviews}?state=decided&done=1")),
+        ("/admin/projects/{slug}/reviews/{task}", format!("{reviews}/{task}")),
+        ("/admin/projects/{slug}/reviews/demonstrations", format!("{reviews}/demonstrations?state=decided&done=1")),
+        ("/admin/projects/{slug}/reviews/demonstrations/{id}", format!("{reviews}/demonstrations/{text}")),
+    ];
+    (people, decided.into())
+}
+
+/// Prompts of two kinds are asked for, enough for everybody.
+async fn ask_for_prompts(admin: &Client) {
+    for (kind, about) in [("few_shot", "Something with bees"), ("use_case", "A shop answers its customers.")] {
+        let form = [("kind", kind), ("count", "2"), ("language", "en"), ("about", about)];
+        admin.post(&format!("/admin/projects/{}/writing", seed::PROJECT), &form).await.assert(303);
+    }
+}
+
+/// A ranking task that shows two answers becomes one that compares them.
+async fn head_to_head(pool: &PgPool) {
+    let task: Uuid = sqlx::query_scalar(
+        "SELECT id
+         FROM tasks t
+         WHERE kind = 'ranking' AND withdrawn_at IS NULL
+             AND NOT EXISTS (SELECT FROM assignments a WHERE a.task_id = t.id)
+         ORDER BY id DESC
+         LIMIT 1",
+    )
+    .fetch_one(pool)
+    .await
+    .expect("a task");
+    for sql in [
+        "DELETE FROM task_responses WHERE task_id = $1 AND position > 1",
+        "UPDATE tasks SET kind = 'comparison' WHERE id = $1",
+    ] {
+        sqlx::query(sql).bind(task).execute(pool).await.expect(sql);
     }
 }
 
@@ -210,104 +317,4 @@ async fn run(pool: &PgPool, project: Uuid, finished: bool) -> Uuid {
         jobs::finish(pool, job.id, &training::finished(&job, Some(true))).await.expect("the end");
     }
     job.id
-}
-
-/// Two tasks submitted, one skipped, and one of each kind begun; gives one that was submitted.
-async fn work(server: &Server, client: &Client, email: &str) -> Uuid {
-    crate::support::seed::everyone_has_read(server.pool()).await;
-    for finish in ["submit", "submit", "skip"] {
-        let task = client.post("/queue/next", &[]).await;
-        let path = task.leads_to().split('?').next().expect("a path").to_owned();
-        let answers = client.get(&path).await.assert(200).text.matches("<article class=\"answer\"").count();
-        let ranks: Vec<_> = (0..answers).map(|at| (format!("rank_{at}"), (at + 1).to_string())).collect();
-        let mut fields: Vec<_> = ranks.iter().map(|(name, rank)| (name.as_str(), rank.as_str())).collect();
-        fields.extend([
-            ("completion", "A warm answer."),
-            ("reason", "report"),
-            ("detail", "It names a person."),
-            ("then", "queue"),
-        ]);
-        client.post(&format!("{path}/{finish}"), &fields).await.assert(303);
-    }
-    head_to_head(server).await;
-    for (kind, about) in [("few_shot", "Something with bees"), ("use_case", "A shop answers its customers.")] {
-        let form = [("kind", kind), ("count", "2"), ("language", "en"), ("about", about)];
-        client.post(&format!("/admin/projects/{}/writing", seed::PROJECT), &form).await.assert(303);
-    }
-    sqlx::query(
-        "INSERT INTO assignments (id, task_id, user_id, lease_until, shown_order)
-         SELECT gen_random_uuid(), t.id, u.id, now() + interval '1 hour',
-             ARRAY(SELECT position FROM task_responses WHERE task_id = t.id ORDER BY position DESC)
-         FROM (SELECT DISTINCT ON (kind) id FROM tasks t
-               WHERE NOT EXISTS (SELECT FROM assignments a WHERE a.task_id = t.id) ORDER BY kind, id) t,
-             users u
-         WHERE u.email = $1",
-    )
-    .bind(email)
-    .execute(server.pool())
-    .await
-    .expect("tasks of each kind, begun");
-    sqlx::query_scalar(
-        "SELECT a.id FROM assignments a JOIN users u ON u.id = a.user_id WHERE u.email = $1 AND a.state = 'submitted' LIMIT 1",
-    )
-    .bind(email)
-    .fetch_one(server.pool())
-    .await
-    .expect("a task")
-}
-
-/// A ranking task that shows two answers becomes one that compares them.
-async fn head_to_head(server: &Server) {
-    let pool = server.pool();
-    let task: Uuid = sqlx::query_scalar(
-        "SELECT id FROM tasks t WHERE kind = 'ranking' AND NOT EXISTS (SELECT FROM assignments a WHERE a.task_id = t.id)
-         ORDER BY id DESC LIMIT 1",
-    )
-    .fetch_one(pool)
-    .await
-    .expect("a task");
-    for sql in [
-        "DELETE FROM task_responses WHERE task_id = $1 AND position > 1",
-        "UPDATE tasks SET kind = 'comparison' WHERE id = $1",
-    ] {
-        sqlx::query(sql).bind(task).execute(pool).await.expect(sql);
-    }
-}
-
-/// A conversation that waits for a choice, one that waits for a message, one that has ended.
-async fn chats(server: &Server, email: &str, project: Uuid) -> [(&'static str, Uuid); 3] {
-    let pool = server.pool();
-    let user: Uuid = sqlx::query_scalar("SELECT id FROM users WHERE email = $1")
-        .bind(email)
-        .fetch_one(pool)
-        .await
-        .expect("a person");
-    let endpoint = ChatEndpoint {
-        base_url: "http://127.0.0.1:1/v1".to_owned(),
-        model: "parrot".to_owned(),
-        ..ChatEndpoint::default()
-    };
-    let actor = Actor::program("test");
-    chat_endpoints::save(pool, &actor, (project, seed::PROJECT), &endpoint).await.expect("an endpoint");
-    let answer = |content: &str| NewAnswer {
-        content: content.to_owned(),
-        model: "parrot".to_owned(),
-        sampling: serde_json::json!({}),
-    };
-    let answers =
-        [answer("Bees **dry** nectar:\n\n- they fan it\n- they seal it 🌿"), answer("蜜蜂从花朵中采集花蜜。")];
-    let mut begun = Vec::new();
-    for next in ["choice", "message", "nothing"] {
-        let chat = chat_turns::begin(pool, user, seed::PROJECT).await.expect("a conversation");
-        chat_turns::say(pool, user, chat, "", None, "How do bees make honey?").await.expect("said");
-        chat_turns::keep_answers(pool, user, chat, &answers).await.expect("kept");
-        if next != "choice" {
-            chat_turns::choose(pool, user, chat, Choice { turn: 0, position: 1, seconds: None }).await.expect("chosen");
-        }
-        if next == "nothing" {
-            chat_turns::finish(pool, user, chat).await.expect("ended");
-        }
-        begun.push((next, chat));
-    }
-    begun.try_into().expect("three")
 }

@@ -1,46 +1,41 @@
-//! A real Chromium, driven through its driver; both end with the test.
+//! A real Chromium, driven through its driver: what people do with a page, and what is read from it.
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
-use fantoccini::{ClientBuilder, Locator, wd::WebDriverCompatibleCommand};
+use fantoccini::{Locator, elements::Element, error::CmdError, wd::WebDriverCompatibleCommand};
+use laurel::web::session::SESSION_COOKIE;
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
+
+use super::{Client, window::Window};
 
 /// Runs in the page: sends the form of the bar at the top.
 const DRESS: &str = "const [language, theme, done] = arguments;
     const csrf = document.querySelector('meta[name=csrf]').content;
     const body = new URLSearchParams({ csrf, language, theme, next: '/login' });
-    fetch('/preferences', { method: 'POST', body }).then(answer => done(answer.status), error => done(String(error)));";
+    fetch('/preferences', { method: 'POST', body, redirect: 'manual' }).then(answer => done(answer.type), error => done(String(error)));";
 
-/// A driver that ends before it serves, as happens where many start at once, is started again: this many times.
-const TRIES: usize = 5;
+/// Runs in the page: whether a part is there, and the page's scripts have begun.
+const THERE: &str = "const [by, what] = arguments;
+    if (document.readyState !== 'complete') return false;
+    if (by === 'css') return document.querySelector(what) !== null;
+    if (by === 'id') return document.getElementById(what) !== null;
+    return document.evaluate(what, document, null, XPathResult.FIRST_ORDERED_NODE_TYPE, null).singleNodeValue !== null;";
+
+/// Runs in the page: the letters of the answers with their texts.
+const ANSWERS: &str = "return [...document.querySelectorAll('article.answer')].map((card) =>
+    [card.dataset.letter, card.querySelector('[data-source]').textContent])";
 
 /// No page has so many places that Tab stops at.
 const MOST_TABS: usize = 100;
 
-/// Starts a driver and gives its port.
-fn start_driver() -> (Child, u16) {
-    for _ in 0..TRIES {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver: install chromium-driver");
-        let output = BufReader::new(driver.stdout.take().expect("a pipe"));
-        let named = |line: String| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok();
-        if let Some(port) = output.lines().map_while(Result::ok).find_map(named) {
-            return (driver, port);
-        }
-        let _ = driver.kill();
-        let _ = driver.wait();
-    }
-    panic!("chromedriver does not start");
-}
+/// Longest wait for a part of a page, and the pauses between two looks: the first ones short, as most parts come soon.
+const PATIENCE: Duration = Duration::from_secs(30);
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// A command of the DevTools protocol.
 #[derive(Debug)]
@@ -61,67 +56,50 @@ impl WebDriverCompatibleCommand for DevTools {
 
 /// A browser window. Dereferences to fantoccini's client.
 pub struct Browser {
-    pub client: fantoccini::Client,
-    driver: Child,
-    _profile: tempfile::TempDir,
+    client: fantoccini::Client,
+    /// None once it is kept for others.
+    window: Option<Window>,
 }
 
 impl Browser {
     /// Opens a window of 1280 × 900.
     pub async fn open() -> Browser {
-        Self::open_sized(1280, 900).await
+        Self::open_with(1280, 900, true).await
     }
 
     /// Opens a window in which pages run no scripts.
     pub async fn open_without_scripts() -> Browser {
-        Self::open_with(1280, 900, json!({ "profile.managed_default_content_settings.javascript": 2 })).await
+        Self::open_with(1280, 900, false).await
     }
 
     /// Opens a window of a size in CSS pixels.
     pub async fn open_sized(width: u32, height: u32) -> Browser {
-        Self::open_with(width, height, json!({})).await
+        Self::open_with(width, height, true).await
     }
 
-    async fn open_with(width: u32, height: u32, preferences: Value) -> Browser {
-        let (driver, port) = start_driver();
-        let profile = tempfile::tempdir().expect("a directory");
-        let arguments = [
-            "--headless=new".to_owned(),
-            "--no-sandbox".to_owned(),
-            "--disable-gpu".to_owned(),
-            // Software compositing in the browser itself: no process for graphics that could stop answering.
-            "--disable-software-rasterizer".to_owned(),
-            "--disable-renderer-backgrounding".to_owned(),
-            "--disable-background-timer-throttling".to_owned(),
-            "--disable-backgrounding-occluded-windows".to_owned(),
-            "--disable-quic".to_owned(),
-            "--disable-dev-shm-usage".to_owned(),
-            "--no-first-run".to_owned(),
-            "--disable-background-networking".to_owned(),
-            "--disable-component-update".to_owned(),
-            "--disable-sync".to_owned(),
-            "--lang=en-US".to_owned(),
-            format!("--window-size={width},{height}"),
-            format!("--user-data-dir={}", profile.path().display()),
-        ];
-        let mut capabilities = serde_json::Map::new();
-        capabilities.insert("goog:chromeOptions".to_owned(), json!({ "args": arguments, "prefs": preferences }));
-        let client = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
-            .capabilities(capabilities)
-            .connect(&format!("http://127.0.0.1:{port}"))
-            .await
-            .expect("a browser");
-        Browser { client, driver, _profile: profile }
+    async fn open_with(width: u32, height: u32, scripts: bool) -> Browser {
+        let (window, client) = Window::open(width, height, scripts).await;
+        Browser { client, window: Some(window) }
+    }
+
+    /// Logs in as the page does it, but for the typing; the next page that is opened is that of somebody who is logged in.
+    pub async fn log_in(&self, address: &str, email: &str, password: &str) {
+        let visitor = Client::new(address);
+        visitor.post("/login", &[("email", email), ("password", password)]).await.leads_to();
+        let secret = visitor.cookie(SESSION_COOKIE).expect("a session");
+        let cookie =
+            json!({ "name": SESSION_COOKIE, "value": secret, "url": address, "httpOnly": true, "sameSite": "Lax" });
+        self.devtools("Network.setCookie", cookie).await;
     }
 
     /// Logs in through the page and waits for what comes after it.
-    pub async fn log_in(&self, address: &str, email: &str, password: &str) {
+    pub async fn log_in_through_the_page(&self, address: &str, email: &str, password: &str) {
         self.client.goto(&format!("{address}/login")).await.expect("the log-in page");
         self.fill("input[name=email]", email).await;
         self.fill("input[name=password]", password).await;
         let button = self.client.find(Locator::Css("main button[type=submit]")).await.expect("a button");
         button.click().await.expect("pressed");
-        self.client.wait().for_element(Locator::Css(".account-menu")).await.expect("logged in");
+        self.wait().for_element(Locator::Css(".account-menu")).await.expect("logged in");
     }
 
     /// Sets language and theme through the form of the bar at the top, where the page has others.
@@ -131,13 +109,35 @@ impl Browser {
             return;
         }
         self.goto(&format!("{address}/account")).await.expect("a page with the form");
-        let status = self.execute_async(DRESS, vec![json!(language), json!(theme)]).await.expect("sent");
-        assert_eq!(status, json!(200), "the preferences were not taken");
+        self.wear(language, theme).await;
+    }
+
+    /// Sets language and theme through that form of the page that is open, whatever it has; the next page has them.
+    pub async fn wear(&self, language: &str, theme: &str) {
+        let answer = self.execute_async(DRESS, vec![json!(language), json!(theme)]).await.expect("sent");
+        assert_eq!(answer, json!("opaqueredirect"), "the preferences were not taken");
+    }
+
+    /// Waits for a part of the page.
+    pub fn wait(&self) -> Wait<'_> {
+        Wait(self)
+    }
+
+    /// Runs a script in the page again and again, until it gives something, and gives that.
+    pub async fn until(&self, script: &str, arguments: Vec<Value>) -> Value {
+        let mut looks = Looks::begin();
+        loop {
+            let found = self.execute(script, arguments.clone()).await.expect("run");
+            if !matches!(found, Value::Null | Value::Bool(false)) {
+                return found;
+            }
+            assert!(looks.again().await, "never: {script}");
+        }
     }
 
     /// Types into a field.
     pub async fn fill(&self, selector: &str, text: &str) {
-        let field = self.client.wait().for_element(Locator::Css(selector)).await.expect(selector);
+        let field = self.wait().for_element(Locator::Css(selector)).await.expect(selector);
         field.send_keys(text).await.expect("typed");
     }
 
@@ -154,7 +154,10 @@ impl Browser {
             if self.execute(there, vec![json!(selector)]).await.expect("read") == json!(true) {
                 return;
             }
-            self.press("\u{E004}").await;
+            for kind in ["rawKeyDown", "keyUp"] {
+                let tab = json!({ "type": kind, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9 });
+                self.devtools("Input.dispatchKeyEvent", tab).await;
+            }
         }
         panic!("Tab does not lead to {selector}");
     }
@@ -166,19 +169,34 @@ impl Browser {
 
     /// The answers' texts by their letters on the ranking page.
     pub async fn answers_by_letter(&self) -> BTreeMap<char, String> {
-        let mut found = BTreeMap::new();
-        for card in self.find_all(Locator::Css("article.answer")).await.expect("answers") {
-            let letter = card.attr("data-letter").await.expect("read").expect("a letter");
-            let source = card.find(Locator::Css("[data-source]")).await.expect("a source");
-            let text = source.prop("textContent").await.expect("read").expect("a text");
-            found.insert(letter.chars().next().expect("a letter"), text);
-        }
-        found
+        let answers = self.execute(ANSWERS, Vec::new()).await.expect("read");
+        let answers: Vec<(String, String)> = serde_json::from_value(answers).expect("letters and texts");
+        answers.into_iter().map(|(letter, text)| (letter.chars().next().expect("a letter"), text)).collect()
     }
 
-    /// Ends the window politely.
-    pub async fn close(self) {
-        let _ = self.client.clone().close().await;
+    /// Empties the window and keeps it for another test; one that can't be emptied ends.
+    pub async fn close(mut self) {
+        if self.empty().await.is_ok()
+            && let Some(window) = self.window.take()
+        {
+            window.keep();
+        }
+    }
+
+    /// Leaves the page and forgets whatever it has kept. The next test has a server of its own, at another port: only cookies are
+    /// for both.
+    async fn empty(&self) -> Result<(), CmdError> {
+        if self.runs_scripts() {
+            self.execute("try { localStorage.clear(); sessionStorage.clear() } catch {}", Vec::new()).await?;
+        }
+        self.goto("about:blank").await?;
+        let forget = DevTools { name: "Network.clearBrowserCookies", parameters: json!({}) };
+        self.client.issue_cmd(forget).await?;
+        self.client.persist().await
+    }
+
+    fn runs_scripts(&self) -> bool {
+        self.window.as_ref().is_some_and(Window::runs_scripts)
     }
 }
 
@@ -190,9 +208,57 @@ impl std::ops::Deref for Browser {
     }
 }
 
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
+/// A wait for a part of the page in a window.
+pub struct Wait<'b>(&'b Browser);
+
+impl Wait<'_> {
+    /// The first such part, once it is there and the page's scripts have begun. A look by script is cheaper than one by the driver.
+    pub async fn for_element(self, place: Locator<'_>) -> Result<Element, CmdError> {
+        let Wait(browser) = self;
+        let (by, what) = match place {
+            Locator::Css(selector) => ("css", selector),
+            Locator::Id(id) => ("id", id),
+            Locator::XPath(path) => ("xpath", path),
+            Locator::LinkText(_) => return browser.client.wait().for_element(place).await,
+        };
+        if !browser.runs_scripts() {
+            return browser.client.wait().for_element(place).await;
+        }
+        let mut looks = Looks::begin();
+        loop {
+            // A look at a page that is just being left sees nothing.
+            let looked = browser.execute(THERE, vec![json!(by), json!(what)]).await;
+            if looked.as_ref().is_ok_and(|there| *there == json!(true)) {
+                match browser.find(place).await {
+                    Err(error) if error.is_no_such_element() => {}
+                    found => return found,
+                }
+            }
+            if !looks.again().await {
+                return Err(looked.err().unwrap_or(CmdError::WaitTimeout));
+            }
+        }
+    }
+}
+
+/// Looks at a page, with pauses between them.
+struct Looks {
+    begun: Instant,
+    pause: Duration,
+}
+
+impl Looks {
+    fn begin() -> Looks {
+        Looks { begun: Instant::now(), pause: FIRST_PAUSE }
+    }
+
+    /// Pauses before the next look; false where there have been enough.
+    async fn again(&mut self) -> bool {
+        if self.begun.elapsed() > PATIENCE {
+            return false;
+        }
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 3 / 2).min(LONGEST_PAUSE);
+        true
     }
 }

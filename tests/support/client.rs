@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, Mutex};
 
+use laurel::{db::sessions, domain::secret::secret_hash, web::session::SESSION_COOKIE};
 use reqwest::{
     Method, StatusCode,
     cookie::{CookieStore, Jar},
     redirect::Policy,
 };
+use sqlx::PgPool;
+use uuid::Uuid;
 
 /// What came back.
 #[derive(Debug, Clone)]
@@ -134,6 +137,19 @@ impl Client {
         assert!(reply.status.is_redirection(), "{email} could not log in: {} {}", reply.status, reply.text);
         // The session has a token of its own.
         self.get("/account").await.assert(200);
+    }
+
+    /// Opens a session for somebody, as logging in does once the password was right.
+    pub async fn enter(&self, pool: &PgPool, person: Uuid) {
+        let secret = sessions::open(pool, person).await.expect("a session");
+        let token: String = sqlx::query_scalar("SELECT csrf_token FROM sessions WHERE token_hash = $1")
+            .bind(secret_hash(&secret))
+            .fetch_one(pool)
+            .await
+            .expect("the session's token");
+        let cookie = format!("{SESSION_COOKIE}={secret}; HttpOnly; SameSite=Lax; Path=/");
+        self.cookies.add_cookie_str(&cookie, &self.address.parse().expect("an address"));
+        *self.csrf.lock().expect("no panic elsewhere") = Some(token);
     }
 }
 

@@ -9,14 +9,14 @@ pub mod line;
 pub mod seed;
 pub mod trainer;
 pub mod training;
+pub mod window;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use laurel::{
     chat::UnderWay,
     config::Config,
-    db::users::{self, NewUser},
-    domain::role::Role,
+    domain::{password, role::Role},
     web::{self, AppState},
 };
 use sqlx::PgPool;
@@ -26,8 +26,10 @@ pub use browser::Browser;
 pub use client::{Client, Reply};
 pub use trainer::trainer;
 
-/// Password of every person that [`Server::user`] makes.
+/// Password of every person that [`Server::account`] makes.
 pub const PASSWORD: &str = "a password for tests";
+/// Its hash, for all of them: each would take as long as logging in is meant to.
+static PASSWORD_HASH: LazyLock<String> = LazyLock::new(|| password::hash(PASSWORD).expect("a hash"));
 
 /// A server on a free port with a database of its own.
 pub struct Server {
@@ -64,16 +66,26 @@ impl Server {
 
     /// Makes an account; the email address is made from the name.
     pub async fn account(&self, name: &str, role: Role) -> Uuid {
-        let user =
-            NewUser { email: email_of(name), name: name.to_owned(), role, language: "en".to_owned(), simulated: false };
-        users::create(self.pool(), &user, PASSWORD).await.expect("an account")
+        let id = Uuid::now_v7();
+        sqlx::query(
+            "INSERT INTO users (id, email, name, password_hash, role, language) VALUES ($1, $2, $3, $4, $5, 'en')",
+        )
+        .bind(id)
+        .bind(email_of(name))
+        .bind(name)
+        .bind(PASSWORD_HASH.as_str())
+        .bind(role.as_str())
+        .execute(self.pool())
+        .await
+        .expect("an account");
+        id
     }
 
-    /// Makes an account and logs it in through the log-in page.
+    /// Makes an account and gives a browser with a session of it. The log-in page is gone through by [`Client::log_in`].
     pub async fn user(&self, name: &str, role: Role) -> Client {
-        self.account(name, role).await;
+        let person = self.account(name, role).await;
         let client = self.client();
-        client.log_in(&email_of(name), PASSWORD).await;
+        client.enter(self.pool(), person).await;
         client
     }
 

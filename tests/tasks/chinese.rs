@@ -24,7 +24,7 @@ const AS_THEY_ARE: [&str; 8] = ["Laurel", "English", "Ctrl", "Enter", "Ctrl Ente
 /// What Mei writes.
 const ANSWER: &str = "蜜蜂采集花蜜，酿成蜂蜜。";
 
-/// Every text of the page, shown or waiting to be: words, labels, hints, and what scripts will say.
+/// The page's language, and every text of it, shown or waiting to be: words, labels, hints, and what scripts will say.
 const TEXTS: &str = "
     const found = new Set([document.title]);
     const walker = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_TEXT);
@@ -33,7 +33,7 @@ const TEXTS: &str = "
         for (const name of ['aria-label', 'title', 'placeholder', 'alt']) found.add(part.getAttribute(name) ?? '');
     }
     for (const words of document.querySelectorAll('#words, [data-connection]')) Object.values(words.dataset).forEach((word) => found.add(word));
-    return [...found].map((text) => text.trim().replace(/\\s+/g, ' ')).filter(Boolean);";
+    return [document.documentElement.lang, [...found].map((text) => text.trim().replace(/\\s+/g, ' ')).filter(Boolean)];";
 
 /// Keys of the catalogue, and its English messages of some words that have no places to fill in.
 fn english() -> BTreeSet<String> {
@@ -58,11 +58,10 @@ fn is_left_over(text: &str) -> bool {
 
 /// The page is in Chinese, and nothing on it is not.
 async fn all_is_chinese(browser: &Browser) {
-    let tongue = browser.execute("return document.documentElement.lang", Vec::new()).await.expect("read");
     let address = browser.current_url().await.expect("an address");
+    let page = browser.execute(TEXTS, Vec::new()).await.expect("read");
+    let (tongue, texts): (String, Vec<String>) = serde_json::from_value(page).expect("a language and texts");
     assert_eq!(tongue, "zh", "{address}");
-    let texts: Vec<String> =
-        serde_json::from_value(browser.execute(TEXTS, Vec::new()).await.expect("read")).expect("texts");
     assert!(texts.len() > 10, "{address} has hardly a word");
     let english = english();
     let left: Vec<&String> = texts

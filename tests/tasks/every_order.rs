@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fantoccini::Locator;
 use laurel::{domain::role::Role, export::Kind};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{ENTER, exported};
 use crate::support::{
@@ -12,6 +12,13 @@ use crate::support::{
     seed::{self, Seed, count},
     server,
 };
+
+/// Runs in the page: the assignment, the prompt and the answers by letter, once another task than the given one is drawn.
+const NEXT: &str = "const form = document.getElementById('task');
+    if (!form?.querySelector('.pool .chip') || form.dataset.assignment === arguments[0]) return null;
+    const text = (part) => part.querySelector('[data-source]').textContent.trim();
+    return [form.dataset.assignment, text(document.querySelector('[data-role]')),
+        [...document.querySelectorAll('article.answer')].map((card) => [card.dataset.letter, text(card)])];";
 
 /// Every order of three letters.
 fn orders_of_three() -> Vec<String> {
@@ -86,21 +93,15 @@ async fn what_is_ranked_by_keyboard_is_what_is_stored_and_exported() {
     let mut wanted: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
     let mut before = String::new();
     for number in 1..=30 {
-        let next = format!("form#task:not([data-assignment='{before}'])");
-        let form = browser.wait().for_element(Locator::Css(&next)).await.expect("the next task");
-        browser.wait().for_element(Locator::Css(".pool .chip")).await.expect("drawn");
-        before = form.attr("data-assignment").await.expect("read").expect("an assignment");
-        // The prompt and the answers by letter, in one look.
-        let script = "return [document.querySelector('[data-role] [data-source]').textContent.trim(),
-            [...document.querySelectorAll('article.answer')].map((card) =>
-                [card.dataset.letter, card.querySelector('[data-source]').textContent.trim()])]";
-        let seen = browser.execute(script, Vec::new()).await.expect("read");
-        let texts: Vec<(String, String)> = serde_json::from_value(seen[1].clone()).expect("letters and texts");
+        let next = browser.until(NEXT, vec![json!(before)]).await;
+        let (assignment, prompt, texts): (String, String, Vec<(String, String)>) =
+            serde_json::from_value(next).expect("a task");
+        before = assignment;
         let order = if texts.len() == 3 { three.pop() } else { five.pop() }.expect("an order is left");
         let by_letter = ranks(&order);
         let by_text =
             texts.into_iter().map(|(letter, text)| (text, by_letter[&letter.chars().next().expect("a letter")]));
-        wanted.insert(seen[0].as_str().expect("a prompt").to_owned(), by_text.collect());
+        wanted.insert(prompt, by_text.collect());
         let presses = if number % 3 == 0 {
             // The answer to a submit is lost and it is sent again: a double press.
             format!("{order}{ENTER}{ENTER}")
@@ -153,14 +154,11 @@ async fn a_double_click_submits_once() {
     let browser = Browser::open().await;
     browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
     super::take_next(&server, &browser).await;
-    browser.wait().for_element(Locator::Css(".pool .chip")).await.expect("drawn");
-    let first =
-        browser.find(Locator::Css("form#task")).await.expect("a task").attr("data-assignment").await.expect("read");
+    let first = browser.until(NEXT, vec![json!("")]).await[0].clone();
     browser.press("ba").await;
     let twice = "const button = document.querySelector('[data-submit]'); button.click(); button.click()";
     browser.execute(twice, Vec::new()).await.expect("pressed twice");
-    let next = format!("form#task:not([data-assignment='{}'])", first.expect("an assignment"));
-    browser.wait().for_element(Locator::Css(&next)).await.expect("the next task");
+    browser.until(NEXT, vec![first]).await;
     assert_eq!(count(server.pool(), "SELECT count(*) FROM rankings").await, 1);
     assert_eq!(count(server.pool(), "SELECT count(*) FROM assignments WHERE state = 'submitted'").await, 1);
     browser.close().await;

@@ -186,7 +186,7 @@ async fn a_digit_and_enter_are_enough_with_a_keyboard_and_a_button_without_scrip
     let address = format!("{}{}", server.address, action.trim_end_matches("/submit"));
     browser.close().await;
     let plain = Browser::open_without_scripts().await;
-    plain.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    plain.log_in_through_the_page(&server.address, "ada@example.org", PASSWORD).await;
     plain.goto(&address).await.expect("the task");
     let straight = as_stored(&plain.source().await.expect("the page"));
     let press = async |selector: &str| {

@@ -28,6 +28,7 @@ impl<'a> Gallery<'a> {
         let open = async |(_, width, _, _): (&str, u32, &str, &str)| {
             let browser = Browser::open_sized(width.max(500), 900).await;
             browser.log_in(&server.address, email, PASSWORD).await;
+            browser.goto(&format!("{}/account", server.address)).await.expect("a page");
             browser
         };
         Gallery { server, browsers: join_all(FORMS.map(open)).await }
@@ -40,8 +41,7 @@ impl<'a> Gallery<'a> {
         for ((size, width, language, theme), browser) in FORMS.into_iter().zip(&self.browsers) {
             browser.set_window_size(width, 900).await.expect("a window");
             // The account has the language of the form before.
-            browser.goto(&format!("{}/account", self.server.address)).await.expect("a page");
-            browser.dress(&self.server.address, language, theme).await;
+            browser.wear(language, theme).await;
             browser.goto(&format!("{}{path}", self.server.address)).await.expect("the page");
             first(browser).await;
             let script = "return document.documentElement.scrollHeight";

@@ -1,10 +1,12 @@
 //! Who may see which page and send which form: every route of the pages, for every role, from one list.
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use Needed::{Anyone, Role as Least};
 use laurel::{
     db::{
         audit::Actor,
@@ -17,178 +19,16 @@ use laurel::{
     web,
 };
 use reqwest::{Method, StatusCode, multipart};
+use routes::{
+    Needed::{Anyone, Role as Least},
+    ROUTES,
+};
 use support::{
     Client, Server,
     seed::{self, assignment_in},
     training,
 };
 use uuid::Uuid;
-
-/// Who may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Needed {
-    Anyone,
-    /// This role and those above it.
-    Role(Role),
-}
-
-impl Needed {
-    fn allows(self, role: Option<Role>) -> bool {
-        match self {
-            Anyone => true,
-            Least(needed) => role.is_some_and(|role| role.allows(needed)),
-        }
-    }
-}
-
-const ANNOTATOR: Needed = Least(Role::Annotator);
-const REVIEWER: Needed = Least(Role::Reviewer);
-const LEAD: Needed = Least(Role::Lead);
-const ADMIN: Needed = Least(Role::Admin);
-
-/// The list. A route that is not on it fails the first test.
-const ROUTES: &[(&str, &str, Needed)] = &[
-    ("GET", "/", Anyone),
-    ("POST", "/preferences", Anyone),
-    ("GET", "/login", Anyone),
-    ("POST", "/login", Anyone),
-    ("POST", "/logout", Anyone),
-    ("GET", "/invitations/{secret}", Anyone),
-    ("POST", "/invitations/{secret}", Anyone),
-    ("GET", "/reset/{reset}", Anyone),
-    ("POST", "/reset/{reset}", Anyone),
-    ("GET", "/account", ANNOTATOR),
-    ("POST", "/account", ANNOTATOR),
-    ("POST", "/account/languages", ANNOTATOR),
-    ("POST", "/account/password", ANNOTATOR),
-    ("POST", "/account/sessions", ANNOTATOR),
-    ("GET", "/me", ANNOTATOR),
-    ("GET", "/queue", ANNOTATOR),
-    ("GET", "/queue/next", Anyone),
-    ("POST", "/queue/next", ANNOTATOR),
-    ("GET", "/tasks/{assignment}", ANNOTATOR),
-    ("GET", "/tasks/{assignment}/submit", Anyone),
-    ("POST", "/tasks/{assignment}/submit", ANNOTATOR),
-    ("GET", "/tasks/{assignment}/beside", ANNOTATOR),
-    ("GET", "/tasks/{assignment}/answers/{position}", ANNOTATOR),
-    ("GET", "/tasks/{assignment}/correct", ANNOTATOR),
-    ("POST", "/tasks/{assignment}/correct", ANNOTATOR),
-    ("GET", "/tasks/{assignment}/skip", Anyone),
-    ("POST", "/tasks/{assignment}/skip", ANNOTATOR),
-    ("GET", "/tasks/{assignment}/preview", Anyone),
-    ("POST", "/tasks/{assignment}/preview", ANNOTATOR),
-    ("PUT", "/tasks/{assignment}/draft", ANNOTATOR),
-    ("POST", "/tasks/{assignment}/heartbeat", ANNOTATOR),
-    ("POST", "/tasks/{assignment}/ahead", ANNOTATOR),
-    ("POST", "/tasks/{assignment}/leave", ANNOTATOR),
-    ("GET", "/projects/{slug}/guidelines", ANNOTATOR),
-    ("GET", "/chats", ANNOTATOR),
-    ("POST", "/chats", ANNOTATOR),
-    ("GET", "/chats/{chat}", ANNOTATOR),
-    ("GET", "/chats/{chat}/say", Anyone),
-    ("POST", "/chats/{chat}/say", ANNOTATOR),
-    ("PUT", "/chats/{chat}/draft", ANNOTATOR),
-    ("GET", "/chats/{chat}/answers", Anyone),
-    ("POST", "/chats/{chat}/answers", ANNOTATOR),
-    ("GET", "/chats/{chat}/choose", Anyone),
-    ("POST", "/chats/{chat}/choose", ANNOTATOR),
-    ("GET", "/chats/{chat}/turns/{turn}", ANNOTATOR),
-    ("POST", "/chats/{chat}/turns/{turn}", ANNOTATOR),
-    ("GET", "/chats/{chat}/finish", Anyone),
-    ("POST", "/chats/{chat}/finish", ANNOTATOR),
-    ("POST", "/projects/{slug}/guidelines", ANNOTATOR),
-    ("GET", "/admin", REVIEWER),
-    ("GET", "/admin/projects/new", ADMIN),
-    ("POST", "/admin/projects/new", ADMIN),
-    ("GET", "/admin/projects/{slug}", REVIEWER),
-    ("GET", "/admin/projects/{slug}/events", REVIEWER),
-    ("GET", "/admin/projects/{slug}/labels.csv", REVIEWER),
-    ("GET", "/admin/projects/{slug}/gold", REVIEWER),
-    ("POST", "/admin/projects/{slug}/gold", LEAD),
-    ("GET", "/admin/projects/{slug}/gold/new", LEAD),
-    ("GET", "/admin/projects/{slug}/gold/{task}", LEAD),
-    ("POST", "/admin/projects/{slug}/gold/{task}", LEAD),
-    ("POST", "/admin/projects/{slug}/gold/people/{person}/pass", LEAD),
-    ("POST", "/admin/projects/{slug}/gold/people/{person}/again", LEAD),
-    ("GET", "/admin/projects/{slug}/plan", LEAD),
-    ("POST", "/admin/projects/{slug}/plan", LEAD),
-    ("GET", "/admin/projects/{slug}/writing", LEAD),
-    ("POST", "/admin/projects/{slug}/writing", LEAD),
-    ("POST", "/admin/projects/{slug}/writing/{brief}/withdraw", LEAD),
-    ("GET", "/admin/projects/{slug}/settings", LEAD),
-    ("POST", "/admin/projects/{slug}/settings", LEAD),
-    ("GET", "/admin/projects/{slug}/label-scheme", LEAD),
-    ("POST", "/admin/projects/{slug}/label-scheme", LEAD),
-    ("GET", "/admin/projects/{slug}/close", ADMIN),
-    ("POST", "/admin/projects/{slug}/close", ADMIN),
-    ("POST", "/admin/projects/{slug}/reopen", ADMIN),
-    ("GET", "/admin/projects/{slug}/people", LEAD),
-    ("POST", "/admin/projects/{slug}/people", LEAD),
-    ("POST", "/admin/projects/{slug}/invitations", LEAD),
-    ("POST", "/admin/projects/{slug}/invitations/{invited}/revoke", LEAD),
-    ("GET", "/admin/projects/{slug}/chat", LEAD),
-    ("POST", "/admin/projects/{slug}/chat", LEAD),
-    ("GET", "/admin/projects/{slug}/guidelines", REVIEWER),
-    ("POST", "/admin/projects/{slug}/guidelines", LEAD),
-    ("GET", "/admin/projects/{slug}/prompts", REVIEWER),
-    ("GET", "/admin/projects/{slug}/prompts/{prompt}", REVIEWER),
-    ("GET", "/admin/projects/{slug}/answers", REVIEWER),
-    ("GET", "/admin/projects/{slug}/labels", REVIEWER),
-    ("GET", "/admin/projects/{slug}/next", REVIEWER),
-    ("POST", "/admin/projects/{slug}/next", LEAD),
-    ("POST", "/admin/projects/{slug}/next/duplicates", LEAD),
-    ("POST", "/admin/projects/{slug}/next/{prompt}/release", LEAD),
-    ("GET", "/admin/projects/{slug}/reports", REVIEWER),
-    ("POST", "/admin/projects/{slug}/reports/{prompt}", LEAD),
-    ("POST", "/admin/projects/{slug}/tasks/{task}/priority", LEAD),
-    ("POST", "/admin/projects/{slug}/tasks/{task}/withdraw", LEAD),
-    ("GET", "/admin/projects/{slug}/import", LEAD),
-    ("POST", "/admin/projects/{slug}/import", LEAD),
-    ("POST", "/admin/projects/{slug}/import/preview", LEAD),
-    ("GET", "/admin/projects/{slug}/import/{upload}", LEAD),
-    ("GET", "/admin/projects/{slug}/import/{upload}/report.csv", LEAD),
-    ("POST", "/admin/projects/{slug}/import/{upload}", LEAD),
-    ("GET", "/admin/projects/{slug}/export", LEAD),
-    ("GET", "/admin/projects/{slug}/export/{kind}", LEAD),
-    ("GET", "/admin/projects/{slug}/quality", REVIEWER),
-    ("GET", "/admin/projects/{slug}/quality/{table}", REVIEWER),
-    ("GET", "/admin/projects/{slug}/reviews", REVIEWER),
-    ("POST", "/admin/projects/{slug}/reviews", LEAD),
-    ("GET", "/admin/projects/{slug}/reviews/{task}", REVIEWER),
-    ("POST", "/admin/projects/{slug}/reviews/{task}", REVIEWER),
-    ("GET", "/admin/projects/{slug}/reviews/demonstrations", REVIEWER),
-    ("POST", "/admin/projects/{slug}/reviews/demonstrations", LEAD),
-    ("GET", "/admin/projects/{slug}/reviews/demonstrations/{demonstration}", REVIEWER),
-    ("POST", "/admin/projects/{slug}/reviews/demonstrations/{demonstration}", REVIEWER),
-    ("GET", "/admin/projects/{slug}/leaderboard", REVIEWER),
-    ("POST", "/admin/projects/{slug}/leaderboard", LEAD),
-    ("GET", "/admin/projects/{slug}/leaderboard/{board}", REVIEWER),
-    ("POST", "/admin/projects/{slug}/blind-tests/{test}", LEAD),
-    ("GET", "/admin/projects/{slug}/training", LEAD),
-    ("POST", "/admin/projects/{slug}/training/run", LEAD),
-    ("POST", "/admin/projects/{slug}/training/schedule", LEAD),
-    ("GET", "/admin/projects/{slug}/models", LEAD),
-    ("POST", "/admin/projects/{slug}/models/import", ADMIN),
-    ("GET", "/admin/projects/{slug}/models/{model}/promote", LEAD),
-    ("POST", "/admin/projects/{slug}/models/{model}/promote", LEAD),
-    ("GET", "/admin/jobs/{job}", REVIEWER),
-    ("GET", "/admin/jobs/{job}/events", REVIEWER),
-    ("GET", "/admin/jobs/{job}/samples", REVIEWER),
-    ("GET", "/admin/projects/{slug}/compare", LEAD),
-    ("GET", "/admin/jobs/{job}/metrics.json", REVIEWER),
-    ("GET", "/admin/jobs/{job}/metrics.csv", REVIEWER),
-    ("POST", "/admin/jobs/{job}/stop", LEAD),
-    ("GET", "/admin/people", ADMIN),
-    ("POST", "/admin/people/invite", ADMIN),
-    ("POST", "/admin/people/{person}/role", ADMIN),
-    ("POST", "/admin/people/{person}/languages", ADMIN),
-    ("POST", "/admin/people/{person}/disable", ADMIN),
-    ("POST", "/admin/people/{person}/reset", ADMIN),
-    ("POST", "/admin/invitations/{invitation}/revoke", ADMIN),
-    ("POST", "/admin/tokens", ADMIN),
-    ("POST", "/admin/tokens/{token}/revoke", ADMIN),
-    ("GET", "/admin/audit", ADMIN),
-];
 
 #[tokio::test]
 async fn every_route_is_on_the_list() {

@@ -1,0 +1,71 @@
+//! People and programs: invited, changed, shut out; tokens that are shown once.
+
+use laurel::domain::role::Role;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::support;
+
+/// What stands between two marks of a page.
+fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+    text.split_once(before).expect(before).1.split_once(after).expect(after).0
+}
+
+#[tokio::test]
+async fn people_are_invited_changed_and_shut_out_and_an_admin_is_always_left() {
+    let server = support::server().await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let bob_id = server.account("Bob", Role::Annotator).await;
+    let bob = server.client();
+    bob.log_in("bob@example.org", support::PASSWORD).await;
+
+    let wrong = ada.post("/admin/people/invite", &[("email", "nobody"), ("role", "king")]).await.assert(422);
+    wrong.assert_contains("no email address");
+    wrong.assert_contains("Choose one of the roles");
+    let missing = [("role", "annotator"), ("project", "5f7d3d0e-0000-7000-8000-000000000000")];
+    ada.post("/admin/people/invite", &missing).await.assert(422).assert_contains("no such project");
+    let invited =
+        ada.post("/admin/people/invite", &[("email", "Cy@Example.org"), ("role", "reviewer")]).await.assert(200);
+    let link = between(&invited.text, "data-invitation-link>", "</code>").to_owned();
+    assert!(link.starts_with(&server.address), "{link}");
+    server.client().get(&link[server.address.len()..]).await.assert(200);
+    let id: Uuid = sqlx::query_scalar("SELECT id FROM invitations").fetch_one(server.pool()).await.expect("one");
+    assert!(!ada.get("/admin/people").await.text.contains(&link), "it is shown once");
+    ada.post(&format!("/admin/invitations/{id}/revoke"), &[]).await.leads_to();
+    assert!(!ada.get("/admin/people").await.text.contains("cy@example.org"));
+
+    ada.post(&format!("/admin/people/{bob_id}/role"), &[("role", "king")]).await.assert(422);
+    ada.post(&format!("/admin/people/{bob_id}/role"), &[("role", "reviewer")]).await.leads_to();
+    bob.get("/admin").await.assert(200);
+    ada.post(&format!("/admin/people/{bob_id}/disable"), &[("disabled", "yes")]).await.leads_to();
+    assert!(bob.get("/admin").await.leads_to().starts_with("/login"), "shut out at once");
+    ada.post(&format!("/admin/people/{bob_id}/disable"), &[("disabled", "no")]).await.leads_to();
+
+    let ada_id: Uuid = sqlx::query_scalar("SELECT id FROM users WHERE email = 'ada@example.org'")
+        .fetch_one(server.pool())
+        .await
+        .expect("Ada");
+    ada.post(&format!("/admin/people/{ada_id}/role"), &[("role", "annotator")])
+        .await
+        .assert(409)
+        .assert_contains("last admin");
+    ada.post(&format!("/admin/people/{ada_id}/disable"), &[("disabled", "yes")]).await.assert(409);
+    ada.post(&format!("/admin/people/{}/role", Uuid::now_v7()), &[("role", "admin")]).await.assert(404);
+}
+
+#[tokio::test]
+async fn a_token_is_shown_once_and_works_until_it_is_revoked() {
+    let server = support::server().await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let wrong = ada.post("/admin/tokens", &[("name", ""), ("role", "king")]).await.assert(422);
+    wrong.assert_contains("be empty");
+    wrong.assert_contains("Choose one of the roles");
+    let made = ada.post("/admin/tokens", &[("name", "gpu-box"), ("role", "trainer")]).await.assert(200);
+    let secret = between(&made.text, "data-token-secret>", "</code>").to_owned();
+    let known = |pool: PgPool, secret: String| async move { laurel::db::tokens::find(&pool, &secret).await.is_ok() };
+    assert!(known(server.pool().clone(), secret.clone()).await);
+    assert!(!ada.get("/admin/people").await.text.contains(&secret));
+    let id: Uuid = sqlx::query_scalar("SELECT id FROM api_tokens").fetch_one(server.pool()).await.expect("one");
+    ada.post(&format!("/admin/tokens/{id}/revoke"), &[]).await.leads_to();
+    assert!(!known(server.pool().clone(), secret).await);
+}

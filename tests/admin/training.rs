@@ -1,0 +1,143 @@
+//! Training: what a run needs, models that come in and answer, the schedule.
+
+use laurel::{
+    db::{jobs, models, promotions},
+    domain::role::Role,
+};
+use laurel_records::{ModelFile, RegisterModel, Stage};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{demonstrations, project, support};
+
+/// A directory that looks like a model's.
+fn model_directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    for (name, content) in [
+        ("config.json", "{}"),
+        ("tokenizer.json", "{}"),
+        ("model.safetensors", "weights"),
+        ("notes.pdf", "not part of a model"),
+    ] {
+        std::fs::write(directory.path().join(name), content).expect("a file");
+    }
+    directory
+}
+
+#[tokio::test]
+async fn run_now_explains_what_is_missing_and_starts_once_all_is_there() {
+    let server = support::server().await;
+    let found = project(&server, "p").await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let refused = ada.post("/admin/projects/p/training/run", &[]).await.assert(409);
+    refused.assert_contains("A run can&#39;t start yet");
+    refused.assert_contains("A base model to start from: bring one");
+    refused.assert_contains("0 demonstrations and 0 rankings");
+
+    demonstrations(server.pool(), &found, 5).await;
+    let directory = model_directory();
+    let path = directory.path().display().to_string();
+    let brought = ada.post("/admin/projects/p/models/import", &[("name", "tiny"), ("path", &path)]).await;
+    assert_eq!(brought.leads_to(), "/admin/projects/p/models?done=imported");
+    let started = ada.post("/admin/projects/p/training/run", &[]).await;
+    let address = started.leads_to().to_owned();
+    assert_eq!(ada.post("/admin/projects/p/training/run", &[]).await.leads_to(), address, "a double click is one run");
+    let run = ada.get(&address).await.assert(200);
+    run.assert_contains("Waiting for a worker");
+    run.assert_contains("Stop this run");
+    ada.post(&format!("{address}/stop"), &[]).await.leads_to();
+    ada.get(&address).await.assert(200).assert_contains("stopped");
+}
+
+#[tokio::test]
+async fn a_base_model_comes_in_whole_from_the_servers_disk() {
+    let server = support::server().await;
+    let found = project(&server, "p").await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let page = "/admin/projects/p/models/import";
+    let directory = model_directory();
+    let path = directory.path().display().to_string();
+    ada.post(page, &[("name", ""), ("path", &path)]).await.assert(422).assert_contains("be empty");
+    ada.post(page, &[("name", "a"), ("path", "/nowhere")]).await.assert(422).assert_contains("nothing at this path");
+    ada.post(page, &[("name", "a"), ("path", "/proc/self/status")]).await.assert(422).assert_contains(".gguf");
+    std::fs::rename(directory.path().join("tokenizer.json"), directory.path().join("kept")).expect("renamed");
+    ada.post(page, &[("name", "a"), ("path", &path)]).await.assert(422).assert_contains("lacks tokenizer.json");
+    std::fs::rename(directory.path().join("kept"), directory.path().join("tokenizer.json")).expect("renamed");
+
+    ada.post(page, &[("name", "tiny"), ("path", &path)]).await.leads_to();
+    ada.post(page, &[("name", "tiny"), ("path", &path)]).await.leads_to();
+    let all = models::of_project(server.pool(), found.id).await.expect("models");
+    assert_eq!(all.len(), 1, "the same again is the same");
+    assert!(all[0].record.complete);
+    let names: Vec<_> = all[0].record.files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(names, ["config.json", "model.safetensors", "tokenizer.json"]);
+    let stored = server.state.config.models_dir().join(all[0].record.id.to_string()).join("model.safetensors");
+    assert_eq!(std::fs::read_to_string(stored).expect("the file"), "weights");
+    std::fs::write(directory.path().join("config.json"), "{\"other\":1}").expect("a file");
+    ada.post(page, &[("name", "tiny"), ("path", &path)])
+        .await
+        .assert(422)
+        .assert_contains("different model of this name");
+}
+
+#[tokio::test]
+async fn promotion_asks_first_then_names_who_answers_and_can_be_taken_back() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let found = project(&server, "p").await;
+    let ada = server.user("Ada", Role::Admin).await;
+    demonstrations(pool, &found, 5).await;
+    let directory = model_directory();
+    let path = directory.path().display().to_string();
+    ada.post("/admin/projects/p/models/import", &[("name", "tiny"), ("path", &path)]).await.leads_to();
+    ada.post("/admin/projects/p/training/run", &[]).await.leads_to();
+    let job = jobs::claim(pool, "worker").await.expect("an answer").expect("a job");
+    let mut made = Vec::new();
+    for stage in [Stage::Sft, Stage::Reward] {
+        let model = RegisterModel {
+            lease: job.lease,
+            stage,
+            parent: job.base.as_ref().map(|base| base.id),
+            digest: "b".repeat(64),
+            files: vec![ModelFile { name: "model.safetensors".to_owned(), bytes: 1, sha256: "c".repeat(64) }],
+            metrics: [("eval/nll".to_owned(), 1.25)].into(),
+            lineage: json!({ "data": "d".repeat(64), "settings": { "epochs": 3, "lora": { "rank": 8 } } }),
+        };
+        let record = models::register(pool, job.id, &model).await.expect("registered");
+        made.push(models::complete(pool, record.id, job.lease).await.expect("complete").id);
+    }
+    let [sft, reward] = made[..] else { panic!("two models") };
+    let ask = ada.get(&format!("/admin/projects/p/models/{sft}/promote")).await.assert(200);
+    ask.assert_contains("Let sft-1 answer from now on?");
+    assert_eq!(promotions::current(pool, found.id).await.expect("an answer"), None, "asking changes nothing");
+    let promote = format!("/admin/projects/p/models/{sft}/promote");
+    assert_eq!(ada.post(&promote, &[]).await.leads_to(), "/admin/projects/p/models?done=promoted");
+    assert_eq!(ada.post(&promote, &[]).await.leads_to(), "/admin/projects/p/models?done=already");
+    ada.post(&format!("/admin/projects/p/models/{reward}/promote"), &[]).await.assert(409);
+    ada.post(&format!("/admin/projects/p/models/{}/promote", Uuid::now_v7()), &[]).await.assert(404);
+    let base = models::base(pool, found.id).await.expect("an answer").expect("a base model").record.id;
+    ada.post(&format!("/admin/projects/p/models/{base}/promote"), &[]).await.leads_to();
+    let registry = ada.get("/admin/projects/p/models").await.assert(200);
+    registry.assert_contains("Go back to it");
+    registry.assert_contains("eval/nll");
+    registry.assert_contains("How it was made").assert_contains("dddddddddddd").assert_contains("LoRA · rank");
+    project(&server, "other").await;
+    ada.post(&format!("/admin/projects/other/models/{sft}/promote"), &[]).await.assert(404);
+}
+
+#[tokio::test]
+async fn a_schedule_needs_a_time_and_a_zone_that_exist() {
+    let server = support::server().await;
+    project(&server, "p").await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let page = "/admin/projects/p/training/schedule";
+    let wrong = ada.post(page, &[("enabled", "on"), ("time", "25:00"), ("timezone", "Mars/Olympus")]).await.assert(422);
+    wrong.assert_contains("A time of day is needed");
+    wrong.assert_contains("no time zone of the IANA list");
+    wrong.assert_contains("value=\"Mars/Olympus\"");
+    ada.post(page, &[("enabled", "on"), ("time", "02:30"), ("timezone", "Asia/Shanghai")]).await.leads_to();
+    let shown = ada.get("/admin/projects/p/training").await.assert(200);
+    shown.assert_contains("02:30 Asia/Shanghai");
+    ada.post(page, &[("time", "02:30"), ("timezone", "Asia/Shanghai")]).await.leads_to();
+    ada.get("/admin/projects/p/training").await.assert(200).assert_contains("nothing runs by itself");
+}
