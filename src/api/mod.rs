@@ -75,7 +75,11 @@ fn job_calls() -> [Call; 10] {
             .says("Bring sampled answers; a prompt that has its answers of this job keeps them.")
             .asks(&[("lease!", "The lease that the claim gave")])
             .takes(Lines("ResponsesRecord"))
-            .answers(200, "Stored; each record is a ranking task, or half of a pair of a blind test", Json("ResponsesAnswer"))
+            .answers(
+                200,
+                "Stored; each record is a ranking task, or half of a pair of a blind test",
+                Json("ResponsesAnswer"),
+            )
             .answers(409, LEASE_LOST, None),
     ]
 }
