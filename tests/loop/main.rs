@@ -221,8 +221,10 @@ async fn rank_in_browser(
         rankings(laurel).into_iter().filter(|ranking| !before.contains(&ranking.id)).collect();
     let [ranking] = new.as_slice() else { panic!("one new ranking, not {}", new.len()) };
     assert!(ranking.responses.iter().all(|response| response.model.as_deref() == Some("ppo-2")), "{ranking:?}");
+    // In a page every line ends alike, whatever the model wrote.
+    let shown = |content: &str| content.replace("\r\n", "\n").replace('\r', "\n");
     let mut found: Vec<(String, u32)> =
-        ranking.responses.iter().map(|response| response.content.clone()).zip(ranking.ranks.iter().copied()).collect();
+        ranking.responses.iter().map(|response| shown(&response.content)).zip(ranking.ranks.iter().copied()).collect();
     let mut given: Vec<(String, u32)> = ranks.iter().map(|(letter, rank)| (text[letter].clone(), *rank)).collect();
     found.sort();
     given.sort();
@@ -231,7 +233,7 @@ async fn rank_in_browser(
     let mut pairs: Vec<(String, String, f64)> = comparisons(laurel)
         .into_iter()
         .filter(|pair| pair.ranking_id.as_deref() == Some(ranking.id.as_str()))
-        .map(|pair| (pair.chosen[0].content.clone(), pair.rejected[0].content.clone(), pair.margin.unwrap_or_default()))
+        .map(|pair| (shown(&pair.chosen[0].content), shown(&pair.rejected[0].content), pair.margin.unwrap_or_default()))
         .collect();
     let mut expected: Vec<(String, String, f64)> = given
         .iter()

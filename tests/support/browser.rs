@@ -25,6 +25,9 @@ const THERE: &str = "const [by, what] = arguments;
     if (by === 'id') return document.getElementById(what) !== null;
     return document.evaluate(what, document, null, XPathResult.FIRST_ORDERED_NODE_TYPE, null).singleNodeValue !== null;";
 
+/// Runs in the page: whether it is all there.
+const COMPLETE: &str = "return document.readyState === 'complete'";
+
 /// Runs in the page: the letters of the answers with their texts.
 const ANSWERS: &str = "return [...document.querySelectorAll('article.answer')].map((card) =>
     [card.dataset.letter, card.querySelector('[data-source]').textContent])";
@@ -116,6 +119,16 @@ impl Browser {
     pub async fn wear(&self, language: &str, theme: &str) {
         let answer = self.execute_async(DRESS, vec![json!(language), json!(theme)]).await.expect("sent");
         assert_eq!(answer, json!("opaqueredirect"), "the preferences were not taken");
+    }
+
+    /// Goes to a page and waits until its scripts have begun: now and then the driver answers before that.
+    pub async fn goto(&self, address: &str) -> Result<(), CmdError> {
+        self.client.goto(address).await?;
+        if self.runs_scripts() {
+            let mut looks = Looks::begin();
+            while self.execute(COMPLETE, Vec::new()).await.ok() != Some(json!(true)) && looks.again().await {}
+        }
+        Ok(())
     }
 
     /// Waits for a part of the page.

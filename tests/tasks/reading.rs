@@ -160,5 +160,5 @@ async fn an_answer_in_another_language_is_noticed_while_it_is_written() {
     let prompt: uuid::Uuid = sqlx::query_scalar("SELECT id FROM prompts").fetch_one(server.pool()).await.expect("it");
     let cy = server.user("Cy", Role::Admin).await;
     let page = cy.get(&format!("/admin/projects/test/prompts/{prompt}")).await.assert(200);
-    page.assert_contains("unanswerable: It asks for a picture.");
+    page.assert_contains("can&#39;t be answered").assert_contains("It asks for a picture.");
 }
