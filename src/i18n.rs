@@ -232,25 +232,47 @@ mod tests {
         assert_eq!(found, expected.map(|(tag, name)| (tag.to_owned(), name.to_owned())));
     }
 
+    /// The keys that the files of a language have.
+    fn keys(language: &str) -> Vec<String> {
+        let mut found: Vec<String> = std::fs::read_dir(format!("{}/locales/{language}", env!("CARGO_MANIFEST_DIR")))
+            .expect("the locale's folder")
+            .flat_map(|entry| {
+                let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("a readable file");
+                text.lines()
+                    .filter(|line| line.chars().next().is_some_and(|first| first.is_ascii_lowercase()))
+                    .filter_map(|line| Some(line.split_once('=')?.0.trim().to_owned()))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        found.sort();
+        found
+    }
+
     #[test]
     fn all_languages_have_the_same_keys() {
-        let keys = |language: &str| {
-            let mut found: Vec<String> =
-                std::fs::read_dir(format!("{}/locales/{language}", env!("CARGO_MANIFEST_DIR")))
-                    .expect("the locale's folder")
-                    .flat_map(|entry| {
-                        let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("a readable file");
-                        text.lines()
-                            .filter(|line| line.chars().next().is_some_and(|first| first.is_ascii_lowercase()))
-                            .filter_map(|line| Some(line.split_once('=')?.0.trim().to_owned()))
-                            .collect::<Vec<_>>()
-                    })
-                    .collect();
-            found.sort();
-            found
-        };
         for tag in tags_on_disk() {
             assert_eq!(keys(FALLBACK), keys(&tag), "{tag}");
+        }
+    }
+
+    #[test]
+    fn every_key_that_a_template_names_has_a_message() {
+        let known = keys(FALLBACK);
+        let mut folders = vec![std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("templates")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("a folder of templates") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).expect("a template");
+                for call in [".t(\"", ".t1(\"", ".t2(\"", ".with(\""] {
+                    for named in text.split(call).skip(1).filter_map(|after| after.split('"').next()) {
+                        assert!(known.iter().any(|key| key == named), "{named} in {}", path.display());
+                    }
+                }
+            }
         }
     }
 }

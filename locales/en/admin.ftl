@@ -116,6 +116,7 @@ admin-demonstrations = Demonstrations
 admin-rankings = Rankings
 admin-comparisons = Comparisons
 admin-pages = Pages
+admin-page-of = Page { $number } of { $pages }
 admin-previous = Previous
 admin-next = Next
 admin-imported = Added

@@ -113,6 +113,7 @@ admin-demonstrations = 示范
 admin-rankings = 排序
 admin-comparisons = 比较
 admin-pages = 分页
+admin-page-of = 第 { $number } 页，共 { $pages } 页
 admin-previous = 上一页
 admin-next = 下一页
 admin-imported = 添加于
