@@ -107,7 +107,10 @@ async fn new_guidelines_are_read_before_going_on_and_nothing_is_lost_by_them() {
     let first = assignment_in(&task);
     let to_read = ada.get(&task).await.leads_to().to_owned();
     assert_eq!(to_read, format!("/projects/test/guidelines?then={first}"));
-    ada.get(&to_read).await.assert(200).assert_contains("Be kind.").assert_contains("I have read this");
+    let page = ada.get(&to_read).await.assert(200);
+    page.assert_contains("Be kind.").assert_contains("I have read this");
+    // In the other language too they lead on to the task.
+    page.assert_contains(&format!(r#"name="next" value="{to_read}""#));
     let read = "/projects/test/guidelines";
     let then = first.to_string();
     ada.post(read, &[("version", "7"), ("then", &then)]).await.assert(404);

@@ -85,13 +85,18 @@ pub async fn get(
     State(state): State<AppState>,
     Path(slug): Path<String>,
     Query(arrival): Query<Arrival>,
-    page: Page,
+    mut page: Page,
 ) -> Result<Html<String>, PageError> {
     let sees_all = matches!(user.role, Role::Reviewer | Role::Admin);
     let guidelines = queue::guidelines(&state.pool, user.id, sees_all, &slug).await?.ok_or(PageError::NotFound)?;
     let html = guidelines.body.as_deref().map(markdown::render);
     let last_read = guidelines::last_read(&state.pool, user.id, &slug).await?;
-    let shown = GuidelinesPage { page, guidelines, html, slug, last_read, then: Then::of(&arrival.then) };
+    let then = Then::of(&arrival.then);
+    // Whoever reads them in the other language still goes on with what they came from.
+    if let Some(then) = then {
+        page.path = format!("{}?then={then}", page.path);
+    }
+    let shown = GuidelinesPage { page, guidelines, html, slug, last_read, then };
     Ok(Html(shown.render()?))
 }
 
