@@ -119,6 +119,7 @@ async fn each_choice_goes_on_and_is_a_comparison() {
     bea.get(&chat).await.assert(200).assert_contains("This conversation has ended");
     // Nothing more is said in it.
     bea.post(&format!("{chat}/say"), &[("message", "One more?")]).await.assert(303);
+    bea.get(&chat).await.assert(200).assert_contains("One more?</pre>");
 
     let asked = asked.lock().expect("no panic elsewhere").clone();
     assert_eq!(asked.len(), 4, "two answers a turn");

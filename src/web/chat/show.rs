@@ -142,7 +142,8 @@ pub async fn draw(
         _ => Vec::new(),
     };
     let draft = match next {
-        Next::Message if error.is_none() => {
+        // Whoever ended the conversation may have typed something that was not said.
+        Next::Message | Next::Nothing if error.is_none() => {
             chat_drafts::find(&state.pool, chat.id).await?.filter(|draft| !is_said(&chat, draft))
         }
         _ => None,
