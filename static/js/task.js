@@ -4,7 +4,7 @@ import "./page.js";
 import { fetchAhead, show } from "./ahead.js";
 import { close, follow, forgetHere, keepHere, nowCorrects, reopen, show as tell, submittedElsewhere } from "./draft.js";
 import { send, sendWritten, written } from "./net.js";
-import { foldAll, isForPage, keyName, showSingleKeys, sourceAll, words } from "./page.js";
+import { announce, foldAll, isForPage, keyName, showSingleKeys, sourceAll, words } from "./page.js";
 import { followSkip, forgetSkip } from "./skip.js";
 
 const IDLE = 120_000;
@@ -44,8 +44,23 @@ export function onTask(kind, start) {
 
 // The lease runs on while the page is open.
 async function heartbeat() {
+  const mine = form;
   const answer = await send("POST", `/tasks/${form.dataset.assignment}/heartbeat`);
-  if (answer.kind === "ok" && answer.data.lease === "lost" && !waiting) showError(words.lost);
+  if (answer.kind === "ok" && form === mine && !waiting) tellLost(answer.data.lease === "lost");
+}
+
+/** Says once that others have the task, and until it is this person's again: at every beat the page would jump. */
+function tellLost(lost) {
+  const told = document.querySelector("[data-lease-lost]");
+  if (!lost) told?.remove();
+  if (!lost || told) return;
+  const notice = document.createElement("p");
+  notice.className = "notice notice-warning";
+  notice.dataset.leaseLost = "";
+  notice.textContent = words.lost;
+  error.before(notice);
+  notice.scrollIntoView({ block: "nearest" });
+  announce(words.lost);
 }
 
 // Seconds of work: the page is seen and somebody has moved within two minutes.
@@ -202,7 +217,10 @@ document.addEventListener("submit", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing) {
     event.preventDefault();
-    form.requestSubmit(form.querySelector("[data-submit]"));
+    // Whoever says why they skip the task has not submitted it.
+    const skip = event.target.closest?.("#skip");
+    if (skip) skip.requestSubmit();
+    else form.requestSubmit(form.querySelector("[data-submit]"));
     return;
   }
   if (!isForPage(event)) return;

@@ -155,7 +155,8 @@ async fn why_a_task_is_skipped_survives_a_closed_tab_and_a_lost_session() {
     press(&browser, "#task-error a").await;
     log_in_again(&browser).await;
     assert_eq!(typed().await, "It asks for a break-in at night");
-    press(&browser, "#skip button[type=submit]").await;
+    // The keys that submit, in this form, skip.
+    browser.fill("#skip-detail", SUBMIT).await;
     left_the_task(&browser).await;
     let reason: String = sqlx::query_scalar("SELECT skip_reason FROM assignments WHERE state = 'skipped'")
         .fetch_one(server.pool())
