@@ -86,8 +86,9 @@ async fn ties_undo_and_arrows_store_what_the_page_shows() {
     browser.press(&format!("D{ENTER}")).await;
     let error = browser.find(Locator::Id("task-error")).await.expect("a place for errors");
     assert_eq!(error.text().await.expect("read"), "Not ranked yet: A, B, C");
-    // D, then B = A by formula; C is put last, undone, put last again and moved up beside nobody: D, C, A = B.
-    browser.press(&format!("b=ac{BACKSPACE}c{UP}")).await;
+    // D, then B = A by formula, the sign taken back and given again; C is put last, undone, put last again and moved up beside
+    // nobody: D, C, A = B.
+    browser.press(&format!("b={BACKSPACE}=ac{BACKSPACE}c{UP}")).await;
     let tiers = browser.find(Locator::Css("[data-tiers]")).await.expect("the order").text().await.expect("read");
     let letters: String = tiers.chars().filter(|letter| "ABCD".contains(*letter)).collect();
     assert_eq!(letters, "DCBA", "{tiers}");

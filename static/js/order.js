@@ -45,6 +45,11 @@ export class Order {
   }
 
   undo() {
+    // The last step was `=`.
+    if (this.tieNext) {
+      this.tieNext = false;
+      return true;
+    }
     const before = this.history.pop();
     if (!before) return false;
     Object.assign(this, before);

@@ -133,7 +133,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-/** The letter of a key whatever the keyboard's language: `a`, `=`, `Enter`. */
+/** What a key says whatever the keyboard's language: `a`, `7`, `=`, `Enter`. */
 export function keyName(event) {
   const typed = event.key;
   if (/^[a-z]$/i.test(typed)) return typed.toLowerCase();
@@ -142,6 +142,8 @@ export function keyName(event) {
     const letter = /^Key([A-Z])$/.exec(event.code);
     if (letter) return letter[1].toLowerCase();
     if (event.code === "Equal") return "=";
+    const digit = event.shiftKey ? null : /^(?:Digit|Numpad)([0-9])$/.exec(event.code);
+    if (digit) return digit[1];
   }
   return typed === "＝" ? "=" : typed;
 }
