@@ -3,7 +3,7 @@
 import { sendForm } from "./net.js";
 import { say, words } from "./page.js";
 import { known, otherLanguage } from "./script.js";
-import { form, onTask } from "./task.js";
+import { form, onTask, showError } from "./task.js";
 
 const language = document.documentElement.lang;
 const LONG = 50_000;
@@ -19,19 +19,22 @@ function start() {
   button = document.querySelector("[data-preview]");
   preview = document.getElementById("preview");
   segmenter = "Segmenter" in Intl ? new Intl.Segmenter(known(text.lang) ?? language, { granularity: "word" }) : null;
-  form.addEventListener("input", () => {
-    measure();
-    lookAtScript();
-    if (preview.hidden) return;
-    clearTimeout(timer);
-    timer = setTimeout(draw, 400);
-  });
-  form.addEventListener("laurel:restored", measure);
+  form.addEventListener("input", written);
+  form.addEventListener("laurel:restored", written);
   button.addEventListener("click", togglePreview);
   measure();
   lookAtScript();
   button.setAttribute("aria-expanded", String(!preview.hidden));
   if (!text.value) text.focus({ preventScroll: true });
+}
+
+/** The text is another one. */
+function written() {
+  measure();
+  lookAtScript();
+  if (preview.hidden) return;
+  clearTimeout(timer);
+  timer = setTimeout(draw, 400);
 }
 
 /** Words, also of languages that write no spaces between them. */
@@ -59,17 +62,23 @@ function lookAtScript() {
 }
 
 let timer = 0;
+/** Whether the preview shows what is written. */
 async function draw() {
   const mine = form;
   const answer = await sendForm(button.formAction, form);
-  if (answer.kind !== "ok" || form !== mine) return;
+  if (answer.kind !== "ok" || form !== mine) return false;
   document.querySelector("[data-preview-body]").innerHTML = answer.data.html; // Sanitised by the server.
+  return true;
 }
 
 async function togglePreview(event) {
   event.preventDefault();
   const open = preview.hidden;
-  if (open) await draw();
+  const mine = form;
+  if (open && !(await draw())) {
+    if (form === mine) showError(words.failed);
+    return;
+  }
   preview.hidden = !open;
   button.setAttribute("aria-expanded", String(open));
 }
