@@ -17,6 +17,8 @@ export async function fetchAhead(assignment) {
   const form = page?.getElementById("task");
   // A kind of page that names no script here is loaded as pages are.
   if (!form?.dataset.script) return;
+  // Nor one in the language that was chosen in another tab since.
+  if (page.documentElement.lang !== document.documentElement.lang) return;
   for (const sheet of page.head.querySelectorAll('link[rel="stylesheet"]')) {
     const here = document.head.querySelector(`link[href="${CSS.escape(sheet.getAttribute("href"))}"]`);
     if (!here) document.head.append(document.importNode(sheet));
@@ -62,5 +64,6 @@ window.addEventListener("pagehide", () => {
   ready = null;
 });
 window.addEventListener("pageshow", (event) => {
-  if (event.persisted) fetchAhead(document.getElementById("task").dataset.assignment);
+  const { assignment, correcting } = document.getElementById("task").dataset;
+  if (event.persisted && correcting === undefined) fetchAhead(assignment);
 });
