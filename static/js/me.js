@@ -1,5 +1,7 @@
 // The own page: days begin where the person is.
 
+import "./page.js";
+
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const shown = document.querySelector("[data-zone]").dataset.zone;
 if (zone && zone !== shown && !document.cookie.includes(`laurel_zone=${zone}`)) {

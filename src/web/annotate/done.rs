@@ -78,6 +78,8 @@ struct EarlierView {
     completion: String,
     /// The order by letters: `B > A = C`.
     order: String,
+    /// The point between two answers, as they stand on the page.
+    confidence: Option<String>,
     note: Option<String>,
 }
 
@@ -158,8 +160,8 @@ fn label(page: &Page, task: &Task, label: Label) -> LabelView {
 }
 
 fn earlier(page: &Page, task: &Task, version: &LabelVersion, number: usize) -> EarlierView {
-    let LabelView { completion, tiers, note, .. } = label(page, task, version.label.clone());
-    EarlierView { number, at: version.at, completion, order: order(&tiers), note }
+    let LabelView { completion, tiers, confidence, note, .. } = label(page, task, version.label.clone());
+    EarlierView { number, at: version.at, completion, order: order(&tiers), confidence, note }
 }
 
 /// `B > A = C`
