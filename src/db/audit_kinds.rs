@@ -32,7 +32,7 @@ pub const KINDS: &[Kind] = &[
     done("blind_test.again", &["test", "jobs"]),
     done("blind_test.create", &["first", "second", "tasks", "answers", "jobs"]),
     done("blind_test.enough", &["test", "prompts"]),
-    done("chat.endpoint", &["base_url", "model", "answers", "temperature", "max_tokens"]),
+    done("chat.endpoint", &["base_url", "model", "has_key", "system_prompt", "answers", "temperature", "max_tokens"]),
     done("chat.off", &[]),
     done("course.ask_again", &["person"]),
     done("course.let_pass", &["person"]),
