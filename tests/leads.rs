@@ -259,6 +259,26 @@ async fn the_log_names_who_comes_and_goes_and_which_role_somebody_had_before() {
     assert_eq!(details(&server, "invitation.create").await, noted);
 }
 
+#[tokio::test]
+async fn the_log_says_what_a_setting_was_and_notes_nothing_where_nothing_was_changed() {
+    let server = server().await;
+    seed::project(server.pool(), Seed::default()).await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let schedule = [("enabled", "on"), ("time", "02:30"), ("timezone", "UTC")];
+    for _ in 0..2 {
+        ada.post("/admin/projects/test/training/schedule", &schedule).await.leads_to();
+    }
+    assert_eq!(details(&server, "schedule.set").await, [json!({ "enabled": [false, true], "minute": [120, 150] })]);
+    for rankings in ["4", "4", "2"] {
+        let plan = [("demonstrations", "1"), ("rankings", rankings), ("comparisons", "1"), ("prompts", "1")];
+        ada.post("/admin/projects/test/plan", &plan).await.leads_to();
+    }
+    let noted = details(&server, "project.plan").await;
+    assert_eq!(noted.iter().map(|detail| &detail["rankings"]).collect::<Vec<_>>(), [&json!([1, 4]), &json!([4, 2])]);
+    let log = ada.get("/admin/audit?action=project.plan").await.assert(200);
+    log.assert_contains(r#"<dt>Rankings</dt><dd><bdi>4</bdi> <span class="audit-arrow" aria-hidden="true">→</span>"#);
+}
+
 /// The page of the log without its exact entries.
 fn in_words(page: &Reply) -> String {
     let mut parts = page.text.split(r#"<details class="audit-exact">"#);

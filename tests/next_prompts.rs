@@ -145,6 +145,9 @@ async fn near_duplicates_are_held_back_until_somebody_lets_them_go() {
     let lines = json!({ "prompt": format!("{bee}!!") }).to_string();
     let actor = laurel::db::audit::Actor::program("test");
     import::import(pool, &actor, &project, Kind::Prompts, &mut lines.as_bytes()).await.expect("imported");
+    let noted = "SELECT count(*) FROM audit_log
+                 WHERE action = 'prompts.hold_back' AND actor = 'test' AND detail ->> 'held_back' = '1'";
+    assert_eq!(count(pool, noted).await, 1, "what the import held back is noted");
     assert_eq!(count(pool, "SELECT count(*) FROM prompts WHERE held_back_at IS NOT NULL").await, 1);
     assert_eq!(count(pool, waiting).await, 3);
 }

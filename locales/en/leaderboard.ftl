@@ -69,7 +69,7 @@ board-offer-write = { $prompts ->
    *[other] The missing answers to { $prompts } prompts can be written: { $answers }.
  }
 board-offer-short = There are no more prompts of your choice for which that is possible.
-board-offer-how = Prompts that one of the two has answered come first, the others by chance; prompts that were withdrawn, held back as near-duplicates or reported are left out. A worker samples one answer to each prompt. These answers are for this test: people are asked about them in no other ranking.
+board-offer-how = Prompts that one of the two has answered come first, the others by chance; prompts that were withdrawn, held back as near-duplicates or reported are left out. A worker samples one answer to each prompt. These answers are for blind tests: people are asked about them in no other ranking.
 board-offer-yes = Have the missing answers written
 board-offer-no = { $count ->
     [one] Make the one task that there is

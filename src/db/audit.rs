@@ -1,6 +1,6 @@
 //! The audit log: who changed what, and when. Written in the transaction of the change itself.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use sqlx::{PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -46,6 +46,18 @@ pub async fn record(
     .execute(executor)
     .await?;
     Ok(())
+}
+
+/// `{"name": [before, after]}` of what differs between two objects.
+pub(super) fn changes(before: Value, after: Value) -> Map<String, Value> {
+    let (Value::Object(before), Value::Object(after)) = (before, after) else { return Map::new() };
+    after
+        .into_iter()
+        .filter_map(|(name, value)| {
+            let old = before.get(&name).cloned().unwrap_or(Value::Null);
+            (old != value).then(|| (name, json!([old, value])))
+        })
+        .collect()
 }
 
 /// One change, as the page shows it.

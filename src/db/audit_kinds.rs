@@ -9,7 +9,7 @@ pub struct Kind {
     pub action: &'static str,
     /// What its details may hold.
     pub keys: &'static [&'static str],
-    /// Each value is a pair: what it was, and what it is.
+    /// Each value is a pair: what it was, and what it is. Some entries of earlier versions have only what it is, never a list.
     pub changes: bool,
 }
 
@@ -32,7 +32,7 @@ pub const KINDS: &[Kind] = &[
     done("blind_test.again", &["test", "jobs"]),
     done("blind_test.create", &["first", "second", "tasks", "answers", "jobs"]),
     done("blind_test.enough", &["test", "prompts"]),
-    done("chat.endpoint", &["base_url", "model", "answers", "temperature", "max_tokens"]),
+    done("chat.endpoint", &["base_url", "model", "has_key", "system_prompt", "answers", "temperature", "max_tokens"]),
     done("chat.off", &[]),
     done("course.ask_again", &["person"]),
     done("course.let_pass", &["person"]),
@@ -55,15 +55,15 @@ pub const KINDS: &[Kind] = &[
     done("person.reset", &[]),
     done("person.reset_link", &[]),
     changed("person.role", &["role"]),
-    done("project.audit", &["audit_percent"]),
-    done("project.checks", &["gold_percent", "course_tasks", "course_pass_percent"]),
+    changed("project.audit", &["audit_percent"]),
+    changed("project.checks", &["gold_percent", "course_tasks", "course_pass_percent"]),
     done("project.close", &[]),
     done("project.create", &["name"]),
-    done("project.demonstration_review", &["demonstration_review_percent"]),
+    changed("project.demonstration_review", &["demonstration_review_percent"]),
     done("project.label_scheme", &["rating", "scale", "former_scales", "flags", "own_flags", "note"]),
     done("project.members", &["added", "removed"]),
-    done("project.order", &["order", "hold_back", "percent"]),
-    done("project.plan", &["demonstrations", "rankings", "comparisons", "prompts"]),
+    changed("project.order", &["order", "hold_back", "percent"]),
+    changed("project.plan", &["demonstrations", "rankings", "comparisons", "prompts"]),
     done("project.reopen", &[]),
     changed(
         "project.settings",
@@ -90,7 +90,7 @@ pub const KINDS: &[Kind] = &[
     done("prompts.ask_no_more", &[]),
     done("prompts.hold_back", &["prompts", "held_back"]),
     done("records.import", &["kind", "report"]),
-    done("schedule.set", &["enabled", "minute", "timezone"]),
+    changed("schedule.set", &["enabled", "minute", "timezone"]),
     done("task.priority", &["priority"]),
     done("task.restore", &[]),
     done("task.review", &["verdicts", "ranks", "decision", "replaces"]),

@@ -64,7 +64,7 @@ pub async fn find(pool: &PgPool, project: Uuid) -> sqlx::Result<Option<ChatEndpo
     .await
 }
 
-/// Sets a project's endpoint and notes who did. The key is noted nowhere.
+/// Sets a project's endpoint and notes who did. Of the key it is noted whether there is one.
 pub async fn save(
     pool: &PgPool,
     actor: &Actor,
@@ -95,6 +95,8 @@ pub async fn save(
     let detail = json!({
         "base_url": endpoint.base_url,
         "model": endpoint.model,
+        "has_key": endpoint.api_key.is_some(),
+        "system_prompt": endpoint.system_prompt,
         "answers": endpoint.answers,
         "temperature": endpoint.temperature,
         "max_tokens": endpoint.max_tokens,

@@ -1,8 +1,8 @@
 //! Tasks with known answers as leads make and see them, and how many of them a project wants.
 
 use laurel_records::Message;
-use serde_json::json;
-use sqlx::{PgPool, types::Json};
+use serde_json::{Value, json};
+use sqlx::{PgExecutor, PgPool, types::Json};
 use uuid::Uuid;
 
 use super::audit::{self, Actor};
@@ -22,19 +22,27 @@ pub struct Checks {
 }
 
 /// How a project checks its people.
-pub async fn checks(pool: &PgPool, project: Uuid) -> sqlx::Result<Checks> {
+pub async fn checks(executor: impl PgExecutor<'_>, project: Uuid) -> sqlx::Result<Checks> {
     sqlx::query_as!(
         Checks,
         "SELECT gold_percent, course_tasks, course_pass_percent FROM projects WHERE id = $1",
         project
     )
-    .fetch_one(pool)
+    .fetch_one(executor)
     .await
 }
 
-/// Changes how a project checks its people, and notes who did.
+/// Changes how a project checks its people, and notes what changed.
 pub async fn change_checks(pool: &PgPool, actor: &Actor, project: (Uuid, &str), checks: Checks) -> sqlx::Result<()> {
     let mut transaction = pool.begin().await?;
+    // Of two leads at once, the second reads what the first has stored.
+    sqlx::query_scalar!("SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE", project.0)
+        .fetch_one(&mut *transaction)
+        .await?;
+    let changes = audit::changes(json!(self::checks(&mut *transaction, project.0).await?), json!(checks));
+    if changes.is_empty() {
+        return Ok(());
+    }
     sqlx::query!(
         r#"
         UPDATE projects
@@ -49,7 +57,7 @@ pub async fn change_checks(pool: &PgPool, actor: &Actor, project: (Uuid, &str), 
     .execute(&mut *transaction)
     .await?;
     let subject = format!("project/{}", project.1);
-    audit::record(&mut *transaction, actor, "project.checks", &subject, json!(checks)).await?;
+    audit::record(&mut *transaction, actor, "project.checks", &subject, Value::Object(changes)).await?;
     transaction.commit().await
 }
 

@@ -33,27 +33,39 @@ struct Read {
 pub async fn hold_back(pool: &PgPool, actor: &Actor, project: (Uuid, &str)) -> anyhow::Result<Found> {
     let mut transaction = pool.begin().await?;
     let found = search(&mut transaction, project.0).await?;
-    let detail = json!({ "prompts": found.prompts, "held_back": found.held_back });
-    audit::record(&mut *transaction, actor, "prompts.hold_back", &format!("project/{}", project.1), detail).await?;
+    note(&mut transaction, actor, project.1, found).await?;
     transaction.commit().await?;
     Ok(found)
 }
 
-/// The search after an import, where the project wants it.
-pub async fn after_import(connection: &mut PgConnection, project: Uuid) -> Result<(), sqlx::Error> {
+async fn note(connection: &mut PgConnection, actor: &Actor, slug: &str, found: Found) -> Result<(), sqlx::Error> {
+    let detail = json!({ "prompts": found.prompts, "held_back": found.held_back });
+    audit::record(connection, actor, "prompts.hold_back", &format!("project/{slug}"), detail).await
+}
+
+/// The search after an import, where the project wants it; noted where it held any back.
+pub async fn after_import(
+    connection: &mut PgConnection,
+    actor: &Actor,
+    project: (Uuid, &str),
+) -> Result<(), sqlx::Error> {
+    match search_where_wanted(&mut *connection, project.0).await? {
+        Some(found) if found.held_back > 0 => note(connection, actor, project.1, found).await,
+        _ => Ok(()),
+    }
+}
+
+async fn search_where_wanted(connection: &mut PgConnection, project: Uuid) -> Result<Option<Found>, sqlx::Error> {
     let wanted = sqlx::query_scalar!("SELECT hold_back_duplicates FROM projects WHERE id = $1", project)
         .fetch_one(&mut *connection)
         .await?;
-    if wanted {
-        search(connection, project).await?;
-    }
-    Ok(())
+    Ok(if wanted { Some(search(connection, project).await?) } else { None })
 }
 
 /// The search after somebody has written a prompt.
 pub async fn after_writing(pool: &PgPool, project: Uuid) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
-    after_import(&mut transaction, project).await?;
+    search_where_wanted(&mut transaction, project).await?;
     transaction.commit().await
 }
 

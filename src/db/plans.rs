@@ -1,7 +1,7 @@
 //! The plan of a project: weights of its kinds of task. And the languages that people work in.
 
-use serde_json::json;
-use sqlx::PgPool;
+use serde_json::{Value, json};
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::audit::{self, Actor};
@@ -17,7 +17,7 @@ pub struct Plan {
 }
 
 /// The plan of a project.
-pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Plan> {
+pub async fn of_project(executor: impl PgExecutor<'_>, project: Uuid) -> sqlx::Result<Plan> {
     sqlx::query_as!(
         Plan,
         r#"
@@ -31,13 +31,21 @@ pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Plan> {
         "#,
         project
     )
-    .fetch_one(pool)
+    .fetch_one(executor)
     .await
 }
 
-/// Changes a project's plan and notes who did. It counts from the next task that is handed out.
+/// Changes a project's plan and notes what changed. It counts from the next task that is handed out.
 pub async fn change(pool: &PgPool, actor: &Actor, project: (Uuid, &str), plan: Plan) -> sqlx::Result<()> {
     let mut transaction = pool.begin().await?;
+    // Of two leads at once, the second reads what the first has stored.
+    sqlx::query_scalar!("SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE", project.0)
+        .fetch_one(&mut *transaction)
+        .await?;
+    let changes = audit::changes(json!(of_project(&mut *transaction, project.0).await?), json!(plan));
+    if changes.is_empty() {
+        return Ok(());
+    }
     sqlx::query!(
         r#"
         UPDATE projects
@@ -53,7 +61,7 @@ pub async fn change(pool: &PgPool, actor: &Actor, project: (Uuid, &str), plan: P
     .execute(&mut *transaction)
     .await?;
     let subject = format!("project/{}", project.1);
-    audit::record(&mut *transaction, actor, "project.plan", &subject, json!(plan)).await?;
+    audit::record(&mut *transaction, actor, "project.plan", &subject, Value::Object(changes)).await?;
     transaction.commit().await
 }
 

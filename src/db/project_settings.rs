@@ -76,7 +76,7 @@ pub async fn update(
         .fetch_one(&mut *transaction)
         .await?;
     let before = projects::by_id(&mut *transaction, project).await?;
-    let changes = changes(&before.settings, settings);
+    let changes = audit::changes(Value::Object(by_name(&before.settings)), Value::Object(by_name(settings)));
     if changes.is_empty() {
         return Ok(());
     }
@@ -128,18 +128,6 @@ pub async fn update(
     audit::record(&mut *transaction, actor, "project.settings", &subject, Value::Object(changes)).await?;
     transaction.commit().await?;
     Ok(())
-}
-
-/// `{"name": [before, after]}` of what differs.
-fn changes(before: &ProjectSettings, after: &ProjectSettings) -> Map<String, Value> {
-    let before = by_name(before);
-    by_name(after)
-        .into_iter()
-        .filter_map(|(name, value)| {
-            let old = before.get(&name).cloned().unwrap_or(Value::Null);
-            (old != value).then(|| (name, json!([old, value])))
-        })
-        .collect()
 }
 
 /// The settings by their names, in the order of the form.

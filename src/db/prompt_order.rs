@@ -1,7 +1,7 @@
 //! In which order the tasks of a project are handed out, and the scores that the order may follow.
 
-use serde_json::json;
-use sqlx::PgPool;
+use serde_json::{Value, json};
+use sqlx::{PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -39,7 +39,7 @@ impl TaskOrder {
 }
 
 /// What a lead decides of the order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct OrderSettings {
     pub order: TaskOrder,
     /// Look for near-duplicates after every import of prompts.
@@ -49,10 +49,10 @@ pub struct OrderSettings {
 }
 
 /// The settings of a project.
-pub async fn settings(pool: &PgPool, project: Uuid) -> Result<OrderSettings, sqlx::Error> {
+pub async fn settings(executor: impl PgExecutor<'_>, project: Uuid) -> Result<OrderSettings, sqlx::Error> {
     let row =
         sqlx::query!("SELECT task_order, hold_back_duplicates, duplicate_percent FROM projects WHERE id = $1", project)
-            .fetch_one(pool)
+            .fetch_one(executor)
             .await?;
     Ok(OrderSettings {
         order: words::parse(&row.task_order)?,
@@ -69,6 +69,11 @@ pub async fn set(
     settings: &OrderSettings,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
+    // Of two leads at once, the second reads what the first has stored.
+    sqlx::query_scalar!("SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE", project.0)
+        .fetch_one(&mut *transaction)
+        .await?;
+    let before = self::settings(&mut *transaction, project.0).await?;
     sqlx::query!(
         "UPDATE projects SET task_order = $2, hold_back_duplicates = $3, duplicate_percent = $4 WHERE id = $1",
         project.0,
@@ -91,12 +96,11 @@ pub async fn set(
     )
     .execute(&mut *transaction)
     .await?;
-    let detail = json!({
-        "order": settings.order,
-        "hold_back": settings.hold_back,
-        "percent": settings.percent,
-    });
-    audit::record(&mut *transaction, actor, "project.order", &format!("project/{}", project.1), detail).await?;
+    let changes = audit::changes(json!(before), json!(settings));
+    if !changes.is_empty() {
+        let subject = format!("project/{}", project.1);
+        audit::record(&mut *transaction, actor, "project.order", &subject, Value::Object(changes)).await?;
+    }
     transaction.commit().await
 }
 

@@ -1,6 +1,6 @@
 //! Schedules: at which minute of its own day a project's nightly run starts.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
@@ -67,6 +67,7 @@ pub async fn set(
 ) -> Result<(), sqlx::Error> {
     let passed = daily.due_day(now, None);
     let mut transaction = pool.begin().await?;
+    let before = of_project(&mut *transaction, project.0).await?;
     sqlx::query!(
         r#"
         INSERT INTO schedules (project_id, enabled, minute, timezone, last_day)
@@ -87,8 +88,14 @@ pub async fn set(
     )
     .execute(&mut *transaction)
     .await?;
-    let detail = json!({ "enabled": enabled, "minute": daily.minute(), "timezone": daily.timezone() });
-    audit::record(&mut *transaction, actor, "schedule.set", &format!("project/{}", project.1), detail).await?;
+    let changes = audit::changes(
+        json!({ "enabled": before.enabled, "minute": before.minute, "timezone": before.timezone }),
+        json!({ "enabled": enabled, "minute": daily.minute(), "timezone": daily.timezone() }),
+    );
+    if !changes.is_empty() {
+        let subject = format!("project/{}", project.1);
+        audit::record(&mut *transaction, actor, "schedule.set", &subject, Value::Object(changes)).await?;
+    }
     transaction.commit().await
 }
 

@@ -47,6 +47,21 @@ async fn run_now_explains_what_is_missing_and_starts_once_all_is_there() {
     run.assert_contains("Stop this run");
     ada.post(&format!("{address}/stop"), &[]).await.leads_to();
     ada.get(&address).await.assert(200).assert_contains("stopped");
+
+    // Beside a run stands the one before it, or the one after the first; never itself.
+    let mut runs = vec![address];
+    for _ in 0..2 {
+        let run = ada.post("/admin/projects/p/training/run", &[]).await.leads_to().to_owned();
+        ada.post(&format!("{run}/stop"), &[]).await.leads_to();
+        runs.push(run);
+    }
+    for (named, beside) in [(0, 1), (1, 0), (2, 1)] {
+        let id = runs[named].trim_start_matches("/admin/jobs/");
+        let page = ada.get(&format!("/admin/projects/p/compare?b={id}")).await.assert(200);
+        for run in [named, beside] {
+            page.assert_contains(&format!("{}/metrics.csv", runs[run]));
+        }
+    }
 }
 
 #[tokio::test]

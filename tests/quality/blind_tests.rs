@@ -195,7 +195,8 @@ async fn a_model_that_is_not_in_the_registry_is_asked_for_nothing_and_its_answer
     }
     seed::response(pool, prompts[0], "Text", "claude").await;
     assert_eq!(root.post(&board, &form).await.leads_to(), format!("{board}?made=1#blind-tests"));
-    let page = root.figures(&board).await;
+    let page = root.figures(&format!("{board}?made=1")).await;
+    page.assert_contains("One task was made; it is handed out before the others.");
     page.assert_contains("1 of 50 prompts that were asked for. gpt-4 can’t be asked for answers");
     assert_eq!(count(pool, SAMPLING).await, 0);
 
@@ -248,6 +249,13 @@ async fn a_job_that_failed_or_was_stopped_is_told_and_asked_again_and_a_lead_may
     page.assert_contains("It was stopped before all answers were here.").assert_contains("Try again");
     page.assert_contains(&format!("href=\"/admin/jobs/{}\"", job.id));
     page.assert_contains("2 answers of ").assert_contains("3 answers of ");
+    // What the program itself says of a job's end stands in words.
+    sqlx::query("UPDATE jobs SET error = 'the worker fell silent 3 times' WHERE id = $1")
+        .bind(job.id)
+        .execute(pool)
+        .await
+        .expect("silent");
+    root.figures(&board).await.assert_contains("The worker fell silent 3 times.");
 
     let test: Uuid = sqlx::query_scalar("SELECT id FROM blind_tests").fetch_one(pool).await.expect("the test");
     let settle = format!("/admin/projects/{}/blind-tests/{test}", project.slug);

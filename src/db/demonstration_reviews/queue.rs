@@ -1,6 +1,7 @@
 //! The queue: texts that wait for a reviewer, as many of those submitted as the project wants, and those that were decided.
 
-use sqlx::PgPool;
+use serde_json::{Value, json};
+use sqlx::{PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -109,9 +110,9 @@ pub async fn next_waiting(pool: &PgPool, project: Uuid, reviewer: Uuid, after: U
 }
 
 /// Share of the submitted texts, in percent, that waits for a reviewer.
-pub async fn review_percent(pool: &PgPool, project: Uuid) -> sqlx::Result<i32> {
+pub async fn review_percent(executor: impl PgExecutor<'_>, project: Uuid) -> sqlx::Result<i32> {
     sqlx::query_scalar!("SELECT demonstration_review_percent FROM projects WHERE id = $1", project)
-        .fetch_one(pool)
+        .fetch_one(executor)
         .await
 }
 
@@ -123,10 +124,17 @@ pub async fn set_review_percent(
     percent: i32,
 ) -> sqlx::Result<()> {
     let mut tx = pool.begin().await?;
+    // Of two leads at once, the second reads what the first has stored.
+    sqlx::query_scalar!("SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE", project).fetch_one(&mut *tx).await?;
+    let before = json!({ "demonstration_review_percent": review_percent(&mut *tx, project).await? });
+    let changes = audit::changes(before, json!({ "demonstration_review_percent": percent }));
+    if changes.is_empty() {
+        return Ok(());
+    }
     sqlx::query!("UPDATE projects SET demonstration_review_percent = $2 WHERE id = $1", project, percent)
         .execute(&mut *tx)
         .await?;
-    let detail = serde_json::json!({ "demonstration_review_percent": percent });
-    audit::record(&mut *tx, actor, "project.demonstration_review", &format!("project/{slug}"), detail).await?;
+    let subject = format!("project/{slug}");
+    audit::record(&mut *tx, actor, "project.demonstration_review", &subject, Value::Object(changes)).await?;
     tx.commit().await
 }

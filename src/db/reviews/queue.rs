@@ -1,6 +1,7 @@
 //! The queue: tasks whose rankings disagree, and a share of the others.
 
-use sqlx::PgPool;
+use serde_json::{Value, json};
+use sqlx::{PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -181,8 +182,8 @@ pub async fn next_waiting(pool: &PgPool, project: Uuid, reviewer: Uuid) -> sqlx:
 }
 
 /// Share of undisputed tasks, in percent, that come into the queue by chance.
-pub async fn audit_percent(pool: &PgPool, project: Uuid) -> sqlx::Result<i32> {
-    sqlx::query_scalar!("SELECT audit_percent FROM projects WHERE id = $1", project).fetch_one(pool).await
+pub async fn audit_percent(executor: impl PgExecutor<'_>, project: Uuid) -> sqlx::Result<i32> {
+    sqlx::query_scalar!("SELECT audit_percent FROM projects WHERE id = $1", project).fetch_one(executor).await
 }
 
 /// Sets that share, for tasks that are finished from now on.
@@ -193,8 +194,14 @@ pub async fn set_audit_percent(
     percent: i32,
 ) -> sqlx::Result<()> {
     let mut tx = pool.begin().await?;
+    // Of two leads at once, the second reads what the first has stored.
+    sqlx::query_scalar!("SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE", project).fetch_one(&mut *tx).await?;
+    let before = json!({ "audit_percent": audit_percent(&mut *tx, project).await? });
+    let changes = audit::changes(before, json!({ "audit_percent": percent }));
+    if changes.is_empty() {
+        return Ok(());
+    }
     sqlx::query!("UPDATE projects SET audit_percent = $2 WHERE id = $1", project, percent).execute(&mut *tx).await?;
-    let detail = serde_json::json!({ "audit_percent": percent });
-    audit::record(&mut *tx, actor, "project.audit", &format!("project/{slug}"), detail).await?;
+    audit::record(&mut *tx, actor, "project.audit", &format!("project/{slug}"), Value::Object(changes)).await?;
     tx.commit().await
 }

@@ -11,7 +11,10 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::project::{Frame, InProject, actor};
+use super::{
+    project::{Frame, InProject, actor},
+    reasons,
+};
 use crate::{
     db::{
         blind_answers::{self, CannotWrite, Lack, Outlook},
@@ -44,6 +47,8 @@ pub struct ShownJob {
     pub job: WritingJob,
     /// Said where it has ended and answers are still awaited.
     pub trouble: Option<String>,
+    /// Why it ended so, where that is known.
+    pub error: Option<String>,
 }
 
 /// A test that waits for answers.
@@ -113,7 +118,8 @@ fn shown_job(page: &Page, awaited: Awaited) -> Option<ShownJob> {
     let is_stuck = awaited.is_stuck();
     let job = awaited.job.filter(|_| awaited.answers > 0)?;
     let trouble = is_stuck.then(|| page.word("board-job", &job.state));
-    Some(ShownJob { job, trouble })
+    let error = job.error.as_deref().filter(|_| is_stuck).map(|error| reasons::job(page, error));
+    Some(ShownJob { job, trouble, error })
 }
 
 /// “3 answers of sft-1 and 5 answers of ppo-2”; a model that lacks none is not named.

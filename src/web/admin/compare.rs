@@ -70,7 +70,7 @@ impl ComparePage {
     }
 }
 
-/// Which runs; the two newest where none are named.
+/// Which runs; the two newest where none are named, and beside one that is named the one before it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Wanted {
@@ -88,8 +88,13 @@ pub async fn get(
     let mut runs = job_list::of_project(&state.pool, project.id, LISTED).await?;
     runs.retain(|job| job.kind == "nightly");
     let named = |id: &str| runs.iter().find(|job| job.id.to_string() == id).cloned();
-    let a = named(&wanted.a).or_else(|| runs.get(1).cloned());
-    let b = named(&wanted.b).or_else(|| runs.first().cloned());
+    let b = named(&wanted.b).or_else(|| runs.iter().find(|run| run.id.to_string() != wanted.a).cloned());
+    // Nobody compares a run with itself: the first of all stands beside the one that came after it.
+    let beside = |b: &Job| {
+        let before = runs.iter().skip_while(|run| run.id != b.id).nth(1);
+        before.or_else(|| runs.iter().rev().find(|run| run.id != b.id)).cloned()
+    };
+    let a = named(&wanted.a).or_else(|| beside(b.as_ref()?));
     let pair = a.zip(b);
     let mut rows = Vec::new();
     if let Some((a, b)) = &pair {

@@ -40,7 +40,7 @@ pub struct Wanted {
     /// `people` leaves out the labels of programs.
     whose: String,
     /// Tasks that a blind test has just made.
-    made: Option<String>,
+    made: Option<i64>,
     /// Answers that it has asked models for.
     asked: Option<i64>,
 }

@@ -56,6 +56,8 @@ pub fn known(action: &str, key: &str) -> Option<(&'static str, How)> {
         ("blind_test.enough", "prompts") => ("audit-prompts-given-up", Plain),
         ("chat.endpoint", "base_url") => ("chat-base-url", Plain),
         ("chat.endpoint", "model") => ("chat-model", Plain),
+        ("chat.endpoint", "has_key") => ("chat-key", Plain),
+        ("chat.endpoint", "system_prompt") => ("chat-system", Plain),
         ("chat.endpoint", "answers") => ("chat-answers", Plain),
         ("chat.endpoint", "temperature") => ("chat-temperature", Plain),
         ("chat.endpoint", "max_tokens") => ("chat-tokens", Plain),

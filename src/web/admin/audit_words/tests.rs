@@ -71,11 +71,15 @@ fn written() -> Vec<(&'static str, Value)> {
         one("account.name", json!({ "name": ["Bob", "בוב"] })),
         one("account.sessions", json!({ "ended": 2 })),
         one("blind_test.again", json!({ "test": id, "jobs": [id] })),
-        one("blind_test.create", json!({ "first": "sft-1", "second": "ppo-2", "tasks": 12, "answers": 4, "jobs": [id, id] })),
+        one(
+            "blind_test.create",
+            json!({ "first": "sft-1", "second": "ppo-2", "tasks": 12, "answers": 4, "jobs": [id, id] }),
+        ),
         one("blind_test.enough", json!({ "test": id, "prompts": 3 })),
+        one("chat.endpoint", json!({ "base_url": "https://m.example.org/v1", "model": "m", "has_key": true })),
         one(
             "chat.endpoint",
-            json!({ "base_url": "https://m.example.org/v1", "model": "m", "answers": 2, "temperature": 1.0, "max_tokens": 512 }),
+            json!({ "system_prompt": "Be kind.", "answers": 2, "temperature": 1.0, "max_tokens": 512 }),
         ),
         one("course.ask_again", json!({ "person": "ada@example.org" })),
         one("course.let_pass", json!({ "person": id })),
@@ -99,16 +103,22 @@ fn written() -> Vec<(&'static str, Value)> {
         one("person.role", json!({ "role": ["annotator", "reviewer"] })),
         // As it was before the log had what somebody was.
         each("person.role", "role", &roles),
-        one("project.audit", json!({ "audit_percent": 5 })),
-        one("project.checks", json!({ "gold_percent": 5, "course_tasks": 3, "course_pass_percent": 80 })),
+        one("project.audit", json!({ "audit_percent": [0, 5] })),
+        one(
+            "project.checks",
+            json!({ "gold_percent": [0, 5], "course_tasks": [0, 3], "course_pass_percent": [75, 80] }),
+        ),
         one("project.create", json!({ "name": "Test" })),
-        one("project.demonstration_review", json!({ "demonstration_review_percent": 10 })),
+        one("project.demonstration_review", json!({ "demonstration_review_percent": [100, 10] })),
         one("project.label_scheme", json!(scheme)),
         each("project.label_scheme", "rating", &RatingRule::ALL.map(RatingRule::as_str)),
         one("project.members", json!({ "added": ["ada@example.org"], "removed": [] })),
         each("project.order", "order", &TaskOrder::ALL.map(TaskOrder::as_str)),
-        one("project.order", json!({ "hold_back": true, "percent": 90 })),
-        one("project.plan", json!({ "demonstrations": 1, "rankings": 3, "comparisons": 0, "prompts": 0 })),
+        one("project.order", json!({ "hold_back": [false, true], "percent": [80, 90] })),
+        one(
+            "project.plan",
+            json!({ "demonstrations": [1, 2], "rankings": [1, 3], "comparisons": [1, 0], "prompts": [1, 0] }),
+        ),
         one("project.settings", settings),
         each("prompt.report", "decision", &["kept", "withdrawn", "replaced"]),
         one("prompt.report", json!({ "reports": 2 })),
@@ -117,7 +127,10 @@ fn written() -> Vec<(&'static str, Value)> {
         one("prompts.hold_back", json!({ "prompts": 1_200, "held_back": 3 })),
         each("records.import", "kind", &Kind::ALL.map(Kind::as_str)),
         one("records.import", json!({ "report": ImportReport { records: 10, ..ImportReport::default() } })),
-        one("schedule.set", json!({ "enabled": true, "minute": 150, "timezone": "Asia/Shanghai" })),
+        one(
+            "schedule.set",
+            json!({ "enabled": [false, true], "minute": [120, 150], "timezone": ["UTC", "Asia/Shanghai"] }),
+        ),
         one("task.priority", json!({ "priority": 10 })),
         one("task.review", json!({ "verdicts": verdicts, "ranks": null, "decision": id, "replaces": null })),
         one("task.review", json!({ "ranks": [1, 2] })),
@@ -209,6 +222,8 @@ fn a_change_says_what_was_and_what_is() {
         read(&names, "person.languages", &json!({ "languages": ["en", "ar"] })),
         ["Languages: English | Arabic"]
     );
+    assert_eq!(read(&names, "schedule.set", &json!({ "minute": [120, 150] })), ["Time of day: 02:00 → 02:30"]);
+    // As it was before the log had what was set before.
     assert_eq!(
         read(&names, "schedule.set", &json!({ "timezone": "UTC", "minute": 150, "enabled": false })),
         ["Run every day: no", "Time of day: 02:30", "Time zone: UTC"]
