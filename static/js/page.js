@@ -108,6 +108,12 @@ showSingleKeys();
 
 const FIELDS = 'input:not([type="radio"]):not([type="checkbox"]), textarea, select, [contenteditable]';
 
+/** Whether an input method has this key press; Safari says so of the key that ends a composition by its old number alone. */
+export const isComposing = (event) => event.isComposing || event.keyCode === 229;
+
+/** Whether a sheet lies over the page. */
+export const sheetIsOpen = () => document.querySelector("[popover]:popover-open") !== null;
+
 /** Whether a key press is meant for the page and not for a field, a dialog or the browser; never where single keys are off. */
 export function isForPage(event) {
   if (!singleKeys || event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return false;
@@ -117,13 +123,13 @@ export function isForPage(event) {
 
 // Keys that work while one writes too, and are no letters: they need no switch.
 document.addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+  if (event.defaultPrevented || isComposing(event) || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
   const guidelines = document.getElementById("guidelines");
   if (event.key === "F1" && guidelines) {
     guidelines.togglePopover();
   } else if (event.key === "F2" && document.querySelector(".source-box")) {
     sourceAll();
-  } else if (event.key === "Escape" && event.target.closest?.(FIELDS) && !event.target.closest(".drop") && !document.querySelector("[popover]:popover-open")) {
+  } else if (event.key === "Escape" && event.target.closest?.(FIELDS) && !event.target.closest(".drop") && !sheetIsOpen()) {
     // The single keys work again.
     event.target.blur();
     return;
