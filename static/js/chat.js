@@ -2,7 +2,7 @@
 // the server, and here while it is away.
 
 import { forget, keep, keysOf, offerOther, read } from "./kept.js";
-import { isForPage, keyName, words } from "./page.js";
+import { isComposing, isForPage, keyName, words } from "./page.js";
 import { saveByScript } from "./saving.js";
 import { sendByScript } from "./sending.js";
 
@@ -247,7 +247,7 @@ function saying() {
     stays: saving.reopen,
   });
   field.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing) {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !isComposing(event)) {
       event.preventDefault();
       say.requestSubmit();
     }

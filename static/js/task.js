@@ -4,7 +4,7 @@ import "./page.js";
 import { fetchAhead, show } from "./ahead.js";
 import { close, follow, forgetHere, keepHere, nowCorrects, reopen, show as tell, submittedElsewhere } from "./draft.js";
 import { send, sendWritten, written } from "./net.js";
-import { announce, foldAll, isForPage, keyName, showSingleKeys, sourceAll, words } from "./page.js";
+import { announce, foldAll, isComposing, isForPage, keyName, sheetIsOpen, showSingleKeys, sourceAll, words } from "./page.js";
 import { followSkip, forgetSkip } from "./skip.js";
 
 const IDLE = 120_000;
@@ -215,8 +215,13 @@ document.addEventListener("submit", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing) {
+  // A key that is still held from the task before is not meant for this one.
+  if (event.key === "Enter" && event.repeat && !event.target.closest?.("textarea, summary, a")) return event.preventDefault();
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !isComposing(event)) {
     event.preventDefault();
+    if (event.repeat) return;
+    // Nor is a task submitted from under a sheet; who writes beside the guidelines writes on.
+    if (sheetIsOpen() && !event.target.closest?.("textarea, #skip")) return;
     // Whoever says why they skip the task has not submitted it.
     const skip = event.target.closest?.("#skip");
     if (skip) skip.requestSubmit();
