@@ -10,6 +10,8 @@ import { sendByScript } from "./sending.js";
 const SILENCE = 60_000;
 /** Milliseconds without a move after which nobody is at work. */
 const IDLE = 120_000;
+/** The most milliseconds that one beat of the clock counts: a computer that wakes has not been worked at while it slept. */
+const BEAT = 5_000;
 
 const chat = document.querySelector("[data-chat]");
 const ask = document.getElementById("ask");
@@ -126,7 +128,7 @@ function choosing() {
   }
   function count() {
     const now = performance.now();
-    if (!document.hidden && now - moved < IDLE) seconds += (now - last) / 1000;
+    if (!document.hidden && now - moved < IDLE) seconds += Math.min(now - last, BEAT) / 1000;
     last = now;
   }
   setInterval(count, 1000);

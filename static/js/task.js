@@ -8,6 +8,8 @@ import { announce, foldAll, isComposing, isForPage, keyName, sheetIsOpen, showSi
 import { followSkip, forgetSkip } from "./skip.js";
 
 const IDLE = 120_000;
+/** The most milliseconds that one beat of the clock counts: a computer that wakes has not been worked at while it slept. */
+const BEAT = 5_000;
 /** Milliseconds after which a form that is on its way says so, and between two tries to send one that waits. */
 const SLOW = 300;
 const AGAIN = 5_000;
@@ -71,7 +73,7 @@ setInterval(() => {
   const now = performance.now();
   if (!document.hidden && now - moved < IDLE) {
     const field = form.elements.seconds;
-    field.value = (Number(field.value || 0) + (now - last) / 1000).toFixed(1);
+    field.value = (Number(field.value || 0) + Math.min(now - last, BEAT) / 1000).toFixed(1);
   }
   last = now;
 }, 1000);
