@@ -14,15 +14,23 @@ export function announce(text) {
   if (place) place.textContent = text;
 }
 
-/** Takes the rest of a text of which the page has only the beginning. What can't be had now is tried again when it is unfolded again. */
+/** Takes the rest of a text of which the page has only the beginning. What can't be had now says so below it, and is tried again when it is unfolded again. */
 async function complete(text) {
   if (text.ariaBusy === "true") return;
   text.ariaBusy = "true";
-  const { kind, page } = await getPage(text.dataset.full);
+  const { page } = await getPage(text.dataset.full);
   text.ariaBusy = null;
-  if (kind === "offline") announce(words.offline ?? "");
+  text.parentElement?.querySelector(":scope > [data-cut]")?.remove();
   const whole = page?.querySelector("[data-answer-in-full]");
-  if (!whole) return;
+  if (!whole) {
+    const cut = document.createElement("p");
+    cut.className = "notice notice-warning";
+    cut.dataset.cut = "";
+    cut.setAttribute("role", "alert");
+    cut.textContent = words.cut;
+    text.after(cut);
+    return;
+  }
   text.replaceChildren(...whole.childNodes); // Sanitised by the server.
   delete text.dataset.full;
 }
@@ -151,5 +159,5 @@ export function keyName(event) {
     const digit = event.shiftKey ? null : /^(?:Digit|Numpad)([0-9])$/.exec(event.code);
     if (digit) return digit[1];
   }
-  return typed === "＝" ? "=" : typed;
+  return { "＝": "=", "？": "?" }[typed] ?? typed;
 }
