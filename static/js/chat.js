@@ -136,7 +136,7 @@ function choosing() {
   function keepHere() {
     count();
     choose.elements.seconds.value = seconds.toFixed(1);
-    keep(choiceKey, { base, best: choose.elements.best.value, seconds });
+    return keep(choiceKey, { base, best: choose.elements.best.value, seconds });
   }
 
   const saving = "corrects" in chat.dataset && saveByScript(choose, {

@@ -14,7 +14,10 @@ export function announce(text) {
   if (place) place.textContent = text;
 }
 
-/** Takes the rest of a text of which the page has only the beginning. What can't be had now says so below it, and is tried again when it is unfolded again. */
+/**
+ * Takes the rest of a text of which the page has only the beginning. Where it can't be had, the page says so below the text; it is tried
+ * again when it is unfolded again.
+ */
 async function complete(text) {
   if (text.ariaBusy === "true") return;
   text.ariaBusy = "true";

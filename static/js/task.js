@@ -2,7 +2,7 @@
 
 import "./page.js";
 import { fetchAhead, show } from "./ahead.js";
-import { close, follow, forgetHere, keepHere, nowCorrects, reopen, show as tell, submittedElsewhere } from "./draft.js";
+import { close, follow, forgetHere, keepHere, nowCorrects, reopen, show as tell, submittedElsewhere, wordOfHere } from "./draft.js";
 import { send, sendWritten, written } from "./net.js";
 import { announce, foldAll, isComposing, isForPage, keyName, sheetIsOpen, showSingleKeys, sourceAll, words } from "./page.js";
 import { followSkip, forgetSkip } from "./skip.js";
@@ -129,6 +129,8 @@ function settle(answer, sent) {
     forgetHere();
     forgetSkip();
     if (!show(answer.data)) {
+      // Whoever comes back finds what was submitted, and not a form that keeps nothing more.
+      window.addEventListener("pageshow", (event) => event.persisted && location.reload());
       location.assign(answer.data.next);
       return;
     }
@@ -138,7 +140,7 @@ function settle(answer, sent) {
   }
   if (answer.kind === "offline") {
     showError(words.sendOffline);
-    tell("offline", words.offline);
+    tell("offline", wordOfHere(words.offline));
     waiting = { ...sent, again: setTimeout(sendAgain, AGAIN) };
     return;
   }
