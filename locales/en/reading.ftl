@@ -7,6 +7,7 @@ beside-only-right = only on the right
 beside-same = Both answers are the same text.
 beside-key = two answers side by side, differences marked
 reading-fold-all = Unfold or fold all
+reading-cut = The rest of this answer could not be loaded: this is only its beginning. Fold it and unfold it to try again.
 annotate-skip-unanswerable = This prompt can't be answered: say why
 annotate-skip-report = Report this prompt to the leads: say why
 writing-other-script = This looks like { $written }; the task is in { $wanted }.

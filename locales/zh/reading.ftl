@@ -7,6 +7,7 @@ beside-only-right = 仅在右侧
 beside-same = 两个回答的文本相同。
 beside-key = 并排显示两个回答并标出差异
 reading-fold-all = 全部展开或收起
+reading-cut = 未能加载此回答的其余部分：这里只有开头。请收起后再展开重试。
 annotate-skip-unanswerable = 此提示无法回答（请说明原因）
 annotate-skip-report = 向负责人举报此提示（请说明原因）
 writing-other-script = 这看起来是{ $written }，而任务的语言是{ $wanted }。

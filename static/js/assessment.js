@@ -44,6 +44,13 @@ export function toggleAllBad() {
   if (box.checked) announce(box.closest("label").querySelector("span").textContent);
 }
 
+/** Shows what a draft has filled in that is folded: how many flags, and the note. A task's draft may be there before this script is. */
+export function showFilled() {
+  form.querySelectorAll("[data-flags]").forEach(count);
+  const note = form.elements.note;
+  if (note?.value) note.closest("details").open = true;
+}
+
 /** How many flags of an answer are ticked, beside the word that opens them. */
 function count(box) {
   const ticked = box.querySelectorAll("input:checked").length;
@@ -58,7 +65,7 @@ document.addEventListener("input", (event) => {
   // "Something else" is said in the note.
   if (/^flag_\d_other$/.test(event.target.name ?? "") && event.target.checked) form.elements.note?.closest("details").setAttribute("open", "");
 });
-document.addEventListener("laurel:restored", () => form.querySelectorAll("[data-flags]").forEach(count), true);
+document.addEventListener("laurel:restored", showFilled, true);
 // Escape goes back from the flags to the page.
 document.addEventListener("keydown", (event) => {
   const box = event.key === "Escape" && event.target.closest?.("[data-flags]");

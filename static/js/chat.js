@@ -2,7 +2,7 @@
 // the server, and here while it is away.
 
 import { forget, keep, keysOf, offerOther, read } from "./kept.js";
-import { isForPage, keyName, words } from "./page.js";
+import { isComposing, isForPage, keyName, words } from "./page.js";
 import { saveByScript } from "./saving.js";
 import { sendByScript } from "./sending.js";
 
@@ -10,6 +10,8 @@ import { sendByScript } from "./sending.js";
 const SILENCE = 60_000;
 /** Milliseconds without a move after which nobody is at work. */
 const IDLE = 120_000;
+/** The most milliseconds that one beat of the clock counts: a computer that wakes has not been worked at while it slept. */
+const BEAT = 5_000;
 
 const chat = document.querySelector("[data-chat]");
 const ask = document.getElementById("ask");
@@ -126,7 +128,7 @@ function choosing() {
   }
   function count() {
     const now = performance.now();
-    if (!document.hidden && now - moved < IDLE) seconds += (now - last) / 1000;
+    if (!document.hidden && now - moved < IDLE) seconds += Math.min(now - last, BEAT) / 1000;
     last = now;
   }
   setInterval(count, 1000);
@@ -134,7 +136,7 @@ function choosing() {
   function keepHere() {
     count();
     choose.elements.seconds.value = seconds.toFixed(1);
-    keep(choiceKey, { base, best: choose.elements.best.value, seconds });
+    return keep(choiceKey, { base, best: choose.elements.best.value, seconds });
   }
 
   const saving = "corrects" in chat.dataset && saveByScript(choose, {
@@ -247,7 +249,7 @@ function saying() {
     stays: saving.reopen,
   });
   field.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing) {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !isComposing(event)) {
       event.preventDefault();
       say.requestSubmit();
     }

@@ -1,6 +1,6 @@
 // The head-to-head page: the keys 1 to 9 choose, Enter submits; the form's radio buttons always say the same.
 
-import { flagsOf, toggleAllBad } from "./assessment.js";
+import { flagsOf, showFilled, toggleAllBad } from "./assessment.js";
 import { showBeside } from "./beside.js";
 import { announce, isForPage, keyName, words } from "./page.js";
 import { form, onTask, showError } from "./task.js";
@@ -8,6 +8,8 @@ import { form, onTask, showError } from "./task.js";
 /** The digit of a key, also where the keyboard needs shift for it or an input method writes it wide. */
 function digit(event) {
   if (/^[1-9]$/.test(event.key)) return event.key;
+  // Without Num Lock the digits at the side scroll the page: `PageDown` is no 3.
+  if (event.key.length > 1 && event.key !== "Process") return null;
   return event.shiftKey ? null : /^(?:Digit|Numpad)([1-9])$/.exec(event.code)?.[1] ?? null;
 }
 
@@ -51,7 +53,5 @@ onTask("comparison", () => {
     event.preventDefault();
     showError(words.noConfidence);
   });
-  form.addEventListener("laurel:restored", () => {
-    if (form.elements.note?.value) form.elements.note.closest("details").open = true;
-  });
+  showFilled();
 });

@@ -3,7 +3,7 @@
 
 import { correctionKey, draftKey, forget, keep, keepBeside, offerOther, read, tellBeside } from "./kept.js";
 import { sendJson } from "./net.js";
-import { words } from "./page.js";
+import { announce, words } from "./page.js";
 
 const PAUSE = 800;
 const RETRY = 5_000;
@@ -31,6 +31,8 @@ let version;
 let older;
 /** The server takes no correction any more. */
 let refused;
+/** Whether this browser has a copy of what is typed: storage may be off or full. */
+let here = true;
 
 /** Whether what is typed is kept in this browser alone. */
 const hereAlone = () => version === null || refused;
@@ -52,6 +54,7 @@ export function follow(task) {
   pending = null;
   older = JSON.parse(document.querySelector("[data-older]")?.dataset.older ?? "null");
   refused = false;
+  here = true;
   form.addEventListener("input", later);
   form.addEventListener("laurel:changed", later);
   restore();
@@ -91,8 +94,12 @@ function showLogin() {
 
 /** A copy in this browser, until the server has it. */
 export function keepHere() {
-  return keep(key, { version, base, sent: pending ?? unanswered, fields: fields() });
+  here = keep(key, { version, base, sent: pending ?? unanswered, fields: fields() });
+  return here;
 }
+
+/** What to say while only this browser has what is typed. */
+export const wordOfHere = (text) => (here ? text : words.nowhere);
 
 export function forgetHere() {
   forget(key);
@@ -140,7 +147,10 @@ export async function save() {
     saved = JSON.stringify(sent);
     base = answer.data.saved_at;
     const { displaced } = answer.data;
-    if (displaced && !(unanswered && !differs(JSON.stringify(displaced), unanswered))) offer(displaced, words.other);
+    if (displaced && !(unanswered && !differs(JSON.stringify(displaced), unanswered))) {
+      offer(displaced, words.other);
+      announce(words.other);
+    }
     unanswered = null;
     if (closed) return;
     if (!changed()) forgetHere();
@@ -148,6 +158,7 @@ export async function save() {
     if (base) show("saved", words.saved);
     else show("none", "");
   } else if (closed) {
+    if (answer.kind === "offline") unanswered = JSON.stringify(sent);
     return;
   } else if (answer.kind === "login") {
     showLogin();
@@ -157,7 +168,7 @@ export async function save() {
     return;
   } else {
     unanswered = JSON.stringify(sent);
-    show("offline", answer.kind === "offline" ? words.offline : answer.data?.message ?? words.kept);
+    show("offline", answer.kind === "offline" ? wordOfHere(words.offline) : answer.data?.message ?? wordOfHere(words.kept));
     timer = setTimeout(save, RETRY);
   }
   if (again) {
@@ -178,8 +189,9 @@ export function submittedElsewhere(told) {
   close();
   version = null;
   key = correctionKey(form.dataset.assignment);
-  keepBeside(form.dataset.assignment, fields());
-  show("offline", words.here);
+  here = keepBeside(form.dataset.assignment, fields());
+  show("offline", wordOfHere(words.here));
+  announce(told.message);
   document.querySelector("[data-beside]")?.remove();
   document.getElementById("task-error").before(tellBeside(told, fields()));
 }
@@ -192,13 +204,12 @@ function replacedElsewhere(told) {
     return;
   }
   refused = true;
-  show("kept", told.message ?? words.here);
+  show("kept", told.message ?? wordOfHere(words.here));
 }
 
 function later() {
   if (hereAlone()) {
-    if (keepHere()) show("kept", words.here);
-    else show("offline", words.nowhere);
+    show(keepHere() ? "kept" : "offline", wordOfHere(words.here));
     return;
   }
   if (closed) return;

@@ -56,6 +56,6 @@ export function makeDraggable({ handleOf, labelOf, over, drop, board }) {
     }
   });
 
-  document.addEventListener("pointercancel", end);
+  document.addEventListener("pointercancel", () => held && end());
   document.addEventListener("keydown", (event) => event.key === "Escape" && held?.ghost && end());
 }

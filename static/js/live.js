@@ -8,7 +8,7 @@ function follow(host) {
   let waiting;
   listen(host.dataset.liveEvents, { part: (event) => show(event.data) });
   // Whoever is reading or pressing something in there is not disturbed; the newest comes when they leave.
-  host.addEventListener("focusout", () => queueMicrotask(() => waiting && show(waiting)));
+  host.addEventListener("focusout", (event) => host.contains(event.relatedTarget) || setTimeout(() => waiting && show(waiting)));
 
   function show(html) {
     waiting = html;

@@ -14,15 +14,26 @@ export function announce(text) {
   if (place) place.textContent = text;
 }
 
-/** Takes the rest of a text of which the page has only the beginning. What can't be had now is tried again when it is unfolded again. */
+/**
+ * Takes the rest of a text of which the page has only the beginning. Where it can't be had, the page says so below the text; it is tried
+ * again when it is unfolded again.
+ */
 async function complete(text) {
   if (text.ariaBusy === "true") return;
   text.ariaBusy = "true";
-  const { kind, page } = await getPage(text.dataset.full);
+  const { page } = await getPage(text.dataset.full);
   text.ariaBusy = null;
-  if (kind === "offline") announce(words.offline ?? "");
+  text.parentElement?.querySelector(":scope > [data-cut]")?.remove();
   const whole = page?.querySelector("[data-answer-in-full]");
-  if (!whole) return;
+  if (!whole) {
+    const cut = document.createElement("p");
+    cut.className = "notice notice-warning";
+    cut.dataset.cut = "";
+    cut.setAttribute("role", "alert");
+    cut.textContent = words.cut;
+    text.after(cut);
+    return;
+  }
   text.replaceChildren(...whole.childNodes); // Sanitised by the server.
   delete text.dataset.full;
 }
@@ -108,6 +119,12 @@ showSingleKeys();
 
 const FIELDS = 'input:not([type="radio"]):not([type="checkbox"]), textarea, select, [contenteditable]';
 
+/** Whether an input method has this key press; Safari says so of the key that ends a composition by its old number alone. */
+export const isComposing = (event) => event.isComposing || event.keyCode === 229;
+
+/** Whether a sheet lies over the page. */
+export const sheetIsOpen = () => document.querySelector("[popover]:popover-open") !== null;
+
 /** Whether a key press is meant for the page and not for a field, a dialog or the browser; never where single keys are off. */
 export function isForPage(event) {
   if (!singleKeys || event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return false;
@@ -117,13 +134,13 @@ export function isForPage(event) {
 
 // Keys that work while one writes too, and are no letters: they need no switch.
 document.addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+  if (event.defaultPrevented || isComposing(event) || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
   const guidelines = document.getElementById("guidelines");
   if (event.key === "F1" && guidelines) {
     guidelines.togglePopover();
   } else if (event.key === "F2" && document.querySelector(".source-box")) {
     sourceAll();
-  } else if (event.key === "Escape" && event.target.closest?.(FIELDS) && !event.target.closest(".drop") && !document.querySelector("[popover]:popover-open")) {
+  } else if (event.key === "Escape" && event.target.closest?.(FIELDS) && !event.target.closest(".drop") && !sheetIsOpen()) {
     // The single keys work again.
     event.target.blur();
     return;
@@ -145,5 +162,5 @@ export function keyName(event) {
     const digit = event.shiftKey ? null : /^(?:Digit|Numpad)([0-9])$/.exec(event.code);
     if (digit) return digit[1];
   }
-  return typed === "＝" ? "=" : typed;
+  return { "＝": "=", "？": "?" }[typed] ?? typed;
 }

@@ -3,7 +3,7 @@
 import { makeDraggable } from "./drag.js";
 import { Order } from "./order.js";
 import { announce, isForPage, keyName, say, words } from "./page.js";
-import { flagsOf, rate, rateBy, toggleAllBad } from "./assessment.js";
+import { flagsOf, rate, rateBy, showFilled, toggleAllBad } from "./assessment.js";
 import { showBeside } from "./beside.js";
 import { form, onTask, showError } from "./task.js";
 
@@ -38,6 +38,7 @@ function start() {
   list.dataset.empty = words.emptyTiers;
   form.addEventListener("submit", refuseUnranked);
   form.addEventListener("laurel:restored", restored);
+  showFilled();
   draw();
 }
 
@@ -218,8 +219,6 @@ function refuseUnranked(event) {
 
 function restored() {
   order.load(chosen());
-  const note = form.elements.note;
-  if (note?.value) note.closest("details").open = true;
   draw();
 }
 

@@ -8,8 +8,8 @@ const RETRY = 5_000;
 
 /**
  * Saves what stands in a form, one request at a time, so that an older text never comes after a newer one. `value` reads it, `body` is
- * what is sent of it; `keepHere` keeps a copy in this browser until `stored` is called with what the server has and with when it
- * saved that, 0 where there was nothing to keep. `late` is called when what is typed is no draft any more.
+ * what is sent of it; `keepHere` keeps a copy in this browser, and says whether it could, until `stored` is called with what the
+ * server has and with when it saved that, 0 where there was nothing to keep. `late` is called when what is typed is no draft any more.
  */
 export function saveByScript(form, { value, body, keepHere, stored, late }) {
   const state = form.querySelector("[data-draft-state]");
@@ -17,6 +17,8 @@ export function saveByScript(form, { value, body, keepHere, stored, late }) {
   let running = false;
   let closed = false;
   let saved = value();
+  /** Whether this browser has a copy: storage may be off or full. */
+  let here = true;
 
   function show(kind, text) {
     state.dataset.state = kind;
@@ -48,7 +50,7 @@ export function saveByScript(form, { value, body, keepHere, stored, late }) {
       state.append(link);
       return;
     } else {
-      show("offline", answer.kind === "offline" ? words.draftOffline : answer.data?.message ?? words.draftOffline);
+      show("offline", (answer.kind !== "offline" && answer.data?.message) || (here ? words.draftOffline : words.nowhere));
       timer = setTimeout(save, RETRY);
       return;
     }
@@ -57,7 +59,7 @@ export function saveByScript(form, { value, body, keepHere, stored, late }) {
 
   /** It changes: saved once it rests. */
   function later() {
-    keepHere();
+    here = keepHere();
     clearTimeout(timer);
     timer = setTimeout(save, PAUSE);
   }

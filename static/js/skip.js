@@ -2,6 +2,7 @@
 // the task submitted.
 
 import { forget, keep, read, skipKey } from "./kept.js";
+import { isComposing, sheetIsOpen } from "./page.js";
 
 let key;
 
@@ -35,10 +36,10 @@ function restore(form) {
   panel.open = true;
 }
 
-// It closes on Escape and on a press elsewhere.
+// It closes on Escape and on a press elsewhere. An Escape that an input method or a sheet over the page takes is not for it.
 document.addEventListener("keydown", (event) => {
   const drop = document.querySelector(".drop");
-  if (event.key === "Escape" && drop?.open) {
+  if (event.key === "Escape" && drop?.open && !isComposing(event) && !sheetIsOpen()) {
     drop.open = false;
     drop.querySelector("summary").focus();
   }

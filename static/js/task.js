@@ -2,12 +2,14 @@
 
 import "./page.js";
 import { fetchAhead, show } from "./ahead.js";
-import { close, follow, forgetHere, keepHere, nowCorrects, reopen, show as tell, submittedElsewhere } from "./draft.js";
+import { close, follow, forgetHere, keepHere, nowCorrects, reopen, show as tell, submittedElsewhere, wordOfHere } from "./draft.js";
 import { send, sendWritten, written } from "./net.js";
-import { announce, foldAll, isForPage, keyName, showSingleKeys, sourceAll, words } from "./page.js";
+import { announce, foldAll, isComposing, isForPage, keyName, sheetIsOpen, showSingleKeys, sourceAll, words } from "./page.js";
 import { followSkip, forgetSkip } from "./skip.js";
 
 const IDLE = 120_000;
+/** The most milliseconds that one beat of the clock counts: a computer that wakes has not been worked at while it slept. */
+const BEAT = 5_000;
 /** Milliseconds after which a form that is on its way says so, and between two tries to send one that waits. */
 const SLOW = 300;
 const AGAIN = 5_000;
@@ -71,7 +73,7 @@ setInterval(() => {
   const now = performance.now();
   if (!document.hidden && now - moved < IDLE) {
     const field = form.elements.seconds;
-    field.value = (Number(field.value || 0) + (now - last) / 1000).toFixed(1);
+    field.value = (Number(field.value || 0) + Math.min(now - last, BEAT) / 1000).toFixed(1);
   }
   last = now;
 }, 1000);
@@ -127,6 +129,8 @@ function settle(answer, sent) {
     forgetHere();
     forgetSkip();
     if (!show(answer.data)) {
+      // Whoever comes back finds what was submitted, and not a form that keeps nothing more.
+      window.addEventListener("pageshow", (event) => event.persisted && location.reload());
       location.assign(answer.data.next);
       return;
     }
@@ -136,7 +140,7 @@ function settle(answer, sent) {
   }
   if (answer.kind === "offline") {
     showError(words.sendOffline);
-    tell("offline", words.offline);
+    tell("offline", wordOfHere(words.offline));
     waiting = { ...sent, again: setTimeout(sendAgain, AGAIN) };
     return;
   }
@@ -215,8 +219,13 @@ document.addEventListener("submit", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing) {
+  // A key that is still held from the task before is not meant for this one.
+  if (event.key === "Enter" && event.repeat && !event.target.closest?.("textarea, summary, a")) return event.preventDefault();
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !isComposing(event)) {
     event.preventDefault();
+    if (event.repeat) return;
+    // Nor is a task submitted from under a sheet; who writes beside the guidelines writes on.
+    if (sheetIsOpen() && !event.target.closest?.("textarea, #skip")) return;
     // Whoever says why they skip the task has not submitted it.
     const skip = event.target.closest?.("#skip");
     if (skip) skip.requestSubmit();

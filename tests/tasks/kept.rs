@@ -289,6 +289,36 @@ async fn guidelines_and_source_are_a_key_away_while_one_writes_and_escape_gives_
 }
 
 #[tokio::test]
+async fn what_no_place_keeps_is_not_said_to_be_kept() {
+    let (server, browser) = opened(Seed::default()).await;
+    take_next(&server, &browser).await;
+    run(&browser, "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError') }").await;
+    run(&browser, AWAY).await;
+    browser.fill("#completion", "A poem").await;
+    let told = words(&browser, "[data-draft-state][data-state=offline]").await;
+    assert!(told.contains("Not kept"), "{told}");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn an_escape_of_an_input_method_or_of_a_sheet_leaves_the_skip_form_open() {
+    let (server, browser) = opened(Seed { guidelines: Some("Be kind."), ..Seed::default() }).await;
+    seed::everyone_has_read(server.pool()).await;
+    take_next(&server, &browser).await;
+    press(&browser, ".drop summary").await;
+    let field = "document.getElementById('skip-detail')";
+    let composing = "new KeyboardEvent('keydown', { key: 'Escape', isComposing: true, bubbles: true })";
+    run(&browser, &format!("{field}.focus(); {field}.dispatchEvent({composing})")).await;
+    let open = "return document.querySelector('.drop').open";
+    assert_eq!(run(&browser, open).await, true);
+    browser.press(&format!("{F1}{ESCAPE}")).await;
+    assert_eq!(run(&browser, open).await, true);
+    browser.press(ESCAPE).await;
+    assert_eq!(run(&browser, open).await, false);
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn single_keys_are_switched_off_for_every_page() {
     let (server, browser) = opened(Seed::default()).await;
     // Whether the page takes a key for itself.

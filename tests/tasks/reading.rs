@@ -23,10 +23,19 @@ async fn unfolds(server: &Server, path: &str) {
     browser.goto(&format!("{}{path}", server.address)).await.expect("the task");
     let begun = "return document.querySelectorAll('[data-full]').length";
     assert_eq!(browser.execute(begun, Vec::new()).await.expect("read").as_u64(), Some(9));
+    // While the server is away, what is unfolded says that it is only the beginning.
+    let away = "window.real = window.fetch; window.fetch = () => Promise.reject(new TypeError('away'))";
+    browser.execute(away, Vec::new()).await.expect("away");
     browser.find(Locator::Css("article [data-fold]")).await.expect("a button").click().await.expect("pressed");
+    browser.wait().for_element(Locator::Css("article [data-cut]")).await.expect("told");
+    browser.execute("window.fetch = window.real", Vec::new()).await.expect("back");
+    for _ in ["folded", "unfolded"] {
+        browser.find(Locator::Css("article [data-fold]")).await.expect("a button").click().await.expect("pressed");
+    }
     let whole = "//article[1]//div[contains(., 'The very last word.') and not(@data-full)]";
     browser.wait().for_element(Locator::XPath(whole)).await.expect("the whole answer");
     assert_eq!(browser.execute(begun, Vec::new()).await.expect("read").as_u64(), Some(8));
+    assert_eq!(browser.execute("return document.querySelector('[data-cut]')", Vec::new()).await.expect("read"), json!(null));
     browser.close().await;
 }
 
