@@ -35,7 +35,10 @@ async fn unfolds(server: &Server, path: &str) {
     let whole = "//article[1]//div[contains(., 'The very last word.') and not(@data-full)]";
     browser.wait().for_element(Locator::XPath(whole)).await.expect("the whole answer");
     assert_eq!(browser.execute(begun, Vec::new()).await.expect("read").as_u64(), Some(8));
-    assert_eq!(browser.execute("return document.querySelector('[data-cut]')", Vec::new()).await.expect("read"), json!(null));
+    assert_eq!(
+        browser.execute("return document.querySelector('[data-cut]')", Vec::new()).await.expect("read"),
+        json!(null)
+    );
     browser.close().await;
 }
 
