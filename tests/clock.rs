@@ -3,7 +3,7 @@
 mod support;
 
 use laurel::{
-    db::{jobs, projects::ProjectSettings, schedules},
+    db::{drawn::DrawnWith, jobs, projects::ProjectSettings, schedules},
     domain::{role::Role, schedule::DailyTime},
     jobs::clock,
 };
@@ -23,7 +23,9 @@ async fn a_day_gets_one_job_however_often_the_clock_looks() {
     let project = ready_project(pool, ProjectSettings::default(), 4).await;
     let daily = DailyTime::new(120, "Asia/Shanghai").expect("a zone");
     let of = (project.id, project.slug.as_str());
-    schedules::set(pool, &admin(), of, true, &daily, datetime!(2026-11-23 12:00 UTC)).await.expect("a schedule");
+    schedules::set(pool, &admin(), of, &DrawnWith::default(), true, &daily, datetime!(2026-11-23 12:00 UTC))
+        .await
+        .expect("a schedule");
 
     // 02:00 in Shanghai is 18:00 UTC of the day before.
     assert_eq!(put_at(pool, datetime!(2026-11-23 17:59:59 UTC)).await, 0);
@@ -52,7 +54,9 @@ async fn changing_clocks_neither_double_nor_lose_a_night() {
     // 01:30 in New York comes twice on 2026-11-01, at 05:30 and 06:30 UTC.
     let daily = DailyTime::new(90, "America/New_York").expect("a zone");
     let of = (project.id, project.slug.as_str());
-    schedules::set(pool, &admin(), of, true, &daily, datetime!(2026-10-31 12:00 UTC)).await.expect("a schedule");
+    schedules::set(pool, &admin(), of, &DrawnWith::default(), true, &daily, datetime!(2026-10-31 12:00 UTC))
+        .await
+        .expect("a schedule");
     let mut put = 0;
     let mut now = datetime!(2026-11-01 00:00 UTC);
     while now < datetime!(2026-11-02 00:00 UTC) {
@@ -73,14 +77,20 @@ async fn saving_a_schedule_after_its_time_starts_nothing_today_and_a_project_wit
     let daily = DailyTime::new(120, "UTC").expect("a zone");
     let ready = ready_project(pool, ProjectSettings::default(), 4).await;
     let of = (ready.id, ready.slug.as_str());
-    schedules::set(pool, &admin(), of, true, &daily, datetime!(2026-11-24 14:00 UTC)).await.expect("a schedule");
+    schedules::set(pool, &admin(), of, &DrawnWith::default(), true, &daily, datetime!(2026-11-24 14:00 UTC))
+        .await
+        .expect("a schedule");
     assert_eq!(put_at(pool, datetime!(2026-11-24 14:01 UTC)).await, 0);
-    schedules::set(pool, &admin(), of, false, &daily, datetime!(2026-11-24 15:00 UTC)).await.expect("switched off");
+    schedules::set(pool, &admin(), of, &DrawnWith::default(), false, &daily, datetime!(2026-11-24 15:00 UTC))
+        .await
+        .expect("switched off");
     assert_eq!(put_at(pool, datetime!(2026-11-25 03:00 UTC)).await, 0);
 
     let empty = project(pool, ProjectSettings::default()).await;
     let of = (empty.id, empty.slug.as_str());
-    schedules::set(pool, &admin(), of, true, &daily, datetime!(2026-11-24 01:00 UTC)).await.expect("a schedule");
+    schedules::set(pool, &admin(), of, &DrawnWith::default(), true, &daily, datetime!(2026-11-24 01:00 UTC))
+        .await
+        .expect("a schedule");
     for _ in 0..2 {
         assert_eq!(put_at(pool, datetime!(2026-11-24 02:00 UTC)).await, 0);
     }

@@ -63,6 +63,7 @@ admin-settings-project = The project
 admin-settings-tasks = Tasks
 admin-settings-splits = Held-out prompts
 admin-settings-training = Training
+admin-form-meanwhile = Somebody else has saved this form since this page was opened. Nothing of yours is stored yet; below is what you typed. Saving again puts it in the place of what stands. To see what stands first, open the page anew.
 admin-settings-meanwhile = Somebody else has saved settings since this page was opened, and yours would change them back. Nothing of yours is stored yet, and it is still in the form. Here is what theirs say now; saving again puts yours in their place.
 admin-validation = Validation, percent
 admin-validation-hint = Decides whether a new policy is better. 0 to 50.

@@ -49,6 +49,7 @@ chat-model = Model
 chat-model-hint = Its name on that server
 chat-key = Key
 chat-key-hint = Sent as a bearer token. Stays empty where the server asks for none; it is never shown again.
+chat-key-again = The key that you typed is not shown here: type it again before you save.
 chat-key-kept = A key is stored. Leave this empty to keep it; for another address it has to be given again.
 chat-key-forget = Forget the stored key
 chat-system = System message

@@ -60,6 +60,7 @@ admin-settings-project = 项目
 admin-settings-tasks = 任务
 admin-settings-splits = 留出的提示
 admin-settings-training = 训练
+admin-form-meanwhile = 页面打开之后，另有人保存了这个表单。您的内容尚未保存，仍在下面的表单中；再次保存会以您的内容代替目前的内容。如要先查看目前的内容，请重新打开本页。
 admin-settings-meanwhile = 页面打开之后，另有人保存了设置，而您的内容会把它们改回去。您的内容尚未保存，仍在表单中。下面是这些设置目前的值；再次保存会以您的内容代替。
 admin-validation = 验证集（%）
 admin-validation-hint = 用来判断新策略是否更好。0 到 50。

@@ -46,6 +46,7 @@ chat-model = 模型
 chat-model-hint = 它在该服务器上的名称
 chat-key = 密钥
 chat-key-hint = 以 Bearer 令牌发送。服务器不需要时留空；之后不会再显示。
+chat-key-again = 您输入的密钥不会显示在这里：保存前请再次输入。
 chat-key-kept = 已保存密钥。留空则保留；更换地址时需要重新填写。
 chat-key-forget = 删除已保存的密钥
 chat-system = 系统消息

@@ -1,10 +1,13 @@
 //! Where the answers of a project's chat come from: an endpoint that speaks OpenAI's chat completions.
 
-use serde_json::json;
-use sqlx::PgPool;
+use serde_json::{Value, json};
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
-use super::audit::{self, Actor};
+use super::{
+    audit::{self, Actor},
+    drawn::{DrawnWith, SaveError},
+};
 
 /// An endpoint and how it is asked.
 #[derive(Clone, PartialEq)]
@@ -50,7 +53,7 @@ impl std::fmt::Debug for ChatEndpoint {
 }
 
 /// A project's endpoint; `None` where people can't chat.
-pub async fn find(pool: &PgPool, project: Uuid) -> sqlx::Result<Option<ChatEndpoint>> {
+pub async fn find(executor: impl PgExecutor<'_>, project: Uuid) -> sqlx::Result<Option<ChatEndpoint>> {
     sqlx::query_as!(
         ChatEndpoint,
         r#"
@@ -60,8 +63,26 @@ pub async fn find(pool: &PgPool, project: Uuid) -> sqlx::Result<Option<ChatEndpo
         "#,
         project
     )
-    .fetch_optional(pool)
+    .fetch_optional(executor)
     .await
+}
+
+/// What a form of an endpoint is drawn with, or of none.
+pub fn drawn_with(endpoint: Option<&ChatEndpoint>) -> DrawnWith {
+    DrawnWith::of(&endpoint.map_or(Value::Null, without_key))
+}
+
+/// What may be shown of an endpoint: of the key, whether there is one.
+fn without_key(endpoint: &ChatEndpoint) -> Value {
+    json!({
+        "base_url": endpoint.base_url,
+        "model": endpoint.model,
+        "has_key": endpoint.api_key.is_some(),
+        "system_prompt": endpoint.system_prompt,
+        "answers": endpoint.answers,
+        "temperature": endpoint.temperature,
+        "max_tokens": endpoint.max_tokens,
+    })
 }
 
 /// Sets a project's endpoint and notes who did. Of the key it is noted whether there is one.
@@ -69,9 +90,17 @@ pub async fn save(
     pool: &PgPool,
     actor: &Actor,
     project: (Uuid, &str),
+    drawn: &DrawnWith,
     endpoint: &ChatEndpoint,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), SaveError> {
     let mut tx = pool.begin().await?;
+    // Of two leads at once, the second reads what the first has stored. Before the first time there is no endpoint to lock.
+    sqlx::query_scalar!("SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE", project.0)
+        .fetch_one(&mut *tx)
+        .await?;
+    let standing = find(&mut *tx, project.0).await?;
+    let detail = without_key(endpoint);
+    drawn.check(&standing.as_ref().map_or(Value::Null, without_key), &detail)?;
     sqlx::query!(
         r#"
         INSERT INTO chat_endpoints
@@ -92,17 +121,8 @@ pub async fn save(
     )
     .execute(&mut *tx)
     .await?;
-    let detail = json!({
-        "base_url": endpoint.base_url,
-        "model": endpoint.model,
-        "has_key": endpoint.api_key.is_some(),
-        "system_prompt": endpoint.system_prompt,
-        "answers": endpoint.answers,
-        "temperature": endpoint.temperature,
-        "max_tokens": endpoint.max_tokens,
-    });
     audit::record(&mut *tx, actor, "chat.endpoint", &format!("project/{}", project.1), detail).await?;
-    tx.commit().await
+    Ok(tx.commit().await?)
 }
 
 /// Ends chatting in a project; conversations and choices stay.

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use sqlx::{PgExecutor, PgPool, types::Json};
 use uuid::Uuid;
 
-use super::audit::{self, Actor};
+use super::{
+    audit::{self, Actor},
+    drawn::{DrawnWith, SaveError},
+};
 
 /// Characters that an explanation may have.
 pub const LONGEST_EXPLANATION: usize = 20_000;
@@ -21,6 +24,13 @@ pub struct Checks {
     pub course_pass_percent: i32,
 }
 
+impl Checks {
+    /// What a form of them is drawn with.
+    pub fn drawn_with(&self) -> DrawnWith {
+        DrawnWith::of(&json!(self))
+    }
+}
+
 /// How a project checks its people.
 pub async fn checks(executor: impl PgExecutor<'_>, project: Uuid) -> sqlx::Result<Checks> {
     sqlx::query_as!(
@@ -33,13 +43,21 @@ pub async fn checks(executor: impl PgExecutor<'_>, project: Uuid) -> sqlx::Resul
 }
 
 /// Changes how a project checks its people, and notes what changed.
-pub async fn change_checks(pool: &PgPool, actor: &Actor, project: (Uuid, &str), checks: Checks) -> sqlx::Result<()> {
+pub async fn change_checks(
+    pool: &PgPool,
+    actor: &Actor,
+    project: (Uuid, &str),
+    drawn: &DrawnWith,
+    checks: Checks,
+) -> Result<(), SaveError> {
     let mut transaction = pool.begin().await?;
     // Of two leads at once, the second reads what the first has stored.
     sqlx::query_scalar!("SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE", project.0)
         .fetch_one(&mut *transaction)
         .await?;
-    let changes = audit::changes(json!(self::checks(&mut *transaction, project.0).await?), json!(checks));
+    let (before, after) = (json!(self::checks(&mut *transaction, project.0).await?), json!(checks));
+    drawn.check(&before, &after)?;
+    let changes = audit::changes(before, after);
     if changes.is_empty() {
         return Ok(());
     }
@@ -58,7 +76,7 @@ pub async fn change_checks(pool: &PgPool, actor: &Actor, project: (Uuid, &str), 
     .await?;
     let subject = format!("project/{}", project.1);
     audit::record(&mut *transaction, actor, "project.checks", &subject, Value::Object(changes)).await?;
-    transaction.commit().await
+    Ok(transaction.commit().await?)
 }
 
 /// A task with a known answer, on the lead's list.

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
-use super::audit::{self, Actor};
+use super::{
+    audit::{self, Actor},
+    drawn::{DrawnWith, SaveError},
+};
 use crate::domain::label_scheme::LabelScheme;
 
 /// The scheme of a project.
@@ -20,13 +23,30 @@ pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<LabelSchem
     Ok(row.label_scheme.0)
 }
 
+/// What a form of a scheme is drawn with.
+pub fn drawn_with(scheme: &LabelScheme) -> DrawnWith {
+    DrawnWith::of(&shown(scheme))
+}
+
+/// What a form shows of a scheme.
+fn shown(scheme: &LabelScheme) -> Value {
+    json!({
+        "rating": scheme.rating,
+        "scale": scheme.scale,
+        "flags": scheme.flags,
+        "own_flags": scheme.own_flags,
+        "note": scheme.note,
+    })
+}
+
 /// Changes it and notes who did. Labels that are there stay as they are: they keep their scale and the words of their flags.
 pub async fn save(
     pool: &PgPool,
     actor: &Actor,
     (project, slug): (Uuid, &str),
+    drawn: &DrawnWith,
     wanted: LabelScheme,
-) -> sqlx::Result<()> {
+) -> Result<(), SaveError> {
     let mut tx = pool.begin().await?;
     let standing = sqlx::query_scalar!(
         r#"SELECT label_scheme AS "label_scheme: Json<LabelScheme>" FROM projects WHERE id = $1 FOR UPDATE"#,
@@ -40,11 +60,12 @@ pub async fn save(
         BTreeSet::new()
     };
     let scheme = standing.changed_to(wanted, &in_use);
+    drawn.check(&shown(&standing), &shown(&scheme))?;
     sqlx::query!("UPDATE projects SET label_scheme = $2 WHERE id = $1", project, Json(&scheme) as Json<&LabelScheme>)
         .execute(&mut *tx)
         .await?;
     audit::record(&mut *tx, actor, "project.label_scheme", &format!("project/{slug}"), json!(scheme)).await?;
-    tx.commit().await
+    Ok(tx.commit().await?)
 }
 
 /// Words of flags that a label of the project has, in any version, or an answer to a task with a known answer.

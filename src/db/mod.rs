@@ -20,6 +20,7 @@ pub mod closed_projects;
 pub mod daily;
 pub mod demonstration_reviews;
 pub mod drafts;
+pub mod drawn;
 pub mod embedded;
 pub mod export;
 pub mod gold;

@@ -4,7 +4,10 @@ use serde_json::{Value, json};
 use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
-use super::audit::{self, Actor};
+use super::{
+    audit::{self, Actor},
+    drawn::{DrawnWith, SaveError},
+};
 
 /// Relative weights, each 0 to 100, not all 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -14,6 +17,13 @@ pub struct Plan {
     pub comparisons: i32,
     /// Prompts to write.
     pub prompts: i32,
+}
+
+impl Plan {
+    /// What a form of it is drawn with.
+    pub fn drawn_with(&self) -> DrawnWith {
+        DrawnWith::of(&json!(self))
+    }
 }
 
 /// The plan of a project.
@@ -36,13 +46,21 @@ pub async fn of_project(executor: impl PgExecutor<'_>, project: Uuid) -> sqlx::R
 }
 
 /// Changes a project's plan and notes what changed. It counts from the next task that is handed out.
-pub async fn change(pool: &PgPool, actor: &Actor, project: (Uuid, &str), plan: Plan) -> sqlx::Result<()> {
+pub async fn change(
+    pool: &PgPool,
+    actor: &Actor,
+    project: (Uuid, &str),
+    drawn: &DrawnWith,
+    plan: Plan,
+) -> Result<(), SaveError> {
     let mut transaction = pool.begin().await?;
     // Of two leads at once, the second reads what the first has stored.
     sqlx::query_scalar!("SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE", project.0)
         .fetch_one(&mut *transaction)
         .await?;
-    let changes = audit::changes(json!(of_project(&mut *transaction, project.0).await?), json!(plan));
+    let (before, after) = (json!(of_project(&mut *transaction, project.0).await?), json!(plan));
+    drawn.check(&before, &after)?;
+    let changes = audit::changes(before, after);
     if changes.is_empty() {
         return Ok(());
     }
@@ -62,7 +80,7 @@ pub async fn change(pool: &PgPool, actor: &Actor, project: (Uuid, &str), plan: P
     .await?;
     let subject = format!("project/{}", project.1);
     audit::record(&mut *transaction, actor, "project.plan", &subject, Value::Object(changes)).await?;
-    transaction.commit().await
+    Ok(transaction.commit().await?)
 }
 
 /// Languages that tasks of a person's projects have, and those that the person has named: what they can choose from.

@@ -3,17 +3,14 @@
 use std::{collections::BTreeMap, fmt};
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{
     audit::{self, Actor},
+    drawn::digest,
     projects::{self, ProjectSettings},
 };
-
-/// Bytes of a digest: enough to tell what two leads save apart.
-const DIGEST_BYTES: usize = 8;
 
 /// What a form was drawn with: of each setting, by its name, a digest. As text it is a field of the form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +38,6 @@ impl fmt::Display for Drawn {
         let pairs: Vec<String> = self.0.iter().map(|(name, digest)| format!("{name}:{digest}")).collect();
         f.write_str(&pairs.join(" "))
     }
-}
-
-/// Of the text: numbers may change a little when they are written and read again, and their text does not.
-fn digest(value: &Value) -> String {
-    let sum = Sha256::digest(value.to_string().as_bytes());
-    sum.iter().take(DIGEST_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Why settings were not stored.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{
     audit::{self, Actor},
+    drawn::{DrawnWith, SaveError},
     words,
 };
 
@@ -48,6 +49,13 @@ pub struct OrderSettings {
     pub percent: i32,
 }
 
+impl OrderSettings {
+    /// What a form of them is drawn with.
+    pub fn drawn_with(&self) -> DrawnWith {
+        DrawnWith::of(&json!(self))
+    }
+}
+
 /// The settings of a project.
 pub async fn settings(executor: impl PgExecutor<'_>, project: Uuid) -> Result<OrderSettings, sqlx::Error> {
     let row =
@@ -66,14 +74,16 @@ pub async fn set(
     pool: &PgPool,
     actor: &Actor,
     project: (Uuid, &str),
+    drawn: &DrawnWith,
     settings: &OrderSettings,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), SaveError> {
     let mut transaction = pool.begin().await?;
     // Of two leads at once, the second reads what the first has stored.
     sqlx::query_scalar!("SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE", project.0)
         .fetch_one(&mut *transaction)
         .await?;
-    let before = self::settings(&mut *transaction, project.0).await?;
+    let (before, after) = (json!(self::settings(&mut *transaction, project.0).await?), json!(settings));
+    drawn.check(&before, &after)?;
     sqlx::query!(
         "UPDATE projects SET task_order = $2, hold_back_duplicates = $3, duplicate_percent = $4 WHERE id = $1",
         project.0,
@@ -96,12 +106,12 @@ pub async fn set(
     )
     .execute(&mut *transaction)
     .await?;
-    let changes = audit::changes(json!(before), json!(settings));
+    let changes = audit::changes(before, after);
     if !changes.is_empty() {
         let subject = format!("project/{}", project.1);
         audit::record(&mut *transaction, actor, "project.order", &subject, Value::Object(changes)).await?;
     }
-    transaction.commit().await
+    Ok(transaction.commit().await?)
 }
 
 /// Stores how unsure a model is of prompts, in the place of earlier scores; where the order follows the scores, tasks move at

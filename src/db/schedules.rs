@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{
     audit::{self, Actor},
+    drawn::{DrawnWith, SaveError},
     job_queue::{self, EnqueueError},
 };
 use crate::domain::schedule::{DailyTime, UnknownTimezone};
@@ -36,6 +37,16 @@ impl Schedule {
         }
         self.daily().ok().map(|daily| daily.next_run(now, self.last_day))
     }
+
+    /// What a form of it is drawn with.
+    pub fn drawn_with(&self) -> DrawnWith {
+        DrawnWith::of(&self.shown())
+    }
+
+    /// What a form shows of it.
+    fn shown(&self) -> Value {
+        json!({ "enabled": self.enabled, "minute": self.minute, "timezone": self.timezone })
+    }
 }
 
 /// The schedule of a project.
@@ -61,13 +72,20 @@ pub async fn set(
     pool: &PgPool,
     actor: &Actor,
     project: (Uuid, &str),
+    drawn: &DrawnWith,
     enabled: bool,
     daily: &DailyTime,
     now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), SaveError> {
     let passed = daily.due_day(now, None);
     let mut transaction = pool.begin().await?;
-    let before = of_project(&mut *transaction, project.0).await?;
+    // Of two leads at once, the second reads what the first has stored.
+    sqlx::query_scalar!("SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE", project.0)
+        .fetch_one(&mut *transaction)
+        .await?;
+    let before = of_project(&mut *transaction, project.0).await?.shown();
+    let after = json!({ "enabled": enabled, "minute": daily.minute(), "timezone": daily.timezone() });
+    drawn.check(&before, &after)?;
     sqlx::query!(
         r#"
         INSERT INTO schedules (project_id, enabled, minute, timezone, last_day)
@@ -88,15 +106,12 @@ pub async fn set(
     )
     .execute(&mut *transaction)
     .await?;
-    let changes = audit::changes(
-        json!({ "enabled": before.enabled, "minute": before.minute, "timezone": before.timezone }),
-        json!({ "enabled": enabled, "minute": daily.minute(), "timezone": daily.timezone() }),
-    );
+    let changes = audit::changes(before, after);
     if !changes.is_empty() {
         let subject = format!("project/{}", project.1);
         audit::record(&mut *transaction, actor, "schedule.set", &subject, Value::Object(changes)).await?;
     }
-    transaction.commit().await
+    Ok(transaction.commit().await?)
 }
 
 /// Puts the nightly jobs that are due: one a project and local day, however often this is called and by how many servers.
@@ -118,6 +133,13 @@ pub async fn put_due_jobs(pool: &PgPool, now: OffsetDateTime) -> Result<Vec<Uuid
         let due = schedule.daily().ok().and_then(|daily| daily.due_day(now, schedule.last_day));
         let Some(day) = due else { continue };
         let mut transaction = pool.begin().await?;
+        // The project before its schedule, as where one is set: else each could wait for the other. A job takes the same lock.
+        sqlx::query!(
+            r#"SELECT slug, archived_at IS NOT NULL AS "closed!" FROM projects WHERE id = $1 FOR UPDATE"#,
+            schedule.project_id
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
         if take_day(&mut transaction, &schedule, day).await? {
             put.extend(put_job(&mut transaction, schedule.project_id).await?);
         }

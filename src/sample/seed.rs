@@ -13,6 +13,7 @@ use super::{
 use crate::{
     db::{
         audit::Actor,
+        drawn::DrawnWith,
         guidelines, label_schemes, memberships,
         projects::{self, Project, ProjectSettings},
     },
@@ -67,7 +68,7 @@ async fn project(pool: &PgPool, actor: &Actor, accounts: &[Account]) -> anyhow::
     let leads: Vec<String> =
         accounts.iter().filter(|account| account.role == Role::Lead).map(|account| account.email.clone()).collect();
     memberships::add(pool, project.id, &leads).await?;
-    label_schemes::save(pool, actor, (project.id, PROJECT), label_scheme()).await?;
+    label_schemes::save(pool, actor, (project.id, PROJECT), &DrawnWith::default(), label_scheme()).await?;
     Ok(project)
 }
 

@@ -7,6 +7,7 @@ use laurel::{
     db::{
         audit::Actor,
         chat_endpoints::{self, ChatEndpoint},
+        drawn::DrawnWith,
         invitations, job_metrics, job_queue, jobs, password_resets,
         tokens::TokenRole,
         uploads,
@@ -57,7 +58,8 @@ impl World {
         run(pool, seeded.project.id, false).await;
         let chat =
             ChatEndpoint { base_url: endpoint::start().await, model: "parrot".to_owned(), ..ChatEndpoint::default() };
-        chat_endpoints::save(pool, &actor, (seeded.project.id, seed::PROJECT), &chat).await.expect("an endpoint");
+        let of = (seeded.project.id, seed::PROJECT);
+        chat_endpoints::save(pool, &actor, of, &DrawnWith::default(), &chat).await.expect("an endpoint");
         let (people, decided) = labels(&server, &seeded).await;
         let one =
             async |sql: &'static str| sqlx::query_scalar::<_, Uuid>(sql).fetch_one(pool).await.expect(sql).to_string();

@@ -6,4 +6,4 @@ mod queue;
 
 pub use decide::{DecisionError, Judgement, decide};
 pub use find::{Decided, Reviewed, find};
-pub use queue::{Listed, counts, next_waiting, page, review_percent, set_review_percent};
+pub use queue::{Listed, counts, next_waiting, page, review_drawn_with, review_percent, set_review_percent};

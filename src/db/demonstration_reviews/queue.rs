@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::db::{
     audit::{self, Actor},
+    drawn::{DrawnWith, SaveError},
     reviews::Counts,
 };
 
@@ -116,18 +117,26 @@ pub async fn review_percent(executor: impl PgExecutor<'_>, project: Uuid) -> sql
         .await
 }
 
+/// What a form of that share is drawn with.
+pub fn review_drawn_with(percent: i32) -> DrawnWith {
+    DrawnWith::of(&json!({ "demonstration_review_percent": percent }))
+}
+
 /// Sets that share; it holds for what waits now, too.
 pub async fn set_review_percent(
     pool: &PgPool,
     actor: &Actor,
     (project, slug): (Uuid, &str),
+    drawn: &DrawnWith,
     percent: i32,
-) -> sqlx::Result<()> {
+) -> Result<(), SaveError> {
     let mut tx = pool.begin().await?;
     // Of two leads at once, the second reads what the first has stored.
     sqlx::query_scalar!("SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE", project).fetch_one(&mut *tx).await?;
     let before = json!({ "demonstration_review_percent": review_percent(&mut *tx, project).await? });
-    let changes = audit::changes(before, json!({ "demonstration_review_percent": percent }));
+    let after = json!({ "demonstration_review_percent": percent });
+    drawn.check(&before, &after)?;
+    let changes = audit::changes(before, after);
     if changes.is_empty() {
         return Ok(());
     }
@@ -136,5 +145,5 @@ pub async fn set_review_percent(
         .await?;
     let subject = format!("project/{slug}");
     audit::record(&mut *tx, actor, "project.demonstration_review", &subject, Value::Object(changes)).await?;
-    tx.commit().await
+    Ok(tx.commit().await?)
 }

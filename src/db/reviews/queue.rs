@@ -5,7 +5,10 @@ use sqlx::{PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::db::audit::{self, Actor};
+use crate::db::{
+    audit::{self, Actor},
+    drawn::{DrawnWith, SaveError},
+};
 
 /// Share of differing pairs from which a task is looked at although its best answer is undisputed: where two of three pairs
 /// agree, as is usual, nobody needs to look.
@@ -186,22 +189,30 @@ pub async fn audit_percent(executor: impl PgExecutor<'_>, project: Uuid) -> sqlx
     sqlx::query_scalar!("SELECT audit_percent FROM projects WHERE id = $1", project).fetch_one(executor).await
 }
 
+/// What a form of that share is drawn with.
+pub fn audit_drawn_with(percent: i32) -> DrawnWith {
+    DrawnWith::of(&json!({ "audit_percent": percent }))
+}
+
 /// Sets that share, for tasks that are finished from now on.
 pub async fn set_audit_percent(
     pool: &PgPool,
     actor: &Actor,
     (project, slug): (Uuid, &str),
+    drawn: &DrawnWith,
     percent: i32,
-) -> sqlx::Result<()> {
+) -> Result<(), SaveError> {
     let mut tx = pool.begin().await?;
     // Of two leads at once, the second reads what the first has stored.
     sqlx::query_scalar!("SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE", project).fetch_one(&mut *tx).await?;
     let before = json!({ "audit_percent": audit_percent(&mut *tx, project).await? });
-    let changes = audit::changes(before, json!({ "audit_percent": percent }));
+    let after = json!({ "audit_percent": percent });
+    drawn.check(&before, &after)?;
+    let changes = audit::changes(before, after);
     if changes.is_empty() {
         return Ok(());
     }
     sqlx::query!("UPDATE projects SET audit_percent = $2 WHERE id = $1", project, percent).execute(&mut *tx).await?;
     audit::record(&mut *tx, actor, "project.audit", &format!("project/{slug}"), Value::Object(changes)).await?;
-    tx.commit().await
+    Ok(tx.commit().await?)
 }

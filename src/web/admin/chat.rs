@@ -3,20 +3,20 @@
 use askama::Template;
 use axum::{
     extract::{Query, State},
-    http::StatusCode,
     response::{Html, IntoResponse, Redirect, Response},
 };
 use laurel_records::{Message, Role};
 use serde::Deserialize;
 
 use super::{
-    forms::{Errors, Saved},
+    forms::{Errors, Saved, Told},
     project::{Frame, InProject, actor},
 };
 use crate::{
     chat::{Ask, ChatFailure, complete},
     db::{
         chat_endpoints::{self, ChatEndpoint},
+        drawn::{DrawnWith, SaveError},
         projects::Project,
     },
     web::{AppState, Page, PageError, authorise::Lead, chat::explain, csrf::CsrfForm},
@@ -26,6 +26,7 @@ use crate::{
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct EndpointForm {
+    drawn: DrawnWith,
     base_url: String,
     model: String,
     api_key: String,
@@ -49,6 +50,7 @@ struct ChatSettingsPage {
     has_key: bool,
     on: bool,
     saved: bool,
+    meanwhile: bool,
     /// What the endpoint said when it was tried, or why it said nothing.
     tried: Option<Result<String, String>>,
 }
@@ -61,8 +63,9 @@ pub async fn get(
     page: Page,
 ) -> Result<Response, PageError> {
     let stored = chat_endpoints::find(&state.pool, project.id).await?;
-    let form = EndpointForm::from(&stored.clone().unwrap_or_default());
-    show(page, &project, stored.as_ref(), form, Errors::default(), query.saved.is_some(), None)
+    let drawn = chat_endpoints::drawn_with(stored.as_ref());
+    let form = EndpointForm { drawn, ..EndpointForm::from(&stored.clone().unwrap_or_default()) };
+    show(page, &project, stored.as_ref(), form, Told::saved(&query), None)
 }
 
 pub async fn post(
@@ -70,7 +73,7 @@ pub async fn post(
     State(state): State<AppState>,
     InProject(project): InProject,
     page: Page,
-    CsrfForm(form): CsrfForm<EndpointForm>,
+    CsrfForm(mut form): CsrfForm<EndpointForm>,
 ) -> Result<Response, PageError> {
     let stored = chat_endpoints::find(&state.pool, project.id).await?;
     let address = format!("/admin/projects/{}/chat?saved=1", project.slug);
@@ -81,14 +84,22 @@ pub async fn post(
     let mut errors = Errors::default();
     let endpoint = form.read(&page, stored.as_ref(), &mut errors);
     if !errors.is_empty() {
-        return show(page, &project, stored.as_ref(), form, errors, false, None);
+        return show(page, &project, stored.as_ref(), form, Told::wrong(errors), None);
     }
     if form.action == "try" {
         let tried = try_out(&page, endpoint).await?;
-        return show(page, &project, stored.as_ref(), form, errors, false, Some(tried));
+        return show(page, &project, stored.as_ref(), form, Told::default(), Some(tried));
     }
-    chat_endpoints::save(&state.pool, &actor(&user), (project.id, &project.slug), &endpoint).await?;
-    Ok(Redirect::to(&address).into_response())
+    let of = (project.id, project.slug.as_str());
+    match chat_endpoints::save(&state.pool, &actor(&user), of, &form.drawn, &endpoint).await {
+        Ok(()) => Ok(Redirect::to(&address).into_response()),
+        Err(SaveError::Changed(drawn)) => {
+            form.drawn = drawn;
+            let standing = chat_endpoints::find(&state.pool, project.id).await?;
+            show(page, &project, standing.as_ref(), form, Told::meanwhile(), None)
+        }
+        Err(SaveError::Database(error)) => Err(error.into()),
+    }
 }
 
 /// Says hello to the model.
@@ -113,11 +124,11 @@ fn show(
     project: &Project,
     stored: Option<&ChatEndpoint>,
     form: EndpointForm,
-    errors: Errors,
-    saved: bool,
+    told: Told,
     tried: Option<Result<String, String>>,
 ) -> Result<Response, PageError> {
-    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let status = told.status();
+    let Told { errors, saved, meanwhile } = told;
     let shown = ChatSettingsPage {
         frame: Frame::new(&page, project, "chat"),
         page,
@@ -126,6 +137,7 @@ fn show(
         has_key: stored.is_some_and(|endpoint| endpoint.api_key.is_some()),
         on: stored.is_some(),
         saved,
+        meanwhile,
         tried,
     };
     Ok((status, Html(shown.render()?)).into_response())

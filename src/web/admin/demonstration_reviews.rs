@@ -3,9 +3,12 @@
 use askama::Template;
 use axum::{
     extract::{Query, State},
-    response::{Html, IntoResponse, Redirect},
+    http::StatusCode,
+    response::{Html, IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
+use sqlx::PgPool;
+use uuid::Uuid;
 
 use super::{
     project::{Frame, InProject, actor},
@@ -15,6 +18,7 @@ use super::{
 use crate::{
     db::{
         demonstration_reviews::{self, Listed},
+        drawn::{DrawnWith, SaveError},
         projects::Project,
         reviews::Counts,
     },
@@ -38,6 +42,8 @@ struct DemonstrationReviewsPage {
     decided: bool,
     done: bool,
     percent: i32,
+    drawn: DrawnWith,
+    meanwhile: bool,
     number: i64,
     pages: i64,
 }
@@ -54,29 +60,42 @@ pub async fn get(
     Query(wanted): Query<Wanted>,
     page: Page,
 ) -> Result<impl IntoResponse, PageError> {
-    let pool = &state.pool;
+    Ok(Html(build(&state.pool, page, &project, user.id, &wanted).await?.render()?))
+}
+
+async fn build(
+    pool: &PgPool,
+    page: Page,
+    project: &Project,
+    reviewer: Uuid,
+    wanted: &Wanted,
+) -> Result<DemonstrationReviewsPage, PageError> {
     let counts = demonstration_reviews::counts(pool, project.id).await?;
     let Part { decided, number, pages, offset } = wanted.part(counts);
-    let shown = DemonstrationReviewsPage {
-        frame: Frame::new(&page, &project, "reviews"),
+    let percent = demonstration_reviews::review_percent(pool, project.id).await?;
+    Ok(DemonstrationReviewsPage {
+        frame: Frame::new(&page, project, "reviews"),
         page,
         queues: Queues::of(pool, project.id, "demonstrations").await?,
-        queue: address(&project),
+        queue: address(project),
         counts,
-        texts: demonstration_reviews::page(pool, project.id, user.id, decided, (PER_PAGE, offset)).await?,
+        texts: demonstration_reviews::page(pool, project.id, reviewer, decided, (PER_PAGE, offset)).await?,
         decided,
         done: wanted.done.is_some(),
-        percent: demonstration_reviews::review_percent(pool, project.id).await?,
+        percent,
+        drawn: demonstration_reviews::review_drawn_with(percent),
+        meanwhile: false,
         number,
         pages,
-    };
-    Ok(Html(shown.render()?))
+    })
 }
 
 #[derive(Debug, Deserialize)]
 pub struct ShareForm {
     #[serde(default)]
     percent: String,
+    #[serde(default)]
+    drawn: DrawnWith,
 }
 
 /// `POST /admin/projects/{slug}/reviews/demonstrations`: the share of the texts that waits for a reviewer.
@@ -86,10 +105,17 @@ pub async fn post(
     InProject(project): InProject,
     page: Page,
     CsrfForm(form): CsrfForm<ShareForm>,
-) -> Result<Redirect, PageError> {
+) -> Result<Response, PageError> {
     let percent = form.percent.trim().parse::<i32>().ok().filter(|percent| (0..=100).contains(percent));
     let percent = percent.ok_or_else(|| PageError::Invalid(page.t2("admin-error-range", "from", 0, "to", 100)))?;
     let of = (project.id, project.slug.as_str());
-    demonstration_reviews::set_review_percent(&state.pool, &actor(&user), of, percent).await?;
-    Ok(Redirect::to(&address(&project)))
+    match demonstration_reviews::set_review_percent(&state.pool, &actor(&user), of, &form.drawn, percent).await {
+        Ok(()) => Ok(Redirect::to(&address(&project)).into_response()),
+        Err(SaveError::Changed(drawn)) => {
+            let standing = build(&state.pool, page, &project, user.id, &Wanted::default()).await?;
+            let shown = DemonstrationReviewsPage { percent, drawn, meanwhile: true, ..standing };
+            Ok((StatusCode::CONFLICT, Html(shown.render()?)).into_response())
+        }
+        Err(SaveError::Database(error)) => Err(error.into()),
+    }
 }

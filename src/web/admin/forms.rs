@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use axum::http::StatusCode;
 use serde::Deserialize;
 
 use crate::web::Page;
@@ -64,6 +65,40 @@ impl Errors {
             self.add(field, page.t1("admin-error-long", "most", most));
         }
         text.to_owned()
+    }
+}
+
+/// What is said above a form.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    pub errors: Errors,
+    pub saved: bool,
+    /// Somebody else has saved it since it was drawn: it shows what was typed, and is not stored.
+    pub meanwhile: bool,
+}
+
+impl Told {
+    /// Of a form as it stands, which may have just been saved.
+    pub fn saved(query: &Saved) -> Self {
+        Told { saved: query.saved.is_some(), ..Told::default() }
+    }
+
+    pub fn wrong(errors: Errors) -> Self {
+        Told { errors, ..Told::default() }
+    }
+
+    pub fn meanwhile() -> Self {
+        Told { meanwhile: true, ..Told::default() }
+    }
+
+    pub fn status(&self) -> StatusCode {
+        if self.meanwhile {
+            StatusCode::CONFLICT
+        } else if self.errors.is_empty() {
+            StatusCode::OK
+        } else {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
     }
 }
 

@@ -3,19 +3,19 @@
 use askama::Template;
 use axum::{
     extract::{Path, Query, State},
-    http::StatusCode,
     response::{Html, IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    forms::{Button, Errors, Saved},
+    forms::{Button, Errors, Saved, Told},
     project::{Frame, InProject, actor},
     show::order,
 };
 use crate::{
     db::{
+        drawn::{DrawnWith, SaveError},
         gold_tasks::{self, Checks, GoldTask, Score},
         projects::Project,
     },
@@ -34,6 +34,7 @@ struct GoldPage {
     form: ChecksForm,
     errors: Errors,
     saved: bool,
+    meanwhile: bool,
     tasks: Vec<GoldTask>,
     scores: Vec<Score>,
     /// The project demands its course.
@@ -56,6 +57,7 @@ impl GoldPage {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct ChecksForm {
+    drawn: DrawnWith,
     gold_percent: String,
     course_tasks: String,
     course_pass_percent: String,
@@ -64,6 +66,7 @@ pub struct ChecksForm {
 impl From<Checks> for ChecksForm {
     fn from(checks: Checks) -> Self {
         ChecksForm {
+            drawn: checks.drawn_with(),
             gold_percent: checks.gold_percent.to_string(),
             course_tasks: checks.course_tasks.to_string(),
             course_pass_percent: checks.course_pass_percent.to_string(),
@@ -79,7 +82,7 @@ pub async fn get(
     page: Page,
 ) -> Result<Response, PageError> {
     let form = gold_tasks::checks(&state.pool, project.id).await?.into();
-    show(&state, page, &project, form, Errors::default(), query.saved.is_some()).await
+    show(&state, page, &project, form, Told::saved(&query)).await
 }
 
 pub async fn post(
@@ -87,7 +90,7 @@ pub async fn post(
     State(state): State<AppState>,
     InProject(project): InProject,
     page: Page,
-    CsrfForm(form): CsrfForm<ChecksForm>,
+    CsrfForm(mut form): CsrfForm<ChecksForm>,
 ) -> Result<Response, PageError> {
     let mut errors = Errors::default();
     let checks = Checks {
@@ -96,11 +99,17 @@ pub async fn post(
         course_pass_percent: errors.number(&page, "course_pass_percent", &form.course_pass_percent, 0..=100),
     };
     if !errors.is_empty() {
-        let shown = show(&state, page, &project, form, errors, false).await?;
-        return Ok((StatusCode::UNPROCESSABLE_ENTITY, shown).into_response());
+        return show(&state, page, &project, form, Told::wrong(errors)).await;
     }
-    gold_tasks::change_checks(&state.pool, &actor(&user), (project.id, &project.slug), checks).await?;
-    Ok(Redirect::to(&format!("/admin/projects/{}/gold?saved=1", project.slug)).into_response())
+    let of = (project.id, project.slug.as_str());
+    match gold_tasks::change_checks(&state.pool, &actor(&user), of, &form.drawn, checks).await {
+        Ok(()) => Ok(Redirect::to(&format!("/admin/projects/{}/gold?saved=1", project.slug)).into_response()),
+        Err(SaveError::Changed(drawn)) => {
+            form.drawn = drawn;
+            show(&state, page, &project, form, Told::meanwhile()).await
+        }
+        Err(SaveError::Database(error)) => Err(error.into()),
+    }
 }
 
 async fn show(
@@ -108,9 +117,10 @@ async fn show(
     page: Page,
     project: &Project,
     form: ChecksForm,
-    errors: Errors,
-    saved: bool,
+    told: Told,
 ) -> Result<Response, PageError> {
+    let status = told.status();
+    let Told { errors, saved, meanwhile } = told;
     let shown = GoldPage {
         frame: Frame::new(&page, project, "gold"),
         page,
@@ -118,10 +128,11 @@ async fn show(
         form,
         errors,
         saved,
+        meanwhile,
         tasks: gold_tasks::list(&state.pool, project.id).await?,
         scores: gold_tasks::scores(&state.pool, project.id).await?,
     };
-    Ok(Html(shown.render()?).into_response())
+    Ok((status, Html(shown.render()?)).into_response())
 }
 
 /// `POST /admin/projects/{slug}/gold/people/{person}/again`: the course once more before real work.

@@ -3,17 +3,16 @@
 use askama::Template;
 use axum::{
     extract::{Query, State},
-    http::StatusCode,
     response::{Html, IntoResponse, Redirect, Response},
 };
 
 use super::{
-    forms::{Errors, Saved},
+    forms::{Errors, Saved, Told},
     label_scheme_form::{LONGEST_HINT, LONGEST_NAME, SchemeForm},
     project::{Frame, InProject, actor},
 };
 use crate::{
-    db::{label_schemes, projects::Project},
+    db::{drawn::SaveError, label_schemes, projects::Project},
     domain::{
         flag::{self, Flag},
         label_scheme::{MOST_OWN_FLAGS, RatingRule},
@@ -30,6 +29,7 @@ struct LabelSchemePage {
     form: SchemeForm,
     errors: Errors,
     saved: bool,
+    meanwhile: bool,
 }
 
 pub async fn get(
@@ -40,7 +40,7 @@ pub async fn get(
     page: Page,
 ) -> Result<Response, PageError> {
     let form = SchemeForm::of(&label_schemes::of_project(&state.pool, project.id).await?);
-    show(page, &project, form, Errors::default(), query.saved.is_some())
+    show(page, &project, form, Told::saved(&query))
 }
 
 pub async fn post(
@@ -52,19 +52,25 @@ pub async fn post(
 ) -> Result<Response, PageError> {
     let standing = label_schemes::of_project(&state.pool, project.id).await?;
     let mut form = SchemeForm::sent(&sent, &standing);
-    match form.read(&page) {
-        Ok(scheme) => {
-            label_schemes::save(&state.pool, &actor(&user), (project.id, &project.slug), scheme).await?;
-            Ok(Redirect::to(&format!("/admin/projects/{}/label-scheme?saved=1", project.slug)).into_response())
+    let scheme = match form.read(&page) {
+        Ok(scheme) => scheme,
+        Err(errors) => return show(page, &project, form, Told::wrong(errors)),
+    };
+    let of = (project.id, project.slug.as_str());
+    match label_schemes::save(&state.pool, &actor(&user), of, &form.drawn, scheme).await {
+        Ok(()) => Ok(Redirect::to(&format!("/admin/projects/{}/label-scheme?saved=1", project.slug)).into_response()),
+        Err(SaveError::Changed(drawn)) => {
+            form.drawn = drawn;
+            show(page, &project, form, Told::meanwhile())
         }
-        Err(errors) => {
-            let shown = show(page, &project, form, errors, false)?;
-            Ok((StatusCode::UNPROCESSABLE_ENTITY, shown).into_response())
-        }
+        Err(SaveError::Database(error)) => Err(error.into()),
     }
 }
 
-fn show(page: Page, project: &Project, form: SchemeForm, errors: Errors, saved: bool) -> Result<Response, PageError> {
+fn show(page: Page, project: &Project, form: SchemeForm, told: Told) -> Result<Response, PageError> {
     let frame = Frame::new(&page, project, "label-scheme");
-    Ok(Html(LabelSchemePage { page, frame, form, errors, saved }.render()?).into_response())
+    let status = told.status();
+    let Told { errors, saved, meanwhile } = told;
+    let shown = LabelSchemePage { page, frame, form, errors, saved, meanwhile };
+    Ok((status, Html(shown.render()?)).into_response())
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::forms::Errors;
 use crate::{
+    db::{drawn::DrawnWith, label_schemes},
     domain::{
         flag::{self, Flag, OwnFlag},
         label_scheme::{LabelScheme, MOST_OWN_FLAGS, RatingRule},
@@ -19,6 +20,7 @@ pub const LONGEST_HINT: usize = 300;
 
 /// What was typed.
 pub struct SchemeForm {
+    pub drawn: DrawnWith,
     pub rating: RatingRule,
     pub lowest: String,
     pub highest: String,
@@ -128,6 +130,7 @@ impl SchemeForm {
     /// The form of a scheme as it stands.
     pub fn of(scheme: &LabelScheme) -> Self {
         SchemeForm {
+            drawn: label_schemes::drawn_with(scheme),
             rating: scheme.rating,
             lowest: scheme.scale.lowest().to_string(),
             highest: scheme.scale.highest().to_string(),
@@ -149,6 +152,7 @@ impl SchemeForm {
             false => FlagRow::of(flag),
         };
         SchemeForm {
+            drawn: DrawnWith::read(&sent.text("drawn")),
             rating: RatingRule::ALL.into_iter().find(|rule| sent.has("rating", rule.as_str())).unwrap_or(stands.rating),
             lowest: text("lowest", stands.lowest),
             highest: text("highest", stands.highest),

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     db::{
+        drawn::{DrawnWith, SaveError},
         near_duplicates::{self, HeldBack},
         projects::Project,
         prompt_order::{self, Next, OrderSettings, Scored, TaskOrder},
@@ -34,6 +35,7 @@ const SHOWN: i64 = 15;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct OrderForm {
+    drawn: DrawnWith,
     order: String,
     hold_back: Option<String>,
     percent: String,
@@ -42,6 +44,7 @@ pub struct OrderForm {
 impl From<&OrderSettings> for OrderForm {
     fn from(settings: &OrderSettings) -> Self {
         OrderForm {
+            drawn: settings.drawn_with(),
             order: settings.order.as_str().to_owned(),
             hold_back: settings.hold_back.then(|| "on".to_owned()),
             percent: settings.percent.to_string(),
@@ -57,6 +60,7 @@ struct NextPage {
     form: OrderForm,
     errors: Errors,
     saved: bool,
+    meanwhile: bool,
     /// How many a search has just held back.
     found: Option<i64>,
     scored: Scored,
@@ -90,6 +94,7 @@ async fn build(state: &AppState, page: Page, project: &Project) -> Result<NextPa
         form: OrderForm::from(&settings),
         errors: Errors::default(),
         saved: false,
+        meanwhile: false,
         found: None,
         scored: prompt_order::scored(&state.pool, project.id).await?,
         next: prompt_order::next(&state.pool, project.id, SHOWN).await?,
@@ -115,7 +120,7 @@ pub async fn post(
     State(state): State<AppState>,
     InProject(project): InProject,
     page: Page,
-    CsrfForm(form): CsrfForm<OrderForm>,
+    CsrfForm(mut form): CsrfForm<OrderForm>,
 ) -> Result<Response, PageError> {
     let mut errors = Errors::default();
     let percent = errors.number(&page, "percent", &form.percent, 60..=100);
@@ -128,8 +133,16 @@ pub async fn post(
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, Html(shown.render()?)).into_response());
     };
     let settings = OrderSettings { order, hold_back: form.hold_back.is_some(), percent };
-    prompt_order::set(&state.pool, &actor(&user), (project.id, &project.slug), &settings).await?;
-    Ok(Redirect::to(&format!("/admin/projects/{}/next?saved=1", project.slug)).into_response())
+    let of = (project.id, project.slug.as_str());
+    match prompt_order::set(&state.pool, &actor(&user), of, &form.drawn, &settings).await {
+        Ok(()) => Ok(Redirect::to(&format!("/admin/projects/{}/next?saved=1", project.slug)).into_response()),
+        Err(SaveError::Changed(drawn)) => {
+            form.drawn = drawn;
+            let shown = NextPage { form, meanwhile: true, ..build(&state, page, &project).await? };
+            Ok((StatusCode::CONFLICT, Html(shown.render()?)).into_response())
+        }
+        Err(SaveError::Database(error)) => Err(error.into()),
+    }
 }
 
 /// `POST /admin/projects/{slug}/next/duplicates`: looks for near-duplicates now.

@@ -3,17 +3,17 @@
 use askama::Template;
 use axum::{
     extract::{Query, State},
-    http::StatusCode,
     response::{Html, IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
 
 use super::{
-    forms::{Errors, Saved},
+    forms::{Errors, Saved, Told},
     project::{Frame, InProject, actor},
 };
 use crate::{
     db::{
+        drawn::{DrawnWith, SaveError},
         plans::{self, Plan},
         projects::Project,
     },
@@ -28,12 +28,14 @@ struct PlanPage {
     form: PlanForm,
     errors: Errors,
     saved: bool,
+    meanwhile: bool,
 }
 
 /// The weights as typed.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct PlanForm {
+    drawn: DrawnWith,
     demonstrations: String,
     rankings: String,
     comparisons: String,
@@ -43,6 +45,7 @@ pub struct PlanForm {
 impl From<Plan> for PlanForm {
     fn from(plan: Plan) -> Self {
         PlanForm {
+            drawn: plan.drawn_with(),
             demonstrations: plan.demonstrations.to_string(),
             rankings: plan.rankings.to_string(),
             comparisons: plan.comparisons.to_string(),
@@ -79,7 +82,7 @@ pub async fn get(
     page: Page,
 ) -> Result<Response, PageError> {
     let form = plans::of_project(&state.pool, project.id).await?.into();
-    show(page, &project, form, Errors::default(), query.saved.is_some())
+    show(page, &project, form, Told::saved(&query))
 }
 
 pub async fn post(
@@ -87,21 +90,25 @@ pub async fn post(
     State(state): State<AppState>,
     InProject(project): InProject,
     page: Page,
-    CsrfForm(form): CsrfForm<PlanForm>,
+    CsrfForm(mut form): CsrfForm<PlanForm>,
 ) -> Result<Response, PageError> {
-    match form.read(&page) {
-        Ok(plan) => {
-            plans::change(&state.pool, &actor(&user), (project.id, &project.slug), plan).await?;
-            Ok(Redirect::to(&format!("/admin/projects/{}/plan?saved=1", project.slug)).into_response())
+    let plan = match form.read(&page) {
+        Ok(plan) => plan,
+        Err(errors) => return show(page, &project, form, Told::wrong(errors)),
+    };
+    match plans::change(&state.pool, &actor(&user), (project.id, &project.slug), &form.drawn, plan).await {
+        Ok(()) => Ok(Redirect::to(&format!("/admin/projects/{}/plan?saved=1", project.slug)).into_response()),
+        Err(SaveError::Changed(drawn)) => {
+            form.drawn = drawn;
+            show(page, &project, form, Told::meanwhile())
         }
-        Err(errors) => {
-            let shown = show(page, &project, form, errors, false)?;
-            Ok((StatusCode::UNPROCESSABLE_ENTITY, shown).into_response())
-        }
+        Err(SaveError::Database(error)) => Err(error.into()),
     }
 }
 
-fn show(page: Page, project: &Project, form: PlanForm, errors: Errors, saved: bool) -> Result<Response, PageError> {
+fn show(page: Page, project: &Project, form: PlanForm, told: Told) -> Result<Response, PageError> {
     let frame = Frame::new(&page, project, "plan");
-    Ok(Html(PlanPage { page, frame, form, errors, saved }.render()?).into_response())
+    let status = told.status();
+    let Told { errors, saved, meanwhile } = told;
+    Ok((status, Html(PlanPage { page, frame, form, errors, saved, meanwhile }.render()?)).into_response())
 }

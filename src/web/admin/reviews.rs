@@ -3,7 +3,8 @@
 use askama::Template;
 use axum::{
     extract::{Query, State},
-    response::{Html, IntoResponse, Redirect},
+    http::StatusCode,
+    response::{Html, IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
 use sqlx::PgPool;
@@ -17,6 +18,8 @@ use super::{
 use crate::{
     db::{
         demonstration_reviews,
+        drawn::{DrawnWith, SaveError},
+        projects::Project,
         reviews::{self, Counts, Waiting},
     },
     web::{
@@ -91,6 +94,8 @@ struct ReviewsPage {
     decided: bool,
     done: bool,
     audit_percent: i32,
+    drawn: DrawnWith,
+    meanwhile: bool,
     number: i64,
     pages: i64,
 }
@@ -102,29 +107,36 @@ pub async fn get(
     Query(wanted): Query<Wanted>,
     page: Page,
 ) -> Result<impl IntoResponse, PageError> {
-    let pool = &state.pool;
+    Ok(Html(build(&state.pool, page, &project, &wanted).await?.render()?))
+}
+
+async fn build(pool: &PgPool, page: Page, project: &Project, wanted: &Wanted) -> Result<ReviewsPage, PageError> {
     reviews::compare_new(pool, project.id).await?;
     let counts = reviews::counts(pool, project.id).await?;
     let Part { decided, number, pages, offset } = wanted.part(counts);
-    let shown = ReviewsPage {
-        frame: Frame::new(&page, &project, "reviews"),
+    let audit_percent = reviews::audit_percent(pool, project.id).await?;
+    Ok(ReviewsPage {
+        frame: Frame::new(&page, project, "reviews"),
         page,
         queues: Queues::of(pool, project.id, "rankings").await?,
         counts,
         tasks: reviews::page(pool, project.id, decided, PER_PAGE, offset).await?,
         decided,
         done: wanted.done.is_some(),
-        audit_percent: reviews::audit_percent(pool, project.id).await?,
+        audit_percent,
+        drawn: reviews::audit_drawn_with(audit_percent),
+        meanwhile: false,
         number,
         pages,
-    };
-    Ok(Html(shown.render()?))
+    })
 }
 
 #[derive(Debug, Deserialize)]
 pub struct AuditForm {
     #[serde(default)]
     audit_percent: String,
+    #[serde(default)]
+    drawn: DrawnWith,
 }
 
 /// `POST /admin/projects/{slug}/reviews`: the share of undisputed tasks that are looked at.
@@ -134,9 +146,17 @@ pub async fn post(
     InProject(project): InProject,
     page: Page,
     CsrfForm(form): CsrfForm<AuditForm>,
-) -> Result<Redirect, PageError> {
+) -> Result<Response, PageError> {
     let percent = form.audit_percent.trim().parse::<i32>().ok().filter(|percent| (0..=100).contains(percent));
     let percent = percent.ok_or_else(|| PageError::Invalid(page.t2("admin-error-range", "from", 0, "to", 100)))?;
-    reviews::set_audit_percent(&state.pool, &actor(&user), (project.id, &project.slug), percent).await?;
-    Ok(Redirect::to(&format!("/admin/projects/{}/reviews", project.slug)))
+    let of = (project.id, project.slug.as_str());
+    match reviews::set_audit_percent(&state.pool, &actor(&user), of, &form.drawn, percent).await {
+        Ok(()) => Ok(Redirect::to(&format!("/admin/projects/{}/reviews", project.slug)).into_response()),
+        Err(SaveError::Changed(drawn)) => {
+            let standing = build(&state.pool, page, &project, &Wanted::default()).await?;
+            let shown = ReviewsPage { audit_percent: percent, drawn, meanwhile: true, ..standing };
+            Ok((StatusCode::CONFLICT, Html(shown.render()?)).into_response())
+        }
+        Err(SaveError::Database(error)) => Err(error.into()),
+    }
 }

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     db::{
+        drawn::{DrawnWith, SaveError},
         job_list::{self, Job},
         job_queue::{self, EnqueueError, FEWEST_LABELS, Readiness},
         projects::Project,
@@ -32,6 +33,7 @@ const LISTED: i64 = 100;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct ScheduleForm {
+    drawn: DrawnWith,
     enabled: Option<String>,
     /// `HH:MM`.
     time: String,
@@ -50,6 +52,7 @@ struct TrainingPage {
     form: ScheduleForm,
     errors: Errors,
     saved: bool,
+    meanwhile: bool,
     /// “Run now” was refused for lack of something.
     refused: bool,
     timezones: Vec<&'static str>,
@@ -99,7 +102,7 @@ pub async fn schedule(
     State(state): State<AppState>,
     InProject(project): InProject,
     page: Page,
-    CsrfForm(form): CsrfForm<ScheduleForm>,
+    CsrfForm(mut form): CsrfForm<ScheduleForm>,
 ) -> Result<Response, PageError> {
     let mut errors = Errors::default();
     let minute = minute_of_day(&form.time);
@@ -113,8 +116,16 @@ pub async fn schedule(
     if let (Ok(daily), true) = (daily, errors.is_empty()) {
         let now = OffsetDateTime::now_utc();
         let of = (project.id, project.slug.as_str());
-        schedules::set(&state.pool, &actor(&user), of, form.enabled.is_some(), &daily, now).await?;
-        return Ok(Redirect::to(&format!("/admin/projects/{}/training?saved=1", project.slug)).into_response());
+        let enabled = form.enabled.is_some();
+        return match schedules::set(&state.pool, &actor(&user), of, &form.drawn, enabled, &daily, now).await {
+            Ok(()) => Ok(Redirect::to(&format!("/admin/projects/{}/training?saved=1", project.slug)).into_response()),
+            Err(SaveError::Changed(drawn)) => {
+                form.drawn = drawn;
+                let shown = TrainingPage { form, meanwhile: true, ..build(&state, page, &project).await? };
+                Ok((StatusCode::CONFLICT, Html(shown.render()?)).into_response())
+            }
+            Err(SaveError::Database(error)) => Err(error.into()),
+        };
     }
     let shown = TrainingPage { form, errors, ..build(&state, page, &project).await? };
     Ok((StatusCode::UNPROCESSABLE_ENTITY, Html(shown.render()?)).into_response())
@@ -140,12 +151,14 @@ async fn build(state: &AppState, page: Page, project: &Project) -> Result<Traini
         under_way: jobs.iter().any(|job| job.kind == "nightly" && job.is_under_way()),
         jobs,
         form: ScheduleForm {
+            drawn: schedule.drawn_with(),
             enabled: schedule.enabled.then(|| "on".to_owned()),
             time: format!("{:02}:{:02}", schedule.minute / 60, schedule.minute % 60),
             timezone: schedule.timezone,
         },
         errors: Errors::default(),
         saved: false,
+        meanwhile: false,
         refused: false,
         timezones: timezone_names(),
         next_run,
