@@ -264,11 +264,12 @@ async fn the_log_says_what_a_setting_was_and_notes_nothing_where_nothing_was_cha
     let server = server().await;
     seed::project(server.pool(), Seed::default()).await;
     let ada = server.user("Ada", Role::Admin).await;
-    let schedule = [("enabled", "on"), ("time", "02:30"), ("timezone", "UTC")];
+    let schedule = [("enabled", "on"), ("time", "02:30"), ("timezone", "Asia/Shanghai")];
     for _ in 0..2 {
         ada.post("/admin/projects/test/training/schedule", &schedule).await.leads_to();
     }
-    assert_eq!(details(&server, "schedule.set").await, [json!({ "enabled": [false, true], "minute": [120, 150] })]);
+    let noted = json!({ "enabled": [false, true], "minute": [120, 150], "timezone": ["UTC", "Asia/Shanghai"] });
+    assert_eq!(details(&server, "schedule.set").await, [noted]);
     for rankings in ["4", "4", "2"] {
         let plan = [("demonstrations", "1"), ("rankings", rankings), ("comparisons", "1"), ("prompts", "1")];
         ada.post("/admin/projects/test/plan", &plan).await.leads_to();
