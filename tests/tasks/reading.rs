@@ -36,7 +36,7 @@ async fn unfolds(server: &Server, path: &str) {
     browser.wait().for_element(Locator::XPath(whole)).await.expect("the whole answer");
     assert_eq!(browser.execute(begun, Vec::new()).await.expect("read").as_u64(), Some(8));
     assert_eq!(
-        browser.execute("return document.querySelector('[data-cut]')", Vec::new()).await.expect("read"),
+        browser.execute("return document.querySelector('article [data-cut]')", Vec::new()).await.expect("read"),
         json!(null)
     );
     browser.close().await;
