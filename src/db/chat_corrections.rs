@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     chat_drafts,
-    chat_turns::{self, ChatError, Choice},
+    chat_turns::{self, ChatError, Choice, Chosen, Held},
 };
 
 /// Stores a new version of the choice of a turn; `false` where another version has taken the place of `replaces`. The same choice
@@ -16,12 +16,7 @@ use super::{
 /// [`ChatError::Reviewed`] once a reviewer has judged it.
 pub async fn correct(pool: &PgPool, user: Uuid, chat: Uuid, replaces: Uuid, choice: Choice) -> Result<bool, ChatError> {
     let mut tx = pool.begin().await?;
-    let held = chat_turns::hold(&mut tx, user, chat).await?;
-    let turn = chat_turns::turn(&mut tx, chat, choice).await?;
-    let standing = turn.ranking.ok_or(ChatError::NoAnswers)?;
-    if !turn.there {
-        return Err(ChatError::NoSuchAnswer);
-    }
+    let (held, turn, standing) = corrected(&mut tx, user, chat, choice).await?;
     if chat_turns::chosen(&mut tx, chat, choice.turn, standing).await? == choice.position {
         chat_drafts::forget_choice(&mut tx, chat, choice.turn).await?;
         tx.commit().await?;
@@ -57,12 +52,7 @@ pub enum Begun {
 /// computer.
 pub async fn begin(pool: &PgPool, user: Uuid, chat: Uuid, replaces: Uuid, choice: Choice) -> Result<Begun, ChatError> {
     let mut tx = pool.begin().await?;
-    let held = chat_turns::hold(&mut tx, user, chat).await?;
-    let turn = chat_turns::turn(&mut tx, chat, choice).await?;
-    let standing = turn.ranking.ok_or(ChatError::NoAnswers)?;
-    if !turn.there {
-        return Err(ChatError::NoSuchAnswer);
-    }
+    let (held, _, standing) = corrected(&mut tx, user, chat, choice).await?;
     if standing != replaces || !held.may_go_on || !may_be_corrected(&mut tx, standing).await? {
         return Ok(Begun::Late);
     }
@@ -74,6 +64,22 @@ pub async fn begin(pool: &PgPool, user: Uuid, chat: Uuid, replaces: Uuid, choice
     };
     tx.commit().await?;
     Ok(begun)
+}
+
+/// The conversation, held; the turn whose choice is corrected; and the version of it that stands.
+async fn corrected(
+    tx: &mut Transaction<'_, Postgres>,
+    user: Uuid,
+    chat: Uuid,
+    choice: Choice,
+) -> Result<(Held, Chosen, Uuid), ChatError> {
+    let held = chat_turns::hold(tx, user, chat).await?;
+    let turn = chat_turns::turn(tx, chat, choice).await?;
+    let standing = turn.ranking.ok_or(ChatError::NoAnswers)?;
+    if !turn.there {
+        return Err(ChatError::NoSuchAnswer);
+    }
+    Ok((held, turn, standing))
 }
 
 async fn may_be_corrected(tx: &mut Transaction<'_, Postgres>, ranking: Uuid) -> sqlx::Result<bool> {
