@@ -4,19 +4,17 @@
 
 use rayon::prelude::*;
 
-use crate::{
-    math::{LANES, total},
-    panels, wide,
-};
+use crate::{math::LANES, wide};
 
-/// Up to so many rows these products are the faster ones.
-pub const MOST: usize = 32;
-/// Up to so many rows the sums are held in the cache and the matrix streams by; more make that the slower way.
-const STREAMED: usize = 8;
+/// Up to so many rows these products are the faster ones: the sums are held in the cache and the matrix streams by.
+pub const MOST: usize = 8;
 /// Rows of the matrix that are multiplied at a time: with one more vector they fill the registers of AVX2.
 const DEPTH: usize = 4;
 /// Numbers of the matrix that one task reads, about.
 const NUMBERS_A_TASK: usize = 1 << 17;
+/// Rows that it takes at least: the sums of a task are written and read once more than they have to be, which must be little
+/// beside reading the matrix.
+const LEAST_DEPTH: usize = 64;
 /// Numbers of the output that stay in the first cache while a task reads its rows.
 const TILE: usize = 4096;
 
@@ -30,9 +28,7 @@ pub fn rows_times_matrices<const N: usize>(x: &[f32], w: [&[f32]; N], mut out: [
     if rows == 0 {
         return;
     }
-    if rows > STREAMED {
-        return w.iter().zip(out).for_each(|(w, out)| panels::rows_times_matrix(x, w, out, rows));
-    }
+    assert!(rows <= MOST, "more than a few rows");
     let k = x.len() / rows;
     // Each task takes some rows of a matrix and has sums of its own; the first ones have their place in the output.
     let mut sums: [Vec<f32>; N] = std::array::from_fn(|at| {
@@ -63,9 +59,9 @@ pub fn rows_times_matrices<const N: usize>(x: &[f32], w: [&[f32]; N], mut out: [
     }
 }
 
-/// Rows of a matrix with `n` columns that one task takes.
+/// Rows of a matrix with `n` columns that one task takes, however many rows `x` has: a row's result must not feel the others.
 fn depth(n: usize) -> usize {
-    NUMBERS_A_TASK.div_ceil(n.max(1)).next_multiple_of(DEPTH)
+    NUMBERS_A_TASK.div_ceil(n.max(1)).max(LEAST_DEPTH).next_multiple_of(DEPTH)
 }
 
 /// Tasks of a product with a matrix `[k, n]`, at least one.
@@ -101,7 +97,7 @@ impl Block<'_> {
                     5 => self.part::<5>(place, out),
                     6 => self.part::<6>(place, out),
                     7 => self.part::<7>(place, out),
-                    _ => self.part::<STREAMED>(place, out),
+                    _ => self.part::<MOST>(place, out),
                 }
             }
         }
@@ -164,84 +160,6 @@ struct Place {
     last: usize,
 }
 
-/// Rows of the matrix that one task of [`rows_times_transposed`] takes.
-const ROWS_A_TASK: usize = 256;
-/// Numbers that are multiplied at a time there: a register of AVX2.
-const STEP: usize = 8;
-
-/// `x·wᵀ`: `x` `[rows, k]`, `w` `[n, k]`, both row-major, the logits of a few tokens over an embedding; written to
-/// `out` `[rows, n]`.
-pub fn rows_times_transposed(x: &[f32], w: &[f32], out: &mut [f32], rows: usize) {
-    if rows == 0 || out.is_empty() {
-        return;
-    }
-    let (k, n) = (x.len() / rows, out.len() / rows);
-    assert_eq!((x.len(), w.len(), out.len()), (rows * k, k * n, rows * n));
-    if k == 0 {
-        return out.fill(0.0);
-    }
-    // Each task writes its columns of every row.
-    let mut tasks: Vec<Vec<&mut [f32]>> = (0..n).step_by(ROWS_A_TASK).map(|_| Vec::with_capacity(rows)).collect();
-    for row in out.chunks_exact_mut(n) {
-        for (task, columns) in tasks.iter_mut().zip(row.chunks_mut(ROWS_A_TASK)) {
-            task.push(columns);
-        }
-    }
-    tasks.par_iter_mut().zip(w.par_chunks(ROWS_A_TASK * k)).for_each(|(out, w)| {
-        wide(
-            #[inline(always)]
-            || dots(x, w, k, out),
-        );
-    });
-}
-
-#[inline(always)]
-fn dots(x: &[f32], w: &[f32], k: usize, out: &mut [&mut [f32]]) {
-    let rows = out.len();
-    let count = w.len() / k;
-    for column in (0..count).step_by(2) {
-        // The last one twice where there is no other.
-        let pair = [column, (column + 1).min(count - 1)];
-        let w = pair.map(|column| &w[column * k..(column + 1) * k]);
-        for row in (0..rows).step_by(4) {
-            match rows - row {
-                1 => dots_of::<1>(x, w, pair, row, out),
-                2 => dots_of::<2>(x, w, pair, row, out),
-                3 => dots_of::<3>(x, w, pair, row, out),
-                _ => dots_of::<4>(x, w, pair, row, out),
-            }
-        }
-    }
-}
-
-/// The products of `R` rows of `x` with two rows of the matrix.
-#[inline(always)]
-fn dots_of<const R: usize>(x: &[f32], w: [&[f32]; 2], pair: [usize; 2], row: usize, out: &mut [&mut [f32]]) {
-    let k = w[0].len();
-    let x: [&[f32]; R] = std::array::from_fn(|r| &x[(row + r) * k..(row + r + 1) * k]);
-    let mut sums = [[[0.0f32; STEP]; 2]; R];
-    let whole = k / STEP;
-    for at in 0..whole {
-        let w: [[f32; STEP]; 2] = [vector(w[0], at), vector(w[1], at)];
-        for (sums, x) in sums.iter_mut().zip(&x) {
-            let x: [f32; STEP] = vector(x, at);
-            for (sums, w) in sums.iter_mut().zip(&w) {
-                for lane in 0..STEP {
-                    sums[lane] = x[lane].mul_add(w[lane], sums[lane]);
-                }
-            }
-        }
-    }
-    for (r, (sums, x)) in sums.iter().zip(&x).enumerate() {
-        for ((sums, w), &column) in sums.iter().zip(&w).zip(&pair) {
-            let mut lanes = [0.0; LANES];
-            lanes[..STEP].copy_from_slice(sums);
-            let rest: f32 = (whole * STEP..k).map(|at| x[at] * w[at]).sum();
-            out[row + r][column] = total(lanes) + rest;
-        }
-    }
-}
-
 /// Asks for the line of the number at `at`, if there is one.
 #[inline(always)]
 pub(crate) fn prefetch(values: &[f32], at: usize) {
@@ -258,7 +176,6 @@ pub(crate) fn prefetch(values: &[f32], at: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::{Target, View, product};
 
     fn numbers(count: usize, seed: usize) -> Vec<f32> {
         (0..count).map(|i| ((i * 37 + seed * 101) % 29) as f32 / 7.0 - 2.0).collect()
@@ -271,10 +188,10 @@ mod tests {
             [2, 9, 300],
             [5, 64, 1031],
             [7, 130, 513],
-            [32, 96, 48],
-            [13, 65, 16],
+            [8, 96, 48],
+            [8, 65, 16],
             [3, 700, 700],
-            [20, 3, 5],
+            [6, 3, 5],
         ] {
             let (x, w) = (numbers(m * k, 1), numbers(k * n, 2));
             let expected = |row: usize, column: usize| -> f64 {
@@ -296,42 +213,6 @@ mod tests {
                 }
             };
             agrees(&out);
-            let transposed: Vec<f32> = (0..n * k).map(|at| w[at % k * n + at / k]).collect();
-            out.fill(f32::NAN);
-            rows_times_transposed(&x, &transposed, &mut out, m);
-            agrees(&out);
-        }
-    }
-
-    /// `cargo test --release -p laurel-kernels -- --ignored --nocapture few_rows_beside`
-    #[test]
-    #[ignore = "a measurement, for an optimised build on a quiet machine"]
-    fn few_rows_beside_the_general_product() {
-        // As many matrices as do not fit the caches.
-        for [k, n] in [[576, 1536], [1536, 576], [576, 576], [512, 1408]] {
-            let count = (256 << 20) / (4 * k * n);
-            let all: Vec<Vec<f32>> = (0..count).map(|seed| numbers(k * n, seed)).collect();
-            for m in [1, 2, 4, 8, 16, 32] {
-                let (x, mut out) = (numbers(m * k, 1), vec![0.0; m * n]);
-                let mut time = |name: &str, work: &mut dyn FnMut(&[f32], &mut [f32])| {
-                    let mut best = f64::MAX;
-                    for _ in 0..5 {
-                        let begun = std::time::Instant::now();
-                        all.iter().for_each(|w| work(w, &mut out));
-                        best = best.min(begun.elapsed().as_secs_f64() / count as f64);
-                    }
-                    let (bytes, flops) = (4.0 * (k * n) as f64, 2.0 * (m * k * n) as f64);
-                    println!(
-                        "{k} × {n}, {m:>2} rows, {name:<10} {:>7.1} µs {:>5.1} GB/s {:>6.1} GFLOP/s",
-                        best * 1e6,
-                        bytes / best / 1e9,
-                        flops / best / 1e9
-                    );
-                };
-                time("general", &mut |w, out| product(Target::write(out, n), View::new(&x, m, k), View::new(w, k, n)));
-                time("few", &mut |w, out| rows_times_matrix(&x, w, out, m));
-                time("few, as logits", &mut |w, out| rows_times_transposed(&x, w, out, m));
-            }
         }
     }
 }

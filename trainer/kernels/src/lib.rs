@@ -14,7 +14,7 @@ pub mod math;
 pub mod matrix;
 pub mod norm;
 mod one_query;
-mod panels;
+pub mod packed;
 pub mod rotary;
 mod share;
 

@@ -9,6 +9,7 @@ mod adapted;
 mod attention;
 mod held;
 mod ops;
+mod packed;
 #[cfg(test)]
 mod tests;
 
@@ -16,3 +17,4 @@ pub(crate) use adam::{Step, Weights, sum_of_squares};
 pub(crate) use adapted::adapted_linear;
 pub(crate) use attention::{Heads, attention};
 pub(crate) use ops::{entropies, linear, linears, rms_norm, swiglu, token_log_probs};
+pub(crate) use packed::{pack, packed_linears};

@@ -85,7 +85,6 @@ fn times_transposed(x: &FlexTensor, weight: &FlexTensor, y: &mut [f32]) {
     let ([tokens, _], [output, _]) = (sizes(x), sizes(weight));
     match tokens {
         1 => matrix_times_row(numbers(weight), numbers(x), y),
-        2..=few_rows::MOST => few_rows::rows_times_transposed(numbers(x), numbers(weight), y, tokens),
         _ => product(Target::write(y, output), matrix(x), matrix(weight).transposed()),
     }
 }

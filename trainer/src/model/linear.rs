@@ -4,6 +4,7 @@ use burn::{
     module::{Module, Param},
     tensor::{Device, Int, Tensor, TensorData},
 };
+use laurel_kernels::packed::Packed;
 use rayon::prelude::*;
 
 use super::{
@@ -23,6 +24,9 @@ pub struct Linear {
     pub bias: Option<Param<Tensor<1>>>,
     /// What training changes instead of `weight`, when it is there.
     pub adapter: Option<Adapter>,
+    /// The weight once more as products of some rows read it: of a layer that only answers.
+    #[module(skip)]
+    packed: Option<Packed>,
 }
 
 impl Linear {
@@ -57,6 +61,7 @@ impl Linear {
             weight: Param::from_data(TensorData::new(weight, [input, output]), device),
             bias: bias.map(|bias| Param::from_data(TensorData::new(bias, [output]), device)),
             adapter: None,
+            packed: None,
         }
     }
 
@@ -85,7 +90,13 @@ impl Linear {
         let plain = precision == Precision::Float32 && linears.iter().all(|linear| linear.adapter.is_none());
         let weights = linears.map(|linear| linear.weight.val());
         let rows = x.clone().reshape([batch * sequence, input]);
-        let Some(products) = plain.then(|| fused::linears(&rows, weights.each_ref())).flatten() else {
+        let at_once = || {
+            let packed = linears.map(|linear| linear.packed.as_ref());
+            let packed = if packed.iter().all(Option::is_some) { Some(packed.map(Option::unwrap)) } else { None };
+            let packed = packed.and_then(|packed| fused::packed_linears(&rows, packed));
+            packed.or_else(|| fused::linears(&rows, weights.each_ref()))
+        };
+        let Some(products) = plain.then(at_once).flatten() else {
             return linears.map(|linear| linear.forward(x.clone(), precision));
         };
         let mut linears = linears.into_iter();
@@ -99,6 +110,9 @@ impl Linear {
 
     /// `x·W` and the adapter's part in float32: `[tokens, in]` → `[tokens, out]`.
     fn product(&self, x: Tensor<2>) -> Tensor<2> {
+        if let Some([y]) = self.packed.as_ref().and_then(|packed| fused::packed_linears(&x, [packed])) {
+            return y;
+        }
         let weight = self.weight.val();
         let at_once = self.adapter.as_ref().and_then(|adapter| adapter.beside(&x, &weight));
         match (at_once, &self.adapter) {
@@ -107,6 +121,14 @@ impl Linear {
                 let y = fused::linear(&x, &weight, false).unwrap_or_else(|| x.clone().matmul(weight));
                 if let Some(adapter) = adapter { y + adapter.forward(x, Precision::Float32) } else { y }
             }
+        }
+    }
+
+    /// Puts the weight, once more, in the order in which products of some rows read it, where that is of use. Nothing is to be
+    /// learned from then on.
+    pub(super) fn pack(&mut self) {
+        if self.adapter.is_none() && self.packed.is_none() {
+            self.packed = fused::pack(&self.weight.val(), false);
         }
     }
 
@@ -132,7 +154,7 @@ impl Linear {
         let Some(_) = &self.adapter else {
             return self.clone();
         };
-        Self { weight: Param::from_tensor(self.merged_weight().detach()), bias: self.bias.clone(), adapter: None }
+        Self { weight: Param::from_tensor(self.merged_weight().detach()), bias: self.bias.clone(), adapter: None, packed: None }
     }
 
     /// The weight as `[out, in]` row-major, adapter added: what compression works on.
@@ -153,6 +175,7 @@ impl Linear {
         let values = transpose(rows, output, input);
         let id = self.weight.id;
         let tensor = Tensor::from_data(TensorData::new(values, [input, output]), &device);
+        self.packed = None;
         self.weight = Param::initialized(id, tensor);
     }
 
@@ -161,6 +184,7 @@ impl Linear {
         let kept: Vec<i32> = kept.iter().map(|&output| output as i32).collect();
         let kept = Tensor::<1, Int>::from_data(TensorData::new(kept.clone(), [kept.len()]), &self.weight.device());
         self.weight = self.weight.clone().map(|weight| weight.select(1, kept.clone()));
+        self.packed = None;
         self.bias = self.bias.clone().map(|bias| bias.map(|bias| bias.select(0, kept)));
     }
 

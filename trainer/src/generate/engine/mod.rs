@@ -117,7 +117,7 @@ impl Engine {
     pub fn new(decoder: &Decoder, stop_ids: &[u32], pad_id: u32, limits: EngineLimits) -> Self {
         Self {
             // Without gradients: sampling remembers nothing of its way.
-            decoder: decoder.to_answer(),
+            decoder: if limits.rows > 1 { decoder.to_answer().packed() } else { decoder.to_answer() },
             stop_ids: stop_ids.to_vec(),
             pad_id,
             limits: EngineLimits { rows: limits.rows.max(1), prompt_tokens: limits.prompt_tokens.max(1) },

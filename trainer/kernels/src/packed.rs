@@ -1,0 +1,324 @@
+//! Products of some rows with matrices that are used again and again, as decoding uses a model's: their numbers are put in the
+//! order in which the product reads them, once. Then each is one stream from memory, and nothing is copied on the way.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::{few_rows::prefetch, math::LANES, wide};
+
+/// Up to so many rows these products are the faster ones.
+pub const MOST: usize = 64;
+/// Rows of `x` that are multiplied at a time: with one line of the matrix they fill the registers of AVX2.
+const ROWS: usize = 6;
+/// Columns that are multiplied at a time: two vectors of AVX2, one of AVX-512.
+const PANEL: usize = LANES;
+/// Lines of a panel that are multiplied by all rows of `x` before the next: they stay in the first cache meanwhile.
+const DEPTH: usize = 128;
+/// Panels that a task takes, where there are few and where there are many.
+const PANELS_A_TASK: [usize; 2] = [4, 8];
+/// Panels of a matrix that are so many as to be put in order by one task.
+const PANELS_AT_ONCE: usize = 8;
+
+/// One row of a panel: a line of the cache.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct Line([f32; PANEL]);
+
+/// A matrix `[k, n]` in panels of 16 columns, each with its rows one after the other; the last is filled up with zeros. A clone
+/// is the same memory.
+#[derive(Debug, Clone)]
+pub struct Packed {
+    lines: Arc<Vec<Line>>,
+    k: usize,
+    n: usize,
+}
+
+impl Packed {
+    /// Of a row-major matrix `[k, n]`.
+    pub fn new(w: &[f32], [k, n]: [usize; 2]) -> Self {
+        Self::filled(w, [k, n], |first, panels| {
+            for (row, w) in w.chunks_exact(n).enumerate() {
+                for (panel, w) in panels.chunks_exact_mut(k).zip(w[first..].chunks(PANEL)) {
+                    panel[row].0[..w.len()].copy_from_slice(w);
+                }
+            }
+        })
+    }
+
+    /// Of the row-major matrix `[n, k]` whose transpose is meant: an embedding as the output of its model.
+    pub fn transposed(w: &[f32], [n, k]: [usize; 2]) -> Self {
+        Self::filled(w, [k, n], |first, panels| {
+            for (panel, w) in panels.chunks_exact_mut(k).zip(w[first * k..].chunks(PANEL * k)) {
+                for (column, w) in w.chunks_exact(k).enumerate() {
+                    panel.iter_mut().zip(w).for_each(|(line, &number)| line.0[column] = number);
+                }
+            }
+        })
+    }
+
+    /// `fill` is given the first column of some panels, and these.
+    fn filled(w: &[f32], [k, n]: [usize; 2], fill: impl Fn(usize, &mut [Line]) + Sync) -> Self {
+        assert_eq!(w.len(), k * n, "numbers of a matrix");
+        let mut lines = vec![Line([0.0; PANEL]); n.div_ceil(PANEL) * k];
+        if k > 0 {
+            let tasks = lines.par_chunks_mut(PANELS_AT_ONCE * k).enumerate();
+            tasks.for_each(|(task, panels)| fill(task * PANELS_AT_ONCE * PANEL, panels));
+        }
+        Self { lines: Arc::new(lines), k, n }
+    }
+
+    /// Rows and columns.
+    pub fn dims(&self) -> [usize; 2] {
+        [self.k, self.n]
+    }
+}
+
+/// `x·w`: `x` `[rows, k]` row-major, `w` `[k, n]`; written to `out` `[rows, n]`.
+pub fn rows_times_packed(x: &[f32], w: &Packed, out: &mut [f32], rows: usize) {
+    rows_times_all_packed(x, [w], [out], rows);
+}
+
+/// As [`rows_times_packed`] for several matrices at once: threads are brought together once instead of for each. A row of the
+/// result is the same whatever the others are.
+pub fn rows_times_all_packed<const N: usize>(x: &[f32], w: [&Packed; N], out: [&mut [f32]; N], rows: usize) {
+    if rows == 0 {
+        return;
+    }
+    let k = x.len() / rows;
+    let grouped = &in_groups(x, k, rows);
+    let mut tasks = vec![];
+    for (w, out) in w.iter().zip(out) {
+        assert_eq!((x.len(), w.k, out.len()), (rows * k, k, rows * w.n), "sizes of a product");
+        if k == 0 {
+            out.fill(0.0);
+        } else if w.n > 0 {
+            tasks.extend(tasks_of(w, out));
+        }
+    }
+    tasks.par_iter_mut().for_each(|(lines, out)| {
+        wide(
+            #[inline(always)]
+            || Block { x: grouped, k, lines, rows }.multiply(out),
+        );
+    });
+}
+
+/// Some panels of a matrix, and their columns of every row of the output.
+type Task<'a> = (&'a [Line], Vec<&'a mut [f32]>);
+
+fn tasks_of<'a>(w: &'a Packed, out: &'a mut [f32]) -> Vec<Task<'a>> {
+    let panels = w.n.div_ceil(PANEL);
+    let [least, most] = PANELS_A_TASK;
+    let of_a_task = (panels / 8).clamp(least, most);
+    let mut tasks: Vec<Task> = w.lines.chunks(of_a_task * w.k).map(|lines| (lines, vec![])).collect();
+    for row in out.chunks_exact_mut(w.n) {
+        for (task, columns) in tasks.iter_mut().zip(row.chunks_mut(of_a_task * PANEL)) {
+            task.1.push(columns);
+        }
+    }
+    tasks
+}
+
+/// Rows that are multiplied together, of as many as are left. Four and four are faster than six and two: a few sums alone wait
+/// for each other.
+#[inline(always)]
+fn together(left: usize) -> usize {
+    match left {
+        1 => 1,
+        2 | 3 => 2,
+        4 | 5 | 7 | 8 => 4,
+        _ => ROWS,
+    }
+}
+
+/// The rows of `x` that are multiplied together, their numbers side by side: rows themselves lie a power of two apart as often as
+/// not, and fall on one place of the cache.
+fn in_groups(x: &[f32], k: usize, rows: usize) -> Vec<f32> {
+    let mut grouped = vec![0.0; x.len()];
+    let mut row = 0;
+    while row < rows {
+        let group = together(rows - row);
+        let part = row * k..(row + group) * k;
+        for (r, x) in x[part.clone()].chunks_exact(k.max(1)).enumerate() {
+            for (out, &x) in grouped[part.clone()][r..].iter_mut().step_by(group).zip(x) {
+                *out = x;
+            }
+        }
+        row += group;
+    }
+    grouped
+}
+
+/// What a task multiplies: all rows of `x`, in their groups, with some panels.
+#[derive(Clone, Copy)]
+struct Block<'a> {
+    x: &'a [f32],
+    k: usize,
+    lines: &'a [Line],
+    rows: usize,
+}
+
+/// A part of a task: the panel, the first of its lines and how many, the first row of `x`.
+#[derive(Clone, Copy)]
+struct Place {
+    panel: usize,
+    from: usize,
+    depth: usize,
+    row: usize,
+}
+
+impl Block<'_> {
+    #[inline(always)]
+    fn multiply(self, out: &mut [&mut [f32]]) {
+        for panel in 0..self.lines.len() / self.k {
+            for from in (0..self.k).step_by(DEPTH) {
+                let depth = DEPTH.min(self.k - from);
+                let mut row = 0;
+                while row < self.rows {
+                    let at = Place { panel, from, depth, row };
+                    let group = together(self.rows - row);
+                    match group {
+                        1 => self.part::<1>(at, out),
+                        2 => self.part::<2>(at, out),
+                        4 => self.part::<4>(at, out),
+                        _ => self.part::<ROWS>(at, out),
+                    }
+                    row += group;
+                }
+            }
+        }
+    }
+
+    /// `R` rows of `x` by some lines of a panel, added to what is there unless the lines are the first.
+    #[inline(always)]
+    fn part<const R: usize>(self, at: Place, out: &mut [&mut [f32]]) {
+        let first = at.panel * self.k + at.from;
+        let lines = &self.lines[first..][..at.depth];
+        let x = self.x[at.row * self.k + at.from * R..][..at.depth * R].as_chunks::<R>().0;
+        let mut sums = [[0.0f32; PANEL]; R];
+        // The lines that come next are asked for one after the other, over the time that all rows take: more at once would wait
+        // for each other, and the memory have nothing to do afterwards.
+        let before = at.row * at.depth;
+        let (mut ahead, mut due) = (first + at.depth + before / self.rows, before % self.rows);
+        for (line, x) in lines.iter().zip(x) {
+            due += R;
+            if due >= self.rows {
+                due -= self.rows;
+                if let Some(line) = self.lines.get(ahead) {
+                    prefetch(&line.0, 0);
+                }
+                ahead += 1;
+            }
+            let line = line.0;
+            for (sums, &factor) in sums.iter_mut().zip(x) {
+                for (sum, w) in sums.iter_mut().zip(&line) {
+                    *sum = factor.mul_add(*w, *sum);
+                }
+            }
+        }
+        for (sums, out) in sums.iter().zip(&mut out[at.row..]) {
+            add(sums, at.from == 0, &mut out[at.panel * PANEL..]);
+        }
+    }
+}
+
+/// Adds the sums of a panel to its columns of a row, or begins them. The common case has a fixed number of them: then the sums
+/// stay in registers.
+#[inline(always)]
+fn add(sums: &[f32; PANEL], begins: bool, out: &mut [f32]) {
+    if let Some(out) = out.first_chunk_mut::<PANEL>() {
+        if begins {
+            *out = *sums;
+        } else {
+            out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
+        }
+        return;
+    }
+    let sums = *sums;
+    for (out, sum) in out.iter_mut().zip(&sums) {
+        *out = if begins { *sum } else { *out + sum };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::few_rows::rows_times_matrix;
+
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count).map(|i| ((i * 37 + seed * 101) % 29) as f32 / 7.0 - 2.0).collect()
+    }
+
+    #[test]
+    fn packed_products_agree_with_the_definition_and_rows_do_not_feel_each_other() {
+        for [m, k, n] in [
+            [1, 1, 1],
+            [2, 9, 300],
+            [5, 64, 1031],
+            [7, 130, 513],
+            [32, 96, 48],
+            [13, 65, 16],
+            [64, 300, 70],
+            [20, 3, 5],
+            [3, 0, 4],
+        ] {
+            let (x, w) = (numbers(m * k, 1), numbers(k * n, 2));
+            let packed = Packed::new(&w, [k, n]);
+            let (mut out, mut beside) = (vec![f32::NAN; m * n], vec![f32::NAN; m * n]);
+            rows_times_all_packed(&x, [&packed, &packed], [&mut out, &mut beside], m);
+            assert_eq!(out, beside, "several at once give what each gives alone");
+            for (at, &found) in out.iter().enumerate() {
+                let terms = (0..k).map(|i| f64::from(x[at / n * k + i]) * f64::from(w[i * n + at % n]));
+                let expected: f64 = terms.sum();
+                assert!((f64::from(found) - expected).abs() < 1e-5 * expected.abs().max(100.0), "{found} {expected}");
+            }
+            let turned: Vec<f32> = (0..n * k).map(|at| w[at % k * n + at / k]).collect();
+            rows_times_packed(&x, &Packed::transposed(&turned, [n, k]), &mut beside, m);
+            assert_eq!(out, beside, "of the transposed matrix");
+            for (x, out) in x.chunks_exact(k.max(1)).zip(out.chunks_exact(n)) {
+                let mut alone = vec![f32::NAN; n];
+                rows_times_packed(x, &packed, &mut alone, 1);
+                assert_eq!(alone, out, "alone a row is what it is among others");
+            }
+        }
+    }
+
+    /// `cargo test --release -p laurel-kernels -- --ignored --nocapture packed_beside`
+    #[test]
+    #[ignore = "a measurement, for an optimised build on a quiet machine"]
+    fn packed_beside_the_other_products() {
+        use crate::matrix::{Target, View, product};
+        // As many matrices as do not fit the caches.
+        for [k, n] in [[512, 1408], [1408, 512], [512, 512], [512, 8192], [576, 1536]] {
+            let count = (256 << 20) / (4 * k * n);
+            let all: Vec<Vec<f32>> = (0..count).map(|seed| numbers(k * n, seed)).collect();
+            let packed: Vec<Packed> = all.iter().map(|w| Packed::new(w, [k, n])).collect();
+            for m in [1, 2, 4, 8, 16, 32, 64, 128] {
+                let (x, mut out) = (numbers(m * k, 1), vec![0.0; m * n]);
+                let mut time = |name: &str, work: &mut dyn FnMut(usize, &mut [f32])| {
+                    let mut best = f64::MAX;
+                    for _ in 0..5 {
+                        let begun = std::time::Instant::now();
+                        (0..count).for_each(|at| work(at, &mut out));
+                        best = best.min(begun.elapsed().as_secs_f64() / count as f64);
+                    }
+                    let (bytes, flops) = (4.0 * (k * n) as f64, 2.0 * (m * k * n) as f64);
+                    println!(
+                        "{k} × {n}, {m:>3} rows, {name:<8} {:>8.1} µs {:>5.1} GB/s {:>6.1} GFLOP/s",
+                        best * 1e6,
+                        bytes / best / 1e9,
+                        flops / best / 1e9
+                    );
+                };
+                time("general", &mut |at, out| {
+                    product(Target::write(out, n), View::new(&x, m, k), View::new(&all[at], k, n));
+                });
+                if m <= crate::few_rows::MOST {
+                    time("few", &mut |at, out| rows_times_matrix(&x, &all[at], out, m));
+                }
+                time("packed", &mut |at, out| rows_times_packed(&x, &packed[at], out, m));
+            }
+        }
+    }
+}
