@@ -79,7 +79,7 @@ pub fn run(
 ) -> Result<StageOutcome, TrainError> {
     run.ensure_possible(settings.precision)?;
     let directory = ModelDirectory::open(&inputs.model)?;
-    let decoder = directory.load_decoder(&run.device)?.with_precision(settings.precision);
+    let decoder = directory.load_decoder_to_learn(&run.device)?.with_precision(settings.precision);
     let settings = settings.clone().resolved(decoder.num_params());
     settings.check()?;
     let plan = plan_of!(settings);
