@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use burn::module::Module;
-use laurel_records::{DemonstrationRecord, Stage};
+use laurel_records::{DemonstrationRecord, LogLevel, Stage};
 
 use super::{
     Run, Schedule, SettingsError, StageOutcome, StageSettings, TrainError,
@@ -40,7 +40,7 @@ stage_settings! {
         best_by: BestBy = BestBy::Nll,
         #[doc = "Held-out prompts that are answered for the reward model at each evaluation"]
         eval_prompts: usize = 64,
-        #[doc = "Longest answer to one of them, tokens"]
+        #[doc = "Longest answer to one of them, tokens; with the prompt at most max_length"]
         eval_max_new_tokens: usize = 128,
         #[doc = "The run ends after so many evaluations in a row without a better one; 0: never before its last step"]
         patience: usize = 0,
@@ -92,6 +92,11 @@ pub fn run(
         records.iter().map(|record| Ok(tokenizer.example(&record.prompt, answer(record))?)).collect()
     };
     let judge = judge(&settings, inputs, &directory, &held_out, run)?;
+    if let Some(cut) = judge.as_ref().map(|judge| judge.prompts_cut).filter(|cut| *cut > 0) {
+        let text =
+            format!("{cut} prompts whose answers the reward model judges leave no room for an answer and were cut");
+        reporter.log(LogLevel::Warning, &text);
+    }
     let objective = Completions {
         stage: Stage::Sft,
         learned: examples(&learned)?,

@@ -11,6 +11,7 @@ mod ppo;
 mod precision;
 mod refusals;
 mod reward;
+mod room;
 mod seen;
 mod splits;
 mod world;
