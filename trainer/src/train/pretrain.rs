@@ -93,7 +93,7 @@ pub fn run(
         learned,
         held_out,
         pad_id: tokenizer.pad_id(),
-        packing: false,
+        packed_row: None,
         micro_batch_tokens: plan.shared.micro_batch_tokens,
         judge: None,
     };
