@@ -92,7 +92,9 @@ impl BestOfNCommand {
             summary += &format!("\n  {n:5} {score:8.3}");
         }
         if prompts_cut > 0 {
-            summary += &format!("\n{prompts_cut} prompts were too long for the policy and lost their beginning");
+            summary += &format!(
+                "\n{prompts_cut} prompts were too long for the policy or the reward model and lost their beginning"
+            );
         }
         let by_n: Map<String, Value> = by_n.into_iter().map(|(n, score)| (n.to_string(), json!(score))).collect();
         let mean = |of: fn(&Answered) -> f64| answered.iter().map(of).sum::<f64>() / answered.len().max(1) as f64;

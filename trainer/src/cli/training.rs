@@ -8,11 +8,12 @@ use std::{
 };
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
+use laurel_records::LogLevel;
 use serde_json::{Map, Value, json};
 
 use super::{Common, WrongInput, profiling::ProfileArgs};
 use crate::train::{
-    Earlier, Reporter, Run, StageOutcome, StageSettings, TrainError,
+    Checkpoints, Earlier, Reporter, Run, StageOutcome, StageSettings, TrainError,
     console::ConsoleReporter,
     settings::{as_map, from_text, from_toml, read},
     tensorboard::EventFile,
@@ -24,7 +25,7 @@ pub struct TrainingArgs {
     /// Where the new model appears, whole; checkpoints lie in OUT.checkpoints until then
     #[arg(long, value_name = "MODEL")]
     pub out: PathBuf,
-    /// Go on from the newest checkpoint of an earlier run to the same OUT
+    /// Go on from the newest checkpoint of an earlier run to the same OUT; where there is none, say so and begin
     #[arg(long, conflicts_with = "overwrite")]
     pub resume: bool,
     /// Remove the checkpoints of an earlier run to the same OUT
@@ -51,6 +52,11 @@ impl TrainingArgs {
         };
         let run = Run { out: self.out.clone(), device: common.device.open()?, seed: common.seed, earlier };
         let mut console = ConsoleReporter::new(common.quiet, common.json);
+        if self.resume && !self.out.exists() && !has_checkpoint(&self.out) {
+            let place = Checkpoints::place(&self.out);
+            let text = format!("--resume: {} holds no checkpoint, so the run begins at its beginning", place.display());
+            console.log(LogLevel::Warning, &text);
+        }
         self.profile.start();
         let outcome = match &self.tensorboard {
             None => stage(&run, &mut console),
@@ -73,6 +79,12 @@ impl TrainingArgs {
         common.result(&summary, json!({ "out": outcome.out, "metrics": outcome.metrics }));
         Ok(())
     }
+}
+
+/// Whether an earlier run to the same place left something to go on from.
+fn has_checkpoint(out: &Path) -> bool {
+    let is_step = |entry: fs::DirEntry| entry.file_name().to_string_lossy().starts_with("step-");
+    fs::read_dir(Checkpoints::place(out)).is_ok_and(|entries| entries.flatten().any(is_step))
 }
 
 /// Whether an error is the user's or ours.

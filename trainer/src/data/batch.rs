@@ -23,16 +23,19 @@ impl SftBatch {
         Self::from_rows(&rows, Layout::causal(rows.len(), length, device), device)
     }
 
-    /// Several examples a row, each seeing itself only, in rows of `length` tokens (or of the longest example's, when
-    /// that is more). Fewer rows than examples: that is the point.
+    /// Several examples a row, each seeing itself only, in rows of at most `length` tokens (or of the longest example's, when
+    /// that is more), padded to the fullest. Fewer rows than examples: that is the point.
     pub fn packed(examples: &[&Example], length: usize, pad_id: u32, device: &Device) -> Self {
         let lengths: Vec<usize> = examples.iter().map(|example| example.ids.len()).collect();
         let length = lengths.iter().copied().max().unwrap_or(0).max(length);
-        let rows: Vec<Row> = first_fit(&lengths, length)
+        let members = first_fit(&lengths, length);
+        let tokens = |row: &Vec<usize>| row.iter().map(|&index| lengths[index]).sum::<usize>();
+        let fullest = members.iter().map(tokens).max().unwrap_or(0);
+        let rows: Vec<Row> = members
             .iter()
             .map(|members| {
                 let members: Vec<&Example> = members.iter().map(|&index| examples[index]).collect();
-                Row::of(&members, length, pad_id)
+                Row::of(&members, fullest, pad_id)
             })
             .collect();
         let segments: Vec<Vec<usize>> = rows.iter().map(|row| row.segments.clone()).collect();
@@ -78,8 +81,9 @@ impl Row {
     }
 }
 
-/// First fit, longest first: which items share a row of `capacity`.
-fn first_fit(lengths: &[usize], capacity: usize) -> Vec<Vec<usize>> {
+/// First fit, longest first: which items share a row of `capacity`; an item that is longer has a row to itself. Rows that are
+/// taken out together with their items leave the others as they are.
+pub fn first_fit(lengths: &[usize], capacity: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|&index| std::cmp::Reverse(lengths[index]));
     let mut rows: Vec<(usize, Vec<usize>)> = vec![];

@@ -26,6 +26,11 @@ pub enum DataError {
     /// The chat template does not compile, or refuses a conversation.
     #[error("the model's chat template {0}")]
     Template(String),
+    /// The answers that are asked for may take all that the model reads.
+    #[error(
+        "an answer of {answer} tokens (max_new_tokens) leaves no room for a prompt: the longest sequence has {context}"
+    )]
+    NoRoom { answer: usize, context: usize },
     #[error(transparent)]
     Model(#[from] ModelError),
 }
@@ -34,7 +39,11 @@ impl DataError {
     /// Whether what the user gave is at fault (exit code 2) rather than the machine (1).
     pub fn is_input(&self) -> bool {
         match self {
-            Self::Records { .. } | Self::NoTokenizer { .. } | Self::Tokenizer { .. } | Self::Template(_) => true,
+            Self::Records { .. }
+            | Self::NoTokenizer { .. }
+            | Self::Tokenizer { .. }
+            | Self::Template(_)
+            | Self::NoRoom { .. } => true,
             Self::File { source, .. } => is_wrong_path(source),
             Self::Model(error) => model_error_is_input(error),
         }

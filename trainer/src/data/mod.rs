@@ -15,7 +15,7 @@ mod template;
 mod tests;
 mod tokenizer;
 
-pub use batch::{RewardBatch, SftBatch, padded_right};
+pub use batch::{RewardBatch, SftBatch, first_fit, padded_right};
 pub use decoding::{TextStream, TokenBytes};
 pub use error::{DataError, model_error_is_input};
 pub use example::Example;

@@ -90,6 +90,12 @@ impl ModelTokenizer {
         self.context_length
     }
 
+    /// The tokens that a prompt may have where `answer` tokens at most are to follow it. Refuses an answer that leaves it none.
+    pub fn room_beside(&self, answer: usize) -> Result<usize, DataError> {
+        let context = self.context_length;
+        context.checked_sub(answer).filter(|room| *room > 0).ok_or(DataError::NoRoom { answer, context })
+    }
+
     /// The tokens of a text as it stands, with nothing put before or after. Special tokens in it are recognised.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         self.encode_with(text, false)

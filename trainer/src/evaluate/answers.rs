@@ -22,7 +22,7 @@ pub struct Answers {
 }
 
 /// Samples one answer to each prompt, `batch` at a time. The answer to a prompt is a function of model, prompt, settings
-/// and seed alone. `progress` gets the number of prompts done.
+/// and seed alone. `progress` gets the number of prompts done. Refuses answers that leave no room for a prompt.
 pub fn sample_answers(
     decoder: &Decoder,
     tokenizer: &ModelTokenizer,
@@ -33,7 +33,7 @@ pub fn sample_answers(
     progress: &mut dyn FnMut(usize),
 ) -> Result<Answers, DataError> {
     let mut answers = Answers::default();
-    let room = tokenizer.context_length().saturating_sub(settings.max_new_tokens).max(1);
+    let room = tokenizer.room_beside(settings.max_new_tokens)?;
     for batch in prompts.chunks(batch.max(1)) {
         let start = answers.ids.len();
         let ids =

@@ -193,3 +193,11 @@ fn an_answer_that_was_cut_is_scored_as_cut() {
     assert!(near(found[0], cut) && !near(found[0], &examples[0]), "{found:?}");
     assert!(near(found[1], &examples[1]), "{found:?}");
 }
+
+#[test]
+fn answers_that_leave_no_room_for_a_prompt_are_refused() {
+    let (policy, _, tokenizer) = models();
+    let settings = SamplingSettings { max_new_tokens: tokenizer.context_length(), ..SamplingSettings::default() };
+    let refused = sample_answers(&policy, &tokenizer, &[], &settings, 5, 1, &mut |_| {}).expect_err("no room");
+    assert!(refused.is_input() && refused.to_string().contains("no room for a prompt"), "{refused}");
+}

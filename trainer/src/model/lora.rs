@@ -1,5 +1,7 @@
 //! Low-rank adaptation (Hu et al. 2021): the base stays frozen, a product of two thin matrices is learned beside it.
 
+use std::collections::BTreeSet;
+
 use burn::{
     module::{Module, Param},
     nn::{Dropout, DropoutConfig},
@@ -132,19 +134,30 @@ impl Adapter {
 
 impl Decoder {
     /// Freezes every weight and puts a new adapter on each target linear; only the adapters are learned from then on.
-    /// The same seed gives the same adapters.
+    /// The same seed gives the same adapters. Refuses settings by which nothing would learn.
     pub fn with_lora(self, settings: &LoraSettings, seed: u64) -> Result<Self, ModelError> {
         check(settings)?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut decoder = self.merged().freeze();
+        let mut linears = BTreeSet::new();
         decoder.for_each_linear(&mut |name, linear: &mut Linear| {
             let (layer, short) = place_of(name);
+            linears.insert(short.to_owned());
             if layer >= settings.first_layer && settings.targets.iter().any(|target| target == short) {
                 let device = linear.weight.device();
                 let shape = linear.weight.dims();
                 linear.adapter = Some(Adapter::new(shape, settings, &mut rng, &device));
             }
         });
+        if !decoder.has_adapters() {
+            let has: Vec<&str> = TARGETS.into_iter().filter(|target| linears.contains(*target)).collect();
+            let message = format!(
+                "lora_targets: no layer that is to get adapters has {}; the model's layers have {}",
+                settings.targets.join(", "),
+                has.join(", ")
+            );
+            return Err(ModelError::Unsupported(message));
+        }
         Ok(decoder)
     }
 

@@ -36,7 +36,7 @@ impl Recomputing {
 impl Drop for Recomputing {
     fn drop(&mut self) {
         ON.set(self.before);
-        SEGMENTS.with_borrow_mut(Vec::clear);
+        forget_passes();
     }
 }
 
@@ -85,16 +85,34 @@ pub(super) fn through_blocks(decoder: &Decoder, x: Tensor<3>, layout: &Layout) -
 }
 
 /// The gradients of `loss` `[1]` for the weights of `module`, in parts that are to be added up.
+///
+/// A pass that the loss does not depend on is left for a loss that does: two models may both make theirs before either loss
+/// is differentiated.
 pub fn backward<M: Module>(loss: Tensor<1>, module: &M, mut add: impl FnMut(GradientsParams)) {
     let segments = SEGMENTS.with_borrow_mut(std::mem::take);
     let mut gradients = loss.backward();
     add(GradientsParams::from_module(&mut gradients, module));
+    let mut others = vec![];
     for segment in segments.into_iter().rev() {
-        // A pass that the loss does not depend on has nothing to say.
-        if let Some(gradient) = segment.output.grad_remove(&mut gradients) {
-            segment.backward(gradient, module, &mut add);
+        match segment.output.grad_remove(&mut gradients) {
+            Some(gradient) => segment.backward(gradient, module, &mut add),
+            None => others.push(segment),
         }
     }
+    others.reverse();
+    SEGMENTS.with_borrow_mut(|segments| segments.extend(others));
+}
+
+/// Ends the waiting of passes that no loss was differentiated through: called when a step is taken, so that none of them keeps
+/// its memory, or comes back in a later step.
+pub fn forget_passes() {
+    SEGMENTS.with_borrow_mut(Vec::clear);
+}
+
+/// Passes that wait for a loss, on this thread.
+#[cfg(test)]
+pub(crate) fn waiting() -> usize {
+    SEGMENTS.with_borrow(Vec::len)
 }
 
 impl Segment {

@@ -3,7 +3,7 @@
 use laurel_records::{PromptRecord, Stage};
 use serde_json::json;
 
-use super::{models::LocalModel, nightly::Models, records::Records, work::Work, worker::Found};
+use super::{models::LocalModel, nightly::Models, records::Records, stages, work::Work, worker::Found};
 use crate::{
     data::ModelTokenizer,
     evaluate::{self, Answers, WinRate},
@@ -159,6 +159,7 @@ impl Evaluation<'_> {
         tokenizer: &ModelTokenizer,
         prompts: &[PromptRecord],
     ) -> anyhow::Result<Answers> {
+        stages::room(self.work, tokenizer)?;
         let (sampling, seed) = (&self.work.settings.sampling, self.work.settings.seed);
         // Answers are short beside what training holds: four times as many go through together.
         let batch = self.work.settings.evaluate.batch * 4;

@@ -54,6 +54,7 @@ pub fn run(work: &Work) -> anyhow::Result<Found> {
     }
     let mut models =
         Models { base: work.fetch(base)?, sft: None, reward: None, ppo: None, answering: work.job.policy.clone() };
+    stages::check_room(work, &models.base)?;
     learn(work, &records, &mut models)?;
     if let Some(reward) = &models.reward {
         let told = uncertainty::tell_of_waiting(work, reward)?;

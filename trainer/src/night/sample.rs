@@ -6,7 +6,7 @@ use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{uncertainty::Doubter, work::Work, worker::Found};
+use super::{stages, uncertainty::Doubter, work::Work, worker::Found};
 use crate::{
     data::ModelTokenizer,
     generate::{Engine, EngineLimits, Generated, Request, SamplingSettings, answer_all},
@@ -117,7 +117,7 @@ fn requests(
     per_prompt: usize,
 ) -> anyhow::Result<Vec<Request>> {
     let settings = work.settings.sampling;
-    let room = tokenizer.context_length().saturating_sub(settings.max_new_tokens).max(1);
+    let room = stages::room(work, tokenizer)?;
     let request = |prompt: &PromptRecord| {
         let seed = |number| seed_of(work.job.id, &prompt.id, number, work.settings.seed);
         let tokens = tokenizer.prompt_within(&prompt.prompt, room)?;

@@ -11,7 +11,11 @@ use super::{
     settings::JobSettings,
     work::{StageReporter, Work},
 };
-use crate::train::{Earlier, Run, StageSettings, ppo, reward, settings, sft};
+use crate::{
+    data::ModelTokenizer,
+    model::ModelDirectory,
+    train::{Earlier, Run, StageSettings, ppo, reward, settings, sft},
+};
 
 /// Learns the demonstrations from `base`.
 pub fn sft(work: &Work, base: &LocalModel, records: &Records, out: PathBuf) -> anyhow::Result<()> {
@@ -68,6 +72,16 @@ pub fn check(work: &Work) -> anyhow::Result<()> {
         settings::ensure_supported(precision, &work.device).map_err(|error| wrong(stage, error))?;
     }
     Ok(())
+}
+
+/// The tokens that a prompt may have before a sampled answer. Refuses answers that take all that the model reads.
+pub fn room(work: &Work, tokenizer: &ModelTokenizer) -> anyhow::Result<usize> {
+    tokenizer.room_beside(work.settings.sampling.max_new_tokens).map_err(|error| wrong("sampling", error))
+}
+
+/// Refuses answers for the evaluation that the night's models have no room for: it would be met hours from now.
+pub fn check_room(work: &Work, base: &LocalModel) -> anyhow::Result<()> {
+    room(work, &ModelTokenizer::open(&ModelDirectory::open(&base.path)?)?).map(drop)
 }
 
 /// Refuses a precision for asking models that the device cannot compute in.

@@ -1,8 +1,6 @@
 //! Best of n: a policy answers n times and a reward model chooses, with nothing learned (Stiennon et al. 2020, appendix G.3;
 //! Nakano et al. 2021). Answers, scores and the fine for answers without an end are those of the methods that learn.
 
-use std::path::Path;
-
 use burn::tensor::Device;
 use laurel_records::PromptRecord;
 
@@ -11,7 +9,7 @@ use super::{
     online::{Episode, Reading, Scoring, raw_scores, same_tokens},
 };
 use crate::{
-    data::{ModelTokenizer, records},
+    data::{DataError, ModelTokenizer, records},
     generate::{SamplingSettings, generate_in_batches, row_seed},
     model::{ModelDirectory, Precision},
 };
@@ -57,13 +55,14 @@ pub struct Answered {
 #[derive(Debug, Clone, Default)]
 pub struct Chosen {
     pub answered: Vec<Answered>,
-    /// Prompts that were too long for the policy and lost their beginning.
+    /// Prompts that were too long for the policy or the reward model and lost their beginning.
     pub prompts_cut: usize,
 }
 
 impl BestOfN {
     /// Answers all prompts of the inputs, whatever their split. An answer is a function of model, prompt, its place in the
-    /// file, settings and seed: it is what `generate` gives for them. `progress` gets the number of answers done and of all.
+    /// file, settings and seed: it is what `generate` gives for them, unless the reward model reads less than the policy, so that
+    /// a long prompt is cut shorter. `progress` gets the number of answers done and of all.
     pub fn run(
         &self,
         inputs: &OnlineInputs,
@@ -75,9 +74,14 @@ impl BestOfN {
         let directory = ModelDirectory::open(policy)?;
         let judge = ModelDirectory::open(reward)?;
         same_tokens(&directory, &judge)?;
-        let tokenizer = ModelTokenizer::open(&directory)?;
+        // Answers are drawn by the one and read by the other: both must have room.
+        let tokenizer = ModelTokenizer::open(&directory)?.with_context_length(judge.config().context_length);
         let prompts = records::prompts(prompts)?;
-        let ids = self.tokens_of(&prompts, &tokenizer, policy)?;
+        let room = tokenizer.room_beside(self.sampling.max_new_tokens)?;
+        let ids: Vec<Vec<u32>> = prompts
+            .iter()
+            .map(|prompt| tokenizer.prompt_within(&prompt.prompt, room))
+            .collect::<Result<_, DataError>>()?;
         let prompts_cut = tokenizer.cuts();
         let decoder = directory.load_decoder(device)?.with_precision(self.precision);
         let reward = judge.load_reward_model(device)?.with_precision(self.precision);
@@ -128,24 +132,6 @@ impl BestOfN {
             }));
         }
         Ok(Chosen { answered, prompts_cut })
-    }
-
-    fn tokens_of(
-        &self,
-        prompts: &[PromptRecord],
-        tokenizer: &ModelTokenizer,
-        policy: &Path,
-    ) -> Result<Vec<Vec<u32>>, TrainError> {
-        let (context, answer) = (tokenizer.context_length(), self.sampling.max_new_tokens);
-        let Some(limit) = context.checked_sub(answer).filter(|limit| *limit > 0) else {
-            let text = format!(
-                "an answer of {answer} tokens leaves no room for a prompt: the context of {} has {context}",
-                policy.display()
-            );
-            return Err(TrainError::Input(text));
-        };
-        let ids = prompts.iter().map(|prompt| tokenizer.prompt_within(&prompt.prompt, limit));
-        Ok(ids.collect::<Result<_, _>>()?)
     }
 }
 

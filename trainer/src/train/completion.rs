@@ -10,7 +10,7 @@ use super::{
     supervised::Objective,
 };
 use crate::{
-    data::{Example, SftBatch},
+    data::{Example, SftBatch, first_fit},
     model::Decoder,
     rlhf::logprobs::token_log_probs,
 };
@@ -21,8 +21,8 @@ pub(super) struct Completions {
     pub learned: Vec<Example>,
     pub held_out: Vec<Example>,
     pub pad_id: u32,
-    /// Several short texts share a row.
-    pub packing: bool,
+    /// Tokens of the rows that several short texts share, from [`packed_row`]; `None`: each text has a row of its own.
+    pub packed_row: Option<usize>,
     /// Tokens that go through the model at once.
     pub micro_batch_tokens: usize,
     /// Judges answers to the held-out prompts, where a reward model is given.
@@ -32,10 +32,17 @@ pub(super) struct Completions {
 impl Completions {
     fn batch(&self, model: &Decoder, examples: &[&Example]) -> SftBatch {
         let device = model.token_embedding.device();
-        if self.packing {
-            SftBatch::packed(examples, 0, self.pad_id, &device)
-        } else {
-            SftBatch::padded(examples, self.pad_id, &device)
+        match self.packed_row {
+            Some(row) => SftBatch::packed(examples, row, self.pad_id, &device),
+            None => SftBatch::padded(examples, self.pad_id, &device),
+        }
+    }
+
+    /// Items put into batches of at most `micro_batch_tokens` with their padding.
+    fn chunks(&self, items: Vec<usize>, length: impl Fn(usize) -> usize) -> Vec<Vec<usize>> {
+        match self.packed_row {
+            Some(row) => chunks_of_rows(&items, length, row, self.micro_batch_tokens),
+            None => chunks_by_tokens(items, length, self.micro_batch_tokens),
         }
     }
 }
@@ -59,6 +66,10 @@ impl Objective for Completions {
         self.micro_batch_tokens
     }
 
+    fn micro_batches(&self, items: Vec<usize>) -> Vec<Vec<usize>> {
+        self.chunks(items, |item| self.length(item))
+    }
+
     fn loss(&self, model: &Decoder, items: &[usize]) -> (Tensor<1>, f64) {
         let examples: Vec<&Example> = items.iter().map(|&item| &self.learned[item]).collect();
         completion_nll(model, &self.batch(model, &examples))
@@ -68,7 +79,7 @@ impl Objective for Completions {
     fn evaluate(&self, model: &Decoder) -> BTreeMap<String, f64> {
         let (mut sum, mut tokens) = (0.0, 0.0);
         let lengths: Vec<usize> = self.held_out.iter().map(|example| example.ids.len()).collect();
-        for chunk in chunks_by_tokens((0..lengths.len()).collect(), |item| lengths[item], self.micro_batch_tokens) {
+        for chunk in self.chunks((0..lengths.len()).collect(), |item| lengths[item]) {
             let examples: Vec<&Example> = chunk.iter().map(|&item| &self.held_out[item]).collect();
             let (nll, count) = completion_nll(model, &self.batch(model, &examples));
             sum += f64::from(nll.into_scalar::<f32>());
@@ -162,6 +173,28 @@ pub(super) fn chunks_by_tokens(
     chunks
 }
 
+/// How long rows are to be that texts of up to `longest` tokens share, where they may have at most `most`: a whole part of
+/// that, as short as two of the longest texts allow. Rows are then nearly full, and attention, whose cost grows with the row on
+/// devices that make the whole matrix of scores, costs little more than text by text.
+pub(super) fn packed_row(longest: usize, most: usize) -> usize {
+    let parts = most / (2 * longest).max(1);
+    most / parts.max(1)
+}
+
+/// Items put together into rows of `row` tokens, and rows into chunks: padded to its fullest row, a chunk holds at most
+/// `budget` tokens; a row that is longer than that stands alone.
+fn chunks_of_rows(items: &[usize], length: impl Fn(usize) -> usize, row: usize, budget: usize) -> Vec<Vec<usize>> {
+    let lengths: Vec<usize> = items.iter().map(|&item| length(item)).collect();
+    let rows = first_fit(&lengths, row);
+    let tokens: Vec<usize> = rows.iter().map(|row| row.iter().map(|&at| lengths[at]).sum::<usize>()).collect();
+    let chunks = chunks_by_tokens((0..rows.len()).collect(), |row| tokens[row], budget);
+    let items_of = |chunk: &Vec<usize>| -> Vec<usize> {
+        let places = chunk.iter().flat_map(|&row| rows[row].iter());
+        places.map(|&at| items[at]).collect()
+    };
+    chunks.iter().map(items_of).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
@@ -190,6 +223,65 @@ mod tests {
             let found: f32 = found.into_scalar();
             assert_eq!(count, tokens);
             assert!((found - expected).abs() < 1e-3, "{found}, expected {expected}");
+        }
+    }
+
+    #[test]
+    fn packed_texts_fill_rows_and_cost_no_padding_to_speak_of() {
+        let device = Device::flex();
+        let lengths = [5, 30, 3, 8, 8, 2, 60, 9, 12, 7, 21, 4];
+        let example = |length: usize| Example { ids: vec![1; length], completion_mask: vec![1; length] };
+        let completions = |packed_row| Completions {
+            stage: Stage::Sft,
+            learned: lengths.map(example).to_vec(),
+            held_out: vec![],
+            pad_id: 0,
+            packed_row,
+            micro_batch_tokens: 64,
+            judge: None,
+        };
+        let config = DecoderConfig::preset("llama-tiny").unwrap().with_vocabulary(61, Some(1), vec![2], None);
+        let model = Decoder::init_with_seed(&config, 3, &device);
+        // Rows, tokens with padding, texts.
+        let sizes = |completions: &Completions| {
+            completions.micro_batches((0..lengths.len()).collect()).into_iter().fold([0; 3], |sum, chunk| {
+                let examples: Vec<&Example> = chunk.iter().map(|&item| &completions.learned[item]).collect();
+                let [rows, length] = completions.batch(&model, &examples).input_ids.dims();
+                assert!(rows * length <= 64);
+                [sum[0] + rows, sum[1] + rows * length, sum[2] + chunk.len()]
+            })
+        };
+        // 60 + 4, 30 + 21 + 12, and the rest.
+        assert_eq!(sizes(&completions(Some(packed_row(60, 64)))), [3, 169, 12]);
+        let [rows, tokens, texts] = sizes(&completions(None));
+        assert!(rows == 12 && tokens > 180 && texts == 12, "{tokens} tokens");
+    }
+
+    #[test]
+    fn chunks_of_rows_hold_every_text_once_and_no_more_than_the_budget_when_they_are_packed() {
+        let lengths = [5, 30, 3, 8, 8, 2, 100, 9, 31, 17];
+        for (row, budget) in [(32, 64), (64, 64), (32, 32), (48, 200)] {
+            let items: Vec<usize> = (0..lengths.len()).rev().collect();
+            let chunks = chunks_of_rows(&items, |item| lengths[item], row, budget);
+            let mut seen = chunks.concat();
+            seen.sort();
+            assert_eq!(seen, (0..lengths.len()).collect::<Vec<_>>());
+            for chunk in chunks {
+                let texts: Vec<usize> = chunk.iter().map(|&item| lengths[item]).collect();
+                let rows = first_fit(&texts, row.max(*texts.iter().max().unwrap()));
+                let tokens = |row: &Vec<usize>| row.iter().map(|&at| texts[at]).sum::<usize>();
+                let fullest = rows.iter().map(tokens).max().unwrap();
+                assert!(chunk.len() == 1 || rows.len() * fullest <= budget, "{texts:?} in {rows:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_to_share_are_a_part_of_what_is_allowed_and_hold_two_of_the_longest_texts() {
+        for (longest, most, expected) in
+            [(60, 1024, 128), (200, 1024, 512), (400, 1024, 1024), (100, 64, 64), (0, 9, 1)]
+        {
+            assert_eq!(packed_row(longest, most), expected, "{longest} of {most}");
         }
     }
 

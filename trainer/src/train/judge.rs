@@ -7,7 +7,12 @@ use laurel_records::{Message, PromptRecord};
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
-use super::{Run, TrainError, online::same_tokens, reward::scores_of, tokenizer_of};
+use super::{
+    Run, SettingsError, TrainError,
+    online::{ensure_reads, same_tokens},
+    reward::scores_of,
+    tokenizer_of,
+};
 use crate::{
     data::{DataError, ModelTokenizer},
     evaluate::sample_answers,
@@ -34,6 +39,8 @@ pub(super) struct Judge {
     seed: u64,
     micro_batch_tokens: usize,
     pub best_by: BestBy,
+    /// Prompts that were too long to leave room for an answer and lost their beginning.
+    pub prompts_cut: usize,
 }
 
 /// How answers are judged.
@@ -48,7 +55,7 @@ pub(super) struct Judging {
 
 impl Judge {
     /// Opens the reward model at `reward` for the policy in `directory`. `held_out`: conversations, of which the first few
-    /// distinct ones are answered.
+    /// distinct ones are answered. Refuses answers that leave no room for a prompt, and a reward model that cannot read both.
     pub fn open<'a>(
         reward: &Path,
         directory: &ModelDirectory,
@@ -58,8 +65,18 @@ impl Judge {
     ) -> Result<Self, TrainError> {
         let reward = ModelDirectory::open(reward)?;
         same_tokens(directory, &reward)?;
+        let tokenizer = tokenizer_of(directory, judging.max_length)?;
+        ensure_reads(&reward, tokenizer.context_length())?;
+        let room = tokenizer.room_beside(judging.max_new_tokens).map_err(|_| {
+            let text = format!(
+                "{} leaves no room for a prompt: the longest sequence has {} tokens (max_length, or the model's context)",
+                judging.max_new_tokens,
+                tokenizer.context_length()
+            );
+            SettingsError::value("eval_max_new_tokens", text)
+        })?;
         let mut seen = BTreeSet::new();
-        let prompts = held_out
+        let prompts: Vec<PromptRecord> = held_out
             .filter(|prompt| seen.insert(serde_json::to_string(prompt).unwrap_or_default()))
             .take(judging.prompts)
             .map(|prompt| PromptRecord {
@@ -72,9 +89,12 @@ impl Judge {
                 extra: Map::new(),
             })
             .collect();
+        // As often as they are answered they are cut: counted once, before.
+        prompts.iter().try_for_each(|prompt| tokenizer.prompt_within(&prompt.prompt, room).map(drop))?;
         Ok(Self {
             model: reward.load_reward_model(&run.device)?.with_precision(judging.precision),
-            tokenizer: tokenizer_of(directory, judging.max_length)?,
+            prompts_cut: tokenizer.cuts(),
+            tokenizer,
             prompts,
             sampling: SamplingSettings { max_new_tokens: judging.max_new_tokens, ..SamplingSettings::default() },
             seed: run.seed,

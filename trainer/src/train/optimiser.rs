@@ -136,7 +136,8 @@ impl Optimiser {
 
     /// One step against the accumulated gradient. Returns the module and the norm that the gradient had before it was
     /// cut. A gradient that is not finite changes nothing: the run is over. In float16, where it may have been scaled too
-    /// much, the step is left out instead, with a norm of 0, until no lower scale is left.
+    /// much, the step is left out instead, with a norm of 0, until no lower scale is left. Whatever was to be differentiated
+    /// is by now, the losses of other models too.
     pub fn step<M: Module>(
         &mut self,
         module: M,
@@ -144,6 +145,7 @@ impl Optimiser {
         rate: f64,
     ) -> Result<(M, f64), TrainError> {
         let _part = profile::part("optimiser");
+        recompute::forget_passes();
         let Accumulator { mut gradients, weight, loss, loss_scale: _ } = accumulated;
         let gradients = gradients.grads();
         let mean = 1.0 / weight.max(1.0);

@@ -79,7 +79,7 @@ pub fn run(
 ) -> Result<StageOutcome, TrainError> {
     run.ensure_possible(settings.precision)?;
     let directory = ModelDirectory::open(&inputs.model)?;
-    let decoder = directory.load_decoder(&run.device)?.with_precision(settings.precision);
+    let decoder = directory.load_decoder_to_learn(&run.device)?.with_precision(settings.precision);
     let settings = settings.clone().resolved(decoder.num_params());
     settings.check()?;
     let plan = plan_of!(settings);
@@ -93,7 +93,7 @@ pub fn run(
         learned,
         held_out,
         pad_id: tokenizer.pad_id(),
-        packing: false,
+        packed_row: None,
         micro_batch_tokens: plan.shared.micro_batch_tokens,
         judge: None,
     };

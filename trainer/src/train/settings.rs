@@ -198,7 +198,7 @@ macro_rules! stage_settings {
             lora_rank: usize = 16,
             #[doc = "Strength of the adapters: their product is scaled by alpha / rank"]
             lora_alpha: f64 = 32.0,
-            #[doc = "Layers that get an adapter"]
+            #[doc = "Which linears of a layer get an adapter: q_proj, k_proj, v_proj, o_proj, gate_proj (not in GPT-2), up_proj, down_proj"]
             lora_targets: Vec<String> = $crate::model::lora::TARGETS.map(String::from).to_vec(),
             #[doc = "Dropout on the adapters' input while training; 0 alone in ppo, rloo and grpo, which sample without it"]
             lora_dropout: f64 = 0.0,

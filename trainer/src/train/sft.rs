@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use burn::module::Module;
-use laurel_records::{DemonstrationRecord, Stage};
+use laurel_records::{DemonstrationRecord, LogLevel, Stage};
 
 use super::{
     Run, Schedule, SettingsError, StageOutcome, StageSettings, TrainError,
-    completion::Completions,
+    completion::{Completions, packed_row},
     judge::{BestBy, Judge, Judging},
     language_model::{LanguageModelStage, say_what_is_learned},
     metrics::Reporter,
@@ -32,7 +32,7 @@ stage_settings! {
         steps: usize = 0,
         #[doc = "Demonstrations in one step of the optimiser"]
         batch_size: usize = 16,
-        #[doc = "Several short demonstrations share a row, without seeing each other"]
+        #[doc = "Several short demonstrations share a row, without seeing each other: less padding, the same numbers"]
         packing: bool = false,
         #[doc = "The held-out demonstrations are judged after every so many steps; 0: after each epoch"]
         eval_steps: usize = 0,
@@ -40,7 +40,7 @@ stage_settings! {
         best_by: BestBy = BestBy::Nll,
         #[doc = "Held-out prompts that are answered for the reward model at each evaluation"]
         eval_prompts: usize = 64,
-        #[doc = "Longest answer to one of them, tokens"]
+        #[doc = "Longest answer to one of them, tokens; with the prompt at most max_length"]
         eval_max_new_tokens: usize = 128,
         #[doc = "The run ends after so many evaluations in a row without a better one; 0: never before its last step"]
         patience: usize = 0,
@@ -92,12 +92,20 @@ pub fn run(
         records.iter().map(|record| Ok(tokenizer.example(&record.prompt, answer(record))?)).collect()
     };
     let judge = judge(&settings, inputs, &directory, &held_out, run)?;
+    if let Some(cut) = judge.as_ref().map(|judge| judge.prompts_cut).filter(|cut| *cut > 0) {
+        let text =
+            format!("{cut} prompts whose answers the reward model judges leave no room for an answer and were cut");
+        reporter.log(LogLevel::Warning, &text);
+    }
+    let (learned, held_out) = (examples(&learned)?, examples(&held_out)?);
+    let longest = learned.iter().chain(&held_out).map(|example| example.ids.len()).max().unwrap_or(0);
+    let most = plan.shared.micro_batch_tokens.min(tokenizer.context_length());
     let objective = Completions {
         stage: Stage::Sft,
-        learned: examples(&learned)?,
-        held_out: examples(&held_out)?,
+        learned,
+        held_out,
         pad_id: tokenizer.pad_id(),
-        packing: settings.packing,
+        packed_row: settings.packing.then(|| packed_row(longest, most)),
         micro_batch_tokens: plan.shared.micro_batch_tokens,
         judge,
     };

@@ -34,6 +34,11 @@ pub(super) trait Objective {
 
     fn micro_batch_tokens(&self) -> usize;
 
+    /// The items of a step as they go through the model, a few at once.
+    fn micro_batches(&self, items: Vec<usize>) -> Vec<Vec<usize>> {
+        chunks_by_tokens(items, |item| self.length(item), self.micro_batch_tokens())
+    }
+
     /// The loss summed over the items, `[1]`, and what the sum over the whole batch is to be divided by.
     fn loss(&self, model: &Self::Model, items: &[usize]) -> (Tensor<1>, f64);
 
@@ -204,8 +209,7 @@ impl<O: Objective> Learner<'_, O> {
         let tokens: usize = items.iter().map(|&item| self.objective.length(item)).sum();
 
         let mut accumulated = self.optimiser.accumulator();
-        let length = |item| self.objective.length(item);
-        for micro_batch in chunks_by_tokens(items, length, self.objective.micro_batch_tokens()) {
+        for micro_batch in self.objective.micro_batches(items) {
             let (sum, weight) = self.objective.loss(&model, &micro_batch);
             accumulated.add(&model, sum, weight);
         }

@@ -42,7 +42,7 @@ fn killed_and_resumed(world: &World, stage: &[&str], step: u64) {
 
     let resumed = succeed(&[to_cut.as_slice(), &["--resume"]].concat());
     let told = String::from_utf8_lossy(&resumed.stderr);
-    assert!(told.contains("going on from the checkpoint at step"), "{told}");
+    assert!(told.contains("going on from the checkpoint at step") && !told.contains("no checkpoint"), "{told}");
     assert_eq!(weights(&whole), weights(&cut));
     let left: Vec<_> = world.names().into_iter().filter(|name| name.contains("checkpoints")).collect();
     assert!(left.is_empty(), "checkpoints are removed when the run ends well: {left:?}");

@@ -1,6 +1,8 @@
 //! Whole stages on a tiny model and a language of forty words: what they learn, what a kill leaves, what is refused.
 #![allow(clippy::unwrap_used)]
 
+mod adapters;
+mod averages;
 mod judged;
 mod killed;
 mod learning;
@@ -9,6 +11,7 @@ mod ppo;
 mod precision;
 mod refusals;
 mod reward;
+mod room;
 mod seen;
 mod splits;
 mod world;

@@ -172,6 +172,15 @@ fn pretraining_text_that_is_mixed_in_is_learned_beside() {
 }
 
 #[test]
+fn pretraining_text_without_text_is_refused() {
+    let world = World::new();
+    let empty = world.records("text.jsonl", &[serde_json::json!({"text": ""})]);
+    let inputs = PpoInputs { pretrain: vec![empty], ..inputs(&world) };
+    let error = ppo::run(&settings(), &inputs, &world.run("out"), &mut Told::default()).unwrap_err();
+    assert!(error.is_wrong_input() && error.to_string().contains("--pretrain"), "{error}");
+}
+
+#[test]
 fn values_may_come_from_the_policy_or_from_its_own_trunk() {
     let world = World::new();
     let inputs = inputs(&world);

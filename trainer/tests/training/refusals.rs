@@ -35,6 +35,15 @@ fn settings_by_name() {
     let ppo = ["ppo", "--policy", text(&base), "--reward", text(&base), "--prompts", text(&data), "--out", text(&out)];
     refused(&[&ppo[..], &["--top-p", "0"]].concat(), &["top_p", "above 0"]);
     refused(&[&ppo[..], &["--temperature", "0"]].concat(), &["temperature"]);
+    // What is set for another kind of value model would change nothing.
+    refused(
+        &[&ppo[..], &["--value-model", "shared", "--value-learning-rate", "1e-5"]].concat(),
+        &["value_learning_rate", "shared"],
+    );
+    for value_model in ["reward", "policy"] {
+        let asked = ["--value-model", value_model, "--value-coefficient", "0.5"];
+        refused(&[&ppo[..], &asked].concat(), &["value_coefficient", "shared", "value_learning_rate"]);
+    }
     // Answers are drawn without dropout: learning from them with it begins with ratios that are not 1.
     for command in ["ppo", "rloo", "grpo"] {
         let online = [&[command][..], &ppo[1..]].concat();

@@ -49,6 +49,18 @@ fn off_a_terminal_a_quiet_run_says_a_line_a_step_and_nothing_else() {
 }
 
 #[test]
+fn a_run_that_is_to_go_on_and_has_nothing_to_go_on_from_says_so_and_begins() {
+    let world = World::new();
+    let (model, data, out) = (world.path("base"), world.path("data.jsonl"), world.path("out"));
+    let arguments = sft(&world, text(&model), text(&data), text(&out));
+    let output = succeed(&[arguments, vec!["--quiet", "--resume"]].concat());
+    let said = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<&str> = said.lines().filter(|line| !line.starts_with("sft ")).collect();
+    assert!(lines.len() == 1 && lines[0].contains("out.checkpoints holds no checkpoint"), "{said}");
+    assert!(said.contains("sft 4/4"), "{said}");
+}
+
+#[test]
 fn a_program_reads_steps_metrics_and_the_profile_as_json() {
     let world = World::new();
     let (model, data, out) = (world.path("base"), world.path("data.jsonl"), world.path("out"));

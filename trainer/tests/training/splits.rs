@@ -35,24 +35,25 @@ fn assert_same_way(ways: &[Vec<f64>]) {
 fn of_sft() {
     let world = World::new();
     let inputs = SftInputs { model: world.path("base"), data: world.records("data.jsonl", &uneven()), reward: None };
-    let ways: Vec<Vec<f64>> = [(4096, false, false), (64, false, true), (1, false, false), (64, true, true)]
-        .iter()
-        .enumerate()
-        .map(|(number, &(micro_batch_tokens, packing, gradient_checkpointing))| {
-            let settings = SftSettings {
-                epochs: 2,
-                batch_size: 12,
-                learning_rate: Some(1e-3),
-                micro_batch_tokens,
-                packing,
-                gradient_checkpointing,
-                ..SftSettings::default()
-            };
-            let mut told = Told::default();
-            sft::run(&settings, &inputs, &world.run(&format!("out-{number}")), &mut told).unwrap();
-            told.metrics["train/loss"].clone()
-        })
-        .collect();
+    let ways: Vec<Vec<f64>> =
+        [(4096, false, false), (64, false, true), (1, false, false), (64, true, true), (4096, true, false)]
+            .iter()
+            .enumerate()
+            .map(|(number, &(micro_batch_tokens, packing, gradient_checkpointing))| {
+                let settings = SftSettings {
+                    epochs: 2,
+                    batch_size: 12,
+                    learning_rate: Some(1e-3),
+                    micro_batch_tokens,
+                    packing,
+                    gradient_checkpointing,
+                    ..SftSettings::default()
+                };
+                let mut told = Told::default();
+                sft::run(&settings, &inputs, &world.run(&format!("out-{number}")), &mut told).unwrap();
+                told.metrics["train/loss"].clone()
+            })
+            .collect();
     let lowest = ways[0].iter().copied().fold(f64::INFINITY, f64::min);
     assert!(ways[0][0] - lowest > 0.3, "there is a way to go: {:?}", ways[0]);
     assert_same_way(&ways);
@@ -87,32 +88,41 @@ fn of_reward_modelling() {
     assert_same_way(&ways);
 }
 
+/// Whatever goes through a model at once, and whether its activations are kept or computed again: also the norms of the
+/// gradients, of the policy and of a value model of its own.
 #[test]
 fn of_ppo() {
     let world = World::new();
     let inputs = super::ppo::inputs(&world);
-    for value_model in [ValueModel::Reward, ValueModel::Shared] {
-        let ways: Vec<Vec<f64>> = [4096, 60, 1]
-            .iter()
-            .map(|&micro_batch_tokens| {
-                let settings = PpoSettings {
-                    steps: 3,
-                    batch_size: 16,
-                    minibatch_size: 8,
-                    max_new_tokens: 6,
-                    learning_rate: Some(1e-3),
-                    sample_steps: 0,
-                    value_model,
-                    micro_batch_tokens,
-                    ..PpoSettings::default()
-                };
-                let mut told = Told::default();
-                let run = world.run(&format!("{value_model:?}-{micro_batch_tokens}"));
-                ppo::run(&settings, &inputs, &run, &mut told).unwrap();
-                let names = ["loss/policy_avg", "loss/value_avg", "policy/approxkl_k3_avg", "objective/scores"];
-                names.iter().flat_map(|name| told.metrics[*name].clone()).collect()
-            })
-            .collect();
+    for value_model in [ValueModel::Reward, ValueModel::Policy, ValueModel::Shared] {
+        let (mut ways, mut norms) = (vec![], vec![]);
+        for (micro_batch_tokens, gradient_checkpointing) in [(4096, false), (60, false), (1, true), (4096, true)] {
+            let settings = PpoSettings {
+                steps: 3,
+                batch_size: 16,
+                minibatch_size: 8,
+                max_new_tokens: 6,
+                learning_rate: Some(1e-3),
+                sample_steps: 0,
+                value_model,
+                micro_batch_tokens,
+                gradient_checkpointing,
+                ..PpoSettings::default()
+            };
+            let mut told = Told::default();
+            let run = world.run(&format!("{value_model:?}-{micro_batch_tokens}-{gradient_checkpointing}"));
+            ppo::run(&settings, &inputs, &run, &mut told).unwrap();
+            let of = |names: &[&str]| -> Vec<f64> {
+                names.iter().filter_map(|name| told.metrics.get(*name)).flatten().copied().collect()
+            };
+            ways.push(of(&["loss/policy_avg", "loss/value_avg", "policy/approxkl_k3_avg", "objective/scores"]));
+            norms.push(of(&["train/grad_norm", "train/value_grad_norm"]));
+        }
         assert_same_way(&ways);
+        let count = if value_model == ValueModel::Shared { 3 } else { 6 };
+        for way in &norms {
+            let near = |(a, b): (&f64, &f64)| *b > 0.0 && (a / b - 1.0).abs() < 1e-2;
+            assert!(way.len() == count && way.iter().zip(&norms[0]).all(near), "{value_model:?} {norms:?}");
+        }
     }
 }

@@ -97,3 +97,15 @@ fn wrong_settings_are_refused_by_name() {
     assert!(refuse(LoraSettings { rank: 0, ..LoraSettings::default() }).contains("rank"));
     assert!(refuse(LoraSettings { dropout: 1.0, ..LoraSettings::default() }).contains("dropout"));
 }
+
+/// GPT-2 has no gate: with an adapter on nothing else, nothing would learn.
+#[test]
+fn targets_of_which_the_model_has_none_are_refused_with_those_that_it_has() {
+    let device = Device::flex();
+    let gated = decoder("gpt2-tiny", &device).with_lora(&settings(&["gate_proj"]), 0).unwrap_err().to_string();
+    assert!(gated.contains("lora_targets") && gated.contains("has gate_proj;"), "{gated}");
+    assert!(gated.ends_with("have q_proj, k_proj, v_proj, o_proj, up_proj, down_proj"), "{gated}");
+    let above = LoraSettings { first_layer: 2, ..settings(&["q_proj"]) };
+    assert!(decoder("llama-tiny", &device).with_lora(&above, 0).is_err(), "there are two layers");
+    assert!(decoder("gpt2-tiny", &device).with_lora(&settings(&["gate_proj", "up_proj"]), 0).is_ok());
+}

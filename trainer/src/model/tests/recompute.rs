@@ -8,11 +8,11 @@ use burn::{
 use super::*;
 use crate::model::{
     lora::LoraSettings,
-    recompute::{Recomputing, backward},
+    recompute::{Recomputing, backward, waiting},
 };
 
 /// The gradient of every weight that learns, in the order of the module.
-fn gradients(decoder: &Decoder, on: bool, device: &Device) -> Vec<Vec<f32>> {
+fn of_weights(decoder: &Decoder, gradients: &GradientsParams) -> Vec<Vec<f32>> {
     struct Values<'a>(&'a GradientsParams, Vec<Vec<f32>>);
     impl ModuleVisitor for Values<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -22,6 +22,13 @@ fn gradients(decoder: &Decoder, on: bool, device: &Device) -> Vec<Vec<f32>> {
             }
         }
     }
+    let mut found = Values(gradients, vec![]);
+    decoder.visit(&mut found);
+    found.1
+}
+
+/// The gradients of a loss of two passes.
+fn gradients(decoder: &Decoder, on: bool, device: &Device) -> Vec<Vec<f32>> {
     let _recomputing = Recomputing::new(on);
     let mut accumulated = GradientsAccumulator::new();
     // Two passes in one loss, as preferences have them; the packed one has a mask of its own.
@@ -31,10 +38,7 @@ fn gradients(decoder: &Decoder, on: bool, device: &Device) -> Vec<Vec<f32>> {
     let losses = layouts.map(|layout| logits(decoder, &rows, &layout, device).square().mean());
     let [first, second] = losses;
     backward(first + second * 0.5, decoder, |gradients| accumulated.accumulate(decoder, gradients));
-    let gradients = accumulated.grads();
-    let mut found = Values(&gradients, vec![]);
-    decoder.visit(&mut found);
-    found.1
+    of_weights(decoder, &accumulated.grads())
 }
 
 #[test]
@@ -62,6 +66,29 @@ fn of_adapters_and_of_the_upper_layers_alone() {
     upper.blocks[0] = upper.blocks[0].clone().freeze();
     let upper = upper.train();
     assert_eq!(gradients(&upper, false, &device), gradients(&upper, true, &device));
+}
+
+/// As PPO has it, whose value model is one of its own.
+#[test]
+fn of_two_models_whose_passes_are_made_before_either_loss_is_differentiated() {
+    let device = Device::flex().autodiff();
+    let models = ["gpt2-tiny", "llama-tiny"].map(|name| decoder(name, &Device::flex()).train());
+    let of = |on: bool| -> Vec<Vec<f32>> {
+        let _recomputing = Recomputing::new(on);
+        let layout = Layout::causal(1, 9, &device);
+        let losses = models.each_ref().map(|model| logits(model, &[row(9, 1)], &layout, &device).square().mean());
+        let mut found = vec![];
+        for (model, loss) in models.iter().zip(losses) {
+            let mut accumulated = GradientsAccumulator::new();
+            backward(loss, model, |gradients| accumulated.accumulate(model, gradients));
+            found.extend(of_weights(model, &accumulated.grads()));
+        }
+        assert_eq!(waiting(), 0);
+        found
+    };
+    for (kept, recomputed) in of(false).iter().zip(&of(true)) {
+        assert_close(recomputed, kept);
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ use laurel_records::{LogLevel, Stage};
 use serde_json::Value;
 
 pub(super) use episode::{Episode, Reading, Rows};
+pub(super) use prompts::ensure_reads;
 pub(crate) use prompts::same_tokens;
 pub(super) use rollout::{Rollout, ScoreScale, mean, mean_and_deviation, number};
 pub(super) use scoring::{Scoring, raw_scores};

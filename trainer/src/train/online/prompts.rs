@@ -47,6 +47,18 @@ pub(crate) fn same_tokens(policy: &ModelDirectory, reward: &ModelDirectory) -> R
     Ok(())
 }
 
+/// The reward model reads prompt and answer at once, so it must be able to read as many tokens as they may have together.
+pub fn ensure_reads(reward: &ModelDirectory, tokens: usize) -> Result<(), TrainError> {
+    let context = reward.config().context_length;
+    if tokens <= context {
+        return Ok(());
+    }
+    Err(TrainError::Input(format!(
+        "the reward model reads at most {context} tokens, and a prompt with its answer may have {tokens} here: bound them with \
+         --max-length {context} (max_length), or take a reward model that reads as much as the policy"
+    )))
+}
+
 /// What a `tokenizer.json` says of ids and texts. Two models without one are told apart by nothing.
 #[derive(Default)]
 struct Tokens {
@@ -86,12 +98,7 @@ impl Prompts {
         answer: usize,
         file: &Path,
     ) -> Result<Self, TrainError> {
-        let context = tokenizer.context_length();
-        let Some(limit) = context.checked_sub(answer).filter(|limit| *limit > 0) else {
-            let text =
-                format!("an answer of {answer} tokens leaves no room for a prompt: the longest sequence has {context}");
-            return Err(TrainError::Input(text));
-        };
+        let limit = tokenizer.room_beside(answer)?;
         // Held-out prompts are for judging what is learned here.
         let (learned, held_out): (Vec<_>, Vec<_>) =
             records.into_iter().partition(|record| matches!(record.split, None | Some(Split::Train)));

@@ -7,7 +7,7 @@ use burn::module::Module;
 use super::{
     super::{Run, TrainError, derived_seed, settings::Shared, tokenizer_of},
     Online,
-    prompts::same_tokens,
+    prompts::{ensure_reads, same_tokens},
 };
 use crate::{
     data::{ModelTokenizer, Order},
@@ -69,7 +69,10 @@ impl Start {
         self.reference.num_params()
     }
 
+    /// The policy's tokenizer, for sequences that the reward model can read too: refuses others.
     pub fn tokenizer(&self, shared: &Shared) -> Result<ModelTokenizer, TrainError> {
-        tokenizer_of(&self.directory, shared.max_length)
+        let tokenizer = tokenizer_of(&self.directory, shared.max_length)?;
+        ensure_reads(&self.reward_directory, tokenizer.context_length())?;
+        Ok(tokenizer)
     }
 }

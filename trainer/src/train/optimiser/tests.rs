@@ -102,3 +102,17 @@ fn overflows_at_every_scale_end_the_run_and_so_does_a_loss_that_is_no_number() {
     let error = optimiser.step(model, gradients, 1e-3).map(|_| ()).unwrap_err();
     assert!(matches!(error, TrainError::NotFinite { what: "loss" }), "{error}");
 }
+
+/// Of a loss that was dropped, say: nothing of it is kept for the next step.
+#[test]
+fn a_pass_that_was_never_differentiated_does_not_outlive_the_step() {
+    let mut optimiser = Optimiser::of(&shared(Precision::Float32));
+    let (model, other) = (decoder(Precision::Float32), decoder(Precision::Float32));
+    let _recomputing = recompute::Recomputing::new(true);
+    let mut gradients = optimiser.accumulator();
+    drop(loss(&other, 1.0));
+    gradients.add(&model, loss(&model, 1.0), 1.0);
+    assert_eq!(recompute::waiting(), 1);
+    let (_, norm) = optimiser.step(model, gradients, 1e-2).unwrap();
+    assert!(norm > 0.0 && recompute::waiting() == 0);
+}

@@ -56,6 +56,10 @@ pub fn run(
     let pretraining = blocks(&start.tokenizer(&settings.shared())?, &documents, settings.ptx_block_length);
     let mut digests = vec![];
     if !inputs.pretrain.is_empty() {
+        if pretraining.is_empty() {
+            let text = "the pretraining text (--pretrain) holds nothing to learn: give it more than one token, or leave it out";
+            return Err(TrainError::Input(text.into()));
+        }
         reporter.log(LogLevel::Info, &format!("{} blocks of pretraining text are mixed in", pretraining.len()));
         digests.push(("pretraining text", corpus::digest(&documents)));
     }

@@ -24,9 +24,9 @@ stage_settings! {
         ppo_epochs: usize = 2,
         #[doc = "Where the values come from: reward (a model that starts as the reward model), policy (one that starts as the policy) or shared (a head on the policy's own trunk: half the memory and time)"]
         value_model: ValueModel = ValueModel::Reward,
-        #[doc = "Peak learning rate of a value model of its own; when not given, the policy's"]
+        #[doc = "Peak learning rate of a value model of its own; when not given, the policy's. Refused on a shared trunk"]
         value_learning_rate: Option<f64> = None,
-        #[doc = "Weight of the value loss on a shared trunk"]
+        #[doc = "Weight of the value loss on a shared trunk; refused where the value model is one of its own"]
         value_coefficient: f64 = 0.1,
         #[doc = "Longest answer, tokens"]
         max_new_tokens: usize = 64,
@@ -98,6 +98,7 @@ impl PpoSettings {
                 return Err(SettingsError::value(name, "must be from 0 to 1"));
             }
         }
+        self.check_value_model()?;
         check_amounts(
             &[
                 ("clip_range", self.clip_range),
@@ -116,6 +117,23 @@ impl PpoSettings {
                 ("value_coefficient", self.value_coefficient),
             ],
         )
+    }
+
+    /// Refuses what is set for another kind of value model than the one that there is. Settings do not tell a default from the
+    /// same value that was asked for, so a default is taken for nothing asked.
+    fn check_value_model(&self) -> Result<(), SettingsError> {
+        let shared = self.value_model == ValueModel::Shared;
+        if shared && self.value_learning_rate.is_some() {
+            let text = "is that of a value model of its own; with value_model = \"shared\" there is one learning rate, and \
+                        value_coefficient weighs the loss of the values";
+            return Err(SettingsError::value("value_learning_rate", text));
+        }
+        if !shared && self.value_coefficient != Self::default().value_coefficient {
+            let text = "weighs the loss of the values where value_model = \"shared\"; a value model of its own has a learning \
+                        rate of its own instead, value_learning_rate";
+            return Err(SettingsError::value("value_coefficient", text));
+        }
+        Ok(())
     }
 
     /// What the loop around the method needs.

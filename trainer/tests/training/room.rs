@@ -1,0 +1,98 @@
+//! What does not fit is refused or told: answers beside their prompts, sequences that the reward model cannot read.
+
+use std::{fs, path::Path};
+
+use burn::tensor::Device;
+use laurel_trainer::{
+    generate::SamplingSettings,
+    model::Precision,
+    train::{
+        OnlineInputs, TrainError,
+        best_of_n::BestOfN,
+        ppo::{self, PpoSettings},
+        sft::{self, SftInputs, SftSettings},
+    },
+};
+use serde_json::{Value, json};
+
+use super::{
+    ppo::inputs,
+    world::{Told, World, demonstrations},
+};
+
+/// The reward model as one that reads at most 32 tokens; the policies of these tests read 64.
+fn shorten(reward: &Path) {
+    let path = reward.join("config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    config["max_position_embeddings"] = 32.into();
+    fs::write(&path, config.to_string()).unwrap();
+}
+
+#[track_caller]
+fn assert_refused<T>(result: Result<T, TrainError>, words: &[&str]) {
+    let error = result.err().expect("an error");
+    let said = error.to_string();
+    assert!(error.is_wrong_input() && words.iter().all(|word| said.contains(word)), "{said}");
+}
+
+#[test]
+fn a_judge_of_sft_needs_room_for_prompts_and_tells_which_it_cut() {
+    let world = World::new();
+    let reward = inputs(&world).reward;
+    let data = world.records("data.jsonl", &demonstrations());
+    let inputs = SftInputs { model: world.path("base"), data, reward: Some(reward) };
+    let settings = SftSettings { steps: 2, eval_steps: 1, eval_prompts: 5, max_length: 8, ..SftSettings::default() };
+    let run = |eval_max_new_tokens: usize, out: &str| {
+        let mut told = Told::default();
+        let settings = SftSettings { eval_max_new_tokens, ..settings.clone() };
+        sft::run(&settings, &inputs, &world.run(out), &mut told).map(|_| told)
+    };
+    assert_refused(run(8, "out"), &["eval_max_new_tokens", "8 leaves no room", "max_length"]);
+    assert_refused(run(128, "out"), &["eval_max_new_tokens", "128 leaves no room", "max_length"]);
+    // Prompts have two tokens. However often they are answered, how many are cut is told once.
+    for (answer, expected) in [(6, 0), (7, 1)] {
+        let told = run(answer, &format!("out-{answer}")).unwrap();
+        let lines = told.log.iter().filter(|line| line.starts_with("5 prompts whose answers")).count();
+        assert_eq!(lines, expected, "{:?}", told.log);
+        assert_eq!(told.metrics["eval/reward"].len(), 3);
+    }
+}
+
+#[test]
+fn a_reward_model_that_reads_less_than_the_policy_needs_a_bound() {
+    let world = World::new();
+    let inputs = inputs(&world);
+    shorten(&inputs.reward);
+    let settings = PpoSettings { steps: 1, batch_size: 4, max_new_tokens: 6, ..PpoSettings::default() };
+    let ppo = |settings: &PpoSettings| ppo::run(settings, &inputs, &world.run("ppo"), &mut Told::default());
+    assert_refused(ppo(&settings), &["--max-length 32", "64"]);
+    ppo(&PpoSettings { max_length: 32, ..settings }).unwrap();
+
+    let data = world.records("data.jsonl", &demonstrations());
+    let judged = SftInputs { model: world.path("base"), data, reward: Some(inputs.reward.clone()) };
+    let settings = SftSettings { steps: 1, eval_max_new_tokens: 6, ..SftSettings::default() };
+    let sft = |settings: &SftSettings| sft::run(settings, &judged, &world.run("sft"), &mut Told::default());
+    assert_refused(sft(&settings), &["--max-length 32", "64"]);
+    sft(&SftSettings { max_length: 32, ..settings }).unwrap();
+}
+
+#[test]
+fn the_best_of_n_has_room_in_the_reward_model_too() {
+    let world = World::new();
+    let inputs = inputs(&world);
+    shorten(&inputs.reward);
+    let asked = [3, 26, 27, 58].map(|words| {
+        let words = vec!["w1"; words].join(" ");
+        json!({"id": words, "prompt": [{"role": "user", "content": words}]})
+    });
+    let prompts = world.records("long.jsonl", &asked);
+    let inputs = OnlineInputs { policy: inputs.policy, reward: inputs.reward, prompts };
+    let best = |max_new_tokens: usize| {
+        let sampling = SamplingSettings { max_new_tokens, ..SamplingSettings::default() };
+        let method = BestOfN { n: 2, sampling, precision: Precision::Float32, missing_eos_penalty: 0.0, batch: 4 };
+        method.run(&inputs, &Device::flex(), 5, &mut |_, _| {})
+    };
+    let chosen = best(6).unwrap();
+    assert_eq!((chosen.answered.len(), chosen.prompts_cut), (4, 2));
+    assert_refused(best(32), &["an answer of 32 tokens", "no room for a prompt"]);
+}
