@@ -59,6 +59,7 @@ pub struct BestOfNCommand {
 
 impl BestOfNCommand {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
+        let common = &common.writing_to(&self.out);
         let sampling = self.sampling.settings()?;
         if sampling.temperature == 0.0 && self.n > 1 {
             return Err(WrongInput("--temperature must be above 0: at 0 all n answers are the same".into()).into());

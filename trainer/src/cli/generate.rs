@@ -44,6 +44,7 @@ pub struct Generate {
 impl Generate {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
         self.profile.start();
+        let common = &common.writing_to(&self.out);
         let settings = self.sampling.settings()?;
         let device = common.device.open()?;
         let precision = self.precision.on(&device)?;
@@ -80,7 +81,7 @@ impl Generate {
             ResponsesRecord { prompt_id: Some(prompt.id), prompt: prompt.prompt, responses, extra: Map::new() }
         });
         output::write_lines(&self.out, lines)?;
-        self.profile.tell(common.json && !output::is_stdout(&self.out));
+        self.profile.tell(common.json);
         if !output::is_stdout(&self.out) {
             let tokens: usize = answers.iter().map(|answer| answer.tokens.len()).sum();
             self.report(common, &answers, tokens, tokenizer.cuts(), seconds);

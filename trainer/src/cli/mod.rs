@@ -30,7 +30,7 @@ mod training;
 mod work;
 pub mod workers;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
@@ -82,19 +82,27 @@ pub struct Common {
     /// Where random numbers start: the same seed gives the same result on the same machine
     #[arg(long, global = true, default_value_t = 0, value_name = "N", help_heading = "Options of every command")]
     pub seed: u64,
-    /// No bar and no summary; a training command whose standard error is no terminal still writes a line a step
+    /// No bar, no log and no summary; a training command whose standard error is no terminal still writes a line a step. What
+    /// --json writes stays
     #[arg(long, global = true, help_heading = "Options of every command")]
     pub quiet: bool,
-    /// Progress and result as JSON, an object a line, on standard output
+    /// Progress and result as JSON, an object a line, on standard output, with --quiet too. A command that writes records there
+    /// (score, logprobs, --out -) writes them alone
     #[arg(long, global = true, help_heading = "Options of every command")]
     pub json: bool,
 }
 
 impl Common {
-    /// Progress of something that counts to `total`: a bar on the terminal, JSON lines with `--json`, nothing with
+    /// Progress of something that counts to `total`: JSON lines with `--json`, else a bar on the terminal, but not with
     /// `--quiet`.
     pub fn progress(&self, total: u64, what: &str) -> Progress {
         Progress::new(self, total, what)
+    }
+
+    /// The options of a command whose records go to `out`: where that is standard output, nothing else may stand there, and
+    /// progress is told as without `--json`.
+    pub fn writing_to(&self, out: &Path) -> Self {
+        Self { json: self.json && !output::is_stdout(out), ..self.clone() }
     }
 
     /// Says what came of the command, once, on standard output: `summary` for people, `{"event":"result", …}` with

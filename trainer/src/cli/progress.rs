@@ -12,7 +12,7 @@ const INTERVAL: f64 = 1.0;
 const PLAIN_INTERVAL: f64 = 10.0;
 
 /// A count on its way to a total: a bar on the terminal and a line now and then elsewhere, with rate and remaining time;
-/// `{"event":"progress","step":…,"total":…}` lines with `--json`.
+/// `{"event":"progress","step":…,"total":…}` lines with `--json`. `--quiet` is about what people see alone.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
@@ -41,7 +41,7 @@ impl Progress {
             bar,
             total: Cell::new(total),
             what: what.to_string(),
-            json: common.json && !common.quiet,
+            json: common.json,
             plain: !common.json && !common.quiet && !std::io::stderr().is_terminal(),
             started: Instant::now(),
             last_line: Cell::new(None),

@@ -79,7 +79,8 @@ impl Score {
             .iter()
             .flat_map(|record| record.answers.iter().map(|(_, text)| Judged { prompt: &record.prompt, answer: text }))
             .collect();
-        let progress = common.progress(judged.len() as u64, "Answers");
+        // The rewards go to standard output.
+        let progress = common.writing_to(Path::new("-")).progress(judged.len() as u64, "Answers");
         let mut reached = |done| progress.reached(done as u64);
         let members = directory.load_members(&device)?;
         let found = verdicts(&model, members.as_ref(), &tokenizer, &judged, self.batch, &mut reached)?;

@@ -41,12 +41,22 @@ fn tokenizer(template: Option<&str>, context_length: usize) -> ModelTokenizer {
 
 /// The tokenizer of a model whose embedding has so many rows.
 fn open(template: Option<&str>, context_length: usize, rows: usize) -> Result<ModelTokenizer, DataError> {
+    let config = json!({"eos_token": "<|endoftext|>", "chat_template": template});
+    open_with(&[("tokenizer_config.json", config)], context_length, rows)
+}
+
+/// The same where these files speak of the tokens.
+fn open_with(
+    files: &[(&str, serde_json::Value)],
+    context_length: usize,
+    rows: usize,
+) -> Result<ModelTokenizer, DataError> {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, content: serde_json::Value| {
         std::fs::write(directory.path().join(name), content.to_string()).unwrap();
     };
     write("tokenizer.json", tokenizer_json());
-    write("tokenizer_config.json", json!({"eos_token": "<|endoftext|>", "chat_template": template}));
+    files.iter().for_each(|(name, content)| write(name, content.clone()));
     write(
         "config.json",
         json!({"model_type": "llama", "vocab_size": rows, "hidden_size": 8, "intermediate_size": 8,
@@ -63,6 +73,18 @@ fn a_tokenizer_with_more_tokens_than_the_model_has_rows_is_refused_with_both_num
     assert!(error.is_input());
     let error = error.to_string();
     assert!(error.contains("259 tokens") && error.contains("258 rows") && error.contains("<|im_end|>"), "{error}");
+}
+
+#[test]
+fn special_tokens_are_named_by_tokenizer_config_and_where_it_is_silent_by_the_map() {
+    let template = "{{ bos_token }}{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}";
+    let config = json!({"bos_token": "<|im_start|>", "chat_template": template});
+    let map = json!({"bos_token": "<|im_end|>", "eos_token": {"content": "<|endoftext|>", "special": true}});
+    let files = [("tokenizer_config.json", config), ("special_tokens_map.json", map)];
+    let tokenizer = open_with(&files, 64, 259).unwrap();
+    let prompt = tokenizer.prompt(&[says(Role::User, "Hi")]).unwrap();
+    assert_eq!(tokenizer.decode(&prompt, false), "<|im_start|>Hi<|endoftext|>");
+    assert!(tokenizer.stop_ids().contains(&256));
 }
 
 fn says(role: Role, content: &str) -> Message {

@@ -14,7 +14,7 @@ use tokenizers::Tokenizer;
 use super::{error::DataError, template::ChatTemplate};
 use crate::model::ModelDirectory;
 
-/// Special tokens that `tokenizer_config.json` names and templates print.
+/// Special tokens that the tokenizer's files name and templates print.
 const NAMED_TOKENS: [&str; 6] = ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token"];
 
 /// Turns text and conversations into the tokens that one model was trained on, and back.
@@ -48,7 +48,7 @@ impl ModelTokenizer {
         let config = model.config();
         ensure_fits(&tokenizer, config.vocabulary_size)
             .map_err(|message| DataError::Tokenizer { path: path.clone(), message })?;
-        let named = named_tokens(&model.tokenizer_config()?);
+        let named = named_tokens(&model.named_tokens()?);
         let id_of = |name: &str| {
             let (_, token) = named.iter().find(|(other, _)| other == name)?;
             tokenizer.token_to_id(token)
@@ -177,12 +177,12 @@ fn ensure_fits(tokenizer: &Tokenizer, rows: usize) -> Result<(), String> {
     ))
 }
 
-/// Name and text of the special tokens in a `tokenizer_config.json`.
-fn named_tokens(config: &Map<String, Value>) -> Vec<(String, String)> {
+/// Name and text of the special tokens in what a tokenizer's files say.
+fn named_tokens(files: &Map<String, Value>) -> Vec<(String, String)> {
     let text = |value: &Value| match value {
         Value::String(token) => Some(token.clone()),
         Value::Object(token) => token.get("content").and_then(Value::as_str).map(String::from),
         _ => None,
     };
-    NAMED_TOKENS.iter().filter_map(|&name| Some((name.to_string(), text(config.get(name)?)?))).collect()
+    NAMED_TOKENS.iter().filter_map(|&name| Some((name.to_string(), text(files.get(name)?)?))).collect()
 }

@@ -42,7 +42,9 @@ pub struct PolicyLoss {
     pub outside_fraction: Tensor<1>,
     /// Mean over real tokens of π_new/π_old.
     pub ratio_mean: Tensor<1>,
-    pub ratio_variance: Tensor<1>,
+    /// Mean over real tokens of (π_new/π_old − 1)²: parts of a batch give its variance by their sums of this and of the ratio,
+    /// and near 1 without rounding it away.
+    pub ratio_square: Tensor<1>,
     /// Divergence of the new policy from the one that sampled, by k1.
     pub approx_kl: Tensor<1>,
     /// The same by k2: what TRL calls `approxkl`.
@@ -71,7 +73,7 @@ pub fn policy_loss(new: Tensor<2>, old: Tensor<2>, advantages: Tensor<2>, mask: 
         clip_fraction: masked::mean(nothing.clone().mask_fill(larger, 1), mask.clone()),
         outside_fraction: masked::mean(nothing.clone().mask_fill(outside, 1), mask.clone()),
         ratio_mean: masked::mean(ratio.clone(), mask.clone()),
-        ratio_variance: masked::variance(ratio, mask.clone()),
+        ratio_square: masked::mean((ratio - 1).square(), mask.clone()),
         approx_kl: masked::mean(kl::k1(nothing.clone(), log_ratio.clone()), mask.clone()),
         approx_kl_k2: masked::mean(kl::k2(nothing.clone(), log_ratio.clone()), mask.clone()),
         approx_kl_k3: masked::mean(kl::k3(nothing, log_ratio), mask),
@@ -126,7 +128,7 @@ mod tests {
         let found = policy_loss(logprobs.clone(), logprobs, matrix([[1.0, -3.0, 9.0]]), mask, 0.2);
         close(scalar(found.loss), 1.0);
         close(scalar(found.ratio_mean), 1.0);
-        close(scalar(found.ratio_variance), 0.0);
+        close(scalar(found.ratio_square), 0.0);
         close(scalar(found.clip_fraction), 0.0);
         close(scalar(found.outside_fraction), 0.0);
         close(scalar(found.approx_kl), 0.0);

@@ -108,8 +108,9 @@ pub struct Loaded {
     pub changed: Vec<String>,
 }
 
-/// Settings that decide weights' shapes or the order of the data: a run cannot go on with others.
-const FIXED: [&str; 14] = [
+/// Settings that decide weights' shapes, what is learned from and in which order, or the scale of what was measured before: a
+/// run cannot go on with others. (Pretraining text that PPO mixes in is drawn anew at each step, so its blocks may change.)
+const FIXED: [&str; 16] = [
     "ensemble",
     "lora",
     "lora_rank",
@@ -121,10 +122,15 @@ const FIXED: [&str; 14] = [
     "batch_size",
     "max_length",
     "max_new_tokens",
+    "block_length",
     "packing",
     "num_generations",
     "value_model",
+    "normalise_scores",
 ];
+
+/// Settings that by being above 0 decide what is learned from: above it a run goes on with another amount.
+const FIXED_AT_ZERO: [&str; 1] = ["rating_coefficient"];
 
 impl Position {
     /// Where a run stands after `step` steps, with what the stage needs beyond its weights.
@@ -206,7 +212,7 @@ impl Checkpoints {
     pub fn save(&self, position: Position, tensors: &Tensors) -> Result<(), TrainError> {
         self.add(position, tensors)?;
         self.remove_surplus(None)?;
-        self.remove_unreferenced_best()
+        self.remove_unreferenced_best(None)
     }
 
     /// Writes a checkpoint and leaves those that are there: of weights of which only the next step says whether they are good.
@@ -227,10 +233,11 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Keeps the weights of `step` as the best so far.
+    /// Keeps the weights of `step` as the best so far, and removes those that were the best before and are needed no more.
     pub fn save_best(&self, step: usize, tensors: &Tensors) -> Result<(), TrainError> {
         let position = Position { step, state: Value::Null, best_step: None };
-        self.write(&self.path("best-", step), position, tensors)
+        self.write(&self.path("best-", step), position, tensors)?;
+        self.remove_unreferenced_best(Some(step))
     }
 
     /// The weights that [`Self::save_best`] kept.
@@ -294,7 +301,7 @@ impl Checkpoints {
             let before = theirs.settings.get(name).unwrap_or(&Value::Null);
             if ours != before {
                 let text = format!("{name} was {before} and is {ours}");
-                if FIXED.contains(&name.as_str()) { different.push(text) } else { changed.push(text) }
+                if is_fixed(name, before, ours) { different.push(text) } else { changed.push(text) }
             }
         }
         if different.is_empty() {
@@ -322,11 +329,17 @@ impl Checkpoints {
         directory.sync_all().map_err(TrainError::file(&self.directory))
     }
 
-    /// Best weights that no kept checkpoint speaks of: an older one may still be what a run goes on from.
-    fn remove_unreferenced_best(&self) -> Result<(), TrainError> {
-        let mut wanted = BTreeSet::new();
+    /// Best weights, but not those of step `newest`, that no kept checkpoint speaks of: an older one may still be what a run
+    /// goes on from.
+    fn remove_unreferenced_best(&self, newest: Option<usize>) -> Result<(), TrainError> {
+        let mut wanted = BTreeSet::from_iter(newest);
         for path in self.files("step-")?.values() {
-            wanted.extend(read_header(path)?.position.best_step);
+            match read_header(path) {
+                Ok(header) => wanted.extend(header.position.best_step),
+                // No run goes on from a damaged file, so it needs no best weights, and is no reason to end this one.
+                Err(TrainError::Checkpoint { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         for (step, path) in self.files("best-")? {
             if !wanted.contains(&step) {
@@ -335,6 +348,12 @@ impl Checkpoints {
         }
         Ok(())
     }
+}
+
+/// Whether a setting that was `before` and is `now` makes another run.
+fn is_fixed(name: &str, before: &Value, now: &Value) -> bool {
+    let is_above_0 = |value: &Value| value.as_f64().is_some_and(|number| number > 0.0);
+    FIXED.contains(&name) || (FIXED_AT_ZERO.contains(&name) && is_above_0(before) != is_above_0(now))
 }
 
 fn read_header(path: &Path) -> Result<Header, TrainError> {
@@ -364,27 +383,4 @@ fn read(path: &Path) -> Result<(Header, Tensors), TrainError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_newest_checkpoints_are_kept_and_the_best() {
-        let folder = tempfile::tempdir().unwrap();
-        let identity = Identity { stage: "ppo".into(), inputs: BTreeMap::new(), seed: 1, settings: Map::new() };
-        let out = folder.path().join("out");
-        let (checkpoints, _) = Checkpoints::open(&out, identity, 2, Earlier::Refuse).unwrap();
-        let tensors: Tensors = [("one".to_owned(), Stored::number(1.0))].into();
-        for step in [0, 5, 10, 15] {
-            checkpoints.add(Position::new(step, &(), None).unwrap(), &tensors).unwrap();
-        }
-        let left = || checkpoints.files("step-").unwrap().into_keys().collect::<Vec<usize>>();
-        assert_eq!(left(), [0, 5, 10, 15]);
-        checkpoints.remove_surplus(Some(5)).unwrap();
-        assert_eq!(left(), [5, 10, 15]);
-        // The best may be one of the newest.
-        checkpoints.remove_surplus(Some(15)).unwrap();
-        assert_eq!(left(), [10, 15]);
-        assert_eq!(checkpoints.without(15), checkpoints.newest());
-        assert_eq!(left(), [10]);
-    }
-}
+mod tests;

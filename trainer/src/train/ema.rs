@@ -10,7 +10,8 @@ use burn::{
 use super::stored::{Stored, Tensors};
 
 /// The average of every weight that learns: after each step, decay · average + (1 − decay) · weight. It begins at the weights
-/// that the run begins with.
+/// that the run begins with. Of an adapter that is A and B each by itself, whose averages' product is not the average of their
+/// products: near to it as long as they move slowly.
 pub struct Ema {
     decay: f64,
     /// By path in the module, flat.

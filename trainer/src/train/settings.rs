@@ -214,7 +214,7 @@ macro_rules! stage_settings {
             gradient_checkpointing: bool = false,
             #[doc = "Number format of the matrix products: float32, bfloat16 or float16; weights, losses and optimiser stay float32"]
             precision: $crate::model::Precision = $crate::model::Precision::Float32,
-            #[doc = "Decay of a moving average of the weights, which is then what is judged and written; 0: none"]
+            #[doc = "Decay of a moving average of the weights, which is then what is judged and written; of adapters the two matrices are averaged each by itself, not their product; 0: none"]
             ema_decay: f64 = 0.0,
             #[doc = "A checkpoint is written after every so many steps, by ppo, rloo and grpo before the first too; 0 leaves it to the minutes"]
             save_steps: usize = 25,

@@ -118,6 +118,30 @@ pub(super) struct Learned<M> {
     pub checkpoints: Checkpoints,
 }
 
+impl Course {
+    /// The course of a checkpoint as a run goes on with it: where the best weights are told by another measure now, those of
+    /// before are no longer held against those to come.
+    fn taken_up(mut self, stage: Stage, criterion: &str, changed: &[String]) -> Self {
+        let is_of_measure = |change: &String| {
+            let setting = change.split(' ').next().unwrap_or_default();
+            match stage {
+                Stage::Sft if criterion == "eval/reward" => {
+                    ["best_by", "eval_prompts", "eval_max_new_tokens"].contains(&setting)
+                }
+                Stage::Sft => setting == "best_by",
+                // What is held out is judged by the loss itself.
+                Stage::Dpo => ["beta", "label_smoothing"].contains(&setting),
+                _ => false,
+            }
+        };
+        if changed.iter().any(is_of_measure) {
+            self.best.clear();
+            (self.best_step, self.since_best) = (None, 0);
+        }
+        self
+    }
+}
+
 /// Learns. `model` is on the device without gradients and comes back there, with the best weights that were seen.
 pub(super) fn learn<O: Objective>(
     objective: &O,
@@ -152,7 +176,8 @@ pub(super) fn learn<O: Objective>(
             if let Some(ema) = &mut learner.ema {
                 ema.restore("ema.", &mut loaded.tensors);
             }
-            learner.course = loaded.state()?;
+            let (stage, criterion) = (objective.stage(), objective.criterion());
+            learner.course = loaded.state::<Course>()?.taken_up(stage, criterion, &loaded.changed);
             reporter.log(LogLevel::Info, &format!("going on from the checkpoint at step {step}"));
             for change in loaded.changed {
                 reporter.log(LogLevel::Warning, &format!("a setting is not what it was: {change}"));
@@ -161,21 +186,20 @@ pub(super) fn learn<O: Objective>(
         None => learner.course.before = learner.judge(&model, 0, reporter)?,
     }
     reporter.progress(objective.stage(), step as u64, learner.total as u64);
-    while step < learner.total {
+    // A run that was killed after its patience was over has nothing more to learn when it is resumed.
+    while step < learner.total && !learner.is_patience_over() {
         model = learner.step(model, step, reporter)?;
         step += 1;
         learner.after_step(&model, step, reporter)?;
         reporter.progress(objective.stage(), step as u64, learner.total as u64);
-        if learner.is_patience_over() && step < learner.total {
-            let text =
-                format!("no better for {} evaluations: the run ends after step {step}", learner.course.since_best);
-            reporter.log(LogLevel::Info, &text);
-            break;
-        }
-        if reporter.stop_requested() && step < learner.total {
+        if reporter.stop_requested() && step < learner.total && !learner.is_patience_over() {
             learner.save(&model, step)?;
             return Err(TrainError::Stopped { step });
         }
+    }
+    if step < learner.total {
+        let text = format!("no better for {} evaluations: the run ends after step {step}", learner.course.since_best);
+        reporter.log(LogLevel::Info, &text);
     }
     learner.finish(model, step)
 }
@@ -260,15 +284,16 @@ impl<O: Objective> Learner<'_, O> {
         step: usize,
         reporter: &mut dyn Reporter,
     ) -> Result<BTreeMap<String, f64>, TrainError> {
-        let measured = self.objective.evaluate(&self.judged(model).valid());
-        for (name, value) in &measured {
-            reporter.metric(self.objective.stage(), step as u64, name, *value);
-        }
+        let mut measured = self.objective.evaluate(&self.judged(model).valid());
         if measured.get(self.objective.criterion()).is_some_and(|value| !value.is_finite()) {
             return Err(self.diverged(step, step, TrainError::NotFinite { what: "loss on what is held out" }));
         }
-        // A perplexity may be beyond all numbers where its logarithm is not; JSON, and so a checkpoint, has no word for it.
-        Ok(measured.into_iter().filter(|(_, value)| value.is_finite()).collect())
+        // A perplexity may be beyond all numbers where its logarithm is not. Neither a checkpoint nor a curve has a word for it.
+        measured.retain(|_, value| value.is_finite());
+        for (name, value) in &measured {
+            reporter.metric(self.objective.stage(), step as u64, name, *value);
+        }
+        Ok(measured)
     }
 
     fn keep_if_best(
@@ -345,3 +370,6 @@ impl<O: Objective> Learner<'_, O> {
         Ok(Learned { model: model.valid(), metrics, checkpoints: self.checkpoints })
     }
 }
+
+#[cfg(test)]
+mod tests;

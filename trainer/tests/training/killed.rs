@@ -190,6 +190,17 @@ fn ppo_with_a_shared_trunk_a_truncated_law_and_pretraining_text() {
 }
 
 #[test]
+fn ppo_with_adapters_and_averaged_weights() {
+    let world = World::new();
+    let inputs = online(&world, "ppo");
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let settings = ["--steps", "6", "--save-steps", "2", "--batch-size", "12", "--minibatch-size", "5"];
+    let state = ["--max-new-tokens", "6", "--learning-rate", "1e-3", "--ema-decay", "0.6"];
+    let adapters = ["--lora", "on", "--lora-rank", "4"];
+    killed_and_resumed(&world, &[&inputs[..], &settings, &state, &adapters].concat(), 3);
+}
+
+#[test]
 fn grpo() {
     let world = World::new();
     let inputs = online(&world, "grpo");

@@ -77,6 +77,56 @@ fn grpo_says_more_of_what_is_rewarded() {
     assert_learned(&inputs, &outcome, &told);
 }
 
+#[test]
+fn ratios_are_one_before_anything_is_learned() {
+    let world = World::new();
+    let inputs = online(&world);
+    // One minibatch a rollout: every ratio that is ever taken is of a policy that has just sampled.
+    for (law, temperature, top_k, top_p) in [("few", 0.7, 6, 1.0), ("nucleus", 1.0, 0, 0.8), ("both", 1.3, 12, 0.9)] {
+        let (mut of_rloo, mut of_grpo) = (Told::default(), Told::default());
+        let settings = RlooSettings {
+            steps: 4,
+            minibatch_size: 24,
+            num_iterations: 1,
+            temperature,
+            top_k,
+            top_p,
+            micro_batch_tokens: 60,
+            ..rloo_settings()
+        };
+        rloo::run(&settings, &inputs, &world.run(&format!("rloo-{law}")), &mut of_rloo).unwrap();
+        let settings = GrpoSettings {
+            steps: 4,
+            minibatch_size: 24,
+            num_iterations: 1,
+            temperature,
+            top_k,
+            top_p,
+            micro_batch_tokens: 60,
+            ..grpo_settings()
+        };
+        grpo::run(&settings, &inputs, &world.run(&format!("grpo-{law}")), &mut of_grpo).unwrap();
+        for (method, told) in [("RLOO", of_rloo), ("GRPO", of_grpo)] {
+            for (metric, expected) in [
+                ("val/ratio", 1.0),
+                ("val/first_ratio", 1.0),
+                ("val/first_approxkl", 0.0),
+                ("policy/approxkl_avg", 0.0),
+                ("policy/clipfrac_avg", 0.0),
+            ] {
+                let found = &told.metrics[metric];
+                // RLOO's ratios are of whole answers.
+                assert!(found.iter().all(|found| (found - expected).abs() < 1e-3), "{method} {law} {metric} {found:?}");
+            }
+            let kl = &told.metrics["objective/kl"];
+            assert!(
+                kl[0].abs() < 1e-3 && kl[3].abs() > 1e-3,
+                "{method} {law}: the policy has moved all the same {kl:?}"
+            );
+        }
+    }
+}
+
 /// However the tokens are weighed, a minibatch that goes through the model in pieces gives what the whole gives.
 #[test]
 fn grpo_and_rloo_take_the_same_way_in_pieces() {

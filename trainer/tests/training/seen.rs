@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde_json::Value;
 
-use super::world::{World, demonstrations, succeed, text, trainer};
+use super::world::{World, demonstrations, prompts, rankings, succeed, text, trainer};
 
 /// Arguments of a short SFT run.
 fn sft<'a>(world: &World, model: &'a str, data: &'a str, out: &'a str) -> Vec<&'a str> {
@@ -77,6 +77,37 @@ fn a_program_reads_steps_metrics_and_the_profile_as_json() {
     assert!((sum - profile[0]["seconds"].as_f64().unwrap()).abs() < 1e-6 && sum > 0.0);
     assert!(parts.iter().any(|part| part["part"] == "optimiser" && part["calls"] == 4), "{parts:?}");
     assert_eq!(lines.last().unwrap()["event"], "result");
+}
+
+/// What the program printed, read as an object a line.
+#[track_caller]
+fn printed(arguments: &[&str]) -> Vec<Value> {
+    let output = String::from_utf8(succeed(arguments).stdout).unwrap();
+    output.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn records_on_standard_output_stand_there_alone() {
+    let world = World::new();
+    let (base, reward) = (world.path("base"), world.path("reward"));
+    let ranked = world.records("rankings.jsonl", &rankings());
+    succeed(&["reward", "--model", text(&base), "--data", text(&ranked), "--out", text(&reward), "--steps", "1"]);
+    let prompts = world.records("prompts.jsonl", &prompts()[..3]);
+    let generate = ["generate", "--model", text(&base), "--samples", "2"];
+    let best = ["best-of-n", "--policy", text(&base), "--reward", text(&reward), "--n", "2"];
+    let asked = ["--prompts", text(&prompts), "--max-new-tokens", "4", "--json", "--out"];
+    for (command, more) in [(&generate[..], &["-", "--profile"][..]), (&best[..], &["-"][..])] {
+        let lines = printed(&[command, &asked, more].concat());
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert!(lines.iter().all(|line| line["responses"].is_array()), "{lines:?}");
+    }
+    let scored = printed(&["score", "--model", text(&reward), "--data", text(&ranked), "--json"]);
+    assert!(scored.iter().all(|line| line["event"].is_null()) && scored[0]["reward"].is_number(), "{scored:?}");
+
+    // What programs read is the same with --quiet.
+    let out = world.path("answers.jsonl");
+    let told = printed(&[&generate[..], &asked, &[text(&out), "--quiet"]].concat());
+    assert!(told[0]["event"] == "progress" && told.last().unwrap()["event"] == "result", "{told:?}");
 }
 
 #[test]

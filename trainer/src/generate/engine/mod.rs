@@ -143,11 +143,11 @@ impl Engine {
         Some(id)
     }
 
-    /// Forgets a request, wherever it stands.
+    /// Forgets a request, wherever it stands. What is left of a prompt that nobody waits for is not read.
     pub fn cancel(&mut self, id: RequestId) {
         self.waiting.retain(|(other, _)| *other != id);
-        if let Some(reading) = &mut self.reading {
-            reading.cancel(id);
+        if self.reading.as_mut().is_some_and(|reading| !reading.cancel(id)) {
+            self.reading = None;
         }
         self.rows.iter_mut().filter(|row| row.request == id).for_each(Row::leave);
     }

@@ -35,9 +35,10 @@ impl Reading {
         (!members.is_empty()).then_some(Self { members, cancelled: vec![], cache: None, done: 0 })
     }
 
-    /// Nobody waits for this one any more.
-    pub fn cancel(&mut self, id: RequestId) {
+    /// Nobody waits for this one any more. Says whether somebody waits for another of them.
+    pub fn cancel(&mut self, id: RequestId) -> bool {
         self.cancelled.push(id);
+        self.members.iter().any(|(member, _)| !self.cancelled.contains(member))
     }
 
     /// How many requests these are.

@@ -136,6 +136,32 @@ fn who_leaves_or_is_cancelled_frees_the_row_and_the_others_go_on() {
 }
 
 #[test]
+fn a_prompt_that_nobody_waits_for_is_not_read_to_its_end() {
+    let decoder = decoder("llama-tiny", 64);
+    let mut engine = engine(&decoder, &[], 1, 8);
+    let mut told: Vec<RequestId> = vec![];
+    let mut step = |engine: &mut Engine| {
+        engine.step(&mut |sampled: Sampled| {
+            told.push(sampled.request);
+            Verdict::GoOn
+        });
+    };
+    let long = engine.submit(greedy(prompt(50, 1), 3)).unwrap();
+    let next = engine.submit(greedy(prompt(4, 2), 1)).unwrap();
+    step(&mut engine);
+    // Somebody else's place in line changes nothing for it.
+    engine.cancel(RequestId(9));
+    assert_eq!((engine.running(), engine.waiting()), (0, 2));
+    engine.cancel(long);
+    assert_eq!(engine.waiting(), 1);
+    // Six more parts of eight tokens would have come first.
+    step(&mut engine);
+    assert!(engine.is_idle());
+    assert_eq!(engine.prompt_tokens_read(), 4);
+    assert_eq!(told, [next]);
+}
+
+#[test]
 fn what_can_never_be_answered_is_refused_and_the_context_ends_answers() {
     let decoder = decoder("llama-tiny", 16);
     let mut engine = engine(&decoder, &[], 2, 100);

@@ -273,6 +273,17 @@ impl ModelDirectory {
         }
     }
 
+    /// What the tokenizer's files say, special tokens above all: `tokenizer_config.json`, and where it is silent
+    /// `special_tokens_map.json`.
+    pub fn named_tokens(&self) -> Result<Map<String, Value>, ModelError> {
+        let mut named = match &self.gguf {
+            Some(_) => Map::new(),
+            None => read_object_if_there(&self.file("special_tokens_map.json"))?,
+        };
+        named.extend(self.tokenizer_config()?);
+        Ok(named)
+    }
+
     /// The content of `generation_config.json`; empty when there is none.
     pub fn generation_config(&self) -> Result<Map<String, Value>, ModelError> {
         if self.gguf.is_some() {

@@ -15,7 +15,7 @@ use super::{
     write::{Companions, pretty},
 };
 
-/// Files that name the padding token by its text.
+/// Files that name special tokens by their texts; the first goes before the second.
 const NAMING: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
 /// Parts of the names of tokens that begin or end something: a template that is put on later may write them.
 const OF_TURNS: [&str; 8] = ["start", "begin", "end", "bos", "eos", "eot", "im_", "s>"];
@@ -32,7 +32,8 @@ impl Padding {
     /// The token for a reward model with this configuration and tokenizer: the one that they name, where it ends nothing, else
     /// another special token that conversations do not have. `None` where the tokenizer has no such token.
     pub fn of(config: &DecoderConfig, companions: &Companions) -> Option<Self> {
-        let named = object(companions, "tokenizer_config.json").unwrap_or_default();
+        let named: Map<String, Value> =
+            NAMING.iter().rev().filter_map(|name| object(companions, name)).flatten().collect();
         let added = added_tokens(companions);
         let id_of = |name: &str| {
             let text = text_of(&named, name)?;
@@ -106,7 +107,7 @@ fn object(companions: &Companions, name: &str) -> Option<Map<String, Value>> {
     companions.get(name).and_then(|bytes| serde_json::from_slice(bytes).ok())
 }
 
-/// The text of a special token that `tokenizer_config.json` names: as it is, or with its properties.
+/// The text of a special token that one of [`NAMING`] names: as it is, or with its properties.
 fn text_of<'a>(named: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     let token = named.get(name)?;
     token.as_str().or_else(|| token.get("content")?.as_str())
@@ -183,6 +184,9 @@ mod tests {
         // The tokenizer names none: the one in the configuration is right.
         let companions = tokenizer(&special, json!({"eos_token": "<|endoftext|>"}));
         assert_eq!(found(&config(0, None, Some(4)), &companions), Some((4, "<unk>".into())));
+        // What tokenizer_config.json does not name, special_tokens_map.json may.
+        let companions = companions.with("special_tokens_map.json", json!({"pad_token": "<|pad|>"}).to_string());
+        assert_eq!(found(&config(0, None, Some(4)), &companions), Some((3, "<|pad|>".into())));
         // Without a tokenizer there is the configuration's alone.
         assert_eq!(found(&config(0, None, Some(7)), &Companions::none()), Some((7, String::new())));
     }

@@ -20,6 +20,10 @@ use crate::{
 /// How much the newest rollout counts in the figure that the best checkpoint is told by: about the last five make it.
 const NEWEST: f64 = 0.2;
 
+/// How settings begin that decide what an answer is worth: where one of them has changed, rewards of before are no measure of
+/// those to come.
+const OF_REWARD: [&str; 3] = ["kl_", "score_clip", "missing_eos_"];
+
 /// Steps done, and what they left.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Course {
@@ -125,10 +129,13 @@ impl Course {
         }
         let mut stored: Self = loaded.state()?;
         stored.step = step;
+        let has_changed =
+            |names: &[&str]| loaded.changed.iter().any(|change| names.iter().any(|name| change.starts_with(name)));
         // A new price was asked for, perhaps because the old one let the policy run away.
-        if loaded.changed.iter().any(|change| change.starts_with("kl_")) {
+        if has_changed(&["kl_"]) {
             stored.kl = self.kl;
-            // Rewards at another price are no measure of those to come.
+        }
+        if has_changed(&OF_REWARD) {
             (stored.reward, stored.best) = (None, None);
         }
         Ok((learners, stored))

@@ -284,7 +284,8 @@ impl<'a> Online<'a> {
         metrics.insert("time/sample_seconds".into(), sampled);
         metrics.insert("time/judge_seconds".into(), judged - sampled);
         metrics.insert("time/learn_seconds".into(), took - judged);
-        for (name, value) in &metrics {
+        // Ratios may be beyond all numbers where their logarithms are not; a curve has no word for that.
+        for (name, value) in metrics.iter().filter(|(_, value)| value.is_finite()) {
             reporter.metric(self.stage, number as u64 + 1, name, *value);
         }
         Ok(learners)

@@ -35,7 +35,8 @@ struct Watched {
     outside_fraction: f64,
     value_clip_fraction: f64,
     ratio: f64,
-    ratio_variance: f64,
+    /// Of (ratio − 1)².
+    ratio_square: f64,
     approx_kl: f64,
     approx_kl_k1: f64,
     approx_kl_k3: f64,
@@ -142,7 +143,7 @@ impl Watched {
         self.outside_fraction += sum(&policy.outside_fraction);
         self.value_clip_fraction += sum(&value.clip_fraction);
         self.ratio += sum(&policy.ratio_mean);
-        self.ratio_variance += sum(&policy.ratio_variance);
+        self.ratio_square += sum(&policy.ratio_square);
         self.approx_kl += sum(&policy.approx_kl_k2);
         self.approx_kl_k1 += sum(&policy.approx_kl);
         self.approx_kl_k3 += sum(&policy.approx_kl_k3);
@@ -156,13 +157,22 @@ impl Watched {
         self.outside_fraction += other.outside_fraction;
         self.value_clip_fraction += other.value_clip_fraction;
         self.ratio += other.ratio;
-        self.ratio_variance += other.ratio_variance;
+        self.ratio_square += other.ratio_square;
         self.approx_kl += other.approx_kl;
         self.approx_kl_k1 += other.approx_kl_k1;
         self.approx_kl_k3 += other.approx_kl_k3;
         self.entropy += other.entropy;
         self.ptx += other.ptx;
         self.tokens += other.tokens;
+    }
+}
+
+impl Watched {
+    /// The unbiased variance of the ratios of all tokens, whatever parts they came in. Taken about 1, near which ratios are.
+    fn ratio_variance(&self) -> f64 {
+        let from_1 = self.ratio - self.tokens;
+        let squares = self.ratio_square - from_1 * from_1 / self.tokens.max(1.0);
+        (squares / (self.tokens - 1.0).max(1.0)).max(0.0)
     }
 }
 
@@ -178,7 +188,8 @@ impl Losses {
     }
 
     /// Means over tokens (norms: over steps of the optimiser), under TRL's names where it has one. TRL's `approxkl_avg` is
-    /// k2, ½(log π_new − log π_old)².
+    /// k2, ½(log π_new − log π_old)²; its `ratio_var` is the variance of the minibatches' mean ratios, ours that of all tokens'. What
+    /// the first minibatch shows is by k3, in which what is too much at one token does not make up for too little at another.
     pub fn metrics(&self, without_pretraining: bool) -> BTreeMap<String, f64> {
         let (all, first) = (&self.all, &self.first);
         let mean = |sum: f64| sum / all.tokens.max(1.0);
@@ -193,9 +204,9 @@ impl Losses {
             ("loss/value_avg", mean(all.value)),
             ("val/clipfrac_avg", mean(all.value_clip_fraction)),
             ("val/ratio", mean(all.ratio)),
-            ("val/ratio_var", mean(all.ratio_variance)),
+            ("val/ratio_var", all.ratio_variance()),
             ("val/first_ratio", first.ratio / first.tokens.max(1.0)),
-            ("val/first_approxkl", first.approx_kl_k1 / first.tokens.max(1.0)),
+            ("val/first_approxkl", first.approx_kl_k3 / first.tokens.max(1.0)),
             ("train/grad_norm", self.policy_norm / self.steps.max(1.0)),
             ("train/optimiser_steps", self.steps),
             ("train/stopped_early", f64::from(u8::from(self.stopped))),
@@ -209,5 +220,42 @@ impl Losses {
             metrics.insert("loss/ptx_avg".into(), mean(all.ptx));
         }
         metrics
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Tensor, TensorData};
+
+    use super::*;
+
+    #[test]
+    fn the_variance_of_the_ratios_is_that_of_all_tokens_whatever_parts_they_came_in() {
+        let found = |parts: &[&[f32]]| {
+            let mut losses = Losses::default();
+            for part in parts {
+                let row = |values: Vec<f32>| {
+                    Tensor::<2>::from_data(TensorData::new(values, [1, part.len()]), &Device::flex())
+                };
+                let (none, mask) = (row(vec![0.0; part.len()]), row(vec![1.0; part.len()]));
+                let new = row(part.iter().map(|ratio| ratio.ln()).collect());
+                let policy = policy_loss(new, none.clone(), none.clone(), mask.clone(), 0.2);
+                let value = value_loss(none.clone(), none.clone(), none, mask, 0.2);
+                losses.all.add(&policy, &value, part.len() as f64);
+            }
+            let metrics = losses.metrics(true);
+            [metrics["val/ratio"], metrics["val/ratio_var"]]
+        };
+        // Mean 1.25; squares of the distances 0.0625 + 0.5625 + 0 + 0.0625 + 0.5625, over 5 − 1.
+        let ways: [&[&[f32]]; 3] = [
+            &[&[1.5, 0.5, 1.25, 1.0, 2.0]],
+            &[&[1.5, 0.5], &[1.25, 1.0, 2.0]],
+            &[&[1.5], &[0.5], &[1.25], &[1.0], &[2.0]],
+        ];
+        for parts in ways {
+            let [mean, variance] = found(parts);
+            assert!((mean - 1.25).abs() < 1e-5 && (variance - 0.3125).abs() < 1e-5, "{mean} {variance}");
+        }
+        assert_eq!(found(&[&[1.0, 1.0], &[1.0]]), [1.0, 0.0]);
     }
 }

@@ -1,0 +1,79 @@
+//! Which checkpoints and best weights are kept, and which run may go on from them.
+
+use serde_json::json;
+
+use super::*;
+
+/// The checkpoints of a run in a folder, and what a run with these settings finds there.
+fn open(folder: &Path, settings: &Value, earlier: Earlier) -> Result<(Checkpoints, Option<Loaded>), TrainError> {
+    let settings = settings.as_object().cloned().unwrap();
+    let identity = Identity { stage: "ppo".into(), inputs: BTreeMap::new(), seed: 1, settings };
+    Checkpoints::open(&folder.join("out"), identity, 2, earlier)
+}
+
+fn tensors() -> Tensors {
+    [("one".to_owned(), Stored::number(1.0))].into()
+}
+
+fn steps(checkpoints: &Checkpoints, kind: &str) -> Vec<usize> {
+    checkpoints.files(kind).unwrap().into_keys().collect()
+}
+
+#[test]
+fn the_newest_checkpoints_are_kept_and_the_best() {
+    let folder = tempfile::tempdir().unwrap();
+    let (checkpoints, _) = open(folder.path(), &json!({}), Earlier::Refuse).unwrap();
+    for step in [0, 5, 10, 15] {
+        checkpoints.add(Position::new(step, &(), None).unwrap(), &tensors()).unwrap();
+    }
+    let left = || steps(&checkpoints, "step-");
+    assert_eq!(left(), [0, 5, 10, 15]);
+    checkpoints.remove_surplus(Some(5)).unwrap();
+    assert_eq!(left(), [5, 10, 15]);
+    // The best may be one of the newest.
+    checkpoints.remove_surplus(Some(15)).unwrap();
+    assert_eq!(left(), [10, 15]);
+    assert_eq!(checkpoints.without(15), checkpoints.newest());
+    assert_eq!(left(), [10]);
+}
+
+#[test]
+fn of_the_best_weights_those_of_now_are_kept_and_those_that_a_checkpoint_speaks_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let (checkpoints, _) = open(folder.path(), &json!({}), Earlier::Refuse).unwrap();
+    let best = |step| {
+        checkpoints.save_best(step, &tensors()).unwrap();
+        steps(&checkpoints, "best-")
+    };
+    let save = |step, best| checkpoints.save(Position::new(step, &(), Some(best)).unwrap(), &tensors());
+    // Also before the first checkpoint, and where none is ever written.
+    assert_eq!((best(1), best(2)), (vec![1], vec![2]));
+    save(3, 2).unwrap();
+    assert_eq!((best(4), best(5)), (vec![2, 4], vec![2, 5]));
+    // A checkpoint that can no longer be read needs none, and ends no run.
+    fs::write(checkpoints.path("step-", 3), "half").unwrap();
+    save(6, 5).unwrap();
+    assert_eq!((steps(&checkpoints, "step-"), steps(&checkpoints, "best-")), (vec![3, 6], vec![5]));
+}
+
+#[test]
+fn a_run_goes_on_with_other_rates_but_not_with_other_data_or_another_scale() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings =
+        json!({"block_length": 256, "normalise_scores": false, "rating_coefficient": 0.5, "learning_rate": 0.1});
+    let (checkpoints, _) = open(folder.path(), &settings, Earlier::Refuse).unwrap();
+    checkpoints.save(Position::new(3, &(), None).unwrap(), &tensors()).unwrap();
+    let resumed = |name: &str, value: Value| {
+        let mut settings = settings.clone();
+        settings[name] = value;
+        open(folder.path(), &settings, Earlier::Resume).map(|(_, loaded)| loaded.unwrap().changed)
+    };
+    assert_eq!(resumed("learning_rate", json!(0.2)).unwrap(), ["learning_rate was 0.1 and is 0.2"]);
+    assert_eq!(resumed("rating_coefficient", json!(0.25)).unwrap(), ["rating_coefficient was 0.5 and is 0.25"]);
+    for (name, value) in
+        [("block_length", json!(128)), ("normalise_scores", json!(true)), ("rating_coefficient", json!(0))]
+    {
+        let error = resumed(name, value).unwrap_err();
+        assert!(error.is_wrong_input() && error.to_string().contains(&format!("{name} was")), "{error}");
+    }
+}
