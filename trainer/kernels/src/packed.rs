@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::{few_rows::prefetch, math::LANES, wide};
 
 /// Up to so many rows these products are the faster ones.
-pub const MOST: usize = 64;
+pub const MOST: usize = 128;
 /// Rows of `x` that are multiplied at a time: with one line of the matrix they fill the registers of AVX2.
 const ROWS: usize = 6;
 /// Columns that are multiplied at a time: two vectors of AVX2, one of AVX-512.
@@ -60,11 +60,19 @@ impl Packed {
     /// `fill` is given the first column of some panels, and these.
     fn filled(w: &[f32], [k, n]: [usize; 2], fill: impl Fn(usize, &mut [Line]) + Sync) -> Self {
         assert_eq!(w.len(), k * n, "numbers of a matrix");
-        let mut lines = vec![Line([0.0; PANEL]); n.div_ceil(PANEL) * k];
+        let count = n.div_ceil(PANEL) * k;
+        let mut lines = Vec::with_capacity(count);
         if k > 0 {
-            let tasks = lines.par_chunks_mut(PANELS_AT_ONCE * k).enumerate();
-            tasks.for_each(|(task, panels)| fill(task * PANELS_AT_ONCE * PANEL, panels));
+            let tasks = lines.spare_capacity_mut()[..count].par_chunks_mut(PANELS_AT_ONCE * k).enumerate();
+            tasks.for_each(|(task, panels)| {
+                // Cleared by whoever fills it, while it is in their cache: clearing all of it first takes a third of the time.
+                panels.iter_mut().for_each(|line| _ = line.write(Line([0.0; PANEL])));
+                // SAFETY: every one of them has just been written.
+                fill(task * PANELS_AT_ONCE * PANEL, unsafe { panels.assume_init_mut() });
+            });
         }
+        // SAFETY: the tasks have written all of them.
+        unsafe { lines.set_len(count) };
         Self { lines: Arc::new(lines), k, n }
     }
 
@@ -140,14 +148,24 @@ fn in_groups(x: &[f32], k: usize, rows: usize) -> Vec<f32> {
     while row < rows {
         let group = together(rows - row);
         let part = row * k..(row + group) * k;
-        for (r, x) in x[part.clone()].chunks_exact(k.max(1)).enumerate() {
-            for (out, &x) in grouped[part.clone()][r..].iter_mut().step_by(group).zip(x) {
-                *out = x;
-            }
+        let (x, grouped) = (&x[part.clone()], &mut grouped[part]);
+        match group {
+            1 => grouped.copy_from_slice(x),
+            2 => interleave::<2>(x, k, grouped),
+            4 => interleave::<4>(x, k, grouped),
+            _ => interleave::<ROWS>(x, k, grouped),
         }
         row += group;
     }
     grouped
+}
+
+/// `[R, k]` → `[k, R]`
+fn interleave<const R: usize>(x: &[f32], k: usize, out: &mut [f32]) {
+    let rows: [&[f32]; R] = std::array::from_fn(|r| &x[r * k..][..k]);
+    for (i, out) in out.as_chunks_mut::<R>().0.iter_mut().enumerate() {
+        *out = rows.map(|row| row[i]);
+    }
 }
 
 /// What a task multiplies: all rows of `x`, in their groups, with some panels.
