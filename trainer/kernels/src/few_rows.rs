@@ -183,16 +183,9 @@ mod tests {
 
     #[test]
     fn few_rows_agree_with_the_definition() {
-        for [m, k, n] in [
-            [1, 1, 1],
-            [2, 9, 300],
-            [5, 64, 1031],
-            [7, 130, 513],
-            [8, 96, 48],
-            [8, 65, 16],
-            [3, 700, 700],
-            [6, 3, 5],
-        ] {
+        for [m, k, n] in
+            [[1, 1, 1], [2, 9, 300], [5, 64, 1031], [7, 130, 513], [8, 96, 48], [8, 65, 16], [3, 700, 700], [6, 3, 5]]
+        {
             let (x, w) = (numbers(m * k, 1), numbers(k * n, 2));
             let expected = |row: usize, column: usize| -> f64 {
                 (0..k).map(|i| f64::from(x[row * k + i]) * f64::from(w[i * n + column])).sum()
