@@ -196,16 +196,10 @@ mod tests {
             let [first, second] = &mut beside;
             rows_times_matrices(&x, [&w, &w], [first, second], m);
             assert!(beside.iter().all(|beside| *beside == out), "several at once give what each gives alone");
-            let agrees = |out: &[f32]| {
-                for (at, &found) in out.iter().enumerate() {
-                    let expected = expected(at / n, at % n);
-                    assert!(
-                        (f64::from(found) - expected).abs() < 1e-5 * expected.abs().max(100.0),
-                        "{found} {expected}"
-                    );
-                }
-            };
-            agrees(&out);
+            for (at, &found) in out.iter().enumerate() {
+                let expected = expected(at / n, at % n);
+                assert!((f64::from(found) - expected).abs() < 1e-5 * expected.abs().max(100.0), "{found} {expected}");
+            }
         }
     }
 }
