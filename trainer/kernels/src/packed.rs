@@ -312,7 +312,7 @@ mod tests {
             let count = (256 << 20) / (4 * k * n);
             let all: Vec<Vec<f32>> = (0..count).map(|seed| numbers(k * n, seed)).collect();
             let packed: Vec<Packed> = all.iter().map(|w| Packed::new(w, [k, n])).collect();
-            for m in [1, 2, 4, 8, 16, 32, 64, 128] {
+            for m in [1, 2, 4, 8, 16, 32, 64, 128, 1024] {
                 let (x, mut out) = (numbers(m * k, 1), vec![0.0; m * n]);
                 let mut time = |name: &str, work: &mut dyn FnMut(usize, &mut [f32])| {
                     let mut best = f64::MAX;
@@ -335,7 +335,11 @@ mod tests {
                 if m <= crate::few_rows::MOST {
                     time("few", &mut |at, out| rows_times_matrix(&x, &all[at], out, m));
                 }
-                time("packed", &mut |at, out| rows_times_packed(&x, &packed[at], out, m));
+                time("packed", &mut |at, out| {
+                    for (x, out) in x.chunks(MOST * k).zip(out.chunks_mut(MOST * n)) {
+                        rows_times_packed(x, &packed[at], out, x.len() / k);
+                    }
+                });
             }
         }
     }
