@@ -62,11 +62,18 @@ function lookAtScript() {
 }
 
 let timer = 0;
-/** Whether the preview shows what is written. */
+/** Counts the previews asked for, so that one which comes late doesn't stand in the place of the newest. */
+let asked = 0;
+
+/** Shows what is written now; `false` where that can't be had, null where something newer was asked for meanwhile. */
 async function draw() {
+  clearTimeout(timer);
   const mine = form;
+  asked += 1;
+  const newest = asked;
   const answer = await sendForm(button.formAction, form);
-  if (answer.kind !== "ok" || form !== mine) return false;
+  if (form !== mine || newest !== asked) return null;
+  if (answer.kind !== "ok") return false;
   document.querySelector("[data-preview-body]").innerHTML = answer.data.html; // Sanitised by the server.
   return true;
 }
@@ -74,10 +81,10 @@ async function draw() {
 async function togglePreview(event) {
   event.preventDefault();
   const open = preview.hidden;
-  const mine = form;
-  if (open && !(await draw())) {
-    if (form === mine) showError(words.failed);
-    return;
+  if (open) {
+    const drawn = await draw();
+    if (drawn === false) showError(words.failed);
+    if (!drawn) return;
   }
   preview.hidden = !open;
   button.setAttribute("aria-expanded", String(open));
