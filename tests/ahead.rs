@@ -250,6 +250,39 @@ async fn the_next_task_is_on_the_screen_at_once_and_works() {
     browser.close().await;
 }
 
+/// Runs in the page: the next task is fetched once more, and its page comes otherwise than it is.
+const OTHERWISE: &str = "window.real ??= window.fetch;
+    window.came = false;
+    window.fetch = async (address, ...how) => {
+      const answer = await window.real(address, ...how);
+      if (!address.endsWith('/ahead')) return answer;
+      const text = await answer.text();
+      window.came = true;
+      return new Response(CHANGED, { status: answer.status });
+    };
+    window.dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }));";
+
+#[tokio::test]
+async fn what_came_ahead_and_can_not_be_shown_is_given_back_and_comes_by_its_page() {
+    let (server, browser) = two_kinds(1).await;
+    browser.wait().for_element(Locator::Css("form#task[data-kind=ranking] .chip")).await.expect("the order is drawn");
+    until_reserved(&server, 2).await;
+    // Its script is gone, as after an update; another language was chosen in another tab.
+    for changed in [
+        r#"text.replace(/data-script="[^"]*"/, 'data-script="/static/js/gone.js"')"#,
+        r#"text.replace('lang="en"', 'lang="zh"')"#,
+    ] {
+        browser.execute(&OTHERWISE.replace("CHANGED", changed), Vec::new()).await.expect("fetched");
+        until(&browser, "window.came").await;
+        until_none_reserved(&server).await;
+    }
+    browser.execute("window.fetch = window.real", Vec::new()).await.expect("as it is");
+    browser.press("BCA").await;
+    browser.press("\u{E007}").await;
+    browser.wait().for_element(Locator::Css("form#task[data-kind=demonstration]")).await.expect("the next task");
+    browser.close().await;
+}
+
 /// Waits for the page to have fetched the next task: one more than those that were given out.
 async fn until_reserved(server: &Server, tasks: usize) {
     let deadline = Instant::now() + PATIENCE;

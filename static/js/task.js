@@ -118,10 +118,16 @@ async function submit(which, submitter) {
   const answer = await sendWritten(sent.action, sent.body);
   clearTimeout(slow);
   sending = false;
-  lock(false);
-  focused?.focus({ preventScroll: true });
+  // Of a form that makes way for the next one the browser need not work out once more how it looks.
+  if (answer.kind !== "ok") {
+    lock(false);
+    focused?.focus({ preventScroll: true });
+  }
   settle(answer, sent);
 }
+
+/** Does something once the browser has drawn the page as it is now: what comes next must not hold up what one looks at. */
+const onceDrawn = (what) => requestAnimationFrame(() => setTimeout(what));
 
 /** What becomes of a form that was sent. */
 function settle(answer, sent) {
@@ -129,13 +135,14 @@ function settle(answer, sent) {
     forgetHere();
     forgetSkip();
     if (!show(answer.data)) {
+      lock(false);
       // Whoever comes back finds what was submitted, and not a form that keeps nothing more.
       window.addEventListener("pageshow", (event) => event.persisted && location.reload());
       location.assign(answer.data.next);
       return;
     }
     begin();
-    fetchAhead(form.dataset.assignment);
+    onceDrawn(() => fetchAhead(form.dataset.assignment));
     return;
   }
   if (answer.kind === "offline") {
