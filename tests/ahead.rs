@@ -5,7 +5,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use fantoccini::Locator;
-use laurel::domain::role::Role;
+use laurel::{db::rehearsal, domain::role::Role};
 use reqwest::Method;
 use serde_json::json;
 use support::{
@@ -20,6 +20,8 @@ const SUBMISSIONS: usize = 12;
 /// Milliseconds from the key that submits to the next task on the screen, in the middle of them. A build that is not optimised has
 /// room for what that costs, and for a machine that does other things.
 const ON_SCREEN: f64 = if cfg!(debug_assertions) { 250.0 } else { 100.0 };
+/// Connections that a server keeps ready for people.
+const CONNECTIONS: u32 = 4;
 /// Longest wait for what happens behind a page.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two looks for it: whoever asks without a pause takes the processor from what is waited for.
@@ -176,6 +178,32 @@ async fn until(browser: &Browser, script: &str) -> serde_json::Value {
     panic!("never: {script}");
 }
 
+/// Makes the connections ready, as a server does that people use.
+async fn make_ready(server: &Server) {
+    let mut held = Vec::new();
+    for _ in 0..server.pool().size().max(CONNECTIONS) {
+        let mut connection = server.pool().acquire().await.expect("a connection");
+        rehearsal::run(&mut connection).await;
+        held.push(connection);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_made_ready_has_gone_through_a_submission_and_stored_nothing() {
+    let server = writing(1).await;
+    let mut connection = server.pool().acquire().await.expect("a connection");
+    rehearsal::run(&mut connection).await;
+    let prepared: Vec<String> = sqlx::query_scalar("SELECT statement FROM pg_prepared_statements")
+        .fetch_all(&mut *connection)
+        .await
+        .expect("what is prepared");
+    // The last of them is the one that looks for extra opinions.
+    for part in ["UPDATE tasks SET labels", "INSERT INTO ranking_responses", "DELETE FROM drafts", "w.extra_opinion"] {
+        assert!(prepared.iter().any(|statement| statement.contains(part)), "{part} is not in {prepared:#?}");
+    }
+    assert_eq!(count(server.pool(), "SELECT labels::bigint FROM tasks").await, 0);
+}
+
 /// Ada at a browser, with this many tasks of each kind, which take turns.
 async fn two_kinds(of_each: usize) -> (Server, Browser) {
     let server = server().await;
@@ -185,6 +213,7 @@ async fn two_kinds(of_each: usize) -> (Server, Browser) {
         seed::demonstration_task(&server.state, project, &format!("Write {number}.")).await;
     }
     server.account("Ada", Role::Annotator).await;
+    make_ready(&server).await;
     let browser = Browser::open().await;
     browser.log_in_through_the_page(&server.address, "ada@example.org", PASSWORD).await;
     browser.press("n").await;

@@ -1,6 +1,6 @@
 //! Tasks with known answers as people meet them: handed out in the course and as unannounced checks, answered, explained.
 
-use sqlx::{PgPool, Postgres, Transaction, types::Json};
+use sqlx::{PgExecutor, PgPool, Postgres, Transaction, types::Json};
 use uuid::Uuid;
 
 use super::{
@@ -298,7 +298,7 @@ pub struct Lesson {
 }
 
 /// The lesson of an assignment; `None` where it was no task of the course, so that a check stays unannounced.
-pub async fn lesson(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<Option<Lesson>> {
+pub async fn lesson(executor: impl PgExecutor<'_>, user: Uuid, assignment: Uuid) -> sqlx::Result<Option<Lesson>> {
     sqlx::query_as!(
         Lesson,
         r#"
@@ -317,6 +317,6 @@ pub async fn lesson(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result
         user,
         assignment
     )
-    .fetch_optional(pool)
+    .fetch_optional(executor)
     .await
 }

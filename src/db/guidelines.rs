@@ -124,7 +124,11 @@ pub async fn last_read(pool: &PgPool, user: Uuid, slug: &str) -> Result<i32, sql
 }
 
 /// The project of a task whose newest guidelines its holder has yet to read; `None` where they have, or where there are none.
-pub async fn unread(pool: &PgPool, user: Uuid, assignment: Uuid) -> Result<Option<String>, sqlx::Error> {
+pub async fn unread(
+    executor: impl PgExecutor<'_>,
+    user: Uuid,
+    assignment: Uuid,
+) -> Result<Option<String>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"
         SELECT p.slug
@@ -145,7 +149,7 @@ pub async fn unread(pool: &PgPool, user: Uuid, assignment: Uuid) -> Result<Optio
         user,
         assignment
     )
-    .fetch_optional(pool)
+    .fetch_optional(executor)
     .await
 }
 

@@ -7,6 +7,12 @@ import { form, onTask, showError } from "./task.js";
 
 const language = document.documentElement.lang;
 const LONG = 50_000;
+const numbers = new Intl.NumberFormat(language);
+
+/** What finds the words of a language; browsers without it have none. */
+const segmenterOf = (tag) => ("Segmenter" in Intl ? new Intl.Segmenter(tag, { granularity: "word" }) : null);
+// The first of them takes a while: it is made as this script comes, mostly while one works on the task before.
+segmenterOf(language)?.segment("a b").containing(0);
 
 // Of the task that is shown now.
 let text;
@@ -18,7 +24,7 @@ function start() {
   text = form.elements.completion;
   button = document.querySelector("[data-preview]");
   preview = document.getElementById("preview");
-  segmenter = "Segmenter" in Intl ? new Intl.Segmenter(known(text.lang) ?? language, { granularity: "word" }) : null;
+  segmenter = segmenterOf(known(text.lang) ?? language);
   form.addEventListener("input", written);
   form.addEventListener("laurel:restored", written);
   button.addEventListener("click", togglePreview);
@@ -46,15 +52,15 @@ function countWords(value) {
 }
 
 function measure() {
-  const number = (value) => value.toLocaleString(language);
-  document.querySelector("[data-length]").textContent = say(words.length, { words: number(countWords(text.value)), characters: number([...text.value].length) });
+  const length = { words: numbers.format(countWords(text.value)), characters: numbers.format([...text.value].length) };
+  document.querySelector("[data-length]").textContent = say(words.length, length);
 }
 
 /** A word where the text is in the script of another language than the task's. */
 function lookAtScript() {
   const place = document.querySelector("[data-other-script]");
   const wanted = known(text.lang);
-  const written = wanted ? otherLanguage(text.value, wanted) : null;
+  const written = wanted && text.value ? otherLanguage(text.value, wanted) : null;
   place.hidden = !written;
   if (!written) return;
   const names = new Intl.DisplayNames([language], { type: "language" });

@@ -138,11 +138,9 @@ pub fn frame(task: &Task, shown: Shown) -> TaskFrame {
 /// What became of the task before this page, if it is this person's and finished.
 pub async fn after(pool: &PgPool, user: Uuid, assignment: Option<Uuid>) -> Result<Option<After>, PageError> {
     let Some(assignment) = assignment else { return Ok(None) };
-    let Some(task) = queue::task(pool, user, assignment).await? else { return Ok(None) };
-    if matches!(task.state.as_str(), "leased" | "reserved") {
-        return Ok(None);
-    }
-    let skipped = match task.state.as_str() {
+    let Some(outcome) = assignments::outcome(pool, user, assignment).await? else { return Ok(None) };
+    let skipped = match outcome.state.as_str() {
+        "leased" => return Ok(None),
         "skipped" => Some(match gold::comes_again(pool, user, assignment).await? {
             None => Skipped::Others,
             Some(true) => Skipped::Again,
@@ -150,8 +148,7 @@ pub async fn after(pool: &PgPool, user: Uuid, assignment: Option<Uuid>) -> Resul
         }),
         _ => None,
     };
-    let label = label_versions::find(pool, user, assignment).await?;
-    Ok(Some(After { assignment, skipped, extra_opinion: label.is_some_and(|label| label.extra_opinion()) }))
+    Ok(Some(After { assignment, skipped, extra_opinion: outcome.extra_opinion }))
 }
 
 /// A form's error in the reader's words; answers are named by the letters of this person's page.
