@@ -26,16 +26,6 @@ annotate-recent-skipped = Tasks that you skipped
 annotate-back-to-queue = Back to the queue
 annotate-kind-demonstration = Write
 annotate-kind-ranking = Rank
-annotate-language-en = English
-annotate-language-zh = Chinese
-annotate-language-de = German
-annotate-language-fr = French
-annotate-language-es = Spanish
-annotate-language-ar = Arabic
-annotate-language-he = Hebrew
-annotate-language-ja = Japanese
-annotate-language-ru = Russian
-annotate-language-pt = Portuguese
 
 annotate-guidelines = Guidelines
 annotate-guidelines-page = Open on their own page

@@ -23,16 +23,6 @@ annotate-recent-skipped = 您跳过的任务
 annotate-back-to-queue = 返回队列
 annotate-kind-demonstration = 撰写
 annotate-kind-ranking = 排序
-annotate-language-en = 英语
-annotate-language-zh = 中文
-annotate-language-de = 德语
-annotate-language-fr = 法语
-annotate-language-es = 西班牙语
-annotate-language-ar = 阿拉伯语
-annotate-language-he = 希伯来语
-annotate-language-ja = 日语
-annotate-language-ru = 俄语
-annotate-language-pt = 葡萄牙语
 
 annotate-guidelines = 标注指南
 annotate-guidelines-page = 在单独页面中打开

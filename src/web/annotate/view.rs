@@ -10,7 +10,7 @@ use crate::{
         drafts::{Draft, DraftFields},
         queue::Task,
     },
-    domain::{assignment, label_scheme::LabelScheme, rating_scale::RatingScale},
+    domain::{assignment, label_scheme::LabelScheme, language, rating_scale::RatingScale},
     web::{Page, label_words, markdown},
 };
 
@@ -265,12 +265,8 @@ pub fn machine_time(at: &OffsetDateTime) -> String {
 
 /// The name of a language in the words of the page, or its tag where the page has no word for it.
 pub fn language_name(page: &Page, tag: &str) -> String {
-    match tag.split(['-', '_']).next().unwrap_or_default() {
-        known @ ("en" | "zh" | "de" | "fr" | "es" | "ar" | "he" | "ja" | "ru" | "pt") => {
-            page.word("annotate-language", known)
-        }
-        _ => tag.to_owned(),
-    }
+    let known = language::primary(tag).ok().and_then(|primary| page.translator.known(&format!("language-{primary}")));
+    known.unwrap_or_else(|| tag.to_owned())
 }
 
 #[cfg(test)]
