@@ -11,7 +11,7 @@
 //! | `GET /tasks/{assignment}/answers/{position}` | one answer in full, where the task's page has only its beginning |
 //! | `GET /tasks/{assignment}/correct`, `POST` | a submitted label in its form again; a new version replaces it; 409 where another one has |
 //! | `POST /tasks/{assignment}/skip` | gives the task back with a reason → 303 as after submitting |
-//! | `PUT /tasks/{assignment}/draft` | JSON object of the form's fields → `{"saved_at", "displaced"}`; 409 once submitted, and whether it `differs`; with `version` a correction of that one |
+//! | `PUT /tasks/{assignment}/draft` | JSON object of the form's fields → `{"saved_at", "displaced", "displaced_at", "beside"}`; 409 once submitted, and whether it `differs`; with `version` a correction of that one |
 //! | `POST /tasks/{assignment}/heartbeat` | renews the lease → `{"lease": "live"\|"lost"\|"finished"}` |
 //! | `POST /tasks/{assignment}/ahead` | reserves the task after this one → its page, or 204 when none can be fetched ahead |
 //! | `POST /tasks/{assignment}/leave` | gives back a task that was fetched ahead, as its page is left |
