@@ -1,4 +1,5 @@
-// The next task: its page is fetched while one works on this one, and takes its place once that is submitted.
+// The next task: its page is fetched while one works on this one. It is on the screen as soon as that is on its way to the server, and is
+// this person's to work on once that is stored; where it is not, the page goes back to what was not.
 
 import { postForPage, send, stampForms } from "./net.js";
 import { announce, turnTo } from "./page.js";
@@ -7,6 +8,8 @@ import { announce, turnTo } from "./page.js";
 let reserved = null;
 /** What shows it: `{address, title, className, words, parts}`, its parts in this document but not yet on the page. */
 let ready = null;
+/** What stood on the page that shows the next task meanwhile, until it is stored: `{parts, className, scrolled}`. */
+let before = null;
 /** Counts the fetches, so that one which comes late is not taken for the newest. */
 let fetches = 0;
 
@@ -59,28 +62,77 @@ function giveBack() {
   ready = null;
 }
 
+/** What stands on the page, taken from it. What announces stays: screen readers hear only a region that they know. */
+function takeAway(main) {
+  const parts = document.createDocumentFragment();
+  const stays = "[data-announce], #words";
+  parts.append(...[...main.children].filter((child) => !child.matches(stays)));
+  return parts;
+}
+
+function put(main, { parts, className }) {
+  main.querySelector("[data-announce]").before(parts);
+  main.className = className;
+}
+
+/** Puts the next task on the screen, if it is there; nothing can be done with it yet. Says whether it is there. */
+export function preview() {
+  if (!ready) return false;
+  const main = document.getElementById("content");
+  before = { className: main.className, scrolled: scrollY, parts: takeAway(main) };
+  put(main, ready);
+  main.inert = true;
+  scrollTo(0, 0);
+  return true;
+}
+
+/** Says that what was done before is still on its way. */
+export function sayUnderWay(text) {
+  const state = document.querySelector("[data-draft-state]");
+  before.state = { kind: state.dataset.state, text: state.textContent };
+  state.dataset.state = "sending";
+  state.textContent = text;
+}
+
+/** What is on the screen can be worked with again; it says no more that something is under way. */
+function release(main) {
+  main.inert = false;
+  if (!before.state) return;
+  const state = document.querySelector("[data-draft-state]");
+  state.dataset.state = before.state.kind;
+  state.textContent = before.state.text;
+}
+
+/** Puts back what was not stored; the next task waits as before. */
+export function takeBack() {
+  if (!before) return;
+  const main = document.getElementById("content");
+  release(main);
+  ready.parts = takeAway(main);
+  put(main, before);
+  scrollTo(0, before.scrolled);
+  before = null;
+}
+
 /** Shows the task that a submit leads to, if it is the one that was fetched; else the address has to be opened. */
 export function show({ next, notice }) {
   const address = new URL(next, location.href).pathname;
   if (address !== ready?.address) return false;
-  const { title, className, words, parts } = ready;
+  if (!before) preview();
+  const main = document.getElementById("content");
+  release(main);
+  const { title, words } = ready;
+  before = null;
   reserved = null;
   ready = null;
   turnTo(address);
   document.title = title;
-  const main = document.getElementById("content");
-  const announcer = main.querySelector("[data-announce]");
   const wordsHere = document.getElementById("words");
   for (const attribute of words.attributes) wordsHere.setAttribute(attribute.name, attribute.value);
-  // What announces stays: screen readers hear only a region that they know.
-  for (const child of [...main.children]) if (child !== announcer && child !== wordsHere) child.remove();
-  announcer.before(parts);
-  main.className = className;
   document.getElementById("task-error").insertAdjacentHTML("beforebegin", notice ?? ""); // Made by the server.
   stampForms();
   const back = document.querySelector('.preferences input[name="next"]');
   if (back) back.value = address;
-  scrollTo(0, 0);
   main.focus({ preventScroll: true });
   const stored = main.querySelector("[data-finished]")?.textContent.trim().replace(/\s+/g, " ") ?? "";
   announce(`${stored} ${main.querySelector("h1").textContent}`);

@@ -1,7 +1,7 @@
 // A task page: drafts, the lease, the clock, submitting, and the keys that both kinds of tasks share.
 
 import "./page.js";
-import { fetchAhead, show } from "./ahead.js";
+import { fetchAhead, preview, sayUnderWay, show, takeBack } from "./ahead.js";
 import { close, follow, forgetHere, keepHere, nowCorrects, reopen, show as tell, submittedElsewhere, wordOfHere } from "./draft.js";
 import { send, sendWritten, written } from "./net.js";
 import { announce, foldAll, isComposing, isForPage, keyName, sheetIsOpen, showSingleKeys, sourceAll, words } from "./page.js";
@@ -114,12 +114,16 @@ async function submit(which, submitter) {
   const sent = { action: which.action, body: written(which, submitter) };
   const focused = document.activeElement;
   lock(true);
-  const slow = setTimeout(() => tell("sending", words.sending), SLOW);
-  const answer = await sendWritten(sent.action, sent.body);
+  const answering = sendWritten(sent.action, sent.body);
+  // What comes next is read while this is stored. Whoever stops sees that it is.
+  const ahead = submitter?.name !== "then" && preview();
+  const slow = setTimeout(() => (ahead ? sayUnderWay(words.sending) : tell("sending", words.sending)), SLOW);
+  const answer = await answering;
   clearTimeout(slow);
   sending = false;
   // Of a form that makes way for the next one the browser need not work out once more how it looks.
   if (answer.kind !== "ok") {
+    takeBack();
     lock(false);
     focused?.focus({ preventScroll: true });
   }
@@ -226,6 +230,8 @@ document.addEventListener("submit", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
+  // What is on its way is not submitted again, nor what comes next before it is there.
+  if (event.key === "Enter" && sending && !event.target.closest?.("a, button, summary")) return event.preventDefault();
   // A key that is still held from the task before is not meant for this one.
   if (event.key === "Enter" && event.repeat && !event.target.closest?.("textarea, summary, a")) return event.preventDefault();
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !isComposing(event)) {
