@@ -1,10 +1,11 @@
 //! axe-core (Deque Systems) finds nothing to mend on any page: every route that shows a page, both themes, both languages, wide
-//! and on a phone; the pages of errors; whatever opens over a page, and what scripts say. Leaves a picture of each under
-//! `screenshots/pages/`.
+//! and on a phone; the pages of errors; whatever opens over a page, what answers a form, and what scripts say. Leaves a picture
+//! of each under `screenshots/pages/`.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answered;
 mod endpoint;
 mod errors;
 mod opened;
@@ -125,6 +126,7 @@ impl<'a> Inspector<'a> {
         }
         opened::all(self).await;
         said::all(self).await;
+        answered::all(self).await;
     }
 
     /// Becomes somebody, in the language and the theme of the look.
