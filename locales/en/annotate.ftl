@@ -144,6 +144,7 @@ annotate-error-no-reason = Choose why you skip this task.
 annotate-error-no-detail = Say in your words why you skip this task.
 annotate-error-draft = This draft can't be read.
 annotate-error-submitted = This task is submitted already.
+annotate-error-newer-draft = Not submitted yet: you have gone on with this task on another device. What you wrote there is offered above; submit once more what is to count.
 
 annotate-beside = This task was submitted already, from another tab or computer, with something else. What you wrote here is not stored: it is kept in this browser.
 annotate-beside-closed = This task was submitted already, from another tab or computer, with something else, and can't be corrected any more. What you wrote here is not stored.

@@ -257,6 +257,14 @@ pub(super) async fn forget(
     Ok(())
 }
 
+/// Whether a draft of this assignment was saved elsewhere since `base`, in milliseconds since 1970, and says something else than these
+/// fields: whoever submits them has not seen it.
+pub async fn went_on_elsewhere(pool: &PgPool, assignment: Uuid, base: i64, fields: &DraftFields) -> sqlx::Result<bool> {
+    let Some(draft) = find(pool, assignment).await? else { return Ok(false) };
+    let newer = milliseconds(draft.updated_at) > base;
+    Ok(newer && !work(&draft.fields).is_empty() && !same_work(&draft.fields, fields))
+}
+
 /// The draft of an assignment. Whose it is has been checked by whoever shows the task.
 pub async fn find(executor: impl PgExecutor<'_>, assignment: Uuid) -> sqlx::Result<Option<Draft>> {
     let row = sqlx::query!(

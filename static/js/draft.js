@@ -114,12 +114,12 @@ export function nowCorrects(standing) {
   later();
 }
 
-/** No more saving: the task is being submitted, and its draft with it. One that is newer than the form knows stays. */
+/** No more saving: the task is being submitted, and its draft with it. One that is newer than the form knows is not let go unseen. */
 export function close() {
   closed = true;
   clearTimeout(timer);
   // What is on its way, or may have arrived, is this form's own.
-  if (form.elements.base) form.elements.base.value = pending || unanswered ? "" : base;
+  form.elements.base.value = pending || unanswered ? "" : base;
 }
 
 /** It was not submitted after all: saving goes on with what has been typed since. */

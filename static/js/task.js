@@ -2,7 +2,7 @@
 
 import "./page.js";
 import { fetchAhead, preview, sayUnderWay, show, takeBack } from "./ahead.js";
-import { close, follow, forgetHere, keepHere, nowCorrects, reopen, show as tell, submittedElsewhere, wordOfHere } from "./draft.js";
+import { close, follow, forgetHere, keepHere, nowCorrects, reopen, save, show as tell, submittedElsewhere, wordOfHere } from "./draft.js";
 import { send, sendWritten, written } from "./net.js";
 import { announce, foldAll, isComposing, isForPage, keyName, sheetIsOpen, showSingleKeys, sourceAll, words } from "./page.js";
 import { followSkip, forgetSkip } from "./skip.js";
@@ -166,6 +166,10 @@ function settle(answer, sent) {
     showErrorWith(words.login, `/login?next=${encodeURIComponent(location.pathname)}`, words.loginLink);
   } else if (answer.status === 409 && answer.data?.code === "version-replaced") {
     tellReplaced(answer.data);
+  } else if (answer.status === 409 && answer.data?.code === "newer-draft") {
+    showError(answer.data.message);
+    // Saved, this is the draft, and what was written elsewhere is offered beside it.
+    save();
   } else {
     showError(answer.data?.message || words.failed);
   }

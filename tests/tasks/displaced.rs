@@ -149,3 +149,34 @@ async fn a_page_that_is_opened_later_offers_what_was_displaced_once_it_is_taken_
     assert_eq!(offers().await, 0);
     browser.close().await;
 }
+
+#[tokio::test]
+async fn a_page_that_knows_less_than_the_draft_submits_only_once_that_was_offered() {
+    let server = opened().await;
+    server.account("Ada", Role::Annotator).await;
+    let home = server.client();
+    home.log_in("ada@example.org", PASSWORD).await;
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    take_next(&server, &browser).await;
+    let address = browser.current_url().await.expect("an address");
+    browser.fill("#completion", "At work").await;
+    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
+    // At home one goes on, and back at work the page has not heard of it.
+    let drafts = "SELECT floor(extract(epoch FROM updated_at) * 1000)::bigint FROM drafts";
+    keep(&home, address.path(), (count(server.pool(), drafts).await, ""), "At work, and much more at home").await;
+    browser.fill("#completion", "\u{E009}\u{E007}").await;
+    let take = "[data-other-draft] button:not([data-discard])";
+    let button = browser.wait().for_element(Locator::Css(take)).await.expect("offered");
+    let error = browser.find(Locator::Id("task-error")).await.expect("the word").text().await.expect("read");
+    assert!(error.contains("Not submitted yet"), "{error}");
+    let labels = "SELECT count(*) FROM demonstrations";
+    assert_eq!(count(server.pool(), labels).await, 0);
+    // Taken over, it is what is submitted.
+    button.click().await.expect("pressed");
+    browser.fill("#completion", "\u{E009}\u{E007}").await;
+    browser.wait().for_element(Locator::Css(".queue-head")).await.expect("the queue");
+    let stored = "SELECT count(*) FROM demonstrations WHERE completion = 'At work, and much more at home'";
+    assert_eq!((count(server.pool(), labels).await, count(server.pool(), stored).await), (1, 1));
+    browser.close().await;
+}
