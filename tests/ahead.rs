@@ -342,7 +342,7 @@ async fn the_next_task_is_read_while_the_submission_is_on_its_way_and_worked_on_
     assert_eq!(until(&browser, "document.querySelectorAll('#keys:not(:popover-open)').length").await, json!(1));
     assert_eq!(browser.current_url().await.expect("an address"), first);
     held.rollback().await.expect("given back");
-    until(&browser, "document.activeElement.id === 'content' && !document.activeElement.inert").await;
+    until(&browser, "document.activeElement.id === 'completion' && !document.getElementById('content').inert").await;
     assert_ne!(browser.current_url().await.expect("an address"), first);
     until(&browser, "document.querySelector('[data-draft-state]').textContent === ''").await;
     assert_eq!(count(server.pool(), "SELECT count(*) FROM rankings").await, 1);
@@ -375,7 +375,7 @@ async fn what_was_not_stored_is_on_the_screen_again_as_it_was_and_the_next_task_
         .expect("begun");
     browser.press("\u{E007}").await;
     until(&browser, "document.getElementById('task').dataset.kind === 'demonstration'").await;
-    until(&browser, "document.activeElement.id === 'content' && !document.activeElement.inert").await;
+    until(&browser, "document.activeElement.id === 'completion' && !document.getElementById('content').inert").await;
     assert_eq!(count(server.pool(), "SELECT count(*) FROM rankings").await, 1);
     browser.close().await;
 }
