@@ -229,6 +229,39 @@ async fn the_preview_shows_the_text_as_it_will_look() {
     browser.close().await;
 }
 
+/// Runs in the page: the first preview that is asked for from now on comes once `window.held` is called, with what was written then.
+const HELD_BACK: &str = "window.real = window.fetch;
+    window.fetch = (address, ...how) => {
+      if (window.held || !address.endsWith('/preview')) return window.real(address, ...how);
+      return new Promise((go) => {
+        window.held = async () => {
+          const answer = await window.real(address, ...how);
+          go(answer.clone());
+          await answer.text();
+        };
+      });
+    }";
+
+#[tokio::test]
+async fn a_preview_that_comes_late_is_not_taken_for_the_newest() {
+    let (server, project, browser) = opened().await;
+    seed::demonstration_task(&server.state, project, "Write **boldly**.").await;
+    take_next(&server, &browser).await;
+    browser.fill("#completion", "first").await;
+    browser.find(Locator::Css("[data-preview]")).await.expect("a button").click().await.expect("pressed");
+    browser.wait().for_element(Locator::Css("#preview:not([hidden])")).await.expect("a preview");
+    browser.execute(HELD_BACK, Vec::new()).await.expect("held back");
+    browser.fill("#completion", " second").await;
+    browser.until("return Boolean(window.held)", Vec::new()).await;
+    browser.fill("#completion", " third").await;
+    let shown = "return document.querySelector('[data-preview-body]').textContent.trim()";
+    browser.until(&format!("{shown} === 'first second third'"), Vec::new()).await;
+    let late = "const done = arguments[0]; window.held().then(() => setTimeout(done, 100))";
+    browser.execute_async(late, Vec::new()).await.expect("come");
+    assert_eq!(browser.execute(shown, Vec::new()).await.expect("read"), "first second third");
+    browser.close().await;
+}
+
 #[tokio::test]
 async fn offline_work_is_kept_in_the_browser_and_sent_when_the_server_is_back() {
     let (server, project, browser) = opened().await;

@@ -152,6 +152,41 @@ async fn near_duplicates_are_held_back_until_somebody_lets_them_go() {
     assert_eq!(count(pool, waiting).await, 3);
 }
 
+#[tokio::test]
+async fn a_near_duplicate_that_somebody_writes_is_held_back_and_the_log_says_so() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed::default()).await;
+    let bee = "Write a short poem about a bee that is afraid of flowers in the spring.";
+    seed::prompt(pool, project, bee).await;
+    let lea = server.user("Lea", Role::Admin).await;
+    let form = [("order", "as_made"), ("hold_back", "on"), ("percent", "80")];
+    lea.post("/admin/projects/test/next", &form).await.leads_to();
+    let form = [("kind", "plain"), ("count", "2"), ("language", "en"), ("about", "")];
+    lea.post("/admin/projects/test/writing", &form).await.assert(303);
+    sqlx::query("UPDATE projects SET plan_demonstrations = 0").execute(pool).await.expect("set");
+    let ada = server.user("Ada", Role::Annotator).await;
+    let held_back = "SELECT count(*) FROM prompts WHERE held_back_at IS NOT NULL";
+    let again = format!("{bee}!!");
+    for text in ["How do bees make honey? Explain it to a child of ten.", again.as_str()] {
+        let task = assignment_in(ada.post("/queue/next", &[]).await.leads_to());
+        ada.post(&format!("/tasks/{task}/submit"), &[("prompt", text)]).await.assert(303);
+    }
+    // Nobody waits for the search.
+    let begun = std::time::Instant::now();
+    while count(pool, held_back).await == 0 {
+        assert!(begun.elapsed().as_secs() < 30, "nothing is held back");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let noted: Vec<(String, serde_json::Value)> =
+        sqlx::query_as("SELECT actor, detail FROM audit_log WHERE action = 'prompts.hold_back'")
+            .fetch_all(pool)
+            .await
+            .expect("entries");
+    assert_eq!(noted, [("ada@example.org".to_owned(), json!({ "prompts": 3, "held_back": 1 }))]);
+    lea.get("/admin/audit?action=prompts.hold_back").await.assert(200).assert_contains("Held near-duplicates back");
+}
+
 /// Time of the search for near-duplicates among 100,000 prompts of about 40 words, one in ten of them nearly another:
 /// `cargo test --release -p laurel --test next_prompts -- --ignored --nocapture hundred_thousand`.
 #[tokio::test]

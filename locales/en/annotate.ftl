@@ -26,16 +26,6 @@ annotate-recent-skipped = Tasks that you skipped
 annotate-back-to-queue = Back to the queue
 annotate-kind-demonstration = Write
 annotate-kind-ranking = Rank
-annotate-language-en = English
-annotate-language-zh = Chinese
-annotate-language-de = German
-annotate-language-fr = French
-annotate-language-es = Spanish
-annotate-language-ar = Arabic
-annotate-language-he = Hebrew
-annotate-language-ja = Japanese
-annotate-language-ru = Russian
-annotate-language-pt = Portuguese
 
 annotate-guidelines = Guidelines
 annotate-guidelines-page = Open on their own page
@@ -154,6 +144,7 @@ annotate-error-no-reason = Choose why you skip this task.
 annotate-error-no-detail = Say in your words why you skip this task.
 annotate-error-draft = This draft can't be read.
 annotate-error-submitted = This task is submitted already.
+annotate-error-newer-draft = Not submitted yet: you have gone on with this task on another device. What you wrote there is offered above; submit once more what is to count.
 
 annotate-beside = This task was submitted already, from another tab or computer, with something else. What you wrote here is not stored: it is kept in this browser.
 annotate-beside-closed = This task was submitted already, from another tab or computer, with something else, and can't be corrected any more. What you wrote here is not stored.

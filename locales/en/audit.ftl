@@ -83,6 +83,7 @@ audit-prompts-given-up = Prompts given up
 audit-decision = Decision
 audit-second-thought = In place of an earlier decision
 audit-version = Version
+audit-key-replaced = Another key in its place
 audit-round = Round
 audit-turn = Which choice of the conversation
 audit-label-demonstration = Written answer

@@ -32,6 +32,7 @@ export-every-split = Every split
 export-format = Format
 export-download = Download
 export-elsewhere = From a command or a program
+export-csv = CSV files of records are UTF-8 without a byte order mark, as programs read them; to open one in Excel, choose Data, From Text/CSV. Tables behind plots and reports of imports begin with the mark: Excel opens them by a double click.
 
 # What records of each kind look like
 import-example-question = Why is the sky blue?

@@ -20,6 +20,11 @@ board-matrix = Who beats whom
 board-matrix-what = How often the model of the row was preferred to the model of the column; a tie counts as half.
 board-tests = Blind tests
 board-tests-what = Two models answer the same prompts; people judge the two answers without knowing which is whose. Answers that are here are used; those that lack, models of the registry can write.
+board-tests-shown = { $count ->
+    [one] One test.
+   *[other] Tests { $from } to { $until } of { $count }, the newest first.
+}
+board-tests-pages = Pages of blind tests
 board-test = Test
 board-test-labels = Labels
 board-test-share = First preferred

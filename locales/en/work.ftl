@@ -34,4 +34,6 @@ work-draft-other = You had written something else on another device. What you wr
 work-draft-other-here = This browser has something else that you wrote while it was offline. What you wrote elsewhere later counts now.
 work-draft-other-submitted = This is what you wrote when the task had been submitted with something else. Save it to replace that.
 work-draft-other-correction = There is a correction that you began before the last one was saved.
+work-draft-other-kept = Something else that you wrote for this task is kept, from another page or device. What stands in the form was saved after it.
 work-draft-take = Take the other one
+work-draft-discard = Discard the other one

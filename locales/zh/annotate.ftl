@@ -23,16 +23,6 @@ annotate-recent-skipped = 您跳过的任务
 annotate-back-to-queue = 返回队列
 annotate-kind-demonstration = 撰写
 annotate-kind-ranking = 排序
-annotate-language-en = 英语
-annotate-language-zh = 中文
-annotate-language-de = 德语
-annotate-language-fr = 法语
-annotate-language-es = 西班牙语
-annotate-language-ar = 阿拉伯语
-annotate-language-he = 希伯来语
-annotate-language-ja = 日语
-annotate-language-ru = 俄语
-annotate-language-pt = 葡萄牙语
 
 annotate-guidelines = 标注指南
 annotate-guidelines-page = 在单独页面中打开
@@ -148,6 +138,7 @@ annotate-error-no-reason = 请选择跳过此任务的原因。
 annotate-error-no-detail = 请用自己的话说明跳过的原因。
 annotate-error-draft = 无法读取此草稿。
 annotate-error-submitted = 此任务已提交。
+annotate-error-newer-draft = 尚未提交：您在另一台设备上继续做了此任务。那里写的内容显示在上方；请再次提交要采用的内容。
 
 annotate-beside = 此任务已在另一个标签页或另一台电脑上提交，内容不同。您在这里写的内容没有保存到服务器，只保留在此浏览器中。
 annotate-beside-closed = 此任务已在另一个标签页或另一台电脑上提交，内容不同，并且不能再更正。您在这里写的内容没有保存。

@@ -83,6 +83,7 @@ audit-prompts-given-up = 不再等待的提示
 audit-decision = 裁定
 audit-second-thought = 代替之前的裁定
 audit-version = 版本
+audit-key-replaced = 密钥已更换
 audit-round = 轮次
 audit-turn = 对话中的第几次选择
 audit-label-demonstration = 撰写的回答

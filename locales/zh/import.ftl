@@ -29,6 +29,7 @@ export-every-split = 全部划分
 export-format = 格式
 export-download = 下载
 export-elsewhere = 通过命令或程序
+export-csv = 记录的 CSV 文件为不带字节顺序标记（BOM）的 UTF-8，便于程序读取；要在 Excel 中打开，请选择“数据”中的“从文本/CSV”。图表的数据表和导入报告带有该标记，可双击用 Excel 打开。
 
 # 各种记录的样子
 import-example-question = 天空为什么是蓝色的？

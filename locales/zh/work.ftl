@@ -34,4 +34,6 @@ work-draft-other = 您在另一台设备上写了不同的内容。现在以这�
 work-draft-other-here = 此浏览器中有您离线时写的不同内容。现在以您之后在别处写的内容为准。
 work-draft-other-submitted = 这是任务以其他内容提交后您写的内容。保存后将取代已提交的内容。
 work-draft-other-correction = 您还有一份在上次更正保存之前开始的更正。
+work-draft-other-kept = 您在另一个页面或设备上为此任务写的不同内容仍保留着。表单中的内容是之后保存的。
 work-draft-take = 改用另一份
+work-draft-discard = 丢弃另一份

@@ -32,7 +32,7 @@ pub async fn run_after(
         .await
         .with_context(|| format!("{} can't be listened on; choose another with --listen", config.listen))?;
     config.listen = listener.local_addr()?;
-    let database = db::open(&config).await?;
+    let database = db::open_to_serve(&config).await?;
     let served = match prepare(&database, &config).await {
         Ok(()) => serve(&database, config, listener).await,
         Err(error) => Err(error),

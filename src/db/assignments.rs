@@ -1,6 +1,6 @@
 //! Who has which task: handing out the next one under a lease, renewing it, skipping.
 
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{PgExecutor, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::{
@@ -61,7 +61,7 @@ pub async fn lease_next(pool: &PgPool, user: Uuid) -> sqlx::Result<Option<Uuid>>
 }
 
 /// The oldest task that the person holds under a running lease.
-async fn begun(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<Option<Uuid>> {
+pub(super) async fn begun(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<Option<Uuid>> {
     sqlx::query_scalar!(
         r#"
         SELECT a.id
@@ -205,6 +205,43 @@ pub(super) async fn room_for_late(tx: &mut Transaction<'_, Postgres>, task: Uuid
     }
     let live = live_leases(tx, task, user).await?;
     Ok(assignment::has_room(of.overlap, of.labels, live))
+}
+
+/// What has become of an assignment.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// `leased`, `submitted` or `skipped`.
+    pub state: String,
+    /// Its label is kept beyond the number of people that were wanted.
+    pub extra_opinion: bool,
+}
+
+/// What has become of an assignment; `None` where it is not this person's.
+pub async fn outcome(executor: impl PgExecutor<'_>, user: Uuid, assignment: Uuid) -> sqlx::Result<Option<Outcome>> {
+    // A correction is an extra opinion where the label is that it corrects.
+    sqlx::query_as!(
+        Outcome,
+        r#"
+        SELECT
+            a.state,
+            EXISTS (
+                SELECT 1 FROM demonstrations d
+                WHERE d.assignment_id = a.id AND d.user_id = a.user_id AND d.extra_opinion
+            ) OR EXISTS (
+                SELECT 1 FROM written_prompts w
+                WHERE w.assignment_id = a.id AND w.user_id = a.user_id AND w.extra_opinion
+            ) OR EXISTS (
+                SELECT 1 FROM rankings r
+                WHERE r.assignment_id = a.id AND r.user_id = a.user_id AND r.extra_opinion
+            ) AS "extra_opinion!"
+        FROM assignments a
+        WHERE a.id = $1 AND a.user_id = $2
+        "#,
+        assignment,
+        user
+    )
+    .fetch_optional(executor)
+    .await
 }
 
 /// Gives a task back with a reason; it goes to somebody else, and one of a course comes again. Skipping what is skipped, or what

@@ -9,8 +9,20 @@ pub struct Kind {
     pub action: &'static str,
     /// What its details may hold.
     pub keys: &'static [&'static str],
-    /// Each value is a pair: what it was, and what it is. Some entries of earlier versions have only what it is, never a list.
+    /// Each value is a pair: what it was, and what it is. Some entries of earlier versions have only what it is.
     pub changes: bool,
+}
+
+/// Values that are lists themselves: of a change, they are a pair of lists. What an earlier version wrote, a list alone, is no pair.
+const LISTS: [&str; 4] = ["languages", "former_scales", "flags", "own_flags"];
+
+impl Kind {
+    /// What a value of an entry was, and what it is; nothing where the entry does not say what it was.
+    pub fn pair<'a>(&self, key: &str, value: &'a Value) -> Option<(&'a Value, &'a Value)> {
+        let [was, now] = value.as_array()?.as_slice() else { return None };
+        let are_lists = was.is_array() && now.is_array();
+        (self.changes && (are_lists || !LISTS.contains(&key))).then_some((was, now))
+    }
 }
 
 /// What was done.
@@ -32,13 +44,17 @@ pub const KINDS: &[Kind] = &[
     done("blind_test.again", &["test", "jobs"]),
     done("blind_test.create", &["first", "second", "tasks", "answers", "jobs"]),
     done("blind_test.enough", &["test", "prompts"]),
-    done("chat.endpoint", &["base_url", "model", "has_key", "system_prompt", "answers", "temperature", "max_tokens"]),
+    // Of the key, no more than whether there is one, and that another was put in its place.
+    changed(
+        "chat.endpoint",
+        &["base_url", "model", "has_key", "key_replaced", "system_prompt", "answers", "temperature", "max_tokens"],
+    ),
     done("chat.off", &[]),
     done("course.ask_again", &["person"]),
     done("course.let_pass", &["person"]),
     done("demonstration.review", &["verdict", "review", "replaces", "text"]),
     done("gold.save", &["task", "purpose", "ranks", "retired"]),
-    done("guidelines.save", &["version"]),
+    changed("guidelines.save", &["version"]),
     done("invitation.accept", &["role", "project"]),
     done("invitation.create", &["role", "email", "project"]),
     done("invitation.revoke", &[]),
@@ -51,7 +67,7 @@ pub const KINDS: &[Kind] = &[
     done("model.promote", &["reason"]),
     done("person.disable", &[]),
     done("person.enable", &[]),
-    done("person.languages", &["languages"]),
+    changed("person.languages", &["languages"]),
     done("person.reset", &[]),
     done("person.reset_link", &[]),
     changed("person.role", &["role"]),
@@ -60,7 +76,8 @@ pub const KINDS: &[Kind] = &[
     done("project.close", &[]),
     done("project.create", &["name"]),
     changed("project.demonstration_review", &["demonstration_review_percent"]),
-    done("project.label_scheme", &["rating", "scale", "former_scales", "flags", "own_flags", "note"]),
+    // Former scales stand in entries of earlier versions only.
+    changed("project.label_scheme", &["rating", "scale", "former_scales", "flags", "own_flags", "note"]),
     done("project.members", &["added", "removed"]),
     changed("project.order", &["order", "hold_back", "percent"]),
     changed("project.plan", &["demonstrations", "rankings", "comparisons", "prompts"]),
@@ -91,7 +108,7 @@ pub const KINDS: &[Kind] = &[
     done("prompts.hold_back", &["prompts", "held_back"]),
     done("records.import", &["kind", "report"]),
     changed("schedule.set", &["enabled", "minute", "timezone"]),
-    done("task.priority", &["priority"]),
+    changed("task.priority", &["priority"]),
     done("task.restore", &[]),
     done("task.review", &["verdicts", "ranks", "decision", "replaces"]),
     done("task.withdraw", &[]),
@@ -122,6 +139,17 @@ mod tests {
         assert!(lists("task.priority", &json!({ "priority": 3 })) && lists("chat.off", &json!({})));
         assert!(!lists("task.priority", &json!({ "priority": 3, "why": "" })), "a key that is not listed");
         assert!(!lists("task.colour", &json!({})), "a kind that is not listed");
+    }
+
+    #[test]
+    fn a_list_of_two_is_no_pair() {
+        let (languages, scheme) =
+            (of("person.languages").expect("a kind"), of("project.label_scheme").expect("a kind"));
+        assert_eq!(languages.pair("languages", &json!(["en", "ar"])), None);
+        assert_eq!(languages.pair("languages", &json!([["en"], []])), Some((&json!(["en"]), &json!([]))));
+        assert_eq!(scheme.pair("rating", &json!(["off", "required"])), Some((&json!("off"), &json!("required"))));
+        assert_eq!(scheme.pair("flags", &json!(["unsafe", "other"])), None);
+        assert_eq!(of("token.create").expect("a kind").pair("name", &json!(["a", "b"])), None);
     }
 
     #[test]

@@ -188,6 +188,7 @@ pub(super) async fn make_task(
 /// How a test stands. Outcomes stand by prompt: (first won, second won, tied).
 #[derive(Debug, Clone)]
 pub struct BlindTest {
+    pub id: Uuid,
     pub first: String,
     pub second: String,
     /// Prompts that were asked for; older tests don't know.
@@ -206,12 +207,35 @@ pub struct BlindTest {
     pub outcomes: Vec<(i64, i64, i64)>,
 }
 
-/// The tests of a project that have tasks, newest first; outcomes without what programs that stand in for people said, where
-/// `people_only`.
-pub async fn of_project(pool: &PgPool, project: Uuid, people_only: bool) -> sqlx::Result<Vec<BlindTest>> {
+/// How many tests of a project have tasks, and how many of them stand in a list before those older than `before`.
+pub async fn count(pool: &PgPool, project: Uuid, before: Option<Uuid>) -> sqlx::Result<(i64, i64)> {
+    let row = sqlx::query!(
+        r#"
+        SELECT count(*) AS "total!", count(*) FILTER (WHERE test.id >= $2::uuid) AS "newer!"
+        FROM blind_tests test
+        WHERE test.project_id = $1 AND EXISTS (SELECT 1 FROM blind_test_tasks asked WHERE asked.test_id = test.id)
+        "#,
+        project,
+        before
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok((row.total, row.newer))
+}
+
+/// The tests of a project that have tasks, newest first: at most `limit`, and only those older than `before`, where that is said.
+/// Outcomes without what programs that stand in for people said, where `people_only`.
+pub async fn of_project(
+    pool: &PgPool,
+    project: Uuid,
+    people_only: bool,
+    before: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<BlindTest>> {
     let rows = sqlx::query!(
         r#"
         SELECT
+            test.id AS "id!",
             test.first AS "first!",
             test.second AS "second!",
             test.prompts,
@@ -246,19 +270,29 @@ pub async fn of_project(pool: &PgPool, project: Uuid, people_only: bool) -> sqlx
                 AND NOT ($2::boolean AND coalesce(u.simulated, project.simulated))
                 AND NOT EXISTS (SELECT 1 FROM rankings_set_aside aside WHERE aside.ranking_id = r.id)
         ) said
-        WHERE test.project_id = $1
+        WHERE test.id IN (
+            SELECT listed.id
+            FROM blind_tests listed
+            WHERE listed.project_id = $1
+                AND ($3::uuid IS NULL OR listed.id < $3)
+                AND EXISTS (SELECT 1 FROM blind_test_tasks task WHERE task.test_id = listed.id)
+            ORDER BY listed.id DESC
+            LIMIT $4
+        )
         GROUP BY test.id, one.id, other.id
         ORDER BY test.id DESC
-        LIMIT 50
         "#,
         project,
-        people_only
+        people_only,
+        before,
+        limit
     )
     .fetch_all(pool)
     .await?;
     Ok(rows
         .into_iter()
         .map(|row| BlindTest {
+            id: row.id,
             first: row.first,
             second: row.second,
             prompts: row.prompts,

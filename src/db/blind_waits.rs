@@ -103,6 +103,59 @@ pub async fn waiting(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<Waiting>>
         .collect())
 }
 
+/// What moves when people judge and models write. Two that are equal mean that no test of the project has changed, but for labels
+/// that were corrected or set aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pulse {
+    pub tests: i64,
+    /// Tasks that people may be given, and their labels.
+    pub tasks: i64,
+    pub labels: i64,
+    pub awaited: i64,
+    /// Answers that have come.
+    pub answers: i64,
+    /// The states of the jobs that write, the oldest first.
+    pub jobs: String,
+}
+
+/// The pulse of a project's tests: cheap enough to be felt every other second.
+pub async fn pulse(pool: &PgPool, project: Uuid) -> sqlx::Result<Pulse> {
+    sqlx::query_as!(
+        Pulse,
+        r#"
+        WITH ours AS (
+            SELECT id FROM blind_tests WHERE project_id = $1
+        ), asked AS (
+            SELECT count(*) AS tasks, coalesce(sum(t.labels), 0) AS labels
+            FROM ours
+            JOIN blind_test_tasks task ON task.test_id = ours.id
+            JOIN tasks t ON t.id = task.task_id
+            WHERE t.withdrawn_at IS NULL
+        ), wanted AS (
+            SELECT count(pair.first_id) + count(pair.second_id) AS answers
+            FROM ours
+            JOIN blind_test_pairs pair ON pair.test_id = ours.id
+        )
+        SELECT
+            (SELECT count(*) FROM ours) AS "tests!",
+            asked.tasks AS "tasks!",
+            asked.labels AS "labels!",
+            (SELECT count(*) FROM ours JOIN awaited_blind_test_pairs pair ON pair.test_id = ours.id) AS "awaited!",
+            wanted.answers AS "answers!",
+            (
+                SELECT coalesce(string_agg(j.state, ' ' ORDER BY j.id), '')
+                FROM ours
+                JOIN jobs j ON j.blind_test_id = ours.id
+            ) AS "jobs!"
+        FROM asked
+        CROSS JOIN wanted
+        "#,
+        project
+    )
+    .fetch_one(pool)
+    .await
+}
+
 /// Why nobody can be asked again.
 #[derive(Debug, thiserror::Error)]
 pub enum AgainError {

@@ -1,11 +1,10 @@
 //! Correcting a choice in a conversation: a new version of the comparison. The conversation stays as it went on.
 
 use sqlx::{PgPool, Postgres, Transaction};
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    chat_drafts,
+    chat_choice_drafts,
     chat_turns::{self, ChatError, Choice, Chosen, Held},
 };
 
@@ -18,7 +17,7 @@ pub async fn correct(pool: &PgPool, user: Uuid, chat: Uuid, replaces: Uuid, choi
     let mut tx = pool.begin().await?;
     let (held, turn, standing) = corrected(&mut tx, user, chat, choice).await?;
     if chat_turns::chosen(&mut tx, chat, choice.turn, standing).await? == choice.position {
-        chat_drafts::forget_choice(&mut tx, chat, choice.turn).await?;
+        chat_choice_drafts::forget(&mut tx, chat, choice.turn).await?;
         tx.commit().await?;
         return Ok(true);
     }
@@ -32,38 +31,9 @@ pub async fn correct(pool: &PgPool, user: Uuid, chat: Uuid, replaces: Uuid, choi
         return Err(ChatError::Reviewed);
     }
     chat_turns::store(&mut tx, (user, &held), (chat, turn.prompt), choice, Some(standing)).await?;
-    chat_drafts::forget_choice(&mut tx, chat, choice.turn).await?;
+    chat_choice_drafts::forget(&mut tx, chat, choice.turn).await?;
     tx.commit().await?;
     Ok(true)
-}
-
-/// What has become of a correction that is begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Begun {
-    /// Saved as a draft.
-    Kept(OffsetDateTime),
-    /// It is the choice that stands: there is nothing to keep.
-    Unchanged,
-    /// Another version stands, or it may not be corrected any more.
-    Late,
-}
-
-/// Saves which answer somebody is about to choose in the place of a choice, over what was saved before; it is found again on another
-/// computer.
-pub async fn begin(pool: &PgPool, user: Uuid, chat: Uuid, replaces: Uuid, choice: Choice) -> Result<Begun, ChatError> {
-    let mut tx = pool.begin().await?;
-    let (held, _, standing) = corrected(&mut tx, user, chat, choice).await?;
-    if standing != replaces || !held.may_go_on || !may_be_corrected(&mut tx, standing).await? {
-        return Ok(Begun::Late);
-    }
-    let begun = if chat_turns::chosen(&mut tx, chat, choice.turn, standing).await? == choice.position {
-        chat_drafts::forget_choice(&mut tx, chat, choice.turn).await?;
-        Begun::Unchanged
-    } else {
-        Begun::Kept(chat_drafts::save_choice(&mut tx, (chat, choice.turn), choice.position, replaces).await?)
-    };
-    tx.commit().await?;
-    Ok(begun)
 }
 
 /// The conversation, held; the turn whose choice is corrected; and the version of it that stands.
@@ -82,6 +52,7 @@ async fn corrected(
     Ok((held, turn, standing))
 }
 
-async fn may_be_corrected(tx: &mut Transaction<'_, Postgres>, ranking: Uuid) -> sqlx::Result<bool> {
+/// Whether nobody has judged the choice yet.
+pub(super) async fn may_be_corrected(tx: &mut Transaction<'_, Postgres>, ranking: Uuid) -> sqlx::Result<bool> {
     sqlx::query_scalar!(r#"SELECT may_be_corrected($1) AS "may!""#, ranking).fetch_one(&mut **tx).await
 }

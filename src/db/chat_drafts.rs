@@ -1,6 +1,6 @@
-//! What somebody has typed in a conversation and not yet said, and which answer they are about to choose in the place of another.
+//! What somebody has typed in a conversation and not yet said.
 
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -85,61 +85,4 @@ pub async fn find(pool: &PgPool, chat: Uuid) -> sqlx::Result<Option<ChatDraft>> 
     sqlx::query_as!(ChatDraft, "SELECT number, body, updated_at FROM chat_drafts WHERE chat_id = $1", chat)
         .fetch_optional(pool)
         .await
-}
-
-/// The choice of a turn that somebody is about to make in the place of the one that stands, as it is stored.
-#[derive(Debug, Clone, Copy)]
-pub struct ChoiceDraft {
-    pub position: i32,
-    pub updated_at: OffsetDateTime,
-}
-
-/// Saves the answer of a turn that is about to take the place of a choice. Whose conversation it is, and that the choice stands, has
-/// been checked in the same transaction.
-pub(super) async fn save_choice(
-    tx: &mut Transaction<'_, Postgres>,
-    (chat, number): (Uuid, i32),
-    position: i32,
-    replaces: Uuid,
-) -> sqlx::Result<OffsetDateTime> {
-    sqlx::query_scalar!(
-        r#"
-        INSERT INTO chat_choice_drafts (chat_id, number, position, replaces)
-        VALUES ($1, $2, $3, $4)
-        ON CONFLICT (chat_id, number) DO UPDATE
-        SET position = excluded.position, replaces = excluded.replaces, updated_at = now()
-        RETURNING updated_at
-        "#,
-        chat,
-        number,
-        position,
-        replaces
-    )
-    .fetch_one(&mut **tx)
-    .await
-}
-
-/// The turn's choice stands as it should, or is corrected: nobody is about to choose anything.
-pub(super) async fn forget_choice(tx: &mut Transaction<'_, Postgres>, chat: Uuid, number: i32) -> sqlx::Result<()> {
-    sqlx::query!("DELETE FROM chat_choice_drafts WHERE chat_id = $1 AND number = $2", chat, number)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
-}
-
-/// The answer that is about to take the place of this choice. Whose conversation it is has been checked by whoever shows it.
-pub async fn find_choice(pool: &PgPool, chat: Uuid, number: i32, replaces: Uuid) -> sqlx::Result<Option<ChoiceDraft>> {
-    sqlx::query_as!(
-        ChoiceDraft,
-        r#"
-        SELECT position, updated_at
-        FROM chat_choice_drafts
-        WHERE chat_id = $1 AND number = $2 AND replaces = $3
-        "#,
-        chat,
-        number,
-        replaces
-    )
-    .fetch_optional(pool)
-    .await
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::{chats, guidelines, words};
+use super::{chat_choice_drafts, chats, guidelines, words};
 use crate::domain::{
     conversation::{self, PromptError},
     split,
@@ -371,6 +371,7 @@ pub async fn choose(pool: &PgPool, user: Uuid, chat: Uuid, choice: Choice) -> Re
         return Err(ChatError::NoSuchAnswer);
     }
     store(&mut tx, (user, &held), (chat, turn.prompt), choice, None).await?;
+    chat_choice_drafts::forget(&mut tx, chat, choice.turn).await?;
     tx.commit().await?;
     Ok(true)
 }

@@ -1,6 +1,6 @@
 //! Tasks with known answers as people meet them: handed out in the course and as unannounced checks, answered, explained.
 
-use sqlx::{PgPool, Postgres, Transaction, types::Json};
+use sqlx::{PgExecutor, PgPool, Postgres, Transaction, types::Json};
 use uuid::Uuid;
 
 use super::{
@@ -297,8 +297,24 @@ pub struct Lesson {
     pub passed: bool,
 }
 
+/// Whether a lesson comes after this assignment: it is a task of a course.
+pub async fn teaches(executor: impl PgExecutor<'_>, assignment: Uuid) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT EXISTS (
+            SELECT FROM assignments a
+            JOIN gold_tasks g ON g.task_id = a.task_id
+            WHERE a.id = $1 AND g.purpose = 'course'
+        ) AS "teaches!"
+        "#,
+        assignment
+    )
+    .fetch_one(executor)
+    .await
+}
+
 /// The lesson of an assignment; `None` where it was no task of the course, so that a check stays unannounced.
-pub async fn lesson(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<Option<Lesson>> {
+pub async fn lesson(executor: impl PgExecutor<'_>, user: Uuid, assignment: Uuid) -> sqlx::Result<Option<Lesson>> {
     sqlx::query_as!(
         Lesson,
         r#"
@@ -317,6 +333,6 @@ pub async fn lesson(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result
         user,
         assignment
     )
-    .fetch_optional(pool)
+    .fetch_optional(executor)
     .await
 }

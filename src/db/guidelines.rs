@@ -66,10 +66,10 @@ pub async fn save(pool: &PgPool, actor: &Actor, project: (Uuid, &str), body: &st
     // The project's row is the lock: two saves at once make two versions, one after the other.
     sqlx::query!("SELECT id FROM projects WHERE id = $1 FOR UPDATE", project.0).fetch_one(&mut *transaction).await?;
     let newest = current(&mut *transaction, project.0).await?;
-    let version = match newest {
+    let (before, version) = match newest {
         Some(newest) if newest.body == body => return Ok(newest.version),
-        Some(newest) => newest.version + 1,
-        None => 1,
+        Some(newest) => (Some(newest.version), newest.version + 1),
+        None => (None, 1),
     };
     sqlx::query!(
         "INSERT INTO guidelines (id, project_id, version, body, created_by) VALUES ($1, $2, $3, $4, $5)",
@@ -82,7 +82,8 @@ pub async fn save(pool: &PgPool, actor: &Actor, project: (Uuid, &str), body: &st
     .execute(&mut *transaction)
     .await?;
     let subject = format!("project/{}", project.1);
-    audit::record(&mut *transaction, actor, "guidelines.save", &subject, json!({ "version": version })).await?;
+    let detail = json!({ "version": [before, version] });
+    audit::record(&mut *transaction, actor, "guidelines.save", &subject, detail).await?;
     transaction.commit().await?;
     Ok(version)
 }
@@ -124,7 +125,11 @@ pub async fn last_read(pool: &PgPool, user: Uuid, slug: &str) -> Result<i32, sql
 }
 
 /// The project of a task whose newest guidelines its holder has yet to read; `None` where they have, or where there are none.
-pub async fn unread(pool: &PgPool, user: Uuid, assignment: Uuid) -> Result<Option<String>, sqlx::Error> {
+pub async fn unread(
+    executor: impl PgExecutor<'_>,
+    user: Uuid,
+    assignment: Uuid,
+) -> Result<Option<String>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"
         SELECT p.slug
@@ -145,7 +150,7 @@ pub async fn unread(pool: &PgPool, user: Uuid, assignment: Uuid) -> Result<Optio
         user,
         assignment
     )
-    .fetch_optional(pool)
+    .fetch_optional(executor)
     .await
 }
 

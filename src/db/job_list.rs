@@ -84,3 +84,30 @@ pub async fn of_project(pool: &PgPool, project: Uuid, limit: i64) -> Result<Vec<
     .fetch_all(pool)
     .await
 }
+
+/// A nightly run, by what tells it from others.
+#[derive(Debug, Clone)]
+pub struct Run {
+    pub id: Uuid,
+    pub round: i32,
+    pub created_at: OffsetDateTime,
+}
+
+/// Every nightly run of a project, newest first.
+pub async fn runs(pool: &PgPool, project: Uuid) -> Result<Vec<Run>, sqlx::Error> {
+    sqlx::query_as!(
+        Run,
+        r#"
+        SELECT
+            id,
+            round,
+            created_at
+        FROM jobs
+        WHERE project_id = $1 AND kind = 'nightly'
+        ORDER BY id DESC
+        "#,
+        project
+    )
+    .fetch_all(pool)
+    .await
+}

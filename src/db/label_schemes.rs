@@ -39,7 +39,7 @@ fn shown(scheme: &LabelScheme) -> Value {
     })
 }
 
-/// Changes it and notes who did. Labels that are there stay as they are: they keep their scale and the words of their flags.
+/// Changes it and notes what was changed. Labels that are there stay as they are: they keep their scale and the words of their flags.
 pub async fn save(
     pool: &PgPool,
     actor: &Actor,
@@ -60,11 +60,16 @@ pub async fn save(
         BTreeSet::new()
     };
     let scheme = standing.changed_to(wanted, &in_use);
-    drawn.check(&shown(&standing), &shown(&scheme))?;
+    let (before, after) = (shown(&standing), shown(&scheme));
+    drawn.check(&before, &after)?;
     sqlx::query!("UPDATE projects SET label_scheme = $2 WHERE id = $1", project, Json(&scheme) as Json<&LabelScheme>)
         .execute(&mut *tx)
         .await?;
-    audit::record(&mut *tx, actor, "project.label_scheme", &format!("project/{slug}"), json!(scheme)).await?;
+    let changes = audit::changes(before, after);
+    if !changes.is_empty() {
+        let subject = format!("project/{slug}");
+        audit::record(&mut *tx, actor, "project.label_scheme", &subject, Value::Object(changes)).await?;
+    }
     Ok(tx.commit().await?)
 }
 

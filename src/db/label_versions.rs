@@ -82,11 +82,6 @@ pub struct LabelVersion {
     pub label: Label,
 }
 
-/// The label that stands for an assignment, corrections taken into account. Only its maker finds it.
-pub async fn find(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<Option<Label>> {
-    Ok(all(pool, user, assignment).await?.pop().map(|version| version.label))
-}
-
 /// Every version of an assignment's label, the one that stands last. Only its maker finds them.
 pub async fn all(pool: &PgPool, user: Uuid, assignment: Uuid) -> sqlx::Result<Vec<LabelVersion>> {
     // An assignment has labels of one kind.

@@ -66,6 +66,20 @@ pub(super) struct Held {
     pub open_seconds: f64,
 }
 
+impl Held {
+    /// What nobody has, of a task that is not there.
+    pub fn by_nobody() -> Self {
+        Held {
+            task: Uuid::nil(),
+            prompt: None,
+            state: "leased".to_owned(),
+            live: true,
+            annotator: String::new(),
+            open_seconds: 0.0,
+        }
+    }
+}
+
 /// Which version of an assignment's label is stored.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Version {
@@ -165,7 +179,7 @@ pub(super) async fn insert_ranking(
     new: NewRanking<'_>,
     version: Version,
 ) -> Result<Uuid, SubmitError> {
-    let Columns { ranks, ratings, flags } = columns(tx, held, new).await?;
+    let columns = columns(tx, held, new).await?;
     let label = Uuid::now_v7();
     sqlx::query!(
         r#"
@@ -191,6 +205,17 @@ pub(super) async fn insert_ranking(
     )
     .execute(&mut **tx)
     .await?;
+    insert_answers(tx, held, label, &columns).await?;
+    Ok(label)
+}
+
+/// Stores what a ranking says of each answer of its task.
+pub(super) async fn insert_answers(
+    tx: &mut Transaction<'_, Postgres>,
+    held: &Held,
+    label: Uuid,
+    columns: &Columns,
+) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         INSERT INTO ranking_responses (ranking_id, position, response_id, rank, rating, flags)
@@ -202,17 +227,18 @@ pub(super) async fn insert_ranking(
         "#,
         label,
         held.task,
-        &ranks,
-        &ratings as &[Option<i32>],
-        &flags
+        &columns.ranks,
+        &columns.ratings as &[Option<i32>],
+        &columns.flags
     )
     .execute(&mut **tx)
     .await?;
-    Ok(label)
+    Ok(())
 }
 
 /// What is said of each answer, one entry an answer in each list; flags as words with commas between them, as SQL knows no
 /// ragged lists.
+#[derive(Debug, Default)]
 pub(super) struct Columns {
     pub ranks: Vec<i32>,
     pub ratings: Vec<Option<i32>>,

@@ -11,6 +11,7 @@ pub mod briefs;
 pub mod browse;
 pub mod bulk;
 mod candidates;
+pub mod chat_choice_drafts;
 pub mod chat_corrections;
 pub mod chat_drafts;
 pub mod chat_endpoints;
@@ -51,6 +52,7 @@ pub mod prompt_list;
 pub mod prompt_order;
 pub mod quality;
 pub mod queue;
+pub mod rehearsal;
 pub mod reports;
 pub mod reservations;
 pub mod retention;
@@ -82,6 +84,8 @@ use embedded::Embedded;
 static MIGRATIONS: Migrator = sqlx::migrate!();
 /// Connections of one process.
 const CONNECTIONS: u32 = 20;
+/// Connections of a server that wait for people, made ready.
+const WAITING: u32 = 4;
 /// Oldest Postgres that the schema works with, as `server_version_num` has it.
 const OLDEST_VERSION: i32 = 150_000;
 
@@ -107,18 +111,44 @@ pub async fn open(config: &Config) -> anyhow::Result<Database> {
             (embedded.laurel(), Some(embedded))
         }
     };
-    let pool = PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .acquire_timeout(Duration::from_secs(15))
-        .connect_with(options)
-        .await
-        .context("the database does not answer")?;
+    let pool = connections().connect_with(options).await.context("the database does not answer")?;
     let version: String = sqlx::query_scalar("SHOW server_version_num").fetch_one(&pool).await?;
     if version.parse::<i32>().unwrap_or_default() < OLDEST_VERSION {
         bail!("this Postgres is too old: Laurel needs version 15 or newer");
     }
     MIGRATIONS.run(&pool).await.context("the database's tables could not be brought up to date")?;
     Ok(Database { pool, embedded })
+}
+
+fn connections() -> PgPoolOptions {
+    PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(Duration::from_secs(15))
+}
+
+/// Opens the database as [`open`] does, for a server: its connections are made ready before anybody waits for what they do.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_to_serve(config: &Config) -> anyhow::Result<Database> {
+    let mut database = open(config).await?;
+    let options = (*database.pool.connect_options()).clone();
+    let serving = connections()
+        .min_connections(WAITING)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                rehearsal::run(connection).await;
+                Ok::<(), sqlx::Error>(())
+            })
+        })
+        .connect_lazy_with(options);
+    std::mem::replace(&mut database.pool, serving.clone()).close().await;
+    // The first page needs one of them.
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        for _ in 0..WAITING {
+            held.push(serving.acquire().await);
+        }
+    });
+    Ok(database)
 }
 
 /// The newest version of the schema that this program knows.

@@ -16,7 +16,7 @@ pub const LISTED: i64 = 200;
 pub struct Found {
     pub prompts: usize,
     /// Held back by this search.
-    pub held_back: usize,
+    pub held_back: u64,
 }
 
 /// A prompt as the search reads it.
@@ -43,8 +43,8 @@ async fn note(connection: &mut PgConnection, actor: &Actor, slug: &str, found: F
     audit::record(connection, actor, "prompts.hold_back", &format!("project/{slug}"), detail).await
 }
 
-/// The search after an import, where the project wants it; noted where it held any back.
-pub async fn after_import(
+/// The search after prompts have come in, where the project wants it; noted where it held any back.
+pub async fn after_arrival(
     connection: &mut PgConnection,
     actor: &Actor,
     project: (Uuid, &str),
@@ -62,10 +62,24 @@ async fn search_where_wanted(connection: &mut PgConnection, project: Uuid) -> Re
     Ok(if wanted { Some(search(connection, project).await?) } else { None })
 }
 
-/// The search after somebody has written a prompt.
-pub async fn after_writing(pool: &PgPool, project: Uuid) -> Result<(), sqlx::Error> {
+/// The search after somebody has written a prompt, noted as that after an import is.
+pub async fn after_writing(pool: &PgPool, writer: Uuid, project: Uuid) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
-    search_where_wanted(&mut transaction, project).await?;
+    let who = sqlx::query!(
+        r#"
+        SELECT
+            u.email,
+            p.slug
+        FROM users u
+        CROSS JOIN projects p
+        WHERE u.id = $1 AND p.id = $2
+        "#,
+        writer,
+        project
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    after_arrival(&mut transaction, &Actor::person(writer, &who.email), (project, &who.slug)).await?;
     transaction.commit().await
 }
 
@@ -106,26 +120,28 @@ async fn search(connection: &mut PgConnection, project: Uuid) -> Result<Found, s
         originals.push(original);
         similarities.push(similarity);
     }
-    sqlx::query!(
+    // Of two searches at once, the second leaves what the first has held back.
+    let held_back = sqlx::query!(
         r#"
         UPDATE prompts p
         SET held_back_at = now(), duplicate_of = found.original, similarity = found.similarity
         FROM unnest($1::uuid[], $2::uuid[], $3::double precision[]) AS found (id, original, similarity)
-        WHERE p.id = found.id
+        WHERE p.id = found.id AND p.held_back_at IS NULL
         "#,
         &ids,
         &originals,
         &similarities
     )
     .execute(&mut *connection)
-    .await?;
+    .await?
+    .rows_affected();
     sqlx::query!(
         "UPDATE tasks SET withdrawn_at = now() WHERE prompt_id = ANY ($1) AND labels = 0 AND withdrawn_at IS NULL",
         &ids
     )
     .execute(&mut *connection)
     .await?;
-    Ok(Found { prompts: number, held_back: ids.len() })
+    Ok(Found { prompts: number, held_back })
 }
 
 /// The near-duplicates among prompts, each with the one that it is like.

@@ -108,15 +108,19 @@ pub async fn languages(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!("SELECT languages FROM users WHERE id = $1", user).fetch_one(pool).await
 }
 
-/// Sets the languages that a person works in, and notes who did.
+/// Sets the languages that a person works in, and notes which they had before.
 pub async fn set_languages(pool: &PgPool, actor: &Actor, person: Uuid, languages: &[String]) -> sqlx::Result<()> {
     let mut transaction = pool.begin().await?;
-    let email = sqlx::query_scalar!("UPDATE users SET languages = $2 WHERE id = $1 RETURNING email", person, languages)
+    let before = sqlx::query!("SELECT email, languages FROM users WHERE id = $1 FOR NO KEY UPDATE", person)
         .fetch_one(&mut *transaction)
         .await?;
+    if before.languages == languages {
+        return Ok(());
+    }
+    sqlx::query!("UPDATE users SET languages = $2 WHERE id = $1", person, languages).execute(&mut *transaction).await?;
     // What was fetched ahead may be in a language that they have just taken off.
     sqlx::query!("DELETE FROM reservations WHERE user_id = $1", person).execute(&mut *transaction).await?;
-    let detail = json!({ "languages": languages });
-    audit::record(&mut *transaction, actor, "person.languages", &format!("person/{email}"), detail).await?;
+    let (subject, detail) = (format!("person/{}", before.email), json!({ "languages": [before.languages, languages] }));
+    audit::record(&mut *transaction, actor, "person.languages", &subject, detail).await?;
     transaction.commit().await
 }

@@ -139,7 +139,33 @@ pub(super) async fn take(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx
             .fetch_optional(&mut **tx)
             .await?;
     let Some(reserved) = deleted else { return Ok(Taken::Nothing) };
-    let task = sqlx::query!(
+    let Some(place) = place(tx, user, reserved.task_id).await? else { return Ok(Taken::Gone) };
+    let live = live_leases(tx, reserved.task_id, user).await?;
+    if !place.known && !assignment::has_room(place.overlap, place.labels, live) {
+        return Ok(Taken::Gone);
+    }
+    let new = NewLease {
+        id: reserved.assignment_id,
+        task: reserved.task_id,
+        minutes: place.lease_minutes,
+        order: &reserved.shown_order,
+    };
+    assignments::insert(tx, user, new).await.map(Taken::Leased)
+}
+
+/// The place that a reserved task may have.
+pub(super) struct Place {
+    overlap: i32,
+    labels: i32,
+    lease_minutes: i32,
+    /// Its answer is known: it has room for everybody.
+    known: bool,
+}
+
+/// Locks a task that is still for the person until the transaction ends; `None` where it is not.
+pub(super) async fn place(tx: &mut Transaction<'_, Postgres>, user: Uuid, task: Uuid) -> sqlx::Result<Option<Place>> {
+    sqlx::query_as!(
+        Place,
         r#"
         SELECT
             t.overlap,
@@ -159,23 +185,11 @@ pub(super) async fn take(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx
                 WHERE mine.task_id = t.id AND mine.user_id = $2 AND mine.attempt = task_attempt(t.id, $2))
         FOR UPDATE OF t
         "#,
-        reserved.task_id,
+        task,
         user
     )
     .fetch_optional(&mut **tx)
-    .await?;
-    let Some(task) = task else { return Ok(Taken::Gone) };
-    let live = live_leases(tx, reserved.task_id, user).await?;
-    if !task.known && !assignment::has_room(task.overlap, task.labels, live) {
-        return Ok(Taken::Gone);
-    }
-    let new = NewLease {
-        id: reserved.assignment_id,
-        task: reserved.task_id,
-        minutes: task.lease_minutes,
-        order: &reserved.shown_order,
-    };
-    assignments::insert(tx, user, new).await.map(Taken::Leased)
+    .await
 }
 
 /// Renews the person's reservation: their page is open.

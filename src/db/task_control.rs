@@ -90,7 +90,7 @@ pub async fn assignments(pool: &PgPool, prompt: Uuid) -> Result<Vec<Assignment>,
     .await
 }
 
-/// Gives a task another priority; `RowNotFound` where the project has no such task. Gives the task's prompt.
+/// Gives a task another priority and notes which it had before; `RowNotFound` where the project has no such task. Gives the task's prompt.
 pub async fn set_priority(
     pool: &PgPool,
     actor: &Actor,
@@ -99,6 +99,18 @@ pub async fn set_priority(
     priority: i32,
 ) -> Result<Uuid, sqlx::Error> {
     let mut transaction = pool.begin().await?;
+    let before = sqlx::query_scalar!(
+        r#"
+        SELECT greatest(priority, 0) AS "priority!"
+        FROM tasks
+        WHERE id = $1 AND project_id = $2 AND prompt_id IS NOT NULL
+        FOR NO KEY UPDATE
+        "#,
+        task,
+        project
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
     let prompt = sqlx::query_scalar!(
         r#"
         UPDATE tasks t
@@ -120,8 +132,10 @@ pub async fn set_priority(
     )
     .fetch_one(&mut *transaction)
     .await?;
-    let detail = json!({ "priority": priority });
-    audit::record(&mut *transaction, actor, "task.priority", &format!("task/{task}"), detail).await?;
+    if before != priority {
+        let detail = json!({ "priority": [before, priority] });
+        audit::record(&mut *transaction, actor, "task.priority", &format!("task/{task}"), detail).await?;
+    }
     transaction.commit().await?;
     Ok(prompt)
 }

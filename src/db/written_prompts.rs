@@ -88,18 +88,18 @@ pub async fn submit(
     }
     labels::finish(&mut tx, assignment).await?;
     tx.commit().await?;
-    look_for_duplicates(pool, &brief);
+    look_for_duplicates(pool, user, &brief);
     Ok(true)
 }
 
 /// It compares with every prompt of the project: the writer is not to wait for it.
-fn look_for_duplicates(pool: &PgPool, brief: &Brief) {
+fn look_for_duplicates(pool: &PgPool, writer: Uuid, brief: &Brief) {
     if !brief.hold_back {
         return;
     }
     let (pool, project) = (pool.clone(), brief.project);
     tokio::spawn(async move {
-        if let Err(error) = near_duplicates::after_writing(&pool, project).await {
+        if let Err(error) = near_duplicates::after_writing(&pool, writer, project).await {
             tracing::warn!(%error, "near-duplicates of a new prompt were not looked for");
         }
     });
@@ -166,7 +166,7 @@ pub async fn correct(
     .await?;
     tasks::create_demonstration_task(&mut tx, brief.project, prompt).await?;
     tx.commit().await?;
-    look_for_duplicates(pool, &brief);
+    look_for_duplicates(pool, user, &brief);
     Ok(true)
 }
 

@@ -143,7 +143,7 @@ pub async fn import_mapped(
         return Err(ImportError::BadRecords(bad));
     }
     if report.prompts_added > 0 {
-        near_duplicates::after_import(&mut transaction, actor, (project.id, &project.slug)).await?;
+        near_duplicates::after_arrival(&mut transaction, actor, (project.id, &project.slug)).await?;
     }
     if report.added > 0 || report.tasks > 0 {
         let detail = json!({ "kind": kind.as_str(), "report": report });

@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn a_tag_that_says_more_than_the_language_stands_beside_its_name() {
         let page = Visitor::default().page("/");
-        let named = ["zh", "zh-Hant", "ko", "ko-KR"].map(|tag| language(&page, tag));
-        assert_eq!(named, ["Chinese", "Chinese (zh-Hant)", "ko", "ko-KR"]);
+        let named = ["zh", "zh-Hant", "ko_KR", "sw", "tlh", "tlh-Latn"].map(|tag| language(&page, tag));
+        assert_eq!(named, ["Chinese", "Chinese (zh-Hant)", "Korean (ko_KR)", "Swahili", "tlh", "tlh-Latn"]);
     }
 }

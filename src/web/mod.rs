@@ -33,7 +33,7 @@ use sqlx::PgPool;
 use tower_http::{
     compression::{
         CompressionLayer,
-        predicate::{DefaultPredicate, NotForContentType, Predicate},
+        predicate::{DefaultPredicate, NotForContentType, Predicate, SizeAbove},
     },
     trace::TraceLayer,
 };
@@ -59,6 +59,9 @@ const FORM_LIMIT: usize = 2 * 1024 * 1024;
 
 /// Models' files and Parquet go as they are: they don't shrink, and their length is told.
 const WEIGHTS: NotForContentType = NotForContentType::const_new("application/octet-stream");
+
+/// Bytes that go in one packet as they are: what somebody waits for is not made to wait for the compressor too.
+const ONE_PACKET: SizeAbove = SizeAbove::new(1_400);
 
 /// The routes of every page and form that people use.
 pub fn pages() -> Routes {
@@ -87,7 +90,7 @@ pub fn router(state: AppState) -> Router {
         .route("/healthz", get(health))
         .layer(DefaultBodyLimit::max(FORM_LIMIT))
         .layer(middleware::from_fn_with_state(state.clone(), security::headers))
-        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(WEIGHTS)))
+        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(WEIGHTS).and(ONE_PACKET)))
         .layer(TraceLayer::new_for_http())
         .with_state(state)
 }

@@ -1,56 +1,138 @@
-// The next task: its page is fetched while one works on this one, and takes its place once that is submitted.
+// The next task: its page is fetched while one works on this one. It is on the screen as soon as that is on its way to the server, and is
+// this person's to work on once that is stored; where it is not, the page goes back to what was not.
 
 import { postForPage, send, stampForms } from "./net.js";
 import { announce, turnTo } from "./page.js";
 
-/** `{assignment, page}` of the task that was fetched ahead. */
+/** The assignment that is reserved for this page. */
+let reserved = null;
+/** What shows it: `{address, title, className, words, parts}`, its parts in this document but not yet on the page. */
 let ready = null;
+/** What stood on the page that shows the next task meanwhile, until it is stored: `{parts, className, scrolled}`. */
+let before = null;
 /** Counts the fetches, so that one which comes late is not taken for the newest. */
 let fetches = 0;
 
-/** Fetches what comes after this assignment, with the script of its kind. */
+/** Fetches what comes after this assignment, and makes it ready; what can't be shown here is given back. */
 export async function fetchAhead(assignment) {
+  reserved = null;
   ready = null;
   fetches += 1;
   const mine = fetches;
   const page = await postForPage(`/tasks/${assignment}/ahead`);
   const form = page?.getElementById("task");
+  // What comes late is the newer fetch's, or nobody waits for it any more.
+  if (!form || mine !== fetches) return;
+  reserved = form.dataset.assignment;
+  const made = await prepare(page, form);
+  if (mine !== fetches) return;
+  ready = made;
+  if (!made) giveBack();
+}
+
+/** All that takes time before a task is on the screen; null where it can't be shown without loading its page. */
+async function prepare(page, form) {
+  const { assignment, script } = form.dataset;
+  const content = page.getElementById("content");
+  const words = page.getElementById("words");
   // A kind of page that names no script here is loaded as pages are.
-  if (!form?.dataset.script) return;
+  if (!script || !content || !words) return null;
   // Nor one in the language that was chosen in another tab since.
-  if (page.documentElement.lang !== document.documentElement.lang) return;
+  if (page.documentElement.lang !== document.documentElement.lang) return null;
   for (const sheet of page.head.querySelectorAll('link[rel="stylesheet"]')) {
     const here = document.head.querySelector(`link[href="${CSS.escape(sheet.getAttribute("href"))}"]`);
     if (!here) document.head.append(document.importNode(sheet));
   }
-  await import(form.dataset.script);
-  if (mine === fetches) ready = { assignment: form.dataset.assignment, page };
+  try {
+    await import(script);
+  } catch {
+    return null;
+  }
+  const parts = document.createDocumentFragment();
+  for (const child of [...content.children]) {
+    if (child !== words && !child.matches("[data-announce]")) parts.append(child);
+  }
+  return { address: `/tasks/${assignment}`, title: page.title, className: content.className, words, parts };
+}
+
+/** Others may have what is reserved. */
+function giveBack() {
+  if (reserved) send("POST", `/tasks/${reserved}/leave`, "");
+  reserved = null;
+  ready = null;
+}
+
+/** What stands on the page, taken from it. What announces stays: screen readers hear only a region that they know. */
+function takeAway(main) {
+  const parts = document.createDocumentFragment();
+  const stays = "[data-announce], #words";
+  parts.append(...[...main.children].filter((child) => !child.matches(stays)));
+  return parts;
+}
+
+function put(main, { parts, className }) {
+  main.querySelector("[data-announce]").before(parts);
+  main.className = className;
+}
+
+/** Puts the next task on the screen, if it is there; nothing can be done with it yet. Says whether it is there. */
+export function preview() {
+  if (!ready) return false;
+  const main = document.getElementById("content");
+  before = { className: main.className, scrolled: scrollY, parts: takeAway(main) };
+  put(main, ready);
+  main.inert = true;
+  scrollTo(0, 0);
+  return true;
+}
+
+/** Says that what was done before is still on its way. */
+export function sayUnderWay(text) {
+  const state = document.querySelector("[data-draft-state]");
+  before.state = { kind: state.dataset.state, text: state.textContent };
+  state.dataset.state = "sending";
+  state.textContent = text;
+}
+
+/** What is on the screen can be worked with again; it says no more that something is under way. */
+function release(main) {
+  main.inert = false;
+  if (!before.state) return;
+  const state = document.querySelector("[data-draft-state]");
+  state.dataset.state = before.state.kind;
+  state.textContent = before.state.text;
+}
+
+/** Puts back what was not stored; the next task waits as before. */
+export function takeBack() {
+  if (!before) return;
+  const main = document.getElementById("content");
+  release(main);
+  ready.parts = takeAway(main);
+  put(main, before);
+  scrollTo(0, before.scrolled);
+  before = null;
 }
 
 /** Shows the task that a submit leads to, if it is the one that was fetched; else the address has to be opened. */
 export function show({ next, notice }) {
   const address = new URL(next, location.href).pathname;
-  if (!ready || address !== `/tasks/${ready.assignment}`) return false;
-  const { page } = ready;
+  if (address !== ready?.address) return false;
+  if (!before) preview();
+  const main = document.getElementById("content");
+  release(main);
+  const { title, words } = ready;
+  before = null;
+  reserved = null;
   ready = null;
   turnTo(address);
-  document.title = page.title;
-  const main = document.getElementById("content");
-  const fresh = page.getElementById("content");
-  const announcer = main.querySelector("[data-announce]");
+  document.title = title;
   const wordsHere = document.getElementById("words");
-  for (const attribute of page.getElementById("words").attributes) wordsHere.setAttribute(attribute.name, attribute.value);
-  // What announces stays: screen readers hear only a region that they know.
-  for (const child of [...main.children]) if (child !== announcer && child !== wordsHere) child.remove();
-  for (const child of [...fresh.children]) {
-    if (child.id !== "words" && !child.matches("[data-announce]")) announcer.before(child);
-  }
-  main.className = fresh.className;
+  for (const attribute of words.attributes) wordsHere.setAttribute(attribute.name, attribute.value);
   document.getElementById("task-error").insertAdjacentHTML("beforebegin", notice ?? ""); // Made by the server.
   stampForms();
   const back = document.querySelector('.preferences input[name="next"]');
   if (back) back.value = address;
-  scrollTo(0, 0);
   main.focus({ preventScroll: true });
   const stored = main.querySelector("[data-finished]")?.textContent.trim().replace(/\s+/g, " ") ?? "";
   announce(`${stored} ${main.querySelector("h1").textContent}`);
@@ -59,9 +141,8 @@ export function show({ next, notice }) {
 
 // Whoever leaves the page gives the task back that they have not seen.
 window.addEventListener("pagehide", () => {
-  if (ready) send("POST", `/tasks/${ready.assignment}/leave`, "");
   fetches += 1;
-  ready = null;
+  giveBack();
 });
 window.addEventListener("pageshow", (event) => {
   const { assignment, correcting } = document.getElementById("task").dataset;

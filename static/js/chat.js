@@ -1,5 +1,5 @@
-// A conversation: answers stream in as they are written, letters choose; what is typed, and a choice that is being corrected, are kept on
-// the server, and here while it is away.
+// A conversation: answers stream in as they are written, letters choose; what is typed, and a choice that is marked and not yet confirmed,
+// are kept on the server, and here while it is away.
 
 import { forget, keep, keysOf, offerOther, read } from "./kept.js";
 import { isComposing, isForPage, keyName, words } from "./page.js";
@@ -102,7 +102,7 @@ async function* events(body, alive) {
   }
 }
 
-// A choice is kept here until it stands on the server, a correction until the server has it or another version stands.
+// A choice that is marked is kept here until the server has it, or another one stands.
 const choices = `laurel.choice.${chat.dataset.chat}.`;
 const choiceKey = choose && `${choices}${chat.dataset.turn}.${choose.elements.version?.value ?? ""}`;
 for (const key of keysOf(choices)) {
@@ -117,8 +117,9 @@ function choosing() {
   const choice = choose.querySelector("fieldset");
   const state = choose.querySelector("[data-draft-state]");
   const copy = read(choiceKey);
-  let base = Number(choose.dataset.savedAt ?? 0);
-  let seconds = Number(copy?.seconds) || 0;
+  const place = `/chats/${chat.dataset.chat}/turns/${chat.dataset.turn}`;
+  let base = Number(choose.dataset.savedAt);
+  let seconds = Math.max(Number(copy?.seconds) || 0, Number(choose.elements.seconds.value) || 0);
   let last = performance.now();
   let moved = last;
 
@@ -139,16 +140,23 @@ function choosing() {
     return keep(choiceKey, { base, best: choose.elements.best.value, seconds });
   }
 
-  const saving = "corrects" in chat.dataset && saveByScript(choose, {
+  const saving = saveByScript(choose, {
     value: () => choose.elements.best.value,
-    body: (best) => ({ choice: { turn: Number(chat.dataset.turn), version: choose.elements.version.value, best: Number(best) } }),
+    body: (best) => ({
+      choice: {
+        turn: Number(chat.dataset.turn),
+        version: choose.elements.version?.value,
+        best: Number(best),
+        seconds: Number(choose.elements.seconds.value),
+      },
+    }),
     keepHere,
     stored(best, at) {
       base = at;
       if (choose.elements.best.value === best) keep(choiceKey, { seconds });
     },
-    // Another version stands meanwhile: the page says so, and marks what was chosen here.
-    late: () => location.assign(`${location.pathname}?other=${choose.elements.best.value}`),
+    // Another choice stands meanwhile: its page says so, and marks what was chosen here.
+    late: () => location.assign(`${place}?other=${choose.elements.best.value}`),
   });
   const kept = picks.find((pick) => pick.value === copy?.best);
   // What was chosen on another computer since counts.
@@ -156,17 +164,15 @@ function choosing() {
     kept.checked = true;
     state.dataset.state = "offline";
     state.textContent = words.restored;
-    if (saving) saving.later();
+    saving.later();
   }
-  choose.addEventListener("input", saving ? saving.later : keepHere);
+  choose.addEventListener("input", saving.later);
   sendByScript(choose, {
     leaves() {
-      if (saving) saving.close();
+      saving.close();
       keepHere();
     },
-    stays() {
-      if (saving) saving.reopen();
-    },
+    stays: saving.reopen,
   });
   document.addEventListener("keydown", (event) => {
     if (choice.inert || !isForPage(event)) return;

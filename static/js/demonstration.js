@@ -7,6 +7,12 @@ import { form, onTask, showError } from "./task.js";
 
 const language = document.documentElement.lang;
 const LONG = 50_000;
+const numbers = new Intl.NumberFormat(language);
+
+/** What finds the words of a language; browsers without it have none. */
+const segmenterOf = (tag) => ("Segmenter" in Intl ? new Intl.Segmenter(tag, { granularity: "word" }) : null);
+// The first of them takes a while: it is made as this script comes, mostly while one works on the task before.
+segmenterOf(language)?.segment("a b").containing(0);
 
 // Of the task that is shown now.
 let text;
@@ -18,7 +24,7 @@ function start() {
   text = form.elements.completion;
   button = document.querySelector("[data-preview]");
   preview = document.getElementById("preview");
-  segmenter = "Segmenter" in Intl ? new Intl.Segmenter(known(text.lang) ?? language, { granularity: "word" }) : null;
+  segmenter = segmenterOf(known(text.lang) ?? language);
   form.addEventListener("input", written);
   form.addEventListener("laurel:restored", written);
   button.addEventListener("click", togglePreview);
@@ -46,15 +52,15 @@ function countWords(value) {
 }
 
 function measure() {
-  const number = (value) => value.toLocaleString(language);
-  document.querySelector("[data-length]").textContent = say(words.length, { words: number(countWords(text.value)), characters: number([...text.value].length) });
+  const length = { words: numbers.format(countWords(text.value)), characters: numbers.format([...text.value].length) };
+  document.querySelector("[data-length]").textContent = say(words.length, length);
 }
 
 /** A word where the text is in the script of another language than the task's. */
 function lookAtScript() {
   const place = document.querySelector("[data-other-script]");
   const wanted = known(text.lang);
-  const written = wanted ? otherLanguage(text.value, wanted) : null;
+  const written = wanted && text.value ? otherLanguage(text.value, wanted) : null;
   place.hidden = !written;
   if (!written) return;
   const names = new Intl.DisplayNames([language], { type: "language" });
@@ -62,11 +68,18 @@ function lookAtScript() {
 }
 
 let timer = 0;
-/** Whether the preview shows what is written. */
+/** Counts the previews asked for, so that one which comes late doesn't stand in the place of the newest. */
+let asked = 0;
+
+/** Shows what is written now; `false` where that can't be had, null where something newer was asked for meanwhile. */
 async function draw() {
+  clearTimeout(timer);
   const mine = form;
+  asked += 1;
+  const newest = asked;
   const answer = await sendForm(button.formAction, form);
-  if (answer.kind !== "ok" || form !== mine) return false;
+  if (form !== mine || newest !== asked) return null;
+  if (answer.kind !== "ok") return false;
   document.querySelector("[data-preview-body]").innerHTML = answer.data.html; // Sanitised by the server.
   return true;
 }
@@ -74,10 +87,10 @@ async function draw() {
 async function togglePreview(event) {
   event.preventDefault();
   const open = preview.hidden;
-  const mine = form;
-  if (open && !(await draw())) {
-    if (form === mine) showError(words.failed);
-    return;
+  if (open) {
+    const drawn = await draw();
+    if (drawn === false) showError(words.failed);
+    if (!drawn) return;
   }
   preview.hidden = !open;
   button.setAttribute("aria-expanded", String(open));

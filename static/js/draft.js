@@ -29,6 +29,8 @@ let pending;
 let version;
 /** A correction of an earlier version, which the server has and the form has not. */
 let older;
+/** What was taken over or discarded of what waits on the server beside the draft, by its names there, until the server knows it. */
+let settled;
 /** The server takes no correction any more. */
 let refused;
 /** Whether this browser has a copy of what is typed: storage may be off or full. */
@@ -53,6 +55,7 @@ export function follow(task) {
   unanswered = null;
   pending = null;
   older = JSON.parse(document.querySelector("[data-older]")?.dataset.older ?? "null");
+  settled = [];
   refused = false;
   here = true;
   form.addEventListener("input", later);
@@ -111,12 +114,12 @@ export function nowCorrects(standing) {
   later();
 }
 
-/** No more saving: the task is being submitted, and its draft with it. One that is newer than the form knows stays. */
+/** No more saving: the task is being submitted, and its draft with it. One that is newer than the form knows is not let go unseen. */
 export function close() {
   closed = true;
   clearTimeout(timer);
   // What is on its way, or may have arrived, is this form's own.
-  if (form.elements.base) form.elements.base.value = pending || unanswered ? "" : base;
+  form.elements.base.value = pending || unanswered ? "" : base;
 }
 
 /** It was not submitted after all: saving goes on with what has been typed since. */
@@ -138,24 +141,22 @@ export async function save() {
   const sent = fields();
   show("saving", words.saving);
   pending = JSON.stringify(sent);
-  const answer = await sendJson("PUT", `${address}?base=${base}${version ? `&version=${version}` : ""}`, sent);
+  const done = [...settled];
+  const had = `base=${base}${version ? `&version=${version}` : ""}${done.length > 0 ? `&settled=${done}` : ""}`;
+  const answer = await sendJson("PUT", `${address}?${had}`, sent);
   // Meanwhile the next task has been shown.
   if (form !== mine) return;
   running = false;
   pending = null;
   if (answer.kind === "ok") {
     saved = JSON.stringify(sent);
-    base = answer.data.saved_at;
-    const { displaced } = answer.data;
-    if (displaced && !(unanswered && !differs(JSON.stringify(displaced), unanswered))) {
-      offer(displaced, words.other);
-      announce(words.other);
-    }
+    settled = settled.filter((name) => !done.includes(name));
+    const kept = tellDisplaced(answer.data);
     unanswered = null;
     if (closed) return;
     if (!changed()) forgetHere();
     // Of what stands already, none is kept.
-    if (base) show("saved", words.saved);
+    if (kept) show("saved", words.saved);
     else show("none", "");
   } else if (closed) {
     if (answer.kind === "offline") unanswered = JSON.stringify(sent);
@@ -177,6 +178,26 @@ export async function save() {
   } else if (answer.kind === "ok" && changed()) {
     later();
   }
+}
+
+/** Tells of what was displaced by what has just been saved, and no more of what waits no more. Says whether a draft of this form is kept. */
+function tellDisplaced({ saved_at: savedAt, displaced, displaced_at: name, beside = [] }) {
+  // Where nothing was to be kept, another draft stands: this form has not taken its place, and will displace it.
+  const stands = displaced && !beside.includes(name);
+  if (!stands) base = savedAt;
+  for (const notice of document.querySelectorAll("[data-other-draft]")) {
+    const told = Number(notice.dataset.otherDraft);
+    if (told && told !== name && !beside.includes(told)) notice.remove();
+  }
+  if (displaced && unanswered && !differs(JSON.stringify(displaced), unanswered)) {
+    // It came from here.
+    settled.push(name);
+    again = true;
+  } else if (displaced) {
+    offer(displaced, words.other, name);
+    announce(words.other);
+  }
+  return savedAt > 0 && !stands;
 }
 
 /** The task was submitted from elsewhere. The same is there already; anything else stays here, for a correction. */
@@ -236,21 +257,43 @@ function fill(draft) {
   form.dispatchEvent(new CustomEvent("laurel:restored"));
 }
 
-/** Says that there is another draft, and gives a button that puts it in the place of this one, and back. */
-function offer(other, text) {
-  document.querySelector("[data-other-draft]")?.remove();
+/**
+ * Says that there is another draft, and gives a button that puts it in the place of this one, and back. One that waits on the server has
+ * a name there: it waits until it is taken or discarded.
+ */
+function offer(other, text, name = "") {
+  document.querySelector(`[data-other-draft="${name}"]`)?.remove();
+  const discard = document.createElement("button");
   const notice = offerOther(text, words.otherTake, () => {
     const mine = fields();
     fill(other);
     other = mine;
+    if (notice.dataset.otherDraft) settled.push(name);
+    notice.dataset.otherDraft = "";
+    discard.remove();
     later();
   });
+  notice.dataset.otherDraft = name;
+  if (name) {
+    discard.type = "button";
+    discard.dataset.discard = "";
+    discard.textContent = words.otherDiscard;
+    discard.addEventListener("click", () => {
+      settled.push(name);
+      notice.remove();
+      document.getElementById("content").focus({ preventScroll: true });
+      save();
+    });
+    notice.append(" ", discard);
+  }
   document.getElementById("task-error").before(notice);
 }
 
 /** Puts what this browser has of the task into the form, and offers what was begun on an earlier version. */
 function restore() {
   const copy = read(key);
+  const displaced = JSON.parse(document.querySelector("[data-displaced]")?.dataset.displaced ?? "[]");
+  for (const { saved_at: name, fields: other } of displaced) offer(other, words.otherKept, name);
   if (older) offer(older, words.otherCorrection);
   if (!copy?.fields) return;
   if (version === undefined || copy.version === version) restoreCopy(copy);

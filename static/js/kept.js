@@ -74,7 +74,7 @@ export async function settle(notice) {
   forget(skipKey(assignment));
   const begun = read(correctionKey(assignment));
   const { draft } = notice.dataset;
-  const corrections = [begun?.fields, draft && JSON.parse(draft)].filter(Boolean);
+  const corrections = [begun?.fields, draft && JSON.parse(draft), ...waiting(notice.dataset).map(({ fields }) => fields)].filter(Boolean);
   if (corrections.length > 0 && notice.dataset.begun) notice.after(tellBegun(notice.dataset, ...corrections));
   const copy = read(draftKey(assignment));
   if (!copy) return;
@@ -107,9 +107,17 @@ function tellBegun(notice, ...corrections) {
   return told;
 }
 
-/** Discards the server's draft of a correction, and says whether it is gone. One that was saved elsewhere since stays: the page shows it. */
-async function discardDraft({ finished, draftOf, draftAt }) {
-  const { kind, data } = await sendJson("PUT", `/tasks/${finished}/draft?base=${draftAt}&version=${draftOf}`, {});
+/** What waits on the server beside the draft of a correction. */
+const waiting = ({ draftBeside }) => JSON.parse(draftBeside ?? "[]");
+
+/**
+ * Discards the server's draft of a correction, and says whether it is gone. One that was saved elsewhere since stays: the page shows it.
+ * So does what waited beside it, unless all could be read here.
+ */
+async function discardDraft(notice) {
+  const { finished, draftOf, draftAt, correct } = notice;
+  const names = correct ? [] : waiting(notice).map(({ saved_at: name }) => name);
+  const { kind, data } = await sendJson("PUT", `/tasks/${finished}/draft?base=${draftAt}&version=${draftOf}&settled=${names}`, {});
   if (kind === "ok" && data.saved_at) location.reload();
   return kind === "ok";
 }

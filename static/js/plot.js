@@ -40,8 +40,10 @@ export function ticks(least, most, count) {
 }
 
 class Plot {
-  constructor(title, labels) {
+  constructor(title, stage, labels) {
     this.labels = labels;
+    // Plots of two stages may have the same title.
+    this.name = `${labels.stage(stage)} · ${title}`;
     this.series = new Map();
     this.figure = html("figure", "", { class: "plot" });
     this.figure.append(html("h4", title));
@@ -163,7 +165,12 @@ class Plot {
         row.append(html("td", value === undefined ? "–" : shown(value), { class: "number" }));
       }
     }
-    const scroll = html("div", "", { class: "table-scroll", tabindex: "0" });
+    const scroll = html("div", "", {
+      class: "table-scroll",
+      tabindex: "0",
+      role: "region",
+      "aria-label": `${this.name}: ${this.labels.table}`,
+    });
     scroll.append(table);
     this.details.querySelector(".table-scroll")?.remove();
     this.details.append(scroll);
@@ -202,7 +209,7 @@ export class PlotBoard {
     if (!this.stages.has(stage)) this.addStage(stage);
     const { plots, grid } = this.stages.get(stage);
     if (!plots.has(title)) {
-      const plot = new Plot(title, this.labels);
+      const plot = new Plot(title, stage, this.labels);
       plots.set(title, plot);
       const after = [...plots.keys()].sort().indexOf(title);
       grid.insertBefore(plot.figure, grid.children[after] ?? null);

@@ -1,8 +1,7 @@
-// The form for skipping and reporting: how it closes, and a copy of what is typed in it, in this browser, until the skip is stored or
-// the task submitted.
+// The form for skipping and reporting: a copy of what is typed in it, in this browser, until the skip is stored or the task submitted.
 
+import "./drop.js";
 import { forget, keep, read, skipKey } from "./kept.js";
-import { isComposing, sheetIsOpen } from "./page.js";
 
 let key;
 
@@ -35,16 +34,3 @@ function restore(form) {
   for (const name of ["reason", "detail"]) form.elements[name].value = copy.fields[name] ?? "";
   panel.open = true;
 }
-
-// It closes on Escape and on a press elsewhere. An Escape that an input method or a sheet over the page takes is not for it.
-document.addEventListener("keydown", (event) => {
-  const drop = document.querySelector(".drop");
-  if (event.key === "Escape" && drop?.open && !isComposing(event) && !sheetIsOpen()) {
-    drop.open = false;
-    drop.querySelector("summary").focus();
-  }
-});
-document.addEventListener("pointerdown", (event) => {
-  const drop = document.querySelector(".drop");
-  if (drop?.open && !drop.contains(event.target)) drop.open = false;
-});

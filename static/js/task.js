@@ -1,8 +1,8 @@
 // A task page: drafts, the lease, the clock, submitting, and the keys that both kinds of tasks share.
 
 import "./page.js";
-import { fetchAhead, show } from "./ahead.js";
-import { close, follow, forgetHere, keepHere, nowCorrects, reopen, show as tell, submittedElsewhere, wordOfHere } from "./draft.js";
+import { fetchAhead, preview, sayUnderWay, show, takeBack } from "./ahead.js";
+import { close, follow, forgetHere, keepHere, nowCorrects, reopen, save, show as tell, submittedElsewhere, wordOfHere } from "./draft.js";
 import { send, sendWritten, written } from "./net.js";
 import { announce, foldAll, isComposing, isForPage, keyName, sheetIsOpen, showSingleKeys, sourceAll, words } from "./page.js";
 import { followSkip, forgetSkip } from "./skip.js";
@@ -114,14 +114,24 @@ async function submit(which, submitter) {
   const sent = { action: which.action, body: written(which, submitter) };
   const focused = document.activeElement;
   lock(true);
-  const slow = setTimeout(() => tell("sending", words.sending), SLOW);
-  const answer = await sendWritten(sent.action, sent.body);
+  const answering = sendWritten(sent.action, sent.body);
+  // What comes next is read while this is stored. Whoever stops sees that it is.
+  const ahead = submitter?.name !== "then" && preview();
+  const slow = setTimeout(() => (ahead ? sayUnderWay(words.sending) : tell("sending", words.sending)), SLOW);
+  const answer = await answering;
   clearTimeout(slow);
   sending = false;
-  lock(false);
-  focused?.focus({ preventScroll: true });
+  // Of a form that makes way for the next one the browser need not work out once more how it looks.
+  if (answer.kind !== "ok") {
+    takeBack();
+    lock(false);
+    focused?.focus({ preventScroll: true });
+  }
   settle(answer, sent);
 }
+
+/** Does something once the browser has drawn the page as it is now: what comes next must not hold up what one looks at. */
+const onceDrawn = (what) => requestAnimationFrame(() => setTimeout(what));
 
 /** What becomes of a form that was sent. */
 function settle(answer, sent) {
@@ -129,13 +139,14 @@ function settle(answer, sent) {
     forgetHere();
     forgetSkip();
     if (!show(answer.data)) {
+      lock(false);
       // Whoever comes back finds what was submitted, and not a form that keeps nothing more.
       window.addEventListener("pageshow", (event) => event.persisted && location.reload());
       location.assign(answer.data.next);
       return;
     }
     begin();
-    fetchAhead(form.dataset.assignment);
+    onceDrawn(() => fetchAhead(form.dataset.assignment));
     return;
   }
   if (answer.kind === "offline") {
@@ -155,6 +166,10 @@ function settle(answer, sent) {
     showErrorWith(words.login, `/login?next=${encodeURIComponent(location.pathname)}`, words.loginLink);
   } else if (answer.status === 409 && answer.data?.code === "version-replaced") {
     tellReplaced(answer.data);
+  } else if (answer.status === 409 && answer.data?.code === "newer-draft") {
+    showError(answer.data.message);
+    // Saved, this is the draft, and what was written elsewhere is offered beside it.
+    save();
   } else {
     showError(answer.data?.message || words.failed);
   }
@@ -219,6 +234,8 @@ document.addEventListener("submit", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
+  // What is on its way is not submitted again, nor what comes next before it is there.
+  if (event.key === "Enter" && sending && !event.target.closest?.("a, button, summary")) return event.preventDefault();
   // A key that is still held from the task before is not meant for this one.
   if (event.key === "Enter" && event.repeat && !event.target.closest?.("textarea, summary, a")) return event.preventDefault();
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !isComposing(event)) {

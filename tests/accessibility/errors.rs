@@ -28,7 +28,8 @@ impl Inspector<'_> {
         self.examine(&format!("error-{status}"), status).await;
     }
 
-    async fn send(&self, action: &str, fields: Value) {
+    /// Sends a form as a page of ours would.
+    pub async fn send(&self, action: &str, fields: Value) {
         self.go("/account").await;
         self.browser.execute(SEND, vec![json!(action), fields]).await.expect("sent");
     }

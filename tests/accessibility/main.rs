@@ -1,10 +1,11 @@
 //! axe-core (Deque Systems) finds nothing to mend on any page: every route that shows a page, both themes, both languages, wide
-//! and on a phone; the pages of errors; whatever opens over a page, and what scripts say. Leaves a picture of each under
-//! `screenshots/pages/`.
+//! and on a phone; the pages of errors; whatever opens over a page, what answers a form, and what scripts say. Leaves a picture
+//! of each under `screenshots/pages/`.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answered;
 mod endpoint;
 mod errors;
 mod opened;
@@ -36,7 +37,7 @@ static LOOKS: [Look; 3] = [
 ];
 
 /// Runs in the page: what is wrong with it, one line a finding. How it came, what it says of itself, what stands out at its side
-/// (without the scroll bar there, and what scrolls in a box of its own), and what axe says.
+/// (without the scroll bar there, and what scrolls in a box of its own), which box that scrolls has no name, and what axe says.
 const EXAMINE: &str = "const [language, theme, status, done] = arguments;
     const root = document.documentElement;
     const wrong = [];
@@ -50,6 +51,9 @@ const EXAMINE: &str = "const [language, theme, status, done] = arguments;
             .filter(part => part.getBoundingClientRect().right > root.clientWidth && !part.closest('.table-scroll, .chart, pre'))
             .slice(0, 5).map(part => `${part.localName}.${part.className}: ${part.textContent.trim().slice(0, 60)}`);
         wrong.push(`wider than its window, ${root.scrollWidth} of ${root.clientWidth}: ${outside.join(' | ')}`);
+    }
+    for (const box of document.querySelectorAll('.table-scroll, pre[tabindex]')) {
+        if (!box.getAttribute('role') || !box.getAttribute('aria-label')) wrong.push(`a box that scrolls has no name: ${box.outerHTML.slice(0, 120)}`);
     }
     if (!window.axe) window.bringAxe();
     axe.run(document, { resultTypes: ['violations'] }).then(
@@ -122,6 +126,7 @@ impl<'a> Inspector<'a> {
         }
         opened::all(self).await;
         said::all(self).await;
+        answered::all(self).await;
     }
 
     /// Becomes somebody, in the language and the theme of the look.

@@ -54,4 +54,9 @@ pub async fn all(inspector: &mut Inspector<'_>) {
         inspector.browser.wait().for_element(Locator::Css(there)).await.expect(there);
         inspector.examine(&format!("chat-{next}"), 200).await;
     }
+    let chat = inspector.person.chat("choice");
+    inspector.go(&format!("/chats/{chat}")).await;
+    inspector.browser.execute("document.querySelector('.drop summary').click()", Vec::new()).await.expect("pressed");
+    inspector.browser.wait().for_element(Locator::Css(".drop[open]")).await.expect("open");
+    inspector.examine("open-chat-finish", 200).await;
 }

@@ -65,6 +65,32 @@ async fn run_now_explains_what_is_missing_and_starts_once_all_is_there() {
 }
 
 #[tokio::test]
+async fn of_many_runs_the_first_of_all_can_be_chosen_for_a_comparison() {
+    let server = support::server().await;
+    let found = project(&server, "p").await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let mut runs = Vec::new();
+    for round in 0..205 {
+        let (run, kind) = (Uuid::now_v7(), if round % 2 == 0 { "nightly" } else { "sample" });
+        sqlx::query("INSERT INTO jobs (id, project_id, kind, round, state) VALUES ($1, $2, $3, $4, 'done')")
+            .bind(run)
+            .bind(found.id)
+            .bind(kind)
+            .bind(round)
+            .execute(server.pool())
+            .await
+            .expect("a job");
+        runs.push((run, kind));
+    }
+    let (first, newest) = (runs[0].0, runs[204].0);
+    let page = ada.get(&format!("/admin/projects/p/compare?a={first}&b={newest}")).await.assert(200);
+    page.assert_contains(&format!("{first}/metrics.csv")).assert_contains(&format!("{newest}/metrics.csv"));
+    for (run, kind) in runs {
+        assert_eq!(page.text.contains(&format!("<option value=\"{run}\"")), kind == "nightly", "{run}");
+    }
+}
+
+#[tokio::test]
 async fn a_base_model_comes_in_whole_from_the_servers_disk() {
     let server = support::server().await;
     let found = project(&server, "p").await;

@@ -142,6 +142,7 @@ pub const ROUTES: &[(&str, &str, Needed)] = &[
     ("GET", "/admin/projects/{slug}/leaderboard", REVIEWER),
     ("POST", "/admin/projects/{slug}/leaderboard", LEAD),
     ("GET", "/admin/projects/{slug}/leaderboard/{board}", REVIEWER),
+    ("GET", "/admin/projects/{slug}/blind-tests/events", REVIEWER),
     ("POST", "/admin/projects/{slug}/blind-tests/{test}", LEAD),
     ("GET", "/admin/projects/{slug}/training", LEAD),
     ("POST", "/admin/projects/{slug}/training/run", LEAD),

@@ -5,6 +5,7 @@ mod support;
 
 mod away;
 mod choices;
+mod marked;
 mod rules;
 
 use std::{
@@ -218,7 +219,8 @@ async fn wrong_input_is_explained_and_the_key_stays_secret() {
     assert!(!page.text.contains(KEY), "the key is never shown");
     assert_eq!(count(server.pool(), "SELECT count(*) FROM audit_log WHERE detail::text LIKE '%sesame%'").await, 0);
     let log = ada.get("/admin/audit?action=chat.endpoint").await.assert(200);
-    log.assert_contains("<dt>Key</dt><dd><bdi>yes</bdi></dd>").assert_contains("<bdi>Be kind.</bdi>");
+    log.assert_contains("<dt>Key</dt><dd><bdi>–</bdi> ").assert_contains("</span> <bdi>yes</bdi></dd>");
+    log.assert_contains("<bdi>Be kind.</bdi>");
     // Kept when left empty, for the same address.
     ada.post("/admin/projects/test/chat", &settings(&address, "", "save")).await.assert(303);
     ada.post("/admin/projects/test/chat", &settings(&address, "", "try"))

@@ -14,6 +14,9 @@ use crate::{
     with_chat,
 };
 
+const ENTER: &str = "\u{E007}";
+const ESCAPE: &str = "\u{E00C}";
+
 #[tokio::test]
 async fn new_guidelines_are_read_before_one_speaks_and_what_was_typed_waits() {
     let (address, _) = endpoint().await;
@@ -132,6 +135,33 @@ pub async fn conversing(server: &Server) -> (Browser, Client, String) {
     let browser = Browser::open().await;
     browser.log_in(&server.address, "bea@example.org", PASSWORD).await;
     (browser, bea, chat)
+}
+
+#[tokio::test]
+async fn a_conversation_ends_once_that_was_asked_for_twice_and_with_the_keys_alone() {
+    let (address, _) = endpoint().await;
+    let (server, _) = with_chat(&address).await;
+    let (browser, bea, chat) = conversing(&server).await;
+    bea.post(&format!("{chat}/say"), &[("message", "Hello?")]).await.assert(303);
+    bea.post(&format!("{chat}/answers"), &[]).await.assert(303);
+    browser.goto(&format!("{}{chat}", server.address)).await.expect("the conversation");
+    browser.wait().for_element(Locator::Id("choose")).await.expect("answers to choose from");
+    let ended = "SELECT count(*) FROM chats WHERE finished_at IS NOT NULL";
+    browser.tab_to(".drop summary").await;
+    browser.press(ENTER).await;
+    let sure = browser.wait().for_element(Locator::Css(".drop[open] p")).await.expect("asked");
+    assert!(sure.text().await.expect("read").contains("which of these answers is better"));
+    // Thought of again, it goes on where it was.
+    browser.press(ESCAPE).await;
+    let closed = "return document.activeElement.matches('.drop:not([open]) > summary')";
+    assert_eq!(browser.execute(closed, Vec::new()).await.expect("read"), true);
+    assert_eq!(count(server.pool(), ended).await, 0);
+    browser.press(ENTER).await;
+    browser.tab_to("#finish button").await;
+    browser.press(ENTER).await;
+    browser.wait().for_element(Locator::Css(".queue-projects")).await.expect("the list");
+    assert_eq!(count(server.pool(), ended).await, 1);
+    browser.close().await;
 }
 
 #[tokio::test]

@@ -108,3 +108,70 @@ async fn the_log_tells_in_words_what_was_changed_and_has_the_exact_entry_beside(
     let log = ada.get("/admin/audit").await.assert(200);
     log.assert_contains("<dt>角色</dt><dd><bdi>标注员</bdi>").assert_contains("<bdi>阿拉伯语</bdi>");
 }
+
+/// The fields of the chat's form.
+fn chat<'a>(model: &'a str, key: &'a str) -> [(&'static str, &'a str); 7] {
+    [
+        ("action", "save"),
+        ("base_url", "https://m.example.org/v1"),
+        ("model", model),
+        ("api_key", key),
+        ("answers", "2"),
+        ("temperature", "0.7"),
+        ("max_tokens", "100"),
+    ]
+}
+
+#[tokio::test]
+async fn the_log_says_what_a_chat_a_scheme_guidelines_languages_and_a_priority_were() {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed::default()).await;
+    let (task, _) = seed::ranking_task(&server.state, project, "Which?", &["one", "two"]).await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let bob = server.account("Bob", Role::Annotator).await;
+    let address = |page: &str| format!("/admin/projects/test/{page}");
+
+    // A key is never in the log: only that there is one, or another.
+    for (model, key) in [("parrot", "sesame-1"), ("parrot", "sesame-1"), ("starling", ""), ("starling", "sesame-2")] {
+        ada.post(&address("chat"), &chat(model, key)).await.assert(303);
+    }
+    let noted = details(&server, "chat.endpoint").await;
+    assert_eq!(noted[0]["model"], json!([null, "parrot"]));
+    assert_eq!(noted[0]["has_key"], json!([null, true]));
+    assert_eq!(noted[1..], [json!({ "model": ["parrot", "starling"] }), json!({ "key_replaced": true })]);
+    let secret = "SELECT count(*) FROM audit_log WHERE detail::text LIKE '%sesame%'";
+    assert_eq!(seed::count(server.pool(), secret).await, 0);
+
+    let scheme = |rating: &'static str| [("rating", rating), ("lowest", "1"), ("highest", "7"), ("flag", "sexual")];
+    for rating in ["optional", "off", "off"] {
+        ada.post(&address("label-scheme"), &scheme(rating)).await.assert(303);
+    }
+    let noted = details(&server, "project.label_scheme").await;
+    assert_eq!(noted.len(), 2, "the same again is no change");
+    assert_eq!(noted[0]["flags"][1], json!(["sexual"]));
+    assert_eq!(noted[1], json!({ "rating": ["optional", "off"] }));
+
+    for text in ["Be kind.", "Be kind and brief."] {
+        ada.post(&address("guidelines"), &[("body", text), ("action", "save")]).await.assert(303);
+    }
+    let noted = [json!({ "version": [null, 1] }), json!({ "version": [1, 2] })];
+    assert_eq!(details(&server, "guidelines.save").await, noted);
+
+    for languages in ["ar, zh", "ar, zh", "ar"] {
+        ada.post(&format!("/admin/people/{bob}/languages"), &[("languages", languages)]).await.leads_to();
+    }
+    let noted = [json!({ "languages": [[], ["ar", "zh"]] }), json!({ "languages": [["ar", "zh"], ["ar"]] })];
+    assert_eq!(details(&server, "person.languages").await, noted);
+
+    for priority in ["5", "5", "0"] {
+        let set = ada.post(&address(&format!("tasks/{task}/priority")), &[("priority", priority)]).await;
+        set.leads_to();
+    }
+    assert_eq!(details(&server, "task.priority").await, [json!({ "priority": [0, 5] }), json!({ "priority": [5, 0] })]);
+    let words = in_words(&ada.get("/admin/audit").await.assert(200));
+    for part in
+        ["<dt>Another key in its place</dt>", "<dt>Version</dt><dd><bdi>1</bdi> ", "<dt>Priority</dt><dd><bdi>0</bdi> "]
+    {
+        assert!(words.contains(part), "“{part}” is not in:\n{words}");
+    }
+}

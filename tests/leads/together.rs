@@ -205,3 +205,54 @@ async fn of_two_leads_at_any_form_of_a_project_the_second_is_told_and_saves_over
         assert_eq!(seed::count(server.pool(), form.stands).await, 0, "{page}");
     }
 }
+
+/// The chat's form with another key, and everything else as it was.
+fn with_key<'a>(drawn: &'a str, key: &'a str) -> Vec<(&'a str, &'a str)> {
+    let fields = [
+        ("action", "save"),
+        ("base_url", "https://one.example.org/v1"),
+        ("model", "parrot"),
+        ("api_key", key),
+        ("answers", "2"),
+        ("temperature", "0.7"),
+        ("max_tokens", "100"),
+    ];
+    with(drawn, &fields)
+}
+
+#[tokio::test]
+async fn of_two_leads_who_change_only_the_chats_key_the_second_is_told() {
+    let server = server().await;
+    seed::project(server.pool(), Seed::default()).await;
+    let lea = server.user("Lea", Role::Admin).await;
+    let leo = server.user("Leo", Role::Admin).await;
+    let chat = "/admin/projects/test/chat";
+    lea.post(chat, &with_key("", "first-key")).await.assert(303);
+    let drawn = drawn_on(&leo.get(chat).await.assert(200));
+    lea.post(chat, &with_key(&drawn, "leas-key")).await.assert(303);
+    assert_ne!(drawn_on(&lea.get(chat).await.assert(200)), drawn, "the page says that something was saved");
+    let told = leo.post(chat, &with_key(&drawn, "leos-key")).await.assert(409);
+    told.assert_contains("Somebody else has saved this form").assert_contains("type it again");
+    for key in ["first-key", "leas-key", "leos-key"] {
+        assert!(!told.text.contains(key), "{key} is on the page");
+    }
+    let is = async |key: &str| {
+        let query = sqlx::query_scalar("SELECT coalesce(api_key, 'none') FROM chat_endpoints");
+        let stands: String = query.fetch_one(server.pool()).await.expect("an endpoint");
+        assert_eq!(stands, key);
+    };
+    is("leas-key").await;
+    // The same once more, as by a double click, undoes nothing; nor does a form without a key, which keeps the one that stands.
+    for key in ["leas-key", ""] {
+        lea.post(chat, &with_key(&drawn, key)).await.assert(303);
+        is("leas-key").await;
+    }
+    leo.post(chat, &with_key(&drawn_on(&told), "leos-key")).await.assert(303);
+    is("leos-key").await;
+    // To forget it is a change too.
+    let drawn = drawn_on(&lea.get(chat).await.assert(200));
+    lea.post(chat, &[with_key(&drawn, ""), vec![("forget_key", "1")]].concat()).await.assert(303);
+    is("none").await;
+    leo.post(chat, &with_key(&drawn, "leos-other-key")).await.assert(409);
+    is("none").await;
+}

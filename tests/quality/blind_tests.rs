@@ -29,7 +29,7 @@ use crate::support::{
 const SAMPLING: &str = "SELECT count(*) FROM jobs WHERE kind = 'sample'";
 
 /// A project of six prompts with the policies sft-1 and ppo-1, neither of which has answered any.
-async fn contest(server: &Server, settings: ProjectSettings) -> Project {
+pub async fn contest(server: &Server, settings: ProjectSettings) -> Project {
     let pool = server.pool();
     let project = ready_project(pool, settings, 6).await;
     job_queue::enqueue_nightly(pool, &admin(), project.id).await.expect("queued");
@@ -40,7 +40,7 @@ async fn contest(server: &Server, settings: ProjectSettings) -> Project {
     project
 }
 
-fn board(project: &Project) -> String {
+pub fn board(project: &Project) -> String {
     format!("/admin/projects/{}/leaderboard", project.slug)
 }
 
@@ -49,7 +49,7 @@ async fn prompts(pool: &PgPool) -> Vec<Uuid> {
 }
 
 /// Asks for a blind test and has the answers written that it lacks.
-async fn ask(lead: &Client, board: &str, first: &str, second: &str, prompts: &str) -> String {
+pub async fn ask(lead: &Client, board: &str, first: &str, second: &str, prompts: &str) -> String {
     let form = [("first", first), ("second", second), ("prompts", prompts), ("missing", "write")];
     lead.post(board, &form).await.leads_to().to_owned()
 }
@@ -73,7 +73,7 @@ fn answers(prompt: &PromptRecord, number: usize) -> ResponsesRecord {
 }
 
 /// A worker does the next job: its model answers each prompt that it is asked once.
-async fn work(pool: &PgPool) -> (ClaimedJob, Vec<Uuid>) {
+pub async fn work(pool: &PgPool) -> (ClaimedJob, Vec<Uuid>) {
     let job = claim(pool).await;
     let asked = sampling::prompts_needing_answers(pool, job.id).await.expect("prompts");
     let lines: Vec<(u64, ResponsesRecord)> = (1..).zip(asked.iter().map(|prompt| answers(prompt, 1))).collect();

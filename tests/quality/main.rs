@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod blind_list;
 mod blind_tests;
 mod leaderboard;
 mod reviews;

@@ -183,8 +183,9 @@ async fn a_correction_that_was_begun_on_an_earlier_version_is_offered_and_not_lo
     assert_eq!(count(pool, "SELECT count(*) FROM drafts WHERE body ->> 'completion' = 'Begun at home'").await, 1);
     let reply = keep(&ada, &task, &second, begun, &typed("Begun at work")).await.assert(200);
     assert_eq!(told(&reply)["displaced"], Value::Null, "its page had it");
-    let beside = "SELECT count(*) FROM drafts WHERE displaced ->> 'completion' = 'Begun at home'";
+    let beside = "SELECT count(*) FROM drafts WHERE displaced -> 0 -> 'fields' ->> 'completion' = 'Begun at home'";
     assert_eq!(count(pool, beside).await, 1);
+    ada.get(&correct).await.assert_contains("data-displaced=").assert_contains("Begun at work</textarea>");
 
     // Reviewed meanwhile: nothing more is saved, and what was begun is still there to be read.
     sqlx::query("CREATE OR REPLACE FUNCTION may_be_corrected(label uuid) RETURNS boolean LANGUAGE sql RETURN false")
@@ -195,9 +196,13 @@ async fn a_correction_that_was_begun_on_an_earlier_version_is_offered_and_not_lo
     keep(&ada, &task, &second, last, &typed("Begun at work, and")).await.assert(409);
     let page = ada.get(&task).await.assert(200);
     page.assert_contains("had begun a correction").assert_contains("data-draft-of=").assert_contains("Begun at work");
-    // Discarded where something newer is not known of, it stays; else it is gone.
+    // Discarded where something newer is not known of, it stays; else it is gone, and what waited beside it comes in its place.
     assert_eq!(saved_at(&keep(&ada, &task, &second, begun, &json!({})).await.assert(200)), last);
-    assert_eq!(saved_at(&keep(&ada, &task, &second, last, &json!({})).await.assert(200)), 0);
+    let reply = keep(&ada, &task, &second, last, &json!({})).await.assert(200);
+    assert_eq!(told(&reply)["displaced"]["completion"], "Begun at home");
+    let page = ada.get(&task).await.assert(200);
+    page.assert_contains(&format!(r#"data-draft-of="{first}""#)).assert_contains("Begun at home");
+    assert_eq!(saved_at(&keep(&ada, &task, &first, saved_at(&reply), &json!({})).await.assert(200)), 0);
     assert_eq!(count(pool, "SELECT count(*) FROM drafts").await, 0);
 }
 

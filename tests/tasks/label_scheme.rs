@@ -4,7 +4,7 @@ use laurel::{domain::role::Role, export::Kind};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{ENTER, exported, left_the_task, take_next};
+use super::{ENTER, corrections::version, exported, left_the_task, take_next};
 use crate::support::{
     Browser, Client, PASSWORD, Server,
     seed::{self, Seed, assignment_in, count},
@@ -51,6 +51,32 @@ async fn ratings_flags_and_all_bad_are_stored_by_position_and_exported() {
         page.assert_contains(part);
     }
     page.assert_contains("It stops in the middle.");
+}
+
+#[tokio::test]
+async fn an_earlier_version_is_shown_with_all_that_it_said() {
+    let (server, ada, assignment) = ranking().await;
+    let task = format!("/tasks/{assignment}");
+    let said = [("rating_0", "3"), ("flag_1_hallucination", "1"), ("all_bad", "1"), ("note", "Read in haste.")];
+    ada.post(&format!("{task}/submit"), &[&RANKS[..], &said].concat()).await.assert(303);
+    let standing = version(&ada.get(&format!("{task}/correct")).await.assert(200));
+    let form = [&RANKS[..], &[("rating_0", "6"), ("version", &standing)]].concat();
+    ada.post(&format!("{task}/correct"), &form).await.assert(303);
+    let all = ["Rating 3 of 7", "Hallucination on a closed task", "All answers are bad", "Read in haste."];
+    let page = ada.get(&task).await.assert(200);
+    let (standing, earlier) = page.text.split_once("Earlier versions").expect("a list of them");
+    for part in all {
+        assert!(earlier.contains(part), "“{part}” is not in:\n{earlier}");
+        assert!(!standing.contains(part), "{part}");
+    }
+    // So do those who review read it.
+    let rosa = server.user("Rosa", Role::Reviewer).await;
+    let prompt: Uuid = sqlx::query_scalar("SELECT id FROM prompts").fetch_one(server.pool()).await.expect("it");
+    let page = rosa.get(&format!("/admin/projects/test/prompts/{prompt}")).await.assert(200);
+    let (_, earlier) = page.text.split_once("corrected since").expect("a corrected version");
+    for part in all {
+        assert!(earlier.contains(part), "“{part}” is not in:\n{earlier}");
+    }
 }
 
 #[tokio::test]

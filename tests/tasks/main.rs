@@ -5,6 +5,7 @@ mod support;
 
 mod chinese;
 mod corrections;
+mod displaced;
 mod every_order;
 mod head_to_head;
 mod kept;

@@ -76,9 +76,9 @@ pub fn lines(page: &Page, names: &Names, action: &str, detail: &Value) -> Vec<Li
     let others = held.iter().map(|(key, value)| (key.as_str(), value)).filter(|(key, _)| !listed.contains(key));
     let mut told = Vec::new();
     for (key, value) in first.chain(others) {
-        match value.as_array().map(Vec::as_slice) {
-            Some([was, now]) if kind.is_some_and(|kind| kind.changes) => teller.tell(key, Some(was), now, &mut told),
-            _ => teller.tell(key, None, value, &mut told),
+        match kind.and_then(|kind| kind.pair(key, value)) {
+            Some((was, now)) => teller.tell(key, Some(was), now, &mut told),
+            None => teller.tell(key, None, value, &mut told),
         }
     }
     told

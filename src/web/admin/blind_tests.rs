@@ -1,5 +1,5 @@
-//! Blind tests on the leaderboard's page: how they stand and what they wait for; making one, and having the answers written that it
-//! lacks.
+//! Blind tests on the leaderboard's page: making one, having the answers written that it lacks, and doing without them. How tests
+//! stand is in `blind_test_list`.
 
 use askama::Template;
 use axum::{
@@ -7,123 +7,25 @@ use axum::{
     response::{Html, IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
-use sqlx::PgPool;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{
-    project::{Frame, InProject, actor},
-    reasons,
-};
+use super::project::{Frame, InProject, actor};
 use crate::{
     db::{
         blind_answers::{self, CannotWrite, Lack, Outlook},
-        blind_tests::{self, BlindTest, Made, NewTest},
-        blind_waits::{self, AgainError, Awaited, Waiting, WritingJob},
+        blind_tests::{self, Made, NewTest},
+        blind_waits::{self, AgainError},
         leaderboard,
         tasks::CreateTaskError,
     },
-    domain::statistics::proportion::{self, Proportion},
     web::{AppState, Page, PageError, authorise::Lead, csrf::CsrfForm},
 };
 
 /// Prompts that a blind test may have.
 const MOST_PROMPTS: i32 = 10_000;
 
-/// A blind test with what it says of the first model.
-pub struct ShownTest {
-    pub test: BlindTest,
-    pub wins: i64,
-    pub losses: i64,
-    pub ties: i64,
-    /// Share of the decided comparisons that the first model won; by prompt.
-    pub share: Option<Proportion>,
-    /// Said where it has fewer prompts than were asked for, and waits for none.
-    pub few: Option<String>,
-}
-
-/// A job of a test that waits.
-pub struct ShownJob {
-    pub job: WritingJob,
-    /// Said where it has ended and answers are still awaited.
-    pub trouble: Option<String>,
-    /// Why it ended so, where that is known.
-    pub error: Option<String>,
-}
-
-/// A test that waits for answers.
-pub struct ShownWaiting {
-    pub test: Uuid,
-    pub name: String,
-    pub created_at: OffsetDateTime,
-    /// How many answers of which model.
-    pub awaited: String,
-    pub jobs: Vec<ShownJob>,
-    /// Answers are awaited that nobody writes.
-    pub is_stuck: bool,
-}
-
-/// The part of the page that is about blind tests.
-pub struct Section {
-    pub tests: Vec<ShownTest>,
-    pub waiting: Vec<ShownWaiting>,
-    /// Models that can be tested, with how many prompts they have answered.
-    pub models: Vec<(String, i64)>,
-}
-
-impl Section {
-    pub async fn load(pool: &PgPool, page: &Page, project: Uuid, people_only: bool) -> sqlx::Result<Self> {
-        let tests = blind_tests::of_project(pool, project, people_only).await?;
-        let waiting = blind_waits::waiting(pool, project).await?;
-        Ok(Section {
-            tests: tests.into_iter().map(|test| shown_test(page, test)).collect(),
-            waiting: waiting.into_iter().map(|test| shown_waiting(page, test)).collect(),
-            models: leaderboard::models(pool, project).await?,
-        })
-    }
-}
-
-fn shown_test(page: &Page, test: BlindTest) -> ShownTest {
-    let sum = |part: fn(&(i64, i64, i64)) -> i64| test.outcomes.iter().map(part).sum();
-    let (wins, losses, ties) = (sum(|one| one.0), sum(|one| one.1), sum(|one| one.2));
-    let clusters = test.outcomes.iter().map(|(first, second, _)| (*first as f64, (first + second) as f64));
-    ShownTest { wins, losses, ties, share: proportion::clustered(clusters), few: few(page, &test), test }
-}
-
-/// That a test has fewer prompts than were asked for, and which model can't be asked for more.
-fn few(page: &Page, test: &BlindTest) -> Option<String> {
-    let wanted = i64::from(test.prompts?);
-    if test.waits || test.tasks >= wanted {
-        return None;
-    }
-    let mut said = vec![page.t2("board-test-short", "tasks", test.tasks, "wanted", wanted)];
-    said.extend(refusals(page, [(&test.first, test.first_cannot), (&test.second, test.second_cannot)]));
-    Some(said.join(" "))
-}
-
-fn shown_waiting(page: &Page, waiting: Waiting) -> ShownWaiting {
-    let Waiting { test, created_at, first, second } = waiting;
-    ShownWaiting {
-        test,
-        name: format!("{} : {}", first.model, second.model),
-        created_at,
-        awaited: answers_of(page, [(&first.model, first.answers), (&second.model, second.answers)]),
-        is_stuck: first.is_stuck() || second.is_stuck(),
-        jobs: [first, second].into_iter().filter_map(|awaited| shown_job(page, awaited)).collect(),
-    }
-}
-
-/// The job that is to bring what is awaited of a model.
-fn shown_job(page: &Page, awaited: Awaited) -> Option<ShownJob> {
-    let is_stuck = awaited.is_stuck();
-    let job = awaited.job.filter(|_| awaited.answers > 0)?;
-    let trouble = is_stuck.then(|| page.word("board-job", &job.state));
-    let error = job.error.as_deref().filter(|_| is_stuck).map(|error| reasons::job(page, error));
-    Some(ShownJob { job, trouble, error })
-}
-
 /// “3 answers of sft-1 and 5 answers of ppo-2”; a model that lacks none is not named.
-fn answers_of(page: &Page, models: [(&String, i64); 2]) -> String {
+pub fn answers_of(page: &Page, models: [(&String, i64); 2]) -> String {
     let [first, second] = models
         .map(|(model, answers)| (answers > 0).then(|| page.t2("board-answers", "count", answers, "model", model)));
     match (first, second) {
@@ -137,7 +39,7 @@ fn cannot(page: &Page, model: &str, why: CannotWrite) -> String {
 }
 
 /// Why models can't be asked for answers.
-fn refusals(page: &Page, models: [(&String, Option<CannotWrite>); 2]) -> Vec<String> {
+pub fn refusals(page: &Page, models: [(&String, Option<CannotWrite>); 2]) -> Vec<String> {
     models.into_iter().filter_map(|(model, why)| Some(cannot(page, model, why?))).collect()
 }
 

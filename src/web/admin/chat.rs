@@ -189,6 +189,7 @@ impl EndpointForm {
             system_prompt: self.system_prompt.replace("\r\n", "\n").replace('\0', "").trim().to_owned(),
             base_url,
             api_key,
+            key_set_at: None,
             temperature,
         }
     }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     db::{
-        job_list::{self, Job},
+        job_list::{self, Run},
         job_metrics, words,
     },
     web::{
@@ -26,9 +26,6 @@ use crate::{
         authorise::{Lead, Reviewer},
     },
 };
-
-/// Runs that can be chosen.
-const LISTED: i64 = 100;
 
 /// The last values of one metric.
 struct Row {
@@ -50,23 +47,24 @@ impl Row {
 struct ComparePage {
     page: Page,
     frame: Frame,
-    runs: Vec<Job>,
+    /// All that can be chosen.
+    runs: Vec<Run>,
     /// The two that are compared.
-    pair: Option<(Job, Job)>,
+    pair: Option<(Run, Run)>,
     rows: Vec<Row>,
 }
 
 impl ComparePage {
-    fn is_first(&self, job: &Job) -> bool {
-        self.pair.as_ref().is_some_and(|(a, _)| a.id == job.id)
+    fn is_first(&self, run: &Run) -> bool {
+        self.pair.as_ref().is_some_and(|(a, _)| a.id == run.id)
     }
 
-    fn is_second(&self, job: &Job) -> bool {
-        self.pair.as_ref().is_some_and(|(_, b)| b.id == job.id)
+    fn is_second(&self, run: &Run) -> bool {
+        self.pair.as_ref().is_some_and(|(_, b)| b.id == run.id)
     }
 
-    fn name(&self, job: &Job) -> String {
-        self.page.t2("two-runs-run", "round", job.round, "when", show::when(job.created_at))
+    fn name(&self, run: &Run) -> String {
+        self.page.t2("two-runs-run", "round", run.round, "when", show::when(run.created_at))
     }
 }
 
@@ -85,12 +83,11 @@ pub async fn get(
     Query(wanted): Query<Wanted>,
     page: Page,
 ) -> Result<impl IntoResponse, PageError> {
-    let mut runs = job_list::of_project(&state.pool, project.id, LISTED).await?;
-    runs.retain(|job| job.kind == "nightly");
-    let named = |id: &str| runs.iter().find(|job| job.id.to_string() == id).cloned();
+    let runs = job_list::runs(&state.pool, project.id).await?;
+    let named = |id: &str| runs.iter().find(|run| run.id.to_string() == id).cloned();
     let b = named(&wanted.b).or_else(|| runs.iter().find(|run| run.id.to_string() != wanted.a).cloned());
     // Nobody compares a run with itself: the first of all stands beside the one that came after it.
-    let beside = |b: &Job| {
+    let beside = |b: &Run| {
         let before = runs.iter().skip_while(|run| run.id != b.id).nth(1);
         before.or_else(|| runs.iter().rev().find(|run| run.id != b.id)).cloned()
     };

@@ -7,12 +7,12 @@ use axum::{
     extract::{Path, Query, State},
     response::{Html, IntoResponse, Response},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    blind_tests::Section,
+    blind_test_list::Section,
     dots::{self, Dots, Estimate},
     figures,
     kept::{A_MOMENT, Kept, Shown, TO_THE_END},
@@ -32,22 +32,39 @@ use crate::{
     web::{AppState, Page, PageError, authorise::Reviewer},
 };
 
-#[derive(Debug, Clone, Default, Deserialize)]
+/// What is wanted of the page, as it stands in the address.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Wanted {
     tag: String,
     language: String,
     /// `people` leaves out the labels of programs.
     whose: String,
+    /// The blind test after which the list of them begins.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    before: String,
     /// Tasks that a blind test has just made.
+    #[serde(skip_serializing)]
     made: Option<i64>,
     /// Answers that it has asked models for.
+    #[serde(skip_serializing)]
     asked: Option<i64>,
 }
 
 impl Wanted {
-    fn people_only(&self) -> bool {
+    pub fn people_only(&self) -> bool {
         self.whose == "people"
+    }
+
+    /// Only blind tests older than this one are listed; the newest where there is none.
+    pub fn before(&self) -> Option<Uuid> {
+        self.before.parse().ok()
+    }
+
+    /// The same choice as a query, with another page of the blind tests.
+    pub fn query(&self, before: Option<Uuid>) -> Result<String, PageError> {
+        let before = before.map(|test| test.to_string()).unwrap_or_default();
+        Ok(serde_html_form::to_string(Wanted { before, ..self.clone() }).map_err(anyhow::Error::from)?)
     }
 
     fn which(&self) -> Which {
@@ -137,7 +154,7 @@ pub async fn get(
     };
     let (board, names) = (reckoned.board.clone(), reckoned.names.clone());
     let browse::Choices { languages, tags, .. } = browse::choices(pool, project.id).await?;
-    let blind = Section::load(pool, &page, project.id, wanted.people_only()).await?;
+    let blind = Section::load(pool, &page, &project, &wanted).await?;
     let shown = LeaderboardPage {
         frame,
         page,

@@ -1,24 +1,23 @@
 //! The part of a project's overview that changes while people work: drawn into the page, sent anew as server-sent events, and
 //! its chart as a CSV file.
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
 
 use askama::Template;
 use axum::{
     extract::State,
     response::{
         IntoResponse,
-        sse::{Event, KeepAlive, Sse},
+        sse::{Event, Sse},
     },
 };
 use futures_util::Stream;
 use sqlx::PgPool;
 use time::OffsetDateTime;
-use tokio::time::Instant;
 
 use super::{
     chart::{self, Chart, Who},
-    figures,
+    figures, parts,
     project::{Frame, InProject},
     quality::{self, KnownWeeks},
     show, table_file,
@@ -37,12 +36,6 @@ use crate::{
 const DAYS: i32 = 30;
 /// Days that the file has.
 const DAYS_IN_FILE: i32 = 366;
-/// Time between two looks at the database.
-const LOOK: Duration = Duration::from_secs(2);
-/// After this time the part is drawn again though no label came: leases end, days begin.
-const ANYWAY: Duration = Duration::from_secs(30);
-/// A connection ends after this time and the browser comes again: a server that stops does not wait for readers for long.
-const LONGEST: Duration = Duration::from_secs(20);
 
 #[derive(Template)]
 #[template(path = "admin/overview_live.html")]
@@ -126,6 +119,25 @@ pub async fn render(pool: &PgPool, page: &Page, project: &Project) -> Result<Liv
     Ok(Live { progress, html: part.render()? })
 }
 
+/// The part as one who looks at it sees it.
+struct Watched {
+    pool: PgPool,
+    page: Page,
+    project: Project,
+}
+
+impl parts::Part for Watched {
+    type Pulse = Pulse;
+
+    async fn pulse(&self) -> sqlx::Result<Pulse> {
+        daily::pulse(&self.pool, self.project.id).await
+    }
+
+    async fn draw(&self) -> Result<String, PageError> {
+        Ok(render(&self.pool, &self.page, &self.project).await?.html)
+    }
+}
+
 /// `GET /admin/projects/{slug}/events`: the part at once, and again whenever it has changed.
 pub async fn events(
     _: Reviewer,
@@ -133,29 +145,7 @@ pub async fn events(
     InProject(project): InProject,
     page: Page,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    Sse::new(follow(state.pool.clone(), page, project)).keep_alive(KeepAlive::default())
-}
-
-fn follow(pool: PgPool, page: Page, project: Project) -> impl Stream<Item = Result<Event, Infallible>> {
-    async_stream::stream! {
-        let until = Instant::now() + LONGEST;
-        let mut seen: Option<(Pulse, Instant)> = None;
-        let mut told = String::new();
-        while Instant::now() < until {
-            // A database that is away for a moment ends the connection; the browser comes again.
-            let Ok(pulse) = daily::pulse(&pool, project.id).await else { break };
-            if seen.is_none_or(|(last, at)| last != pulse || at.elapsed() > ANYWAY) {
-                let Ok(live) = render(&pool, &page, &project).await else { break };
-                seen = Some((pulse, Instant::now()));
-                if live.html != told {
-                    // The protocol knows no carriage returns.
-                    yield Ok(Event::default().event("part").retry(LOOK).data(live.html.replace('\r', " ")));
-                    told = live.html;
-                }
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    }
+    parts::follow(Watched { pool: state.pool.clone(), page, project })
 }
 
 /// `GET /admin/projects/{slug}/labels.csv`: labels a day by person, of everybody.

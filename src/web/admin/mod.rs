@@ -2,6 +2,7 @@
 
 mod audit;
 mod audit_words;
+mod blind_test_list;
 mod blind_tests;
 mod browse;
 mod chart;
@@ -34,6 +35,7 @@ mod models;
 mod new_project;
 mod next_prompts;
 mod overview;
+mod parts;
 mod people;
 mod plan;
 mod project;
@@ -124,6 +126,7 @@ pub fn routes() -> Routes {
         )
         .route("/admin/projects/{slug}/leaderboard", get(leaderboard::get).post(blind_tests::post))
         .route("/admin/projects/{slug}/leaderboard/{board}", get(leaderboard::table))
+        .route("/admin/projects/{slug}/blind-tests/events", get(blind_test_list::events))
         .route("/admin/projects/{slug}/blind-tests/{test}", post(blind_tests::settle))
         .route("/admin/projects/{slug}/training", get(training::get))
         .route("/admin/projects/{slug}/compare", get(compare::get))

@@ -1,4 +1,4 @@
-//! A table as a CSV file.
+//! A table as a CSV file, for people: what programs read comes from `export`.
 
 use axum::{
     http::header,
@@ -7,9 +7,12 @@ use axum::{
 
 use crate::web::PageError;
 
+/// Says that a file is UTF-8: without it Excel takes one for the code page of its Windows, and every Chinese name is garbled.
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
 /// The file `name`: a row of column names, then the rows.
 pub fn csv(name: &str, columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<Response, PageError> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut writer = csv::Writer::from_writer(BYTE_ORDER_MARK.as_bytes().to_vec());
     writer.write_record(columns).map_err(anyhow::Error::from)?;
     for row in rows {
         writer.write_record(row.iter().map(|cell| plain(cell))).map_err(anyhow::Error::from)?;

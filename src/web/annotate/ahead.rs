@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::task::{self, Shown};
 use crate::{
-    db::{guidelines, queue, reservations},
+    db::{gold, guidelines, queue, reservations},
     web::{AppState, Page, PageError, authorise::Annotator, csrf::TokenInHeader},
 };
 
@@ -23,6 +23,10 @@ pub async fn post(
     page: Page,
 ) -> Result<Response, PageError> {
     task::find(&state.pool, user.id, assignment).await?;
+    // What comes after a task of a course is its lesson.
+    if gold::teaches(&state.pool, assignment).await? {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
     let Some(reserved) = reservations::reserve(&state.pool, user.id, assignment).await? else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };

@@ -40,11 +40,12 @@ pub async fn get(
             let begun = standing::begun(&state.pool, user.id, &task, version.id).await?;
             task.label_scheme = version.label.scheme(&task.label_scheme);
             let saved_at = begun.as_ref().map_or(0, Draft::saved_at);
+            let displaced = begun.as_ref().map(|draft| draft.displaced.clone()).unwrap_or_default();
             let (fields, older) = match begun {
                 Some(draft) if draft.replaces == Some(version.id) => (draft.fields.into_iter().collect(), None),
                 older => (fields(&task, &version.label), older.map(|draft| draft.fields)),
             };
-            let shown = Shown { fields, saved_at, older, corrects: Some(version.id), ..Shown::default() };
+            let shown = Shown { fields, saved_at, older, displaced, corrects: Some(version.id), ..Shown::default() };
             task::draw(page, task, shown)
         }
         // Closed, or nothing was submitted: the task's own page says which.

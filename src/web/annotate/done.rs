@@ -80,6 +80,9 @@ struct EarlierView {
     order: String,
     /// The point between two answers, as they stand on the page.
     confidence: Option<String>,
+    all_bad: bool,
+    /// Answers of which something is said besides their rank, the best first.
+    said: Vec<RankedAnswer>,
     note: Option<String>,
 }
 
@@ -160,8 +163,11 @@ fn label(page: &Page, task: &Task, label: Label) -> LabelView {
 }
 
 fn earlier(page: &Page, task: &Task, version: &LabelVersion, number: usize) -> EarlierView {
-    let LabelView { completion, tiers, confidence, note, .. } = label(page, task, version.label.clone());
-    EarlierView { number, at: version.at, completion, order: order(&tiers), confidence, note }
+    let LabelView { completion, tiers, confidence, all_bad, note } = label(page, task, version.label.clone());
+    let order = order(&tiers);
+    let answers = tiers.into_iter().flat_map(|tier| tier.answers);
+    let said = answers.filter(|answer| answer.rating.is_some() || !answer.flags.is_empty()).collect();
+    EarlierView { number, at: version.at, completion, order, confidence, all_bad, said, note }
 }
 
 /// `B > A = C`

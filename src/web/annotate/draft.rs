@@ -20,7 +20,7 @@ use super::{
 use crate::{
     db::{
         assignments,
-        drafts::{self, Saved},
+        drafts::{self, Saved, Typed},
         reservations,
     },
     web::{
@@ -32,8 +32,10 @@ use crate::{
 };
 
 /// `PUT /tasks/{assignment}/draft`: the fields of the form as a JSON object; without any, the draft goes. With `?base=` it answers
-/// with what was written elsewhere meanwhile, if that is something else; once the task is submitted, 409 with whether that is
-/// something else. With `?version=` it is a correction of that version; once another one stands, 409 with which.
+/// with what was written elsewhere meanwhile, if that is something else: its name, `displaced_at`, is among `beside`, the names of all
+/// that waits beside the draft, or else it stands as the draft itself. With `?settled=` some of these wait no more. Once the task is
+/// submitted, 409 with whether that is something else. With `?version=` it is a correction of that version; once another one stands,
+/// 409 with which.
 pub async fn put(
     Annotator(user): Annotator,
     State(state): State<AppState>,
@@ -48,7 +50,7 @@ pub async fn put(
         _ => PageError::Invalid(page.t("annotate-error-draft")),
     })?;
     let fields: Fields = sent.into_iter().collect();
-    let saved = save(&state, user.id, assignment, &fields, &page, had).await?;
+    let saved = save(&state, user.id, assignment, &fields, &page, &had).await?;
     let Some(saved) = saved else {
         let task = task::find(&state.pool, user.id, assignment).await?;
         let told = if had.version.is_some() {
@@ -61,17 +63,32 @@ pub async fn put(
     };
     let milliseconds = saved.at.map_or(0, |at| at.unix_timestamp_nanos() / 1_000_000);
     let milliseconds = i64::try_from(milliseconds).unwrap_or_default();
-    Ok(Json(json!({ "saved_at": milliseconds, "displaced": saved.displaced })).into_response())
+    let displaced_at = saved.displaced.as_ref().map(|displaced| displaced.saved_at);
+    let told = json!({
+        "saved_at": milliseconds,
+        "displaced": saved.displaced.map(|displaced| displaced.fields),
+        "displaced_at": displaced_at,
+        "beside": saved.beside,
+    });
+    Ok(Json(told).into_response())
 }
 
 /// What the page had before it.
-#[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
+#[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
 pub struct Had {
     /// Which draft: milliseconds since 1970, as `saved_at` has them; 0 for none.
     base: Option<i64>,
     /// The version of the label that is corrected; none before one is submitted.
     version: Option<Uuid>,
+    /// Drafts of elsewhere that were taken over or discarded, by their names, with commas between them.
+    settled: String,
+}
+
+impl Had {
+    fn settled(&self) -> Vec<i64> {
+        self.settled.split(',').filter_map(|name| name.parse().ok()).collect()
+    }
 }
 
 /// `None` where the task is submitted, or the version that is corrected does not stand any more.
@@ -81,7 +98,7 @@ async fn save(
     assignment: Uuid,
     fields: &Fields,
     page: &Page,
-    had: Had,
+    had: &Had,
 ) -> Result<Option<Saved>, PageError> {
     let mut draft = fields.draft();
     if draft.values().any(|value| value.chars().count() > LONGEST_COMPLETION) {
@@ -94,7 +111,8 @@ async fn save(
             draft.clear();
         }
     }
-    Ok(drafts::save(&state.pool, user, assignment, had.version, &draft, had.base).await?)
+    let typed = Typed { fields: &draft, replaces: had.version, base: had.base, settled: &had.settled() };
+    Ok(drafts::save(&state.pool, user, assignment, typed).await?)
 }
 
 /// `POST /tasks/{assignment}/heartbeat`.
@@ -123,7 +141,7 @@ pub async fn preview(
     if wants_json(&headers) {
         return Ok(Json(json!({ "html": markdown::render(fields.get("completion")) })).into_response());
     }
-    let saved = save(&state, user.id, task.assignment, &fields, &page, Had::default()).await?;
+    let saved = save(&state, user.id, task.assignment, &fields, &page, &Had::default()).await?;
     if saved.is_none() && !standing::holds(&state.pool, user.id, &task, &fields, None).await? {
         return standing::refuse(&state.pool, user.id, page, task, fields, &headers).await;
     }

@@ -6,12 +6,12 @@
 //! | `GET /queue` | what waits, what is begun, what was done |
 //! | `POST /queue/next` | leases the next task → 303 to `/tasks/{assignment}`, or to `/queue?empty=1` when nothing waits |
 //! | `GET /tasks/{assignment}` | the page to write, rank or compare; once submitted, what was submitted |
-//! | `POST /tasks/{assignment}/submit` | stores the label, once → 303 to the next task or to `/queue`; 409 where something else was submitted before |
+//! | `POST /tasks/{assignment}/submit` | stores the label, once → 303 to the next task or to `/queue`; 409 where something else was submitted before, or where a draft was saved since `base` |
 //! | `GET /tasks/{assignment}/beside` | two answers side by side, differences marked; `left` and `right` are letters |
 //! | `GET /tasks/{assignment}/answers/{position}` | one answer in full, where the task's page has only its beginning |
 //! | `GET /tasks/{assignment}/correct`, `POST` | a submitted label in its form again; a new version replaces it; 409 where another one has |
 //! | `POST /tasks/{assignment}/skip` | gives the task back with a reason → 303 as after submitting |
-//! | `PUT /tasks/{assignment}/draft` | JSON object of the form's fields → `{"saved_at", "displaced"}`; 409 once submitted, and whether it `differs`; with `version` a correction of that one |
+//! | `PUT /tasks/{assignment}/draft` | JSON object of the form's fields → `{"saved_at", "displaced", "displaced_at", "beside"}`; 409 once submitted, and whether it `differs`; with `version` a correction of that one |
 //! | `POST /tasks/{assignment}/heartbeat` | renews the lease → `{"lease": "live"\|"lost"\|"finished"}` |
 //! | `POST /tasks/{assignment}/ahead` | reserves the task after this one → its page, or 204 when none can be fetched ahead |
 //! | `POST /tasks/{assignment}/leave` | gives back a task that was fetched ahead, as its page is left |
@@ -24,7 +24,9 @@
 //! `Accept: application/json` submit and skip answer `{"next": "/tasks/…" | "/queue", "notice"}`, where
 //! `notice` is the HTML that the next page begins with, and errors `{"code", "message"}`.
 //! What was submitted already may be sent again: the same is answered as the first time. Anything else is 409 `already-submitted`
-//! with `correct`, the address where it can be made a correction, or `version-replaced` with the `version` that stands now.
+//! with `correct`, the address where it can be made a correction, or `version-replaced` with the `version` that stands now. A script
+//! sends with each form `base`, the `saved_at` of the draft that it knows of: where one was saved since that says something else, a
+//! first submission is 409 `newer-draft`, as it would be lost with it.
 //!
 //! - **submit a demonstration**: `completion` (the text), `seconds` (optional), `then` (optional; `queue` leases no next task)
 //! - **submit a ranking**: one field `rank_{position}` an answer, 1 is best, equal numbers are ties, counted 1,2,2,4 or 1,2,2,3;

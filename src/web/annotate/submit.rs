@@ -4,7 +4,7 @@ use askama::Template;
 use axum::{
     Json,
     extract::{Path, State},
-    http::{HeaderMap, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
 use serde_json::json;
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     db::{
-        assignments, gold, guidelines,
+        assignments, drafts, gold, guidelines,
         label_versions::{self, Correction},
         labels::{self, NewDemonstration, NewRanking, SubmitError},
         queue::Task,
@@ -47,6 +47,10 @@ pub async fn post(
     let stored = if task.state == "submitted" {
         false
     } else {
+        if wants_json(&headers) && went_on_elsewhere(&state.pool, assignment, &fields).await? {
+            let told = json!({ "code": "newer-draft", "message": page.t("annotate-error-newer-draft") });
+            return Ok((StatusCode::CONFLICT, Json(told)).into_response());
+        }
         let target = Target::First { user: user.id, assignment };
         match store(&state, target, &task, &fields).await {
             Ok(stored) => stored,
@@ -61,6 +65,13 @@ pub async fn post(
         return standing::refuse(&state.pool, user.id, page, task, fields, &headers).await;
     }
     onward(&state, &user, assignment, &fields, &headers, page).await
+}
+
+/// Whether the page that sends this has not seen the draft that there is: it would be lost with what is submitted. A page without a
+/// script can't be shown it.
+async fn went_on_elsewhere(pool: &PgPool, assignment: Uuid, fields: &Fields) -> sqlx::Result<bool> {
+    let Ok(base) = fields.get("base").parse() else { return Ok(false) };
+    drafts::went_on_elsewhere(pool, assignment, base, &fields.draft()).await
 }
 
 /// Gives the task back with a reason.
@@ -81,7 +92,7 @@ pub async fn skip(
             if wants_json(&headers) {
                 return Err(PageError::Invalid(error));
             }
-            let draft = crate::db::drafts::find(&state.pool, assignment).await?;
+            let draft = drafts::find(&state.pool, assignment).await?;
             let skip = SkipView {
                 reason: fields.get("reason").to_owned(),
                 detail: fields.get("detail").to_owned(),

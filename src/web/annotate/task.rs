@@ -19,7 +19,7 @@ use super::{
 use crate::{
     db::{
         assignments::{self, Lease},
-        drafts::{self, Draft, DraftFields},
+        drafts::{self, Displaced, Draft, DraftFields},
         gold, guidelines, label_versions,
         queue::{self, Task},
     },
@@ -44,6 +44,8 @@ pub struct Shown {
     pub saved_at: i128,
     /// A correction of an earlier version that was begun and not saved: told of, not shown.
     pub older: Option<DraftFields>,
+    /// Drafts that wait beside the one that is shown: told of, not shown.
+    pub displaced: Vec<Displaced>,
     pub error: Option<String>,
     pub after: Option<After>,
     pub preview: bool,
@@ -74,9 +76,12 @@ pub async fn get(
     }
     let lease = assignments::renew(&state.pool, user.id, assignment).await?;
     let draft = drafts::find(&state.pool, assignment).await?;
+    let saved_at = draft.as_ref().map_or(0, Draft::saved_at);
+    let (fields, displaced) = draft.map(|draft| (draft.fields, draft.displaced)).unwrap_or_default();
     let shown = Shown {
-        saved_at: draft.as_ref().map_or(0, Draft::saved_at),
-        fields: draft.map(|draft| draft.fields).unwrap_or_default().into_iter().collect(),
+        saved_at,
+        fields: fields.into_iter().collect(),
+        displaced,
         after: after(&state.pool, user.id, arrival.after).await?,
         preview: arrival.preview.is_some(),
         lost: lease == Lease::Lost,
@@ -121,6 +126,7 @@ pub fn frame(task: &Task, shown: Shown) -> TaskFrame {
         heartbeat: (i64::from(task.lease_minutes) * 60_000 / 3).min(60_000),
         saved_at: shown.saved_at,
         older: shown.older.as_ref().and_then(view::as_json),
+        displaced: view::displaced_as_json(&shown.displaced),
         seconds: shown.fields.get("seconds").to_owned(),
         after: shown.after,
         error: shown.error,
@@ -138,11 +144,9 @@ pub fn frame(task: &Task, shown: Shown) -> TaskFrame {
 /// What became of the task before this page, if it is this person's and finished.
 pub async fn after(pool: &PgPool, user: Uuid, assignment: Option<Uuid>) -> Result<Option<After>, PageError> {
     let Some(assignment) = assignment else { return Ok(None) };
-    let Some(task) = queue::task(pool, user, assignment).await? else { return Ok(None) };
-    if matches!(task.state.as_str(), "leased" | "reserved") {
-        return Ok(None);
-    }
-    let skipped = match task.state.as_str() {
+    let Some(outcome) = assignments::outcome(pool, user, assignment).await? else { return Ok(None) };
+    let skipped = match outcome.state.as_str() {
+        "leased" => return Ok(None),
         "skipped" => Some(match gold::comes_again(pool, user, assignment).await? {
             None => Skipped::Others,
             Some(true) => Skipped::Again,
@@ -150,8 +154,7 @@ pub async fn after(pool: &PgPool, user: Uuid, assignment: Option<Uuid>) -> Resul
         }),
         _ => None,
     };
-    let label = label_versions::find(pool, user, assignment).await?;
-    Ok(Some(After { assignment, skipped, extra_opinion: label.is_some_and(|label| label.extra_opinion()) }))
+    Ok(Some(After { assignment, skipped, extra_opinion: outcome.extra_opinion }))
 }
 
 /// A form's error in the reader's words; answers are named by the letters of this person's page.

@@ -7,10 +7,10 @@ use uuid::Uuid;
 use super::forms::Fields;
 use crate::{
     db::{
-        drafts::{Draft, DraftFields},
+        drafts::{Displaced, Draft, DraftFields},
         queue::Task,
     },
-    domain::{assignment, label_scheme::LabelScheme, rating_scale::RatingScale},
+    domain::{assignment, label_scheme::LabelScheme, language, rating_scale::RatingScale},
     web::{Page, label_words, markdown},
 };
 
@@ -80,6 +80,8 @@ pub struct TaskFrame {
     pub saved_at: i128,
     /// The fields of a correction of an earlier version, as JSON: told of, not shown.
     pub older: Option<String>,
+    /// Drafts that wait beside the one that is shown, as JSON: told of, not shown.
+    pub displaced: Option<String>,
     pub seconds: String,
     /// The task that was finished just before this one.
     pub after: Option<After>,
@@ -121,17 +123,29 @@ pub struct BegunView {
     pub saved_at: i128,
     /// Its fields, as JSON.
     pub fields: String,
+    /// What waits beside it, as JSON.
+    pub displaced: Option<String>,
 }
 
 impl BegunView {
     pub fn of(draft: &Draft) -> Option<Self> {
-        Some(BegunView { replaces: draft.replaces?, saved_at: draft.saved_at(), fields: as_json(&draft.fields)? })
+        Some(BegunView {
+            replaces: draft.replaces?,
+            saved_at: draft.saved_at(),
+            fields: as_json(&draft.fields)?,
+            displaced: displaced_as_json(&draft.displaced),
+        })
     }
 }
 
 /// The fields of a draft as a script reads them.
 pub fn as_json(fields: &DraftFields) -> Option<String> {
     serde_json::to_string(fields).ok()
+}
+
+/// Drafts that wait beside another one as a script reads them; `None` where none does.
+pub fn displaced_as_json(displaced: &[Displaced]) -> Option<String> {
+    if displaced.is_empty() { None } else { serde_json::to_string(displaced).ok() }
 }
 
 /// The skip form as it was sent.
@@ -265,12 +279,8 @@ pub fn machine_time(at: &OffsetDateTime) -> String {
 
 /// The name of a language in the words of the page, or its tag where the page has no word for it.
 pub fn language_name(page: &Page, tag: &str) -> String {
-    match tag.split(['-', '_']).next().unwrap_or_default() {
-        known @ ("en" | "zh" | "de" | "fr" | "es" | "ar" | "he" | "ja" | "ru" | "pt") => {
-            page.word("annotate-language", known)
-        }
-        _ => tag.to_owned(),
-    }
+    let known = language::primary(tag).ok().and_then(|primary| page.translator.known(&format!("language-{primary}")));
+    known.unwrap_or_else(|| tag.to_owned())
 }
 
 #[cfg(test)]

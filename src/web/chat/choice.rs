@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     db::{
-        chat_corrections, chat_drafts,
+        chat_choice_drafts::{self, ChoiceDraft},
+        chat_corrections,
         chat_turns::{ChatError, Choice},
         chats::{self, Chat, Turn},
         label_versions,
@@ -50,6 +51,8 @@ struct ChoicePage {
     may_be_corrected: bool,
     /// Milliseconds since 1970 at which the correction was saved that is begun; 0 where none is.
     saved_at: i128,
+    /// Seconds of work on it so far.
+    seconds: String,
     saved: bool,
     error: Option<String>,
 }
@@ -149,13 +152,17 @@ async fn draw(state: &AppState, page: Page, chat: Chat, number: i32, shown: Show
     let may_be_corrected = chat.may_go_on && label_versions::may_be_corrected(&state.pool, version).await?;
     let differs = |other: &i32| may_be_corrected && turn.chosen != Some(*other) && letter(turn, *other).is_some();
     let other = shown.other.filter(differs);
-    let draft =
-        if may_be_corrected { chat_drafts::find_choice(&state.pool, chat.id, number, version).await? } else { None };
+    let draft = if may_be_corrected {
+        chat_choice_drafts::find(&state.pool, chat.id, number, Some(version)).await?
+    } else {
+        None
+    };
     let drawn = ChoicePage {
         messages: view::messages(&turn.conversation),
         answers: show::answers(turn),
         chosen: shown.chosen.or(other).or(draft.map(|draft| draft.position)).or(turn.chosen),
-        saved_at: draft.map_or(0, |draft| draft.updated_at.unix_timestamp_nanos() / 1_000_000),
+        saved_at: draft.as_ref().map_or(0, ChoiceDraft::saved_at),
+        seconds: draft.as_ref().map(ChoiceDraft::seconds_in_form).unwrap_or_default(),
         went_on: turn.went_on.and_then(|position| letter(turn, position)),
         may_be_corrected,
         version,

@@ -1,5 +1,5 @@
-//! `PUT /chats/{chat}/draft`: what is typed and not yet said, saved as one types; or which answer of an earlier turn is about to be
-//! chosen in the place of another.
+//! `PUT /chats/{chat}/draft`: what is typed and not yet said, saved as one types; or which answer of a turn is marked and not yet
+//! confirmed, as its first choice or in the place of another.
 
 use axum::{
     Json,
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::show::LONGEST_MESSAGE;
 use crate::{
     db::{
-        chat_corrections::{self, Begun},
+        chat_choice_drafts::{self, Marked},
         chat_drafts,
         chat_turns::Choice,
     },
@@ -27,18 +27,20 @@ pub struct Typed {
     /// Turns that the page shows: the draft is for the next one.
     turns: i32,
     message: String,
-    /// A correction, in the place of a message.
-    choice: Option<Correction>,
+    /// A choice, in the place of a message.
+    choice: Option<Mark>,
 }
 
-/// A choice that is being corrected.
+/// A choice that is marked.
 #[derive(Debug, Clone, Copy, Deserialize)]
-struct Correction {
+struct Mark {
     turn: i32,
-    /// The choice that stood on the page.
-    version: Uuid,
+    /// The choice that stood on the page; none where it would be the first one.
+    version: Option<Uuid>,
     /// Position of the answer that is marked now.
     best: i32,
+    /// Seconds of work on it so far.
+    seconds: Option<f64>,
 }
 
 pub async fn put(
@@ -53,13 +55,8 @@ pub async fn put(
         JsonRejection::BytesRejection(_) => PageError::TooLarge,
         _ => PageError::Invalid(page.t("annotate-error-draft")),
     })?;
-    if let Some(Correction { turn, version, best }) = typed.choice {
-        let choice = Choice { turn, position: best, seconds: None };
-        return match chat_corrections::begin(&state.pool, user.id, chat, version, choice).await? {
-            Begun::Kept(at) => Ok(saved(Some(at))),
-            Begun::Unchanged => Ok(saved(None)),
-            Begun::Late => Err(PageError::ConflictAs("chat-choice-replaced")),
-        };
+    if let Some(mark) = typed.choice {
+        return keep_mark(&state, user.id, chat, mark).await;
     }
     if typed.message.chars().count() > LONGEST_MESSAGE {
         return Err(PageError::Invalid(page.t1("chat-too-long", "most", LONGEST_MESSAGE)));
@@ -70,6 +67,16 @@ pub async fn put(
         return Err(PageError::Conflict(page.t("chat-draft-late")));
     }
     Ok(saved(at))
+}
+
+async fn keep_mark(state: &AppState, user: Uuid, chat: Uuid, mark: Mark) -> Result<Response, PageError> {
+    let seconds = mark.seconds.filter(|seconds| *seconds >= 0.0);
+    let choice = Choice { turn: mark.turn, position: mark.best, seconds };
+    match chat_choice_drafts::save(&state.pool, user, chat, mark.version, choice).await? {
+        Marked::Kept(at) => Ok(saved(Some(at))),
+        Marked::Unchanged => Ok(saved(None)),
+        Marked::Late => Err(PageError::ConflictAs("chat-choice-replaced")),
+    }
 }
 
 /// When it was saved, in milliseconds since 1970; 0 where there was nothing to keep.

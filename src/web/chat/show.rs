@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::choice;
 use crate::{
     db::{
+        chat_choice_drafts::{self, ChoiceDraft},
         chat_drafts::{self, ChatDraft},
         chat_endpoints,
         chats::{self, Chat, Turn},
@@ -86,6 +87,8 @@ struct ChatPage {
     /// The number of the turn that is under way.
     turn: i32,
     answers: Vec<AnswerView>,
+    /// Which of them is marked and not yet confirmed.
+    marked: Option<ChoiceDraft>,
     /// What was chosen so far.
     choices: Vec<ChosenView>,
     /// Letters of the answers that are still to come.
@@ -98,6 +101,17 @@ struct ChatPage {
     turns: usize,
     error: Option<String>,
     longest: usize,
+}
+
+impl ChatPage {
+    fn is_marked(&self, position: &i32) -> bool {
+        self.marked.is_some_and(|marked| marked.position == *position)
+    }
+
+    /// Seconds of work on the choice so far, as the form has them.
+    fn seconds(&self) -> String {
+        self.marked.as_ref().map(ChoiceDraft::seconds_in_form).unwrap_or_default()
+    }
 }
 
 pub async fn get(
@@ -137,9 +151,11 @@ pub async fn draw(
     };
     let last = chat.turns.last();
     let said = last.map(|turn| turn.with_choice().unwrap_or_else(|| turn.conversation.clone())).unwrap_or_default();
-    let answers = match chat.unchosen() {
-        Some(turn) if next == Next::Choice => answers(turn),
-        _ => Vec::new(),
+    let (answers, marked) = match chat.unchosen() {
+        Some(turn) if next == Next::Choice => {
+            (answers(turn), chat_choice_drafts::find(&state.pool, chat.id, turn.number, None).await?)
+        }
+        _ => (Vec::new(), None),
     };
     let draft = match next {
         // Whoever ended the conversation may have typed something that was not said.
@@ -150,7 +166,11 @@ pub async fn draw(
     };
     // One of an earlier turn is none of this one yet.
     let of_this_turn = draft.as_ref().filter(|draft| usize::try_from(draft.number) == Ok(chat.turns.len()));
-    let saved_at = of_this_turn.map_or(0, |draft| draft.updated_at.unix_timestamp_nanos() / 1_000_000);
+    let saved_at = match (&marked, of_this_turn) {
+        (Some(marked), _) => marked.saved_at(),
+        (None, Some(draft)) => draft.updated_at.unix_timestamp_nanos() / 1_000_000,
+        (None, None) => 0,
+    };
     let message = draft.map_or(message, |draft| draft.body);
     let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let shown = ChatPage {
@@ -166,6 +186,7 @@ pub async fn draw(
         chat,
         next,
         answers,
+        marked,
         message,
         error,
     };

@@ -57,6 +57,7 @@ pub fn known(action: &str, key: &str) -> Option<(&'static str, How)> {
         ("chat.endpoint", "base_url") => ("chat-base-url", Plain),
         ("chat.endpoint", "model") => ("chat-model", Plain),
         ("chat.endpoint", "has_key") => ("chat-key", Plain),
+        ("chat.endpoint", "key_replaced") => ("audit-key-replaced", Plain),
         ("chat.endpoint", "system_prompt") => ("chat-system", Plain),
         ("chat.endpoint", "answers") => ("chat-answers", Plain),
         ("chat.endpoint", "temperature") => ("chat-temperature", Plain),

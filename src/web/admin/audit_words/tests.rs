@@ -76,17 +76,20 @@ fn written() -> Vec<(&'static str, Value)> {
             json!({ "first": "sft-1", "second": "ppo-2", "tasks": 12, "answers": 4, "jobs": [id, id] }),
         ),
         one("blind_test.enough", json!({ "test": id, "prompts": 3 })),
-        one("chat.endpoint", json!({ "base_url": "https://m.example.org/v1", "model": "m", "has_key": true })),
         one(
             "chat.endpoint",
-            json!({ "system_prompt": "Be kind.", "answers": 2, "temperature": 1.0, "max_tokens": 512 }),
+            json!({ "base_url": [null, "https://m.example.org/v1"], "model": ["l", "m"], "has_key": [false, true] }),
         ),
+        one("chat.endpoint", json!({ "key_replaced": true, "temperature": [1.0, 0.7] })),
+        // As it was before the log had what stood before.
+        one("chat.endpoint", json!({ "has_key": true, "system_prompt": "Be kind.", "answers": 2, "max_tokens": 512 })),
         one("course.ask_again", json!({ "person": "ada@example.org" })),
         one("course.let_pass", json!({ "person": id })),
         each("demonstration.review", "verdict", &verdicts),
         one("demonstration.review", json!({ "review": id, "replaces": id, "text": null })),
         each("gold.save", "purpose", &["check", "course"]),
         one("gold.save", json!({ "task": id, "ranks": [2, 1, 2], "retired": false })),
+        one("guidelines.save", json!({ "version": [null, 1] })),
         one("guidelines.save", json!({ "version": 3 })),
         one("invitation.accept", json!({ "role": "annotator", "project": "test" })),
         one("invitation.create", json!({ "role": "lead", "email": null, "project": "test" })),
@@ -98,8 +101,8 @@ fn written() -> Vec<(&'static str, Value)> {
         one("model.import", json!({ "digest": "a".repeat(64) })),
         each("model.promote", "reason", &["by hand", "by command", "by the token “t”", "better on the held-out split"]),
         one("model.promote", json!({ "reason": "better on the held-out split: win_rate 0.612, kl 0.100" })),
+        one("person.languages", json!({ "languages": [[], ["en", "ar"]] })),
         one("person.languages", json!({ "languages": ["en", "ar"] })),
-        one("person.languages", json!({ "languages": [] })),
         one("person.role", json!({ "role": ["annotator", "reviewer"] })),
         // As it was before the log had what somebody was.
         each("person.role", "role", &roles),
@@ -110,6 +113,17 @@ fn written() -> Vec<(&'static str, Value)> {
         ),
         one("project.create", json!({ "name": "Test" })),
         one("project.demonstration_review", json!({ "demonstration_review_percent": [100, 10] })),
+        one(
+            "project.label_scheme",
+            json!({
+                "rating": ["optional", "off"],
+                "scale": [LabelScheme::default().scale, scheme.scale],
+                "flags": [[], scheme.flags],
+                "own_flags": [[], scheme.own_flags],
+                "note": [true, false],
+            }),
+        ),
+        // As it was before the log had what was asked before.
         one("project.label_scheme", json!(scheme)),
         each("project.label_scheme", "rating", &RatingRule::ALL.map(RatingRule::as_str)),
         one("project.members", json!({ "added": ["ada@example.org"], "removed": [] })),
@@ -131,6 +145,7 @@ fn written() -> Vec<(&'static str, Value)> {
             "schedule.set",
             json!({ "enabled": [false, true], "minute": [120, 150], "timezone": ["UTC", "Asia/Shanghai"] }),
         ),
+        one("task.priority", json!({ "priority": [0, 10] })),
         one("task.priority", json!({ "priority": 10 })),
         one("task.review", json!({ "verdicts": verdicts, "ranks": null, "decision": id, "replaces": null })),
         one("task.review", json!({ "ranks": [1, 2] })),
@@ -222,6 +237,11 @@ fn a_change_says_what_was_and_what_is() {
         read(&names, "person.languages", &json!({ "languages": ["en", "ar"] })),
         ["Languages: English | Arabic"]
     );
+    let languages = json!({ "languages": [["en"], ["en", "ar"]] });
+    assert_eq!(read(&names, "person.languages", &languages), ["Languages: English → English | Arabic"]);
+    assert_eq!(read(&names, "guidelines.save", &json!({ "version": [2, 3] })), ["Version: 2 → 3"]);
+    let key = json!({ "model": ["l", "m"], "key_replaced": true });
+    assert_eq!(read(&names, "chat.endpoint", &key), ["Model: l → m", "Another key in its place: yes"]);
     assert_eq!(read(&names, "schedule.set", &json!({ "minute": [120, 150] })), ["Time of day: 02:00 → 02:30"]);
     // As it was before the log had what was set before.
     assert_eq!(
@@ -275,10 +295,10 @@ fn names_stand_for_addresses_and_ids() {
 #[test]
 fn what_nobody_has_words_for_is_shown_all_the_same() {
     let names = Names::default();
-    let detail = json!({ "new_thing": { "is_on": true, "parts": ["a", "b"] }, "priority": 3, "list": [["a"], 2] });
+    let detail = json!({ "new_thing": { "is_on": true, "parts": ["a", "b"] }, "count": 3, "list": [["a"], 2] });
     assert_eq!(
-        read(&names, "task.priority", &detail),
-        ["Priority: 3", "new thing: is on: yes; parts: a, b", "list: a | 2"]
+        read(&names, "prompts.ask", &detail),
+        ["How many: 3", "new thing: is on: yes; parts: a, b", "list: a | 2"]
     );
     assert_eq!(read(&names, "moon.land", &json!({ "at": [1, 2] })), ["at: 1 | 2"]);
     assert_eq!(read(&names, "project.settings", &json!({ "colour": ["red", null] })), ["colour: red → –"]);
