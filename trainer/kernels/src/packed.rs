@@ -8,7 +8,9 @@ use rayon::prelude::*;
 use crate::{few_rows::prefetch, math::LANES, wide};
 
 /// Up to so many rows these products are the faster ones.
-pub const MOST: usize = 128;
+pub const MOST: usize = 512;
+/// Rows of `x` that go through a matrix at a time: with more, their numbers no longer stay in the cache beside a panel.
+const AT_ONCE: usize = 128;
 /// Rows of `x` that are multiplied at a time: with one line of the matrix they fill the registers of AVX2.
 const ROWS: usize = 6;
 /// Columns that are multiplied at a time: two vectors of AVX2, one of AVX-512.
@@ -89,15 +91,32 @@ pub fn rows_times_packed(x: &[f32], w: &Packed, out: &mut [f32], rows: usize) {
 
 /// As [`rows_times_packed`] for several matrices at once: threads are brought together once instead of for each. A row of the
 /// result is the same whatever the others are.
-pub fn rows_times_all_packed<const N: usize>(x: &[f32], w: [&Packed; N], out: [&mut [f32]; N], rows: usize) {
+pub fn rows_times_all_packed<const N: usize>(x: &[f32], w: [&Packed; N], mut out: [&mut [f32]; N], rows: usize) {
     if rows == 0 {
         return;
     }
     let k = x.len() / rows;
+    for (w, out) in w.iter().zip(&out) {
+        assert_eq!((x.len(), w.k, out.len()), (rows * k, k, rows * w.n), "sizes of a product");
+    }
+    for first in (0..rows).step_by(AT_ONCE) {
+        let rows = AT_ONCE.min(rows - first);
+        let mut at = 0;
+        let out = out.each_mut().map(|out| {
+            let n = w[at].n;
+            at += 1;
+            &mut out[first * n..][..rows * n]
+        });
+        some_rows(&x[first * k..][..rows * k], w, out, rows);
+    }
+}
+
+/// As [`rows_times_all_packed`] for no more rows than go through a matrix at a time.
+fn some_rows<const N: usize>(x: &[f32], w: [&Packed; N], out: [&mut [f32]; N], rows: usize) {
+    let k = x.len() / rows;
     let grouped = &in_groups(x, k, rows);
     let mut tasks = vec![];
     for (w, out) in w.iter().zip(out) {
-        assert_eq!((x.len(), w.k, out.len()), (rows * k, k, rows * w.n), "sizes of a product");
         if k == 0 {
             out.fill(0.0);
         } else if w.n > 0 {
@@ -279,6 +298,7 @@ mod tests {
             [13, 65, 16],
             [64, 300, 70],
             [20, 3, 5],
+            [200, 33, 50],
             [3, 0, 4],
         ] {
             let (x, w) = (numbers(m * k, 1), numbers(k * n, 2));
@@ -335,11 +355,7 @@ mod tests {
                 if m <= crate::few_rows::MOST {
                     time("few", &mut |at, out| rows_times_matrix(&x, &all[at], out, m));
                 }
-                time("packed", &mut |at, out| {
-                    for (x, out) in x.chunks(MOST * k).zip(out.chunks_mut(MOST * n)) {
-                        rows_times_packed(x, &packed[at], out, x.len() / k);
-                    }
-                });
+                time("packed", &mut |at, out| rows_times_packed(&x, &packed[at], out, m));
             }
         }
     }

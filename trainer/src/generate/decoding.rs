@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use laurel_kernels::packed;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -62,7 +63,7 @@ pub fn generate(
         return answers;
     }
     let room = rows.iter().map(|row| row.limit).max().unwrap_or(0);
-    let decoder = ready(decoder, rows.len(), room);
+    let decoder = ready_to_write(decoder, rows.len(), room);
     let wanted: Vec<&[u32]> = rows.iter().map(|row| prompts[row.index].as_slice()).collect();
     let (mut hidden, mut cache) = read_prompts(&decoder, &wanted, pad_id, room);
     loop {
@@ -94,10 +95,12 @@ pub fn generate(
 }
 
 /// The decoder without gradients, as sampling remembers nothing of its way; with its matrices put in order where that is worth
-/// its time. One answer alone is read from memory as fast without.
-fn ready(decoder: &Decoder, rows: usize, tokens: usize) -> Decoder {
+/// its time: one answer alone is read from memory as fast without, and very many are multiplied faster otherwise. What is in
+/// order already stays so: a caller with several batches asks for all of them at once.
+pub(crate) fn ready_to_write(decoder: &Decoder, rows: usize, tokens: usize) -> Decoder {
     let decoder = decoder.to_answer();
-    if rows > 1 && tokens >= WORTH_PACKING { decoder.packed() } else { decoder }
+    let is_worth_it = (2..=packed::MOST).contains(&rows) && tokens >= WORTH_PACKING;
+    if is_worth_it { decoder.packed() } else { decoder }
 }
 
 /// As [`generate`], in batches of at most `batch` rows: prompts of like length together, so that little is padding.
@@ -116,7 +119,7 @@ pub fn generate_in_batches(
     // Longest first: what does not fit the memory fails at once.
     order.sort_by_key(|&index| (std::cmp::Reverse(prompts[index].len()), index));
     let mut answers = vec![Generated::default(); prompts.len()];
-    let decoder = &ready(decoder, prompts.len().min(batch), settings.max_new_tokens);
+    let decoder = &ready_to_write(decoder, prompts.len().min(batch), settings.max_new_tokens);
     let mut before = 0;
     for members in order.chunks(batch.max(1)) {
         let rows: Vec<Vec<u32>> = members.iter().map(|&index| prompts[index].clone()).collect();

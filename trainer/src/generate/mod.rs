@@ -10,6 +10,7 @@ mod sampling;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use decoding::ready_to_write;
 pub use decoding::{Generated, generate, generate_in_batches, row_seed};
 pub use engine::{
     End, Engine, EngineLimits, LogitChanges, Request, RequestId, Sampled, TokenLogprobs, Verdict, answer_all,
