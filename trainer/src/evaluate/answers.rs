@@ -4,7 +4,7 @@ use laurel_records::PromptRecord;
 
 use crate::{
     data::{DataError, ModelTokenizer},
-    generate::{SamplingSettings, generate},
+    generate::{SamplingSettings, generate, ready_to_write},
     model::Decoder,
 };
 
@@ -22,7 +22,8 @@ pub struct Answers {
 }
 
 /// Samples one answer to each prompt, `batch` at a time. The answer to a prompt is a function of model, prompt, settings
-/// and seed alone. `progress` gets the number of prompts done. Refuses answers that leave no room for a prompt.
+/// and seed; the last digits of a logit may depend on how many rows are written together, and where two tokens are alike to that
+/// degree, the choice between them. `progress` gets the number of prompts done. Refuses answers that leave no room for a prompt.
 pub fn sample_answers(
     decoder: &Decoder,
     tokenizer: &ModelTokenizer,
@@ -34,13 +35,14 @@ pub fn sample_answers(
 ) -> Result<Answers, DataError> {
     let mut answers = Answers::default();
     let room = tokenizer.room_beside(settings.max_new_tokens)?;
+    let decoder = ready_to_write(decoder, batch.min(prompts.len()), settings.max_new_tokens);
     for batch in prompts.chunks(batch.max(1)) {
         let start = answers.ids.len();
         let ids =
             batch.iter().map(|prompt| tokenizer.prompt_within(&prompt.prompt, room)).collect::<Result<Vec<_>, _>>()?;
         let seeds: Vec<u64> = (0..batch.len()).map(|row| seed.wrapping_add((start + row) as u64)).collect();
         let (stop, pad) = (tokenizer.stop_ids(), tokenizer.pad_id());
-        let generated = generate(decoder, &ids, settings, stop, pad, &seeds, &mut |_| {});
+        let generated = generate(&decoder, &ids, settings, stop, pad, &seeds, &mut |_| {});
         for (prompt, generated) in ids.into_iter().zip(generated) {
             answers.texts.push(tokenizer.decode(&generated.tokens, true).trim().to_owned());
             answers.starts.push(prompt.len());

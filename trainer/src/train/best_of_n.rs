@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     data::{DataError, ModelTokenizer, records},
-    generate::{SamplingSettings, generate_in_batches, row_seed},
+    generate::{SamplingSettings, generate_in_batches, ready_to_write, row_seed},
     model::{ModelDirectory, Precision},
 };
 
@@ -62,7 +62,8 @@ pub struct Chosen {
 impl BestOfN {
     /// Answers all prompts of the inputs, whatever their split. An answer is a function of model, prompt, its place in the
     /// file, settings and seed: it is what `generate` gives for them, unless the reward model reads less than the policy, so that
-    /// a long prompt is cut shorter. `progress` gets the number of answers done and of all.
+    /// a long prompt is cut shorter. The last digits of a logit may depend on how many rows are written together (`batch`), and
+    /// where two tokens are alike to that degree, the choice between them. `progress` gets the number of answers done and of all.
     pub fn run(
         &self,
         inputs: &OnlineInputs,
@@ -99,6 +100,8 @@ impl BestOfN {
         };
         let total = ids.len() * self.n;
         let together = (self.batch / self.n).max(1);
+        let rows = (together * self.n).min(self.batch).min(total);
+        let decoder = ready_to_write(&decoder, rows, self.sampling.max_new_tokens);
         let mut answered = Vec::with_capacity(prompts.len());
         let mut prompts = prompts.into_iter();
         for (number, group) in ids.chunks(together).enumerate() {
