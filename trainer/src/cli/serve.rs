@@ -35,7 +35,8 @@ pub struct Serve {
     /// File with a key, alone on its first line, that clients must send (Authorization: Bearer KEY)
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
-    /// Answers written at once: more are faster together and need more memory
+    /// Answers written at once: more are faster together and need more memory; in float32 on the CPU, more than one hold the
+    /// model's matrices twice
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     rows: u32,
     /// Answers that may wait beside them; more are refused with status 503
