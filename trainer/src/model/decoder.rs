@@ -123,6 +123,7 @@ impl Decoder {
         if precision == Precision::Float32 {
             return decoder;
         }
+        decoder.packed_output = None;
         decoder.for_each_linear(&mut |_, linear| linear.hold(precision));
         match &mut decoder.output {
             Some(output) => output.hold(precision),
@@ -225,7 +226,7 @@ impl Decoder {
         let [batch, sequence, size] = hidden.dims();
         let (rows, vocabulary) = (batch * sequence, self.config.vocabulary_size);
         let hidden = hidden.reshape([rows, size]);
-        let packed = self.packed_output.as_ref();
+        let packed = self.packed_output.as_ref().filter(|_| precision == Precision::Float32);
         if let Some([logits]) = packed.and_then(|packed| fused::packed_linears(&hidden, [packed])) {
             return logits.reshape([batch, sequence, vocabulary]);
         }

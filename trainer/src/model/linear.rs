@@ -110,7 +110,8 @@ impl Linear {
 
     /// `x·W` and the adapter's part in float32: `[tokens, in]` → `[tokens, out]`.
     fn product(&self, x: Tensor<2>) -> Tensor<2> {
-        if let Some([y]) = self.packed.as_ref().and_then(|packed| fused::packed_linears(&x, [packed])) {
+        let packed = self.packed.as_ref().filter(|_| self.adapter.is_none());
+        if let Some([y]) = packed.and_then(|packed| fused::packed_linears(&x, [packed])) {
             return y;
         }
         let weight = self.weight.val();
@@ -134,10 +135,18 @@ impl Linear {
 
     /// Keeps the matrices as products in `precision` take them. Nothing is to be learned from them then.
     pub(super) fn hold(&mut self, precision: Precision) {
+        self.packed = None;
         self.weight = self.weight.clone().map(|weight| precision.cast(weight));
         if let Some(adapter) = &mut self.adapter {
             adapter.hold(precision);
         }
+    }
+
+    /// Puts an adapter beside the weight, in place of the one that was there.
+    pub(super) fn adapt(&mut self, adapter: Adapter) {
+        // An adapter's part is added to the product with the weight as it is.
+        self.packed = None;
+        self.adapter = Some(adapter);
     }
 
     /// The weight `[in, out]` with the adapter added.
@@ -154,7 +163,12 @@ impl Linear {
         let Some(_) = &self.adapter else {
             return self.clone();
         };
-        Self { weight: Param::from_tensor(self.merged_weight().detach()), bias: self.bias.clone(), adapter: None, packed: None }
+        Self {
+            weight: Param::from_tensor(self.merged_weight().detach()),
+            bias: self.bias.clone(),
+            adapter: None,
+            packed: None,
+        }
     }
 
     /// The weight as `[out, in]` row-major, adapter added: what compression works on.

@@ -146,7 +146,7 @@ impl Decoder {
             if layer >= settings.first_layer && settings.targets.iter().any(|target| target == short) {
                 let device = linear.weight.device();
                 let shape = linear.weight.dims();
-                linear.adapter = Some(Adapter::new(shape, settings, &mut rng, &device));
+                linear.adapt(Adapter::new(shape, settings, &mut rng, &device));
             }
         });
         if !decoder.has_adapters() {

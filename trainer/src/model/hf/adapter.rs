@@ -152,7 +152,7 @@ impl AdapterFiles {
             let (a, b) = place.tensors();
             match self.adapter(&file, &place, linear) {
                 Ok(Some(adapter)) => {
-                    linear.adapter = Some(adapter);
+                    linear.adapt(adapter);
                     taken.extend([a, b]);
                 }
                 Ok(None) => {}
