@@ -68,7 +68,7 @@ impl Lesson<'_> {
             let (gradient, watched) = self.gradient(&learner, &minibatch);
             let moved = watched.approx_kl_k3 / watched.tokens.max(1.0);
             if self.group.target_approx_kl > 0.0 && moved > self.group.target_approx_kl {
-                losses.stopped = true;
+                losses.stop(watched);
                 break;
             }
             let Learner { policy, mut optimiser } = learner;
@@ -169,12 +169,37 @@ impl Losses {
         self.norm += norm;
     }
 
+    /// As PPO's.
+    fn stop(&mut self, watched: Watched) {
+        if self.steps == 0.0 {
+            self.first = watched;
+        }
+        self.stopped = true;
+    }
+
     /// Under TRL's names: those of its GRPO trainer (`kl`, by k3; `entropy`, `clip_ratio/region_mean`) and those that it
     /// shares with PPO. RLOO's `kl` is of the rollout.
+    /// Where no step was made, there is nothing to take means of.
     pub fn metrics(&self) -> BTreeMap<String, f64> {
-        let (all, first) = (&self.all, &self.first);
+        let first = &self.first;
+        let mut metrics: BTreeMap<String, f64> = [
+            ("val/first_ratio", first.ratio / first.units.max(1.0)),
+            ("val/first_approxkl", first.approx_kl_k3 / first.tokens.max(1.0)),
+            ("train/optimiser_steps", self.steps),
+            ("train/stopped_early", f64::from(u8::from(self.stopped))),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        if self.steps > 0.0 {
+            metrics.extend(self.means());
+        }
+        metrics
+    }
+
+    fn means(&self) -> BTreeMap<String, f64> {
+        let all = &self.all;
         let a_token = |sum: f64| sum / all.tokens.max(1.0);
-        let a_step = |sum: f64| sum / self.steps.max(1.0);
+        let a_step = |sum: f64| sum / self.steps;
         [
             ("loss/policy_avg", a_step(all.loss)),
             ("kl", a_token(all.kl)),
@@ -185,11 +210,7 @@ impl Losses {
             ("policy/approxkl_avg", a_token(all.approx_kl)),
             ("policy/approxkl_k3_avg", a_token(all.approx_kl_k3)),
             ("val/ratio", all.ratio / all.units.max(1.0)),
-            ("val/first_ratio", first.ratio / first.units.max(1.0)),
-            ("val/first_approxkl", first.approx_kl_k3 / first.tokens.max(1.0)),
             ("train/grad_norm", a_step(self.norm)),
-            ("train/optimiser_steps", self.steps),
-            ("train/stopped_early", f64::from(u8::from(self.stopped))),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()

@@ -75,7 +75,7 @@ impl Lesson<'_> {
             let (mut gradients, mut watched) = self.gradients(&learners, &minibatch);
             let moved = watched.approx_kl_k3 / watched.tokens.max(1.0);
             if settings.target_approx_kl > 0.0 && moved > settings.target_approx_kl {
-                losses.stopped = true;
+                losses.stop(watched);
                 break;
             }
             self.mix_pretraining(&learners, &mut gradients, &mut watched, losses.steps as u64);
@@ -172,7 +172,9 @@ impl Watched {
     fn ratio_variance(&self) -> f64 {
         let from_1 = self.ratio - self.tokens;
         let squares = self.ratio_square - from_1 * from_1 / self.tokens.max(1.0);
-        (squares / (self.tokens - 1.0).max(1.0)).max(0.0)
+        let variance = squares / (self.tokens - 1.0).max(1.0);
+        // A ratio beyond all numbers gives NaN here, which is not to read as none at all.
+        if variance.is_finite() { variance.max(0.0) } else { variance }
     }
 }
 
@@ -187,11 +189,36 @@ impl Losses {
         self.value_norm = value_norm.map(|norm| self.value_norm.unwrap_or(0.0) + norm);
     }
 
+    /// Ends the passes at a minibatch that shows too much. Where it is the first one, it is what there is to tell.
+    fn stop(&mut self, watched: Watched) {
+        if self.steps == 0.0 {
+            self.first = watched;
+        }
+        self.stopped = true;
+    }
+
     /// Means over tokens (norms: over steps of the optimiser), under TRL's names where it has one. TRL's `approxkl_avg` is
     /// k2, ½(log π_new − log π_old)²; its `ratio_var` is the variance of the minibatches' mean ratios, ours that of all tokens'. What
     /// the first minibatch shows is by k3, in which what is too much at one token does not make up for too little at another.
+    /// Where no step was made, there is nothing to take means of.
     pub fn metrics(&self, without_pretraining: bool) -> BTreeMap<String, f64> {
-        let (all, first) = (&self.all, &self.first);
+        let first = &self.first;
+        let mut metrics: BTreeMap<String, f64> = [
+            ("val/first_ratio", first.ratio / first.tokens.max(1.0)),
+            ("val/first_approxkl", first.approx_kl_k3 / first.tokens.max(1.0)),
+            ("train/optimiser_steps", self.steps),
+            ("train/stopped_early", f64::from(u8::from(self.stopped))),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        if self.steps > 0.0 {
+            metrics.extend(self.means(without_pretraining));
+        }
+        metrics
+    }
+
+    fn means(&self, without_pretraining: bool) -> BTreeMap<String, f64> {
+        let all = &self.all;
         let mean = |sum: f64| sum / all.tokens.max(1.0);
         let mut metrics: BTreeMap<String, f64> = [
             ("policy/approxkl_avg", mean(all.approx_kl)),
@@ -205,16 +232,12 @@ impl Losses {
             ("val/clipfrac_avg", mean(all.value_clip_fraction)),
             ("val/ratio", mean(all.ratio)),
             ("val/ratio_var", all.ratio_variance()),
-            ("val/first_ratio", first.ratio / first.tokens.max(1.0)),
-            ("val/first_approxkl", first.approx_kl_k3 / first.tokens.max(1.0)),
-            ("train/grad_norm", self.policy_norm / self.steps.max(1.0)),
-            ("train/optimiser_steps", self.steps),
-            ("train/stopped_early", f64::from(u8::from(self.stopped))),
+            ("train/grad_norm", self.policy_norm / self.steps),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
         if let Some(norm) = self.value_norm {
-            metrics.insert("train/value_grad_norm".into(), norm / self.steps.max(1.0));
+            metrics.insert("train/value_grad_norm".into(), norm / self.steps);
         }
         if !without_pretraining {
             metrics.insert("loss/ptx_avg".into(), mean(all.ptx));
@@ -232,7 +255,7 @@ mod tests {
     #[test]
     fn the_variance_of_the_ratios_is_that_of_all_tokens_whatever_parts_they_came_in() {
         let found = |parts: &[&[f32]]| {
-            let mut losses = Losses::default();
+            let mut losses = Losses { steps: 1.0, ..Losses::default() };
             for part in parts {
                 let row = |values: Vec<f32>| {
                     Tensor::<2>::from_data(TensorData::new(values, [1, part.len()]), &Device::flex())
@@ -257,5 +280,23 @@ mod tests {
             assert!((mean - 1.25).abs() < 1e-5 && (variance - 0.3125).abs() < 1e-5, "{mean} {variance}");
         }
         assert_eq!(found(&[&[1.0, 1.0], &[1.0]]), [1.0, 0.0]);
+        // Beyond all numbers: no number, and not 0.
+        let beyond = Watched { ratio: f64::INFINITY, ratio_square: f64::INFINITY, tokens: 2.0, ..Watched::default() };
+        assert!(!beyond.ratio_variance().is_finite());
+    }
+
+    #[test]
+    fn a_first_minibatch_that_shows_too_much_is_told_and_no_means_of_nothing_are() {
+        let mut losses = Losses::default();
+        losses.stop(Watched { ratio: 6.0, approx_kl_k3: 1.0, tokens: 4.0, ..Watched::default() });
+        let metrics = losses.metrics(false);
+        assert_eq!([metrics["val/first_ratio"], metrics["val/first_approxkl"]], [1.5, 0.25]);
+        assert_eq!([metrics["train/optimiser_steps"], metrics["train/stopped_early"]], [0.0, 1.0]);
+        assert_eq!(metrics.len(), 4, "{metrics:?}");
+        // After a step the first one stays what it was.
+        losses.note(Watched { ratio: 4.0, tokens: 4.0, ..Watched::default() }, 1.0, None);
+        losses.stop(Watched { ratio: 8.0, tokens: 4.0, ..Watched::default() });
+        let metrics = losses.metrics(false);
+        assert_eq!([metrics["val/first_ratio"], metrics["val/ratio"], metrics["train/grad_norm"]], [1.0; 3]);
     }
 }
