@@ -76,15 +76,21 @@ fn a_tokenizer_with_more_tokens_than_the_model_has_rows_is_refused_with_both_num
 }
 
 #[test]
-fn special_tokens_are_named_by_tokenizer_config_and_where_it_is_silent_by_the_map() {
+fn special_tokens_are_named_by_the_map_unless_tokenizer_config_knows_the_added_tokens() {
     let template = "{{ bos_token }}{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}";
-    let config = json!({"bos_token": "<|im_start|>", "chat_template": template});
-    let map = json!({"bos_token": "<|im_end|>", "eos_token": {"content": "<|endoftext|>", "special": true}});
-    let files = [("tokenizer_config.json", config), ("special_tokens_map.json", map)];
-    let tokenizer = open_with(&files, 64, 259).unwrap();
-    let prompt = tokenizer.prompt(&[says(Role::User, "Hi")]).unwrap();
-    assert_eq!(tokenizer.decode(&prompt, false), "<|im_start|>Hi<|endoftext|>");
-    assert!(tokenizer.stop_ids().contains(&256));
+    let named = json!({"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "chat_template": template});
+    let mut whole = named.clone();
+    whole["added_tokens_decoder"] = json!({});
+    let map = json!({"eos_token": {"content": "<|endoftext|>", "special": true}});
+    for (config, expected, stop) in
+        [(named, "<|im_start|>Hi<|endoftext|>", 256), (whole, "<|im_start|>Hi<|im_end|>", 258)]
+    {
+        let files = [("tokenizer_config.json", config), ("special_tokens_map.json", map.clone())];
+        let tokenizer = open_with(&files, 64, 259).unwrap();
+        let prompt = tokenizer.prompt(&[says(Role::User, "Hi")]).unwrap();
+        assert_eq!(tokenizer.decode(&prompt, false), expected);
+        assert!(tokenizer.stop_ids().contains(&stop));
+    }
 }
 
 fn says(role: Role, content: &str) -> Message {

@@ -273,14 +273,13 @@ impl ModelDirectory {
         }
     }
 
-    /// What the tokenizer's files say, special tokens above all: `tokenizer_config.json`, and where it is silent
-    /// `special_tokens_map.json`.
+    /// What the tokenizer's files say, special tokens above all, as transformers reads them: `tokenizer_config.json`; where that
+    /// has no `added_tokens_decoder`, what `special_tokens_map.json` names goes before it.
     pub fn named_tokens(&self) -> Result<Map<String, Value>, ModelError> {
-        let mut named = match &self.gguf {
-            Some(_) => Map::new(),
-            None => read_object_if_there(&self.file("special_tokens_map.json"))?,
-        };
-        named.extend(self.tokenizer_config()?);
+        let mut named = self.tokenizer_config()?;
+        if self.gguf.is_none() && !named.contains_key("added_tokens_decoder") {
+            named.extend(read_object_if_there(&self.file("special_tokens_map.json"))?);
+        }
         Ok(named)
     }
 

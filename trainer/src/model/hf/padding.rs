@@ -15,7 +15,8 @@ use super::{
     write::{Companions, pretty},
 };
 
-/// Files that name special tokens by their texts; the first goes before the second.
+/// Files that name special tokens by their texts. The second goes before the first, and is not read where that has
+/// `added_tokens_decoder`, as in transformers.
 const NAMING: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
 /// Parts of the names of tokens that begin or end something: a template that is put on later may write them.
 const OF_TURNS: [&str; 8] = ["start", "begin", "end", "bos", "eos", "eot", "im_", "s>"];
@@ -32,8 +33,11 @@ impl Padding {
     /// The token for a reward model with this configuration and tokenizer: the one that they name, where it ends nothing, else
     /// another special token that conversations do not have. `None` where the tokenizer has no such token.
     pub fn of(config: &DecoderConfig, companions: &Companions) -> Option<Self> {
-        let named: Map<String, Value> =
-            NAMING.iter().rev().filter_map(|name| object(companions, name)).flatten().collect();
+        let [config_file, map_file] = NAMING;
+        let mut named = object(companions, config_file).unwrap_or_default();
+        if !named.contains_key("added_tokens_decoder") {
+            named.extend(object(companions, map_file).unwrap_or_default());
+        }
         let added = added_tokens(companions);
         let id_of = |name: &str| {
             let text = text_of(&named, name)?;
@@ -184,9 +188,18 @@ mod tests {
         // The tokenizer names none: the one in the configuration is right.
         let companions = tokenizer(&special, json!({"eos_token": "<|endoftext|>"}));
         assert_eq!(found(&config(0, None, Some(4)), &companions), Some((4, "<unk>".into())));
-        // What tokenizer_config.json does not name, special_tokens_map.json may.
-        let companions = companions.with("special_tokens_map.json", json!({"pad_token": "<|pad|>"}).to_string());
-        assert_eq!(found(&config(0, None, Some(4)), &companions), Some((3, "<|pad|>".into())));
+        // The map goes before tokenizer_config.json, unless that knows the added tokens by itself.
+        let mapped = |named: Value| {
+            let companions = tokenizer(&special, named);
+            companions.with("special_tokens_map.json", json!({"pad_token": "<|pad|>"}).to_string())
+        };
+        for named in
+            [json!({"eos_token": "<|endoftext|>"}), json!({"eos_token": "<|endoftext|>", "pad_token": "<unk>"})]
+        {
+            assert_eq!(found(&config(0, None, Some(4)), &mapped(named)), Some((3, "<|pad|>".into())));
+        }
+        let whole = mapped(json!({"eos_token": "<|endoftext|>", "pad_token": "<unk>", "added_tokens_decoder": {}}));
+        assert_eq!(found(&config(0, None, None), &whole), Some((4, "<unk>".into())));
         // Without a tokenizer there is the configuration's alone.
         assert_eq!(found(&config(0, None, Some(7)), &Companions::none()), Some((7, String::new())));
     }
