@@ -177,7 +177,10 @@ pub(super) fn learn<O: Objective>(
                 ema.restore("ema.", &mut loaded.tensors);
             }
             let (stage, criterion) = (objective.stage(), objective.criterion());
-            learner.course = loaded.state::<Course>()?.taken_up(stage, criterion, &loaded.changed);
+            let course = loaded.state::<Course>()?;
+            // With nothing left to learn nothing is judged either: the best of before is the only one that there is.
+            let goes_on = step < learner.total;
+            learner.course = if goes_on { course.taken_up(stage, criterion, &loaded.changed) } else { course };
             reporter.log(LogLevel::Info, &format!("going on from the checkpoint at step {step}"));
             for change in loaded.changed {
                 reporter.log(LogLevel::Warning, &format!("a setting is not what it was: {change}"));
@@ -287,6 +290,12 @@ impl<O: Objective> Learner<'_, O> {
         let mut measured = self.objective.evaluate(&self.judged(model).valid());
         if measured.get(self.objective.criterion()).is_some_and(|value| !value.is_finite()) {
             return Err(self.diverged(step, step, TrainError::NotFinite { what: "loss on what is held out" }));
+        }
+        for (name, value) in &measured {
+            if !value.is_finite() && name != "eval/perplexity" {
+                let text = format!("{name} is {value} at step {step}, no number to go by: it is left out");
+                reporter.log(LogLevel::Warning, &text);
+            }
         }
         // A perplexity may be beyond all numbers where its logarithm is not. Neither a checkpoint nor a curve has a word for it.
         measured.retain(|_, value| value.is_finite());

@@ -100,6 +100,7 @@ fn a_perplexity_beyond_all_numbers_is_not_told() {
     let mut told = Told::default();
     let metrics = learned(folder.path(), &[800.0, 750.0, 1.0, 2.0, 3.0], Earlier::Refuse, &mut told);
     assert!(told.metrics.iter().all(|(_, value)| value.is_finite()), "{:?}", told.metrics);
+    assert!(told.log.iter().all(|line| !line.contains("eval/")), "{:?}", told.log);
     let of = |name: &str| told.metrics.iter().filter(|(found, _)| found == name).count();
     assert_eq!((of("eval/nll"), of("eval/perplexity")), (5, 3));
     assert!(metrics.contains_key("eval/nll_before") && !metrics.contains_key("eval/perplexity_before"));
