@@ -55,6 +55,9 @@ pub fn run(work: &Work) -> anyhow::Result<Found> {
     let mut models =
         Models { base: work.fetch(base)?, sft: None, reward: None, ppo: None, answering: work.job.policy.clone() };
     stages::check_room(work, &models.base)?;
+    if records.rankings.train.len() >= FEWEST && !records.prompts.train.is_empty() {
+        stages::check_room_of_ppo(work, &models.base)?;
+    }
     learn(work, &records, &mut models)?;
     if let Some(reward) = &models.reward {
         let told = uncertainty::tell_of_waiting(work, reward)?;

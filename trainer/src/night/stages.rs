@@ -79,9 +79,30 @@ pub fn room(work: &Work, tokenizer: &ModelTokenizer) -> anyhow::Result<usize> {
     tokenizer.room_beside(work.settings.sampling.max_new_tokens).map_err(|error| wrong("sampling", error))
 }
 
-/// Refuses answers for the evaluation that the night's models have no room for: it would be met hours from now.
+/// Refuses answers for the evaluation that the night's models, or the policy that answers now, have no room for: it would be
+/// met hours from now.
 pub fn check_room(work: &Work, base: &LocalModel) -> anyhow::Result<()> {
-    room(work, &ModelTokenizer::open(&ModelDirectory::open(&base.path)?)?).map(drop)
+    room(work, &tokenizer(base)?)?;
+    if let Some(answering) = &work.job.policy {
+        room(work, &tokenizer(&work.fetch(answering)?)?)?;
+    }
+    Ok(())
+}
+
+/// Refuses answers to learn from that the base, from which the night's policy comes, has no room for.
+pub fn check_room_of_ppo(work: &Work, base: &LocalModel) -> anyhow::Result<()> {
+    let settings: ppo::PpoSettings = read("ppo", &work.settings.ppo)?;
+    let tokenizer = tokenizer(base)?;
+    let tokenizer = match settings.max_length {
+        0 => tokenizer,
+        tokens => tokenizer.with_context_length(tokens),
+    };
+    tokenizer.room_beside(settings.max_new_tokens).map_err(|error| wrong("ppo", error))?;
+    Ok(())
+}
+
+fn tokenizer(model: &LocalModel) -> anyhow::Result<ModelTokenizer> {
+    Ok(ModelTokenizer::open(&ModelDirectory::open(&model.path)?)?)
 }
 
 /// Refuses a precision for asking models that the device cannot compute in.
