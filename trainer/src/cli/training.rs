@@ -83,7 +83,12 @@ impl TrainingArgs {
 
 /// Whether an earlier run to the same place left something to go on from.
 fn has_checkpoint(out: &Path) -> bool {
-    let is_step = |entry: fs::DirEntry| entry.file_name().to_string_lossy().starts_with("step-");
+    // One that was being written when the run ended is not whole, and called otherwise.
+    let is_step = |entry: fs::DirEntry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("step-") && name.ends_with(".safetensors")
+    };
     fs::read_dir(Checkpoints::place(out)).is_ok_and(|entries| entries.flatten().any(is_step))
 }
 
