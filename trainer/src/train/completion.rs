@@ -173,12 +173,11 @@ pub(super) fn chunks_by_tokens(
     chunks
 }
 
-/// How long rows are to be that texts of up to `longest` tokens share, where they may have at most `most`: a whole part of
-/// that, as short as two of the longest texts allow. Rows are then nearly full, and attention, whose cost grows with the row on
-/// devices that make the whole matrix of scores, costs little more than text by text.
+/// How long rows are to be that texts of up to `longest` tokens share, where they may have at most `most`: two of the longest
+/// texts. Rows are then nearly full, and attention, whose cost grows with the row on devices that make the whole matrix of scores,
+/// costs little more than text by text.
 pub(super) fn packed_row(longest: usize, most: usize) -> usize {
-    let parts = most / (2 * longest).max(1);
-    most / parts.max(1)
+    (2 * longest).clamp(1, most.max(1))
 }
 
 /// Items put together into rows of `row` tokens, and rows into chunks: padded to its fullest row, a chunk holds at most
@@ -277,9 +276,9 @@ mod tests {
     }
 
     #[test]
-    fn rows_to_share_are_a_part_of_what_is_allowed_and_hold_two_of_the_longest_texts() {
+    fn rows_to_share_hold_two_of_the_longest_texts_where_that_is_allowed() {
         for (longest, most, expected) in
-            [(60, 1024, 128), (200, 1024, 512), (400, 1024, 1024), (100, 64, 64), (0, 9, 1)]
+            [(60, 1024, 120), (200, 1024, 400), (600, 1024, 1024), (100, 64, 64), (0, 9, 1)]
         {
             assert_eq!(packed_row(longest, most), expected, "{longest} of {most}");
         }
