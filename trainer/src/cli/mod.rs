@@ -82,8 +82,8 @@ pub struct Common {
     /// Where random numbers start: the same seed gives the same result on the same machine
     #[arg(long, global = true, default_value_t = 0, value_name = "N", help_heading = "Options of every command")]
     pub seed: u64,
-    /// No bar, no log and no summary; a training command whose standard error is no terminal still writes a line a step. What
-    /// --json writes stays
+    /// No bar, no log (all but warnings) and no summary; a training command whose standard error is no terminal still writes a
+    /// line a step. What --json writes stays
     #[arg(long, global = true, help_heading = "Options of every command")]
     pub quiet: bool,
     /// Progress and result as JSON, an object a line, on standard output, with --quiet too. A command that writes records there
