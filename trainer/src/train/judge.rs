@@ -9,7 +9,7 @@ use serde_json::Map;
 
 use super::{
     Run, SettingsError, TrainError,
-    online::{ensure_reads, same_tokens},
+    online::{bounded_by, same_tokens},
     reward::scores_of,
     tokenizer_of,
 };
@@ -41,6 +41,8 @@ pub(super) struct Judge {
     pub best_by: BestBy,
     /// Prompts that were too long to leave room for an answer and lost their beginning.
     pub prompts_cut: usize,
+    /// What is to be said where prompts and answers are bounded by what the reward model reads.
+    pub bounded: Option<String>,
 }
 
 /// How answers are judged.
@@ -55,7 +57,7 @@ pub(super) struct Judging {
 
 impl Judge {
     /// Opens the reward model at `reward` for the policy in `directory`. `held_out`: conversations, of which the first few
-    /// distinct ones are answered. Refuses answers that leave no room for a prompt, and a reward model that cannot read both.
+    /// distinct ones are answered, prompt and answer within what both models read. Refuses answers that leave no room for a prompt.
     pub fn open<'a>(
         reward: &Path,
         directory: &ModelDirectory,
@@ -66,10 +68,12 @@ impl Judge {
         let reward = ModelDirectory::open(reward)?;
         same_tokens(directory, &reward)?;
         let tokenizer = tokenizer_of(directory, judging.max_length)?;
-        ensure_reads(&reward, tokenizer.context_length())?;
+        let bounded = bounded_by(&reward, tokenizer.context_length());
+        let tokenizer = tokenizer.with_context_length(reward.config().context_length);
         let room = tokenizer.room_beside(judging.max_new_tokens).map_err(|_| {
             let text = format!(
-                "{} leaves no room for a prompt: the longest sequence has {} tokens (max_length, or the model's context)",
+                "{} leaves no room for a prompt: the longest sequence has {} tokens (max_length, or the smaller context of the two \
+                 models)",
                 judging.max_new_tokens,
                 tokenizer.context_length()
             );
@@ -100,6 +104,7 @@ impl Judge {
             seed: run.seed,
             micro_batch_tokens: judging.micro_batch_tokens,
             best_by: judging.best_by,
+            bounded,
         })
     }
 
@@ -111,8 +116,9 @@ impl Judge {
         if self.prompts.is_empty() {
             return Ok(None);
         }
+        let policy = policy.to_sample();
         let answers =
-            sample_answers(policy, &self.tokenizer, &self.prompts, &self.sampling, self.seed, ROWS, &mut |_| {})?;
+            sample_answers(&policy, &self.tokenizer, &self.prompts, &self.sampling, self.seed, ROWS, &mut |_| {})?;
         // As they were sampled: an answer that was cut is judged as cut.
         let rows: Vec<&[u32]> = answers.ids.iter().map(Vec::as_slice).collect();
         let scores = scores_of(&self.model, &rows, self.tokenizer.pad_id(), self.micro_batch_tokens);

@@ -92,6 +92,9 @@ pub fn run(
         records.iter().map(|record| Ok(tokenizer.example(&record.prompt, answer(record))?)).collect()
     };
     let judge = judge(&settings, inputs, &directory, &held_out, run)?;
+    if let Some(text) = judge.as_ref().and_then(|judge| judge.bounded.as_ref()) {
+        reporter.log(LogLevel::Info, text);
+    }
     if let Some(cut) = judge.as_ref().map(|judge| judge.prompts_cut).filter(|cut| *cut > 0) {
         let text =
             format!("{cut} prompts whose answers the reward model judges leave no room for an answer and were cut");

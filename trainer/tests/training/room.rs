@@ -1,4 +1,4 @@
-//! What does not fit is refused or told: answers beside their prompts, sequences that the reward model cannot read.
+//! What does not fit is refused or told: answers beside their prompts, sequences that the reward model cannot read whole.
 
 use std::{fs, path::Path};
 
@@ -59,21 +59,30 @@ fn a_judge_of_sft_needs_room_for_prompts_and_tells_which_it_cut() {
 }
 
 #[test]
-fn a_reward_model_that_reads_less_than_the_policy_needs_a_bound() {
+fn a_reward_model_that_reads_less_than_the_policy_bounds_what_they_read_together() {
     let world = World::new();
     let inputs = inputs(&world);
     shorten(&inputs.reward);
     let settings = PpoSettings { steps: 1, batch_size: 4, max_new_tokens: 6, ..PpoSettings::default() };
-    let ppo = |settings: &PpoSettings| ppo::run(settings, &inputs, &world.run("ppo"), &mut Told::default());
-    assert_refused(ppo(&settings), &["--max-length 32", "64"]);
-    ppo(&PpoSettings { max_length: 32, ..settings }).unwrap();
+    let bounds = |told: &Told| told.log.iter().filter(|line| line.contains("at most 32 tokens")).count();
+    let ppo = |name: &str, settings: &PpoSettings| {
+        let mut told = Told::default();
+        ppo::run(settings, &inputs, &world.run(name), &mut told).map(|_| bounds(&told))
+    };
+    assert_eq!(ppo("ppo", &settings).unwrap(), 1);
+    // Whoever bounds them is told nothing; answers as long as all that the reward model reads leave no room.
+    assert_eq!(ppo("ppo-32", &PpoSettings { max_length: 32, ..settings.clone() }).unwrap(), 0);
+    assert_refused(ppo("ppo-full", &PpoSettings { max_new_tokens: 32, ..settings }), &["no room for a prompt"]);
 
     let data = world.records("data.jsonl", &demonstrations());
     let judged = SftInputs { model: world.path("base"), data, reward: Some(inputs.reward.clone()) };
     let settings = SftSettings { steps: 1, eval_max_new_tokens: 6, ..SftSettings::default() };
-    let sft = |settings: &SftSettings| sft::run(settings, &judged, &world.run("sft"), &mut Told::default());
-    assert_refused(sft(&settings), &["--max-length 32", "64"]);
-    sft(&SftSettings { max_length: 32, ..settings }).unwrap();
+    let sft = |name: &str, settings: &SftSettings| {
+        let mut told = Told::default();
+        sft::run(settings, &judged, &world.run(name), &mut told).map(|_| bounds(&told))
+    };
+    assert_eq!(sft("sft", &settings).unwrap(), 1);
+    assert_eq!(sft("sft-32", &SftSettings { max_length: 32, ..settings }).unwrap(), 0);
 }
 
 #[test]

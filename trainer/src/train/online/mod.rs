@@ -22,7 +22,7 @@ use laurel_records::{LogLevel, Stage};
 use serde_json::Value;
 
 pub(super) use episode::{Episode, Reading, Rows};
-pub(super) use prompts::ensure_reads;
+pub(super) use prompts::bounded_by;
 pub(crate) use prompts::same_tokens;
 pub(super) use rollout::{Rollout, ScoreScale, mean, mean_and_deviation, number};
 pub(super) use scoring::{Scoring, raw_scores};
@@ -139,6 +139,9 @@ impl<'a> Online<'a> {
         reporter: &mut dyn Reporter,
     ) -> Result<StageOutcome, TrainError> {
         reporter.log(LogLevel::Info, &format!("{} prompts to learn from", self.prompts.tokens.len()));
+        if let Some(text) = self.start.bounded(&self.settings.shared) {
+            reporter.log(LogLevel::Info, &text);
+        }
         if self.tokenizer.cuts() > 0 {
             let text = format!("{} prompts leave no room for an answer and were cut", self.tokenizer.cuts());
             reporter.log(LogLevel::Warning, &text);

@@ -47,16 +47,16 @@ pub(crate) fn same_tokens(policy: &ModelDirectory, reward: &ModelDirectory) -> R
     Ok(())
 }
 
-/// The reward model reads prompt and answer at once, so it must be able to read as many tokens as they may have together.
-pub fn ensure_reads(reward: &ModelDirectory, tokens: usize) -> Result<(), TrainError> {
+/// The reward model reads prompt and answer at once, so they may have no more tokens than it reads: what is to be said where
+/// that is less than the `tokens` that they might have without it.
+pub fn bounded_by(reward: &ModelDirectory, tokens: usize) -> Option<String> {
     let context = reward.config().context_length;
-    if tokens <= context {
-        return Ok(());
-    }
-    Err(TrainError::Input(format!(
-        "the reward model reads at most {context} tokens, and a prompt with its answer may have {tokens} here: bound them with \
-         --max-length {context} (max_length), or take a reward model that reads as much as the policy"
-    )))
+    (tokens > context).then(|| {
+        format!(
+            "the reward model reads at most {context} tokens: a prompt with its answer may have no more, where the policy \
+             could read {tokens}"
+        )
+    })
 }
 
 /// What a `tokenizer.json` says of ids and texts. Two models without one are told apart by nothing.

@@ -7,7 +7,7 @@ use burn::module::Module;
 use super::{
     super::{Run, TrainError, derived_seed, settings::Shared, tokenizer_of},
     Online,
-    prompts::{ensure_reads, same_tokens},
+    prompts::{bounded_by, same_tokens},
 };
 use crate::{
     data::{ModelTokenizer, Order},
@@ -69,10 +69,16 @@ impl Start {
         self.reference.num_params()
     }
 
-    /// The policy's tokenizer, for sequences that the reward model can read too: refuses others.
+    /// The policy's tokenizer, for sequences that the reward model can read too.
     pub fn tokenizer(&self, shared: &Shared) -> Result<ModelTokenizer, TrainError> {
         let tokenizer = tokenizer_of(&self.directory, shared.max_length)?;
-        ensure_reads(&self.reward_directory, tokenizer.context_length())?;
-        Ok(tokenizer)
+        Ok(tokenizer.with_context_length(self.reward_directory.config().context_length))
+    }
+
+    /// What is to be said where the reward model bounds those sequences.
+    pub fn bounded(&self, shared: &Shared) -> Option<String> {
+        let own = self.directory.config().context_length;
+        let tokens = if shared.max_length == 0 { own } else { own.min(shared.max_length) };
+        bounded_by(&self.reward_directory, tokens)
     }
 }
