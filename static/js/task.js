@@ -118,14 +118,15 @@ async function submit(which, submitter) {
   const answering = sendWritten(sent.action, sent.body);
   // What comes next is read while this is stored. Whoever stops sees that it is.
   const goesOn = submitter?.name !== "then" && (which === form || which.elements.reason.value);
-  sent.seen = performance.now();
   const ahead = goesOn && preview();
+  if (ahead) sent.seen = performance.now();
   const slow = setTimeout(() => (ahead ? sayUnderWay(words.sending) : tell("sending", words.sending)), SLOW);
   const answer = await answering;
   clearTimeout(slow);
   sending = false;
   // Of a form that makes way for the next one the browser need not work out once more how it looks.
   if (answer.kind !== "ok") {
+    delete sent.seen;
     takeBack();
     lock(false);
     // Unless they have gone elsewhere meanwhile.
