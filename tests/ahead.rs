@@ -160,7 +160,7 @@ const STOPWATCH: &str = r#"
       if (document.getElementById("task")?.dataset.assignment === task) return;
       if (!isShown) onceDrawn((after) => { watch.shown = after; });
       isShown = true;
-      if (content.inert) return;
+      if ("underWay" in content.dataset) return;
       observer.disconnect();
       onceDrawn((after) => {
         const sent = performance.getEntriesByType("resource").findLast((entry) => entry.name.endsWith(`${task}/submit`));
@@ -168,7 +168,7 @@ const STOPWATCH: &str = r#"
         watch.taken = after;
         watch.told?.(after);
       });
-    }).observe(content, { childList: true, attributeFilter: ["inert"] });
+    }).observe(content, { childList: true, attributeFilter: ["data-under-way"] });
 "#;
 
 /// Waits until something is true in the page, and returns it.
@@ -189,7 +189,7 @@ async fn make_ready(server: &Server) {
     let mut held = Vec::new();
     for _ in 0..server.pool().size().max(CONNECTIONS) {
         let mut connection = server.pool().acquire().await.expect("a connection");
-        rehearsal::run(&mut connection).await;
+        rehearsal::run(&mut connection).await.expect("ready");
         held.push(connection);
     }
 }
@@ -198,7 +198,7 @@ async fn make_ready(server: &Server) {
 async fn a_connection_that_is_made_ready_has_gone_through_a_submission_and_stored_nothing() {
     let server = writing(1).await;
     let mut connection = server.pool().acquire().await.expect("a connection");
-    rehearsal::run(&mut connection).await;
+    rehearsal::run(&mut connection).await.expect("ready");
     let prepared: Vec<String> = sqlx::query_scalar("SELECT statement FROM pg_prepared_statements")
         .fetch_all(&mut *connection)
         .await
@@ -334,7 +334,7 @@ async fn the_next_task_is_read_while_the_submission_is_on_its_way_and_worked_on_
     until(&browser, "document.getElementById('task').dataset.kind === 'demonstration'").await;
     until(&browser, "document.querySelector('[data-draft-state]').textContent === 'Sending…'").await;
     assert_eq!(
-        browser.execute("return document.getElementById('content').inert", Vec::new()).await.expect("run"),
+        browser.execute("return document.querySelector('[data-under-way]') !== null", Vec::new()).await.expect("run"),
         json!(true)
     );
     // No key is for it yet, and the page is still that of the task that is on its way.
@@ -342,7 +342,7 @@ async fn the_next_task_is_read_while_the_submission_is_on_its_way_and_worked_on_
     assert_eq!(until(&browser, "document.querySelectorAll('#keys:not(:popover-open)').length").await, json!(1));
     assert_eq!(browser.current_url().await.expect("an address"), first);
     held.rollback().await.expect("given back");
-    until(&browser, "document.activeElement.id === 'completion' && !document.getElementById('content').inert").await;
+    until(&browser, "document.activeElement.id === 'completion' && !document.querySelector('[data-under-way]')").await;
     assert_ne!(browser.current_url().await.expect("an address"), first);
     until(&browser, "document.querySelector('[data-draft-state]').textContent === ''").await;
     assert_eq!(count(server.pool(), "SELECT count(*) FROM rankings").await, 1);
@@ -364,7 +364,7 @@ async fn what_was_not_stored_is_on_the_screen_again_as_it_was_and_the_next_task_
     until(&browser, "!document.getElementById('task-error').hidden").await;
     assert_eq!(until(&browser, "document.querySelectorAll('.tier').length").await, json!(3));
     assert_eq!(
-        browser.execute("return document.getElementById('content').inert", Vec::new()).await.expect("run"),
+        browser.execute("return document.querySelector('[data-under-way]') !== null", Vec::new()).await.expect("run"),
         json!(false)
     );
     assert_eq!(browser.current_url().await.expect("an address"), first);
@@ -375,7 +375,7 @@ async fn what_was_not_stored_is_on_the_screen_again_as_it_was_and_the_next_task_
         .expect("begun");
     browser.press("\u{E007}").await;
     until(&browser, "document.getElementById('task').dataset.kind === 'demonstration'").await;
-    until(&browser, "document.activeElement.id === 'completion' && !document.getElementById('content').inert").await;
+    until(&browser, "document.activeElement.id === 'completion' && !document.querySelector('[data-under-way]')").await;
     assert_eq!(count(server.pool(), "SELECT count(*) FROM rankings").await, 1);
     browser.close().await;
 }

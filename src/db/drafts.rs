@@ -257,12 +257,17 @@ pub(super) async fn forget(
     Ok(())
 }
 
-/// Whether a draft of this assignment was saved elsewhere since `base`, in milliseconds since 1970, and says something else than these
-/// fields: whoever submits them has not seen it.
-pub async fn went_on_elsewhere(pool: &PgPool, assignment: Uuid, base: i64, fields: &DraftFields) -> sqlx::Result<bool> {
-    let Some(draft) = find(pool, assignment).await? else { return Ok(false) };
-    let newer = milliseconds(draft.updated_at) > base;
-    Ok(newer && !work(&draft.fields).is_empty() && !same_work(&draft.fields, fields))
+/// Whether a draft of this assignment, or what waits beside it, was saved elsewhere since `base`, in milliseconds since 1970: whoever
+/// submits has not seen it. What says the same as one of `own` is theirs.
+pub async fn went_on_elsewhere(pool: &PgPool, assignment: Uuid, base: i64, own: &[&DraftFields]) -> sqlx::Result<bool> {
+    let Some(mut draft) = find(pool, assignment).await? else { return Ok(false) };
+    let mut all = std::mem::take(&mut draft.displaced);
+    all.push(draft.into());
+    let is_unseen = |one: &Displaced| {
+        let is_own = own.iter().any(|own| same_work(own, &one.fields));
+        one.saved_at > base && !is_own && !work(&one.fields).is_empty()
+    };
+    Ok(all.iter().any(is_unseen))
 }
 
 /// The draft of an assignment. Whose it is has been checked by whoever shows the task.

@@ -133,12 +133,7 @@ pub async fn open_to_serve(config: &Config) -> anyhow::Result<Database> {
     let options = (*database.pool.connect_options()).clone();
     let serving = connections()
         .min_connections(WAITING)
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                rehearsal::run(connection).await;
-                Ok::<(), sqlx::Error>(())
-            })
-        })
+        .after_connect(|connection, _| Box::pin(rehearsal::run(connection)))
         .connect_lazy_with(options);
     std::mem::replace(&mut database.pool, serving.clone()).close().await;
     // The first page needs one of them.

@@ -1,6 +1,8 @@
 //! What a connection does before anybody waits for it: the statements of a submission, on rows that are not there. The database looks
 //! up in its catalogue what they need, and the connection has them prepared; else the first submission on it pays for that.
 
+use std::time::Duration;
+
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
@@ -13,10 +15,23 @@ use super::{
 };
 use crate::domain::{assignment::TaskKind, label_scheme::Assessment, ranking::Ranking};
 
+/// The longest that it may take: nobody waits for what another process holds.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Goes through a submission that stores nothing. A connection that can't is as good as one that has not.
-pub async fn run(connection: &mut PgConnection) {
-    if let Err(error) = submission(connection).await {
-        tracing::debug!(%error, "a connection could not be made ready");
+///
+/// # Errors
+/// Where the connection is of no use any more.
+pub async fn run(connection: &mut PgConnection) -> sqlx::Result<()> {
+    match tokio::time::timeout(PATIENCE, submission(connection)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(SubmitError::Database(error @ sqlx::Error::Io(_)))) => Err(error),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a connection could not be made ready");
+            Ok(())
+        }
+        // A statement is still under way on it.
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
     }
 }
 

@@ -8,7 +8,7 @@ import { announce, turnTo } from "./page.js";
 let reserved = null;
 /** What shows it: `{address, title, className, words, parts}`, its parts in this document but not yet on the page. */
 let ready = null;
-/** What stood on the page that shows the next task meanwhile, until it is stored: `{parts, className, scrolled}`. */
+/** What stood on the page that shows the next task meanwhile, until it is stored: `{parts, className, scrolled, inner, sheet}`. */
 let before = null;
 /** Counts the fetches, so that one which comes late is not taken for the newest. */
 let fetches = 0;
@@ -62,11 +62,13 @@ function giveBack() {
   ready = null;
 }
 
-/** What stands on the page, taken from it. What announces stays: screen readers hear only a region that they know. */
+/** What belongs to a task on the page. What announces stays: screen readers hear only a region that they know. */
+const partsOf = (main) => [...main.children].filter((child) => !child.matches("[data-announce], #words"));
+
+/** What stands on the page, taken from it. */
 function takeAway(main) {
   const parts = document.createDocumentFragment();
-  const stays = "[data-announce], #words";
-  parts.append(...[...main.children].filter((child) => !child.matches(stays)));
+  parts.append(...partsOf(main));
   return parts;
 }
 
@@ -79,15 +81,20 @@ function put(main, { parts, className }) {
 export function preview() {
   if (!ready) return false;
   const main = document.getElementById("content");
-  before = { className: main.className, scrolled: scrollY, parts: takeAway(main) };
+  const inner = [...main.querySelectorAll("textarea, .board, pre, .table-scroll")].map((box) => [box, box.scrollTop, box.scrollLeft]);
+  const sheet = main.querySelector(":popover-open");
+  before = { className: main.className, scrolled: scrollY, inner, sheet, parts: takeAway(main) };
   put(main, ready);
-  main.inert = true;
+  for (const part of partsOf(main)) part.inert = true;
+  main.dataset.underWay = "";
   scrollTo(0, 0);
   return true;
 }
 
 /** Says that what was done before is still on its way. */
 export function sayUnderWay(text) {
+  if (!before) return;
+  announce(text);
   const state = document.querySelector("[data-draft-state]");
   before.state = { kind: state.dataset.state, text: state.textContent };
   state.dataset.state = "sending";
@@ -96,7 +103,8 @@ export function sayUnderWay(text) {
 
 /** What is on the screen can be worked with again; it says no more that something is under way. */
 function release(main) {
-  main.inert = false;
+  for (const part of partsOf(main)) part.inert = false;
+  delete main.dataset.underWay;
   if (!before.state) return;
   const state = document.querySelector("[data-draft-state]");
   state.dataset.state = before.state.kind;
@@ -108,9 +116,12 @@ export function takeBack() {
   if (!before) return;
   const main = document.getElementById("content");
   release(main);
-  ready.parts = takeAway(main);
+  const parts = takeAway(main);
+  if (ready) ready.parts = parts;
   put(main, before);
   scrollTo(0, before.scrolled);
+  for (const [box, top, left] of before.inner) box.scrollTo(left, top);
+  before.sheet?.showPopover();
   before = null;
 }
 
@@ -141,6 +152,8 @@ export function show({ next, notice }) {
 
 // Whoever leaves the page gives the task back that they have not seen.
 window.addEventListener("pagehide", () => {
+  // Whoever comes back finds what they left.
+  takeBack();
   fetches += 1;
   giveBack();
 });

@@ -16,7 +16,7 @@ async function load(query = "") {
   const newest = asked;
   const { page } = await getPage(`/tasks/${form.dataset.assignment}/beside${query}`);
   // Meanwhile the next task has been shown.
-  if (form !== mine || newest !== asked) return false;
+  if (form !== mine || !form.isConnected || newest !== asked) return false;
   sheet().querySelector("[data-beside-failed]")?.remove();
   if (!page) {
     fail();

@@ -78,7 +78,7 @@ async function draw() {
   asked += 1;
   const newest = asked;
   const answer = await sendForm(button.formAction, form);
-  if (form !== mine || newest !== asked) return null;
+  if (form !== mine || !form.isConnected || newest !== asked) return null;
   if (answer.kind !== "ok") return false;
   document.querySelector("[data-preview-body]").innerHTML = answer.data.html; // Sanitised by the server.
   return true;

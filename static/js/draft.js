@@ -36,6 +36,9 @@ let refused;
 /** Whether this browser has a copy of what is typed: storage may be off or full. */
 let here = true;
 
+/** Where the form is: on the page, or set aside while it is on its way. */
+const place = () => form.getRootNode();
+
 /** Whether what is typed is kept in this browser alone. */
 const hereAlone = () => version === null || refused;
 
@@ -114,12 +117,16 @@ export function nowCorrects(standing) {
   later();
 }
 
-/** No more saving: the task is being submitted, and its draft with it. One that is newer than the form knows is not let go unseen. */
+/**
+ * No more saving: the task is being submitted, and its draft with it. One that is newer than the form knows is not let go unseen. Gives
+ * what is on its way, or may have arrived: that is this form's own.
+ */
 export function close() {
   closed = true;
   clearTimeout(timer);
-  // What is on its way, or may have arrived, is this form's own.
-  form.elements.base.value = pending || unanswered ? "" : base;
+  const own = pending ?? unanswered ?? "";
+  form.elements.base.value = own && version !== undefined ? "" : base;
+  return own;
 }
 
 /** It was not submitted after all: saving goes on with what has been typed since. */
@@ -185,7 +192,7 @@ function tellDisplaced({ saved_at: savedAt, displaced, displaced_at: name, besid
   // Where nothing was to be kept, another draft stands: this form has not taken its place, and will displace it.
   const stands = displaced && !beside.includes(name);
   if (!stands) base = savedAt;
-  for (const notice of document.querySelectorAll("[data-other-draft]")) {
+  for (const notice of place().querySelectorAll("[data-other-draft]")) {
     const told = Number(notice.dataset.otherDraft);
     if (told && told !== name && !beside.includes(told)) notice.remove();
   }
@@ -195,7 +202,7 @@ function tellDisplaced({ saved_at: savedAt, displaced, displaced_at: name, besid
     again = true;
   } else if (displaced) {
     offer(displaced, words.other, name);
-    announce(words.other);
+    if (form.isConnected) announce(words.other);
   }
   return savedAt > 0 && !stands;
 }
@@ -262,7 +269,7 @@ function fill(draft) {
  * a name there: it waits until it is taken or discarded.
  */
 function offer(other, text, name = "") {
-  document.querySelector(`[data-other-draft="${name}"]`)?.remove();
+  place().querySelector(`[data-other-draft="${name}"]`)?.remove();
   const discard = document.createElement("button");
   const notice = offerOther(text, words.otherTake, () => {
     const mine = fields();
@@ -286,7 +293,7 @@ function offer(other, text, name = "") {
     });
     notice.append(" ", discard);
   }
-  document.getElementById("task-error").before(notice);
+  place().getElementById("task-error").before(notice);
 }
 
 /** Puts what this browser has of the task into the form, and offers what was begun on an earlier version. */

@@ -6,6 +6,8 @@ for (const host of document.querySelectorAll("[data-live-events]")) follow(host)
 
 function follow(host) {
   let waiting;
+  /** What stands there. */
+  let drawn;
   listen(host.dataset.liveEvents, { part: (event) => show(event.data) });
   // Whoever is reading or pressing something in there is not disturbed; the newest comes when they leave.
   host.addEventListener("focusout", (event) => host.contains(event.relatedTarget) || setTimeout(() => waiting && show(waiting)));
@@ -13,6 +15,12 @@ function follow(host) {
   function show(html) {
     waiting = html;
     if (host.contains(document.activeElement)) return;
+    // Every connection begins with the whole, which may be what is there.
+    if (html === drawn) {
+      waiting = undefined;
+      return;
+    }
+    drawn = html;
     const open = [...host.querySelectorAll("details")].map((details) => details.open);
     const scrolled = [...host.querySelectorAll(".table-scroll, .chart")].map((box) => box.scrollLeft);
     host.innerHTML = html;

@@ -129,13 +129,13 @@ export const sheetIsOpen = () => document.querySelector("[popover]:popover-open"
 export function isForPage(event) {
   if (!singleKeys || event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return false;
   if (event.target.closest?.(`${FIELDS}, [popover]`)) return false;
-  return !document.querySelector("[popover]:popover-open, .drop[open], #task[inert], #content[inert]");
+  return !document.querySelector("[popover]:popover-open, .drop[open], #task[inert], #content[data-under-way]");
 }
 
 // Keys that work while one writes too, and are no letters: they need no switch.
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || isComposing(event) || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
-  if (document.getElementById("content")?.inert) return;
+  if (document.querySelector("#content[data-under-way]")) return;
   const guidelines = document.getElementById("guidelines");
   if (event.key === "F1" && guidelines) {
     guidelines.togglePopover();

@@ -23,12 +23,12 @@ let pulse = 0;
 let last = 0;
 let moved = 0;
 
-/** Turns to the task on the page; its kind begins when its script is there. */
-function begin() {
+/** Turns to the task on the page, which is seen since then; its kind begins when its script is there. */
+function begin(seen = performance.now()) {
   form = document.getElementById("task");
   error = document.getElementById("task-error");
-  last = performance.now();
-  moved = last;
+  last = seen;
+  moved = performance.now();
   clearInterval(pulse);
   pulse = setInterval(heartbeat, Number(form.dataset.heartbeat));
   showSingleKeys();
@@ -48,7 +48,7 @@ export function onTask(kind, start) {
 async function heartbeat() {
   const mine = form;
   const answer = await send("POST", `/tasks/${form.dataset.assignment}/heartbeat`);
-  if (answer.kind === "ok" && form === mine && !waiting) tellLost(answer.data.lease === "lost");
+  if (answer.kind === "ok" && form === mine && form.isConnected && !waiting) tellLost(answer.data.lease === "lost");
 }
 
 /** Says once that others have the task, and until it is this person's again: at every beat the page would jump. */
@@ -95,7 +95,7 @@ function showErrorWith(text, address, linkText, place) {
 }
 
 let sending = false;
-/** What could not be sent: `{action, body, again, stop}`. It goes as it was submitted, or not at all. */
+/** What could not be sent: `{action, body, seen, again, stop}`. It goes as it was submitted, or not at all. */
 let waiting = null;
 
 /** Locks the form while it is on its way: what is stored is what stands there. */
@@ -109,23 +109,28 @@ function lock(on) {
 async function submit(which, submitter) {
   stopWaiting();
   sending = true;
-  close();
+  const own = close();
   keepHere();
   const sent = { action: which.action, body: written(which, submitter) };
+  if (own && which === form) sent.body += `&own=${encodeURIComponent(own)}`;
   const focused = document.activeElement;
   lock(true);
   const answering = sendWritten(sent.action, sent.body);
   // What comes next is read while this is stored. Whoever stops sees that it is.
-  const ahead = submitter?.name !== "then" && preview();
+  const goesOn = submitter?.name !== "then" && (which === form || which.elements.reason.value);
+  const ahead = goesOn && preview();
+  if (ahead) sent.seen = performance.now();
   const slow = setTimeout(() => (ahead ? sayUnderWay(words.sending) : tell("sending", words.sending)), SLOW);
   const answer = await answering;
   clearTimeout(slow);
   sending = false;
   // Of a form that makes way for the next one the browser need not work out once more how it looks.
   if (answer.kind !== "ok") {
+    delete sent.seen;
     takeBack();
     lock(false);
-    focused?.focus({ preventScroll: true });
+    // Unless they have gone elsewhere meanwhile.
+    if (document.activeElement === document.body) focused?.focus({ preventScroll: true });
   }
   settle(answer, sent);
 }
@@ -139,13 +144,14 @@ function settle(answer, sent) {
     forgetHere();
     forgetSkip();
     if (!show(answer.data)) {
+      takeBack();
       lock(false);
       // Whoever comes back finds what was submitted, and not a form that keeps nothing more.
       window.addEventListener("pageshow", (event) => event.persisted && location.reload());
       location.assign(answer.data.next);
       return;
     }
-    begin();
+    begin(sent.seen);
     onceDrawn(() => fetchAhead(form.dataset.assignment));
     return;
   }
@@ -167,12 +173,18 @@ function settle(answer, sent) {
   } else if (answer.status === 409 && answer.data?.code === "version-replaced") {
     tellReplaced(answer.data);
   } else if (answer.status === 409 && answer.data?.code === "newer-draft") {
-    showError(answer.data.message);
-    // Saved, this is the draft, and what was written elsewhere is offered beside it.
-    save();
+    tellNewer(answer.data.message);
   } else {
     showError(answer.data?.message || words.failed);
   }
+}
+
+/** There is a newer draft. Saved, this is the draft, and what was written elsewhere is offered beside it: then it may be submitted. */
+async function tellNewer(message) {
+  sending = true;
+  await save();
+  sending = false;
+  showError(document.querySelector("[data-other-draft]") ? message : words.failed);
 }
 
 /** Another version stands meanwhile. Saved again, what is typed replaces the one that is named now. */
@@ -235,7 +247,7 @@ document.addEventListener("submit", (event) => {
 
 document.addEventListener("keydown", (event) => {
   // What is on its way is not submitted again, nor what comes next before it is there.
-  if (event.key === "Enter" && sending && !event.target.closest?.("a, button, summary")) return event.preventDefault();
+  if (event.key === "Enter" && sending && !waiting && !event.target.closest?.("a, button, summary")) return event.preventDefault();
   // A key that is still held from the task before is not meant for this one.
   if (event.key === "Enter" && event.repeat && !event.target.closest?.("textarea, summary, a")) return event.preventDefault();
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !isComposing(event)) {

@@ -10,9 +10,10 @@ use crate::web::PageError;
 
 /// Time between two looks at the database.
 const LOOK: Duration = Duration::from_secs(2);
-/// After this time a part is drawn again though its pulse is the same: leases end, days begin, labels are corrected.
-const ANYWAY: Duration = Duration::from_secs(30);
-/// A connection ends after this time and the browser comes again: a server that stops does not wait for readers for long.
+/// Of a part that takes long to draw, the time between two looks in times of that: many people may look on.
+const TIMES: u32 = 10;
+/// A connection ends after this time and the browser comes again: a server that stops does not wait for readers for long, and a part
+/// is drawn again though its pulse is the same: leases end, days begin, labels are corrected.
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// A part of a page.
@@ -35,21 +36,24 @@ pub fn follow<P: Part>(part: P) -> Sse<impl Stream<Item = Result<Event, Infallib
 fn changes<P: Part>(part: P) -> impl Stream<Item = Result<Event, Infallible>> {
     async_stream::stream! {
         let until = Instant::now() + LONGEST;
-        let mut seen: Option<(P::Pulse, Instant)> = None;
+        let mut seen = None;
         let mut told = String::new();
+        let mut took = Duration::ZERO;
         while Instant::now() < until {
             // A database that is away for a moment ends the connection; the browser comes again.
             let Ok(pulse) = part.pulse().await else { break };
-            if seen.as_ref().is_none_or(|(last, at)| *last != pulse || at.elapsed() > ANYWAY) {
+            if seen.as_ref() != Some(&pulse) {
+                let begun = Instant::now();
                 let Ok(html) = part.draw().await else { break };
-                seen = Some((pulse, Instant::now()));
+                took = begun.elapsed();
+                seen = Some(pulse);
                 if html != told {
                     // The protocol knows no carriage returns.
                     yield Ok(Event::default().event("part").retry(LOOK).data(html.replace('\r', " ")));
                     told = html;
                 }
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(LOOK.max(TIMES * took)).await;
         }
     }
 }

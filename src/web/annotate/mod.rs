@@ -25,8 +25,8 @@
 //! `notice` is the HTML that the next page begins with, and errors `{"code", "message"}`.
 //! What was submitted already may be sent again: the same is answered as the first time. Anything else is 409 `already-submitted`
 //! with `correct`, the address where it can be made a correction, or `version-replaced` with the `version` that stands now. A script
-//! sends with each form `base`, the `saved_at` of the draft that it knows of: where one was saved since that says something else, a
-//! first submission is 409 `newer-draft`, as it would be lost with it.
+//! sends with each form `base`, the `saved_at` of the draft that it knows of, and as `own` the draft that it has sent and not heard of
+//! yet: where another was saved since that says something else, a first submission is 409 `newer-draft`, as it would be lost with it.
 //!
 //! - **submit a demonstration**: `completion` (the text), `seconds` (optional), `then` (optional; `queue` leases no next task)
 //! - **submit a ranking**: one field `rank_{position}` an answer, 1 is best, equal numbers are ties, counted 1,2,2,4 or 1,2,2,3;

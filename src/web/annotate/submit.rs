@@ -21,7 +21,9 @@ use super::{
 };
 use crate::{
     db::{
-        assignments, drafts, gold, guidelines,
+        assignments,
+        drafts::{self, DraftFields},
+        gold, guidelines,
         label_versions::{self, Correction},
         labels::{self, NewDemonstration, NewRanking, SubmitError},
         queue::Task,
@@ -71,7 +73,9 @@ pub async fn post(
 /// script can't be shown it.
 async fn went_on_elsewhere(pool: &PgPool, assignment: Uuid, fields: &Fields) -> sqlx::Result<bool> {
     let Ok(base) = fields.get("base").parse() else { return Ok(false) };
-    drafts::went_on_elsewhere(pool, assignment, base, &fields.draft()).await
+    // What it had sent to be saved and not heard of yet.
+    let sent: DraftFields = serde_json::from_str(fields.get("own")).unwrap_or_default();
+    drafts::went_on_elsewhere(pool, assignment, base, &[&fields.draft(), &sent]).await
 }
 
 /// Gives the task back with a reason.
