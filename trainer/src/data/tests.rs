@@ -227,15 +227,15 @@ fn rows_are_padded_on_the_right_and_padding_is_not_learned() {
 
 #[test]
 fn packing_fills_rows_and_keeps_texts_apart() {
-    let examples = [example(&[1, 2, 3], 1), example(&[4, 5, 6, 7, 8], 2), example(&[9], 0)];
+    let examples = [example(&[1, 2, 3], 1), example(&[4, 5, 6, 7, 8], 2), example(&[9, 10], 0)];
     // Rows may have six tokens; the fullest has five.
     let batch = SftBatch::packed(&examples.each_ref(), 6, 99, &Device::flex());
     let ids: Vec<i32> = batch.input_ids.into_data_as::<i32>().try_to_vec().unwrap();
     let mask: Vec<f32> = batch.completion_mask.into_data_as::<f32>().try_to_vec().unwrap();
     let positions: Vec<i32> = batch.layout.positions().into_data_as::<i32>().try_to_vec().unwrap();
-    assert_eq!(ids, [4, 5, 6, 7, 8, 1, 2, 3, 9, 99]);
-    assert_eq!(mask, [0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
-    assert_eq!(positions, [0, 1, 2, 3, 4, 0, 1, 2, 0, 0]);
+    assert_eq!(ids, [4, 5, 6, 7, 8, 1, 2, 3, 9, 10]);
+    assert_eq!(mask, [0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0]);
+    assert_eq!(positions, [0, 1, 2, 3, 4, 0, 1, 2, 0, 1]);
 }
 
 #[test]
