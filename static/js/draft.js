@@ -148,6 +148,8 @@ export async function save() {
   const sent = fields();
   show("saving", words.saving);
   pending = JSON.stringify(sent);
+  // A page that is left hears no answer: the next one knows by this whose it is.
+  keepHere();
   const done = [...settled];
   const had = `base=${base}${version ? `&version=${version}` : ""}${done.length > 0 ? `&settled=${done}` : ""}`;
   const answer = await sendJson("PUT", `${address}?${had}`, sent);
@@ -321,6 +323,7 @@ function restoreCopy(copy) {
     return;
   }
   const theirs = JSON.parse(saved);
+  unanswered = copy.sent ?? null;
   if (copy.fields.seconds) form.elements.seconds.value = copy.fields.seconds;
   fill(copy.fields);
   if (changed()) {
