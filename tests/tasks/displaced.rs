@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fantoccini::Locator;
 use laurel::domain::role::Role;
-use reqwest::Method;
+use reqwest::{Method, Url};
 use serde_json::{Value, json};
 
 use super::take_next;
@@ -104,18 +104,24 @@ async fn settled(server: &Server) {
     panic!("something still waits");
 }
 
-#[tokio::test]
-async fn a_page_that_is_opened_later_offers_what_was_displaced_once_it_is_taken_or_discarded_no_more() {
-    let server = opened().await;
+/// Ada at work, in a browser in which a draft is saved, and at home; and the task's address.
+async fn at_two_computers(server: &Server) -> (Browser, Client, Url) {
     server.account("Ada", Role::Annotator).await;
     let home = server.client();
     home.log_in("ada@example.org", PASSWORD).await;
     let browser = Browser::open().await;
     browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
-    take_next(&server, &browser).await;
+    take_next(server, &browser).await;
     let address = browser.current_url().await.expect("an address");
     browser.fill("#completion", "At work").await;
     browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
+    (browser, home, address)
+}
+
+#[tokio::test]
+async fn a_page_that_is_opened_later_offers_what_was_displaced_once_it_is_taken_or_discarded_no_more() {
+    let server = opened().await;
+    let (browser, home, address) = at_two_computers(&server).await;
     let open = async || {
         browser.goto(&format!("{}/queue", server.address)).await.expect("elsewhere");
         browser.goto(address.as_str()).await.expect("the task");
@@ -153,15 +159,7 @@ async fn a_page_that_is_opened_later_offers_what_was_displaced_once_it_is_taken_
 #[tokio::test]
 async fn a_page_that_knows_less_than_the_draft_submits_only_once_that_was_offered() {
     let server = opened().await;
-    server.account("Ada", Role::Annotator).await;
-    let home = server.client();
-    home.log_in("ada@example.org", PASSWORD).await;
-    let browser = Browser::open().await;
-    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
-    take_next(&server, &browser).await;
-    let address = browser.current_url().await.expect("an address");
-    browser.fill("#completion", "At work").await;
-    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
+    let (browser, home, address) = at_two_computers(&server).await;
     // At home one goes on, and back at work the page has not heard of it.
     let drafts = "SELECT floor(extract(epoch FROM updated_at) * 1000)::bigint FROM drafts";
     keep(&home, address.path(), (count(server.pool(), drafts).await, ""), "At work, and much more at home").await;
