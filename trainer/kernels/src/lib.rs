@@ -8,6 +8,10 @@
 pub mod activation;
 pub mod adam;
 pub mod attention;
+#[cfg(target_arch = "x86_64")]
+mod blocked;
+#[cfg(target_arch = "x86_64")]
+mod copied;
 pub mod few_rows;
 pub mod likelihood;
 pub mod math;
@@ -17,6 +21,8 @@ mod one_query;
 pub mod packed;
 pub mod rotary;
 mod share;
+#[cfg(target_arch = "x86_64")]
+mod tile;
 
 /// Runs `work` compiled for the widest vectors of this processor. Everything that `work` calls must be `inline(always)` or
 /// small enough to be inlined: only what is compiled into it has those vectors.

@@ -3,6 +3,8 @@
 use gemm::Parallelism;
 use rayon::prelude::*;
 
+#[cfg(target_arch = "x86_64")]
+use crate::blocked;
 use crate::{math::dot, share::Shared, wide};
 
 /// Products below so many multiplications stay on one thread.
@@ -30,6 +32,22 @@ impl<'a> View<'a> {
             assert!((rows - 1) * row_step + (columns - 1) * column_step < values.len(), "a view beyond its memory");
         }
         Self { values, rows, columns, row_step, column_step }
+    }
+
+    /// Rows and columns.
+    pub(crate) fn dims(&self) -> [usize; 2] {
+        [self.rows, self.columns]
+    }
+
+    /// How far it is to the next row and to the next column.
+    pub(crate) fn steps(&self) -> [usize; 2] {
+        [self.row_step, self.column_step]
+    }
+
+    /// The number at a place, and all behind it.
+    #[inline(always)]
+    pub(crate) fn from(&self, row: usize, column: usize) -> &'a [f32] {
+        &self.values[row * self.row_step + column * self.column_step..]
     }
 
     /// Rows and columns exchanged; nothing is moved.
@@ -61,25 +79,38 @@ impl<'a> Target<'a> {
 
 /// `a·b` into `target`, on all cores when it is large.
 pub fn product(target: Target, a: View, b: View) {
+    check(&target, a, b);
+    #[cfg(target_arch = "x86_64")]
+    if blocked::product(target.values, target.row_step, target.add, a, b) {
+        return;
+    }
     let work = a.rows * a.columns * b.columns;
     let parallelism = if work >= WORTH_SHARING { Parallelism::Rayon(0) } else { Parallelism::None };
-    multiply(target, a, b, 1.0, parallelism);
+    multiply(target, a, b, parallelism);
 }
 
 /// `scale·a·b` into `target`, on this thread.
 pub(crate) fn product_here(target: Target, a: View, b: View) {
-    multiply(target, a, b, 1.0, Parallelism::None);
+    multiply(target, a, b, Parallelism::None);
 }
 
-fn multiply(target: Target, a: View, b: View, scale: f32, parallelism: Parallelism) {
+/// Stops where the sizes don't fit each other, before anything is written.
+fn check(target: &Target, a: View, b: View) {
+    let (m, n) = (a.rows, b.columns);
+    assert_eq!(a.columns, b.rows, "inner dimensions of a product");
+    if m > 0 && n > 0 {
+        assert!((m - 1) * target.row_step + n <= target.values.len(), "a product beyond its target");
+        assert!(m == 1 || n <= target.row_step, "rows of a product's target overlap");
+    }
+}
+
+fn multiply(target: Target, a: View, b: View, parallelism: Parallelism) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
-    assert_eq!(k, b.rows, "inner dimensions of a product");
+    check(&target, a, b);
     if m == 0 || n == 0 {
         return;
     }
-    assert!((m - 1) * target.row_step + n <= target.values.len(), "a product beyond its target");
-    assert!(m == 1 || n <= target.row_step, "rows of a product's target overlap");
-    // SAFETY: all three lie inside their slices (checked here and in `View`), and the target is borrowed alone.
+    // SAFETY: all three lie inside their slices (just checked, and in `View`), and the target is borrowed alone.
     unsafe {
         gemm::gemm(
             m,
@@ -96,7 +127,7 @@ fn multiply(target: Target, a: View, b: View, scale: f32, parallelism: Paralleli
             b.column_step as isize,
             b.row_step as isize,
             1.0,
-            scale,
+            1.0,
             false,
             false,
             false,
@@ -177,13 +208,97 @@ mod tests {
 
     #[test]
     fn products_agree_with_the_definition() {
-        for [m, k, n] in [[1, 1, 1], [3, 5, 7], [65, 130, 33], [256, 64, 512]] {
+        // The largest are cut along each side.
+        let cut = [[2100, 48, 50], [50, 2100, 48], [48, 50, 2100], [200, 600, 130], [151, 263, 149]];
+        for [m, k, n] in [[1, 1, 1], [3, 5, 7], [65, 130, 33], [256, 64, 512]].into_iter().chain(cut) {
             let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
             let expected = slow(&a, &b, [m, k, n]);
-            let mut found = vec![1.0; m * n];
-            product(Target::add(&mut found, n), View::new(&a, m, k), View::new(&b, k, n));
-            for (found, expected) in found.iter().zip(&expected) {
-                assert!((found - 1.0 - expected).abs() < 1e-3, "{found} {expected}");
+            let turned = |values: &[f32], rows: usize, columns: usize| -> Vec<f32> {
+                (0..rows * columns).map(|at| values[at % rows * columns + at / rows]).collect()
+            };
+            let (a_turned, b_turned) = (turned(&a, m, k), turned(&b, k, n));
+            let spread: Vec<f32> = a.iter().flat_map(|&number| [number, f32::NAN]).collect();
+            let of_a = [
+                View::new(&a, m, k),
+                View::new(&a_turned, k, m).transposed(),
+                View::with_steps(&spread, [m, k], [2 * k, 2]),
+            ];
+            let (step, of_b) = (n + 3, [View::new(&b, k, n), View::new(&b_turned, n, k).transposed()]);
+            for (a, b) in of_a.into_iter().flat_map(|a| of_b.map(|b| (a, b))) {
+                let mut found = vec![1.0; m * step];
+                product(Target::add(&mut found, step), a, b);
+                product(Target::write(&mut found, step), a, b);
+                product(Target::add(&mut found, step), a, b);
+                for (found, expected) in found.chunks(step).zip(expected.chunks(n)) {
+                    for (found, expected) in found.iter().zip(expected) {
+                        let near = 1e-5 * (k as f32).sqrt() * expected.abs().max(10.0);
+                        assert!((found - 2.0 * expected).abs() < near, "{found} {expected} of {m} × {k} × {n}");
+                    }
+                    assert_eq!(found[n..], [1.0; 3], "beside the target nothing is written");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_of_a_product_does_not_feel_the_others() {
+        let [m, k, n] = [300, 520, 150];
+        let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+        let of = |rows: std::ops::Range<usize>| {
+            let mut found = vec![0.0; rows.len() * n];
+            let a = View::new(&a[rows.start * k..rows.end * k], rows.len(), k);
+            product(Target::write(&mut found, n), a, View::new(&b, k, n));
+            found
+        };
+        assert!(of(0..m)[97 * n..] == of(97..m));
+    }
+
+    /// `cargo test --release -p laurel-kernels -- --ignored --nocapture products_beside`
+    #[test]
+    #[ignore = "a measurement, for an optimised build on a quiet machine"]
+    fn products_beside_those_of_the_library() {
+        const ROUNDS: usize = 21;
+        for [m, k, n] in [
+            [1024, 512, 1408],
+            [1024, 1408, 512],
+            [1024, 512, 512],
+            [512, 1024, 1408],
+            [1024, 512, 8192],
+            [512, 1024, 8192],
+            [1024, 576, 1536],
+            [1024, 49152, 576],
+            [2048, 2048, 2048],
+            [256, 512, 1408],
+            [64, 512, 1408],
+            [1024, 512, 64],
+            [128, 128, 128],
+        ] {
+            let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+            let turned = |rows, columns, seed| View::new(seed, columns, rows).transposed();
+            for (name, a, b) in [
+                ("a·b", View::new(&a, m, k), View::new(&b, k, n)),
+                ("a·bᵀ", View::new(&a, m, k), turned(k, n, &b)),
+                ("aᵀ·b", turned(m, k, &a), View::new(&b, k, n)),
+            ] {
+                let mut out = vec![0.0; m * n];
+                let mut times = [vec![], vec![]];
+                for _ in 0..ROUNDS {
+                    for (at, times) in times.iter_mut().enumerate() {
+                        let begun = std::time::Instant::now();
+                        let target = Target::write(&mut out, n);
+                        if at == 0 {
+                            product(target, a, b);
+                        } else {
+                            multiply(target, a, b, Parallelism::Rayon(0));
+                        }
+                        times.push(begun.elapsed().as_secs_f64());
+                    }
+                }
+                let [ours, theirs] = times.map(|mut times| {
+                    times.sort_by(f64::total_cmp);
+                    2e-9 * (m * k * n) as f64 / times[ROUNDS / 2]
+                });
+                println!("{m} × {k} × {n}, {name:<4} {ours:>6.1} GFLOP/s, the library {theirs:>6.1}");
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::{few_rows::prefetch, math::LANES, wide};
+use crate::{few_rows::prefetch, math::LANES, tile, wide};
 
 /// Up to so many rows these products are the faster ones.
 pub const MOST: usize = 512;
@@ -124,10 +124,7 @@ fn some_rows<const N: usize>(x: &[f32], w: [&Packed; N], out: [&mut [f32]; N], r
         }
     }
     tasks.par_iter_mut().for_each(|(lines, out)| {
-        wide(
-            #[inline(always)]
-            || Block { x: grouped, k, lines, rows }.multiply(out),
-        );
+        Block { x: grouped, k, lines, rows }.multiply(out);
     });
 }
 
@@ -206,21 +203,38 @@ struct Place {
 }
 
 impl Block<'_> {
-    #[inline(always)]
     fn multiply(self, out: &mut [&mut [f32]]) {
+        #[cfg(target_arch = "x86_64")]
+        if tile::avx2_is_widest() {
+            // SAFETY: the processor has these operations, as just asked.
+            return unsafe { self.multiply_avx2(out) };
+        }
+        wide(
+            #[inline(always)]
+            || {
+                self.each_part(
+                    #[inline(always)]
+                    |at, group| match group {
+                        1 => self.part::<1>(at, out),
+                        2 => self.part::<2>(at, out),
+                        4 => self.part::<4>(at, out),
+                        _ => self.part::<ROWS>(at, out),
+                    },
+                );
+            },
+        );
+    }
+
+    /// Calls `part` for every part of the task, with how many rows it has.
+    #[inline(always)]
+    fn each_part(self, mut part: impl FnMut(Place, usize)) {
         for panel in 0..self.lines.len() / self.k {
             for from in (0..self.k).step_by(DEPTH) {
                 let depth = DEPTH.min(self.k - from);
                 let mut row = 0;
                 while row < self.rows {
-                    let at = Place { panel, from, depth, row };
                     let group = together(self.rows - row);
-                    match group {
-                        1 => self.part::<1>(at, out),
-                        2 => self.part::<2>(at, out),
-                        4 => self.part::<4>(at, out),
-                        _ => self.part::<ROWS>(at, out),
-                    }
+                    part(Place { panel, from, depth, row }, group);
                     row += group;
                 }
             }
@@ -230,23 +244,11 @@ impl Block<'_> {
     /// `R` rows of `x` by some lines of a panel, added to what is there unless the lines are the first.
     #[inline(always)]
     fn part<const R: usize>(self, at: Place, out: &mut [&mut [f32]]) {
-        let first = at.panel * self.k + at.from;
-        let lines = &self.lines[first..][..at.depth];
-        let x = self.x[at.row * self.k + at.from * R..][..at.depth * R].as_chunks::<R>().0;
+        let (lines, x) = self.factors::<R>(at);
         let mut sums = [[0.0f32; PANEL]; R];
-        // The lines that come next are asked for one after the other, over the time that all rows take: more at once would wait
-        // for each other, and the memory have nothing to do afterwards.
-        let before = at.row * at.depth;
-        let (mut ahead, mut due) = (first + at.depth + before / self.rows, before % self.rows);
+        let mut ahead = self.ahead::<R>(at);
         for (line, x) in lines.iter().zip(x) {
-            due += R;
-            if due >= self.rows {
-                due -= self.rows;
-                if let Some(line) = self.lines.get(ahead) {
-                    prefetch(&line.0, 0);
-                }
-                ahead += 1;
-            }
+            ahead.ask(self.lines);
             let line = line.0;
             for (sums, &factor) in sums.iter_mut().zip(x) {
                 for (sum, w) in sums.iter_mut().zip(&line) {
@@ -256,6 +258,72 @@ impl Block<'_> {
         }
         for (sums, out) in sums.iter().zip(&mut out[at.row..]) {
             add(sums, at.from == 0, &mut out[at.panel * PANEL..]);
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    fn multiply_avx2(self, out: &mut [&mut [f32]]) {
+        self.each_part(|at, group| match group {
+            1 => self.part_avx2::<1>(at, out),
+            2 => self.part_avx2::<2>(at, out),
+            4 => self.part_avx2::<4>(at, out),
+            _ => self.part_avx2::<ROWS>(at, out),
+        });
+    }
+
+    /// As [`Self::part`], by the processor's own operations.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    fn part_avx2<const R: usize>(self, at: Place, out: &mut [&mut [f32]]) {
+        let (lines, x) = self.factors::<R>(at);
+        let mut tile = tile::avx2::Tile::<R>::zero();
+        let mut ahead = self.ahead::<R>(at);
+        for (line, x) in lines.iter().zip(x) {
+            ahead.ask(self.lines);
+            tile.add_product(x, &line.0);
+        }
+        let width = PANEL.min(out[at.row].len() - at.panel * PANEL);
+        for (row, out) in out[at.row..].iter_mut().take(R).enumerate() {
+            tile.write_some(row, at.from > 0, &mut out[at.panel * PANEL..][..width]);
+        }
+    }
+
+    /// The lines of a part and the numbers of `x` that multiply them.
+    #[inline(always)]
+    fn factors<const R: usize>(&self, at: Place) -> (&[Line], &[[f32; R]]) {
+        let lines = &self.lines[at.panel * self.k + at.from..][..at.depth];
+        (lines, self.x[at.row * self.k + at.from * R..][..at.depth * R].as_chunks().0)
+    }
+
+    #[inline(always)]
+    fn ahead<const R: usize>(&self, at: Place) -> Ahead {
+        let before = at.row * at.depth;
+        let line = at.panel * self.k + at.from + at.depth + before / self.rows;
+        Ahead { line, due: before % self.rows, step: R, rows: self.rows }
+    }
+}
+
+/// The lines that come next are asked for one after the other, over the time that all rows take: more at once would wait for
+/// each other, and the memory have nothing to do afterwards.
+struct Ahead {
+    line: usize,
+    due: usize,
+    step: usize,
+    rows: usize,
+}
+
+impl Ahead {
+    #[inline(always)]
+    fn ask(&mut self, lines: &[Line]) {
+        self.due += self.step;
+        if self.due >= self.rows {
+            self.due -= self.rows;
+            if let Some(line) = lines.get(self.line) {
+                prefetch(&line.0, 0);
+            }
+            self.line += 1;
         }
     }
 }
