@@ -44,6 +44,13 @@ fn settings_by_name() {
         let asked = ["--value-model", value_model, "--value-coefficient", "0.5"];
         refused(&[&ppo[..], &asked].concat(), &["value_coefficient", "shared", "value_learning_rate"]);
     }
+    // A price of 0 stays 0 whatever it is multiplied by, and no rollout is to make it one.
+    for command in ["ppo", "rloo", "grpo"] {
+        let online = [&[command][..], &ppo[1..], &["--kl-target", "6"]].concat();
+        refused(&[&online[..], &["--kl-coefficient", "0"]].concat(), &["kl_target", "kl_coefficient is 0"]);
+        let hasty = ["--batch-size", "40", "--kl-horizon", "8"];
+        refused(&[&online[..], &hasty].concat(), &["kl_horizon", "a fifth of batch_size, 40"]);
+    }
     // Answers are drawn without dropout: learning from them with it begins with ratios that are not 1.
     for command in ["ppo", "rloo", "grpo"] {
         let online = [&[command][..], &ppo[1..]].concat();

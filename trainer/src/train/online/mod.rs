@@ -26,7 +26,9 @@ pub(super) use prompts::bounded_by;
 pub(crate) use prompts::same_tokens;
 pub(super) use rollout::{Rollout, ScoreScale, mean, mean_and_deviation, number};
 pub(super) use scoring::{Scoring, raw_scores};
-pub(super) use settings::{OnlineSettings, check_amounts, check_counts, check_dropout, check_sampling, kl_controller};
+pub(super) use settings::{
+    OnlineSettings, check_amounts, check_counts, check_dropout, check_sampling, check_steering, kl_controller,
+};
 pub(super) use step::{Start, Step};
 
 use super::{

@@ -3,7 +3,10 @@
 use super::{
     super::{
         Schedule, SettingsError, StageSettings,
-        online::{OnlineSettings, Scoring, check_amounts, check_counts, check_dropout, check_sampling, kl_controller},
+        online::{
+            OnlineSettings, Scoring, check_amounts, check_counts, check_dropout, check_sampling, check_steering,
+            kl_controller,
+        },
         settings::stage_settings,
     },
     ValueModel,
@@ -116,7 +119,8 @@ impl PpoSettings {
                 ("target_approx_kl", self.target_approx_kl),
                 ("value_coefficient", self.value_coefficient),
             ],
-        )
+        )?;
+        check_steering(self.kl_target, self.kl_coefficient, self.kl_horizon, self.batch_size)
     }
 
     /// Refuses what is set for another kind of value model than the one that there is. Settings do not tell a default from the
