@@ -35,6 +35,7 @@ fn settings_by_name() {
     let ppo = ["ppo", "--policy", text(&base), "--reward", text(&base), "--prompts", text(&data), "--out", text(&out)];
     refused(&[&ppo[..], &["--top-p", "0"]].concat(), &["top_p", "above 0"]);
     refused(&[&ppo[..], &["--temperature", "0"]].concat(), &["temperature"]);
+    refused(&[&ppo[..], &["--ptx-block-length", "1"]].concat(), &["ptx_block_length", "at least 2"]);
     // What is set for another kind of value model would change nothing.
     refused(
         &[&ppo[..], &["--value-model", "shared", "--value-learning-rate", "1e-5"]].concat(),
