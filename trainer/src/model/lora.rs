@@ -214,6 +214,12 @@ fn check(settings: &LoraSettings) -> Result<(), ModelError> {
     if settings.rank == 0 {
         return wrong("the rank of an adapter must be at least 1".into());
     }
+    if !(settings.alpha > 0.0 && settings.alpha.is_finite()) {
+        let alpha = settings.alpha;
+        return wrong(format!(
+            "the strength of an adapter (lora_alpha) must be above 0, not {alpha}: at 0 nothing is learned"
+        ));
+    }
     if !(0.0..1.0).contains(&settings.dropout) {
         return wrong(format!("the adapters' dropout must be at least 0 and below 1, not {}", settings.dropout));
     }

@@ -26,6 +26,7 @@ fn settings_by_name() {
     with(&["--lora", "perhaps"], &["lora", "perhaps"]);
     with(&["--precision", "half"], &["precision", "half", "bfloat16"]);
     with(&["--lora", "on", "--lora-targets", "q_proj,head"], &["head"]);
+    with(&["--lora", "on", "--lora-alpha", "0"], &["lora_alpha", "above 0"]);
     fs::write(world.path("settings.toml"), "epoch = 3\n").unwrap();
     with(&["--settings", text(&world.path("settings.toml"))], &["\"epoch\""]);
     fs::write(world.path("settings.toml"), "epochs = \n").unwrap();
