@@ -126,6 +126,11 @@ impl Adapter {
         self.dropout.prob > 0.0
     }
 
+    /// As [`Self::drops`], of an adapter that learns: a frozen one drops nothing.
+    pub(super) fn drops_as_it_learns(&self) -> bool {
+        self.drops() && self.dropout.training.is_enabled()
+    }
+
     /// What the adapter adds to the weight: `[in, out]`.
     pub fn delta(&self) -> Tensor<2> {
         (self.a.val() * self.scale).matmul(self.b.val())
