@@ -138,10 +138,10 @@ impl RewardBatch {
         }
     }
 
-    /// Tokens that a prompt's answers take, padding of their rows to each other's length included.
-    pub fn tokens_of(answers: &[Example]) -> usize {
+    /// How many rows a prompt's answers take, and the tokens of the longest.
+    pub fn shape_of(answers: &[Example]) -> [usize; 2] {
         let rows = AnswerRow::all_of(answers);
-        rows.len() * rows.iter().map(AnswerRow::tokens).max().unwrap_or(0)
+        [rows.len(), rows.iter().map(AnswerRow::tokens).max().unwrap_or(0)]
     }
 }
 

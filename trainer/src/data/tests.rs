@@ -259,10 +259,10 @@ fn long_answers_to_a_short_prompt_have_rows_of_their_own() {
     let batch = RewardBatch::new(&[(&answers, &[1, 2, 3])], 0, &Device::flex());
     assert_eq!(batch.input_ids.dims(), [3, 602]);
     assert_eq!(batch.ends.into_data_as::<i32>().try_to_vec::<i32>().unwrap(), [601, 1203, 1805]);
-    assert_eq!(RewardBatch::tokens_of(&answers), 3 * 602);
+    assert_eq!(RewardBatch::shape_of(&answers), [3, 602]);
     // A long prompt is worth sharing at any length.
     let after = |first: u32| example(&[&vec![1; 1500][..], &vec![first; 100]].concat(), 1500);
-    assert_eq!(RewardBatch::tokens_of(&[after(7), after(8), after(9)]), 1800);
+    assert_eq!(RewardBatch::shape_of(&[after(7), after(8), after(9)]), [1, 1800]);
 }
 
 fn file(lines: &str) -> tempfile::NamedTempFile {

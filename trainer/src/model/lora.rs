@@ -126,6 +126,11 @@ impl Adapter {
         self.dropout.prob > 0.0
     }
 
+    /// As [`Self::drops`], of an adapter that learns: a frozen one drops nothing.
+    pub(super) fn drops_as_it_learns(&self) -> bool {
+        self.drops() && self.dropout.training.is_enabled()
+    }
+
     /// What the adapter adds to the weight: `[in, out]`.
     pub fn delta(&self) -> Tensor<2> {
         (self.a.val() * self.scale).matmul(self.b.val())
@@ -213,6 +218,12 @@ fn check(settings: &LoraSettings) -> Result<(), ModelError> {
     let wrong = |message: String| Err(ModelError::Unsupported(message));
     if settings.rank == 0 {
         return wrong("the rank of an adapter must be at least 1".into());
+    }
+    if !(settings.alpha > 0.0 && settings.alpha.is_finite()) {
+        let alpha = settings.alpha;
+        return wrong(format!(
+            "the strength of an adapter (lora_alpha) must be above 0, not {alpha}: at 0 nothing is learned"
+        ));
     }
     if !(0.0..1.0).contains(&settings.dropout) {
         return wrong(format!("the adapters' dropout must be at least 0 and below 1, not {}", settings.dropout));

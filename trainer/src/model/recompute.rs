@@ -13,7 +13,7 @@ use burn::{
     tensor::Tensor,
 };
 
-use super::{decoder::Decoder, layout::Layout};
+use super::{blocks::Block, decoder::Decoder, layout::Layout};
 
 thread_local! {
     static ON: Cell<bool> = const { Cell::new(false) };
@@ -27,7 +27,7 @@ pub struct Recomputing {
 }
 
 impl Recomputing {
-    /// Switches recomputing on, or leaves everything as it is.
+    /// Switches recomputing on or off for as long as this lives.
     pub fn new(on: bool) -> Self {
         Self { before: ON.replace(on) }
     }
@@ -59,7 +59,7 @@ pub(super) fn is_wanted(x: &Tensor<3>) -> bool {
     ON.get() && x.is_autodiff()
 }
 
-/// Whether dropout is to act although there is no graph: the first of the two passes.
+/// Whether dropout is to act although there is no graph: the first of the two passes, in blocks where it acts in the second.
 pub(super) fn is_plain_pass() -> bool {
     PLAIN_PASS.get()
 }
@@ -70,8 +70,9 @@ pub(super) fn through_blocks(decoder: &Decoder, x: Tensor<3>, layout: &Layout) -
     let plain = decoder.valid();
     let mut inputs = Vec::with_capacity(plain.blocks.len());
     let mut state = x.clone().inner();
-    PLAIN_PASS.set(true);
     for index in 0..plain.blocks.len() {
+        // The plain blocks no longer know which of them are frozen.
+        PLAIN_PASS.set(has_dropout(&decoder.blocks[index]));
         reseed(decoder, seed, index);
         inputs.push(state.clone());
         state = plain.forward_block(index, state, layout, None).inner();
@@ -151,15 +152,16 @@ fn learns(module: &impl Module) -> bool {
     found.0
 }
 
-fn has_dropout(decoder: &Decoder) -> bool {
-    let linears = decoder.blocks.iter().flat_map(|block| block.linears());
-    linears.filter_map(|linear| linear.adapter.as_ref()).any(|adapter| adapter.drops())
+/// Whether a pass through the block with a graph drops anything.
+fn has_dropout(block: &Block) -> bool {
+    let mut adapters = block.linears().into_iter().filter_map(|linear| linear.adapter.as_ref());
+    adapters.any(|adapter| adapter.drops_as_it_learns())
 }
 
 /// A number of this pass, drawn from the device's generator, so that it depends on the run's seed. 0 without dropout,
 /// which leaves the generator alone.
 fn seed_of(x: &Tensor<3>, decoder: &Decoder) -> u64 {
-    if !has_dropout(decoder) {
+    if !decoder.blocks.iter().any(has_dropout) {
         return 0;
     }
     let drawn = Tensor::<1>::random([2], burn::tensor::Distribution::Uniform(0.0, 1.0), &x.clone().inner().device());

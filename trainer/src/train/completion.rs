@@ -156,18 +156,31 @@ pub(super) fn log_probs_of(logits: Tensor<3>, targets: Vec<i32>) -> Tensor<1> {
 
 /// Items put together by length, so that a chunk padded to its longest holds at most `budget` tokens; an item that is
 /// longer than that stands alone.
-pub(super) fn chunks_by_tokens(
+pub(super) fn chunks_by_tokens(items: Vec<usize>, length: impl Fn(usize) -> usize, budget: usize) -> Vec<Vec<usize>> {
+    chunks_by_rows(items, |item| [1, length(item)], budget)
+}
+
+/// As [`chunks_by_tokens`], for items that have several rows each: `shape` gives how many, and the tokens of the longest. A
+/// chunk is padded to the longest row of all its items.
+pub(super) fn chunks_by_rows(
     mut items: Vec<usize>,
-    length: impl Fn(usize) -> usize,
+    shape: impl Fn(usize) -> [usize; 2],
     budget: usize,
 ) -> Vec<Vec<usize>> {
-    items.sort_by_key(|&item| (length(item), item));
-    let mut chunks: Vec<Vec<usize>> = vec![];
+    items.sort_by_key(|&item| (shape(item)[1], item));
+    let (mut chunks, mut rows) = (Vec::<Vec<usize>>::new(), 0);
     for item in items {
+        let [own, longest] = shape(item);
         match chunks.last_mut() {
-            // Lengths rise, so the newcomer is the longest.
-            Some(chunk) if (chunk.len() + 1) * length(item) <= budget => chunk.push(item),
-            _ => chunks.push(vec![item]),
+            // Lengths rise, so the newcomer has the longest row.
+            Some(chunk) if (rows + own) * longest <= budget => {
+                chunk.push(item);
+                rows += own;
+            }
+            _ => {
+                chunks.push(vec![item]);
+                rows = own;
+            }
         }
     }
     chunks
@@ -295,5 +308,22 @@ mod tests {
             let longest = chunk.iter().map(|&item| lengths[item]).max().unwrap();
             assert!(chunk.len() == 1 || chunk.len() * longest <= 32, "{chunk:?}");
         }
+    }
+
+    /// Rankings of two long answers and of many short ones have about as many tokens, and together several times as many.
+    #[test]
+    fn chunks_of_items_with_several_rows_hold_no_more_than_the_budget_once_they_are_padded() {
+        let shapes = [[2, 50], [9, 12], [4, 25], [3, 8], [2, 7], [6, 30], [2, 90]];
+        let chunks = chunks_by_rows((0..shapes.len()).collect(), |item| shapes[item], 200);
+        let mut seen = chunks.concat();
+        seen.sort();
+        assert_eq!(seen, (0..shapes.len()).collect::<Vec<_>>());
+        for chunk in &chunks {
+            let rows: usize = chunk.iter().map(|&item| shapes[item][0]).sum();
+            let longest = chunk.iter().map(|&item| shapes[item][1]).max().unwrap();
+            assert!(chunk.len() == 1 || rows * longest <= 200, "{chunk:?}");
+        }
+        // 14 rows of 12.
+        assert_eq!(chunks[0], [4, 3, 1]);
     }
 }

@@ -11,7 +11,7 @@ use laurel_records::{LogLevel, RankingRecord, Stage};
 
 use super::{
     Run, Schedule, SettingsError, StageOutcome, StageSettings, TrainError,
-    completion::{chunks_by_tokens, log_probs_at},
+    completion::{chunks_by_rows, chunks_by_tokens, log_probs_at},
     learning::to_learn,
     metrics::Reporter,
     provenance::{digest_of_data, identity_of, lineage_of},
@@ -300,11 +300,15 @@ impl Objective for PreferredAnswers<'_> {
     }
 
     fn length(&self, item: usize) -> usize {
-        tokens(&self.learned.0[item])
+        shape(&self.learned.0[item]).iter().product()
     }
 
     fn micro_batch_tokens(&self) -> usize {
         self.reading.micro_batch_tokens
+    }
+
+    fn micro_batches(&self, items: Vec<usize>) -> Vec<Vec<usize>> {
+        chunks_by_rows(items, |item| shape(&self.learned.0[item]), self.micro_batch_tokens())
     }
 
     fn loss(&self, model: &Decoder, items: &[usize]) -> (Tensor<1>, f64) {
@@ -322,7 +326,7 @@ impl Objective for PreferredAnswers<'_> {
         let rankings = &self.held_out.0;
         let mut sums = Sums::default();
         let items = (0..rankings.len()).collect();
-        for chunk in chunks_by_tokens(items, |item| tokens(&rankings[item]), self.reading.micro_batch_tokens) {
+        for chunk in chunks_by_rows(items, |item| shape(&rankings[item]), self.reading.micro_batch_tokens) {
             let rankings: Vec<&Ranked> = chunk.iter().map(|&item| &rankings[item]).collect();
             sums.add(self.loss_of(model, &rankings).1);
         }
@@ -362,9 +366,9 @@ impl Sums {
     }
 }
 
-/// Tokens of a ranking's answers, each padded to the longest.
-fn tokens(ranked: &Ranked) -> usize {
-    ranked.answers.len() * ranked.answers.iter().map(|answer| answer.ids.len()).max().unwrap_or(0)
+/// How many answers a ranking has, and the tokens of the longest.
+fn shape(ranked: &Ranked) -> [usize; 2] {
+    [ranked.answers.len(), ranked.answers.iter().map(|answer| answer.ids.len()).max().unwrap_or(0)]
 }
 
 fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {

@@ -289,7 +289,9 @@ impl<O: Objective> Learner<'_, O> {
     ) -> Result<BTreeMap<String, f64>, TrainError> {
         let mut measured = self.objective.evaluate(&self.judged(model).valid());
         if measured.get(self.objective.criterion()).is_some_and(|value| !value.is_finite()) {
-            return Err(self.diverged(step, step, TrainError::NotFinite { what: "loss on what is held out" }));
+            let by_reward = self.objective.higher_is_better();
+            let what = if by_reward { "reward of answers to what is held out" } else { "loss on what is held out" };
+            return Err(self.diverged(step, step, TrainError::NotFinite { what }));
         }
         for (name, value) in &measured {
             if !value.is_finite() && name != "eval/perplexity" {

@@ -159,6 +159,40 @@ fn same(whole: &[f64], pieces: &[f64]) {
 }
 
 #[test]
+fn the_passes_over_a_rollout_end_when_the_policy_has_moved_too_far() {
+    let world = World::new();
+    let inputs = online(&world);
+    let of_rloo = |target_approx_kl: f64| {
+        let mut told = Told::default();
+        let few = RlooSettings { steps: 3, num_iterations: 6, minibatch_size: 24, ..rloo_settings() };
+        let settings = RlooSettings { target_approx_kl, ..few };
+        rloo::run(&settings, &inputs, &world.run(&format!("rloo-{target_approx_kl}")), &mut told).unwrap();
+        told
+    };
+    let of_grpo = |target_approx_kl: f64| {
+        let mut told = Told::default();
+        let few = GrpoSettings { steps: 3, num_iterations: 6, minibatch_size: 24, ..grpo_settings() };
+        let settings = GrpoSettings { target_approx_kl, ..few };
+        grpo::run(&settings, &inputs, &world.run(&format!("grpo-{target_approx_kl}")), &mut told).unwrap();
+        told
+    };
+    let methods: [(&str, &dyn Fn(f64) -> Told); 2] = [("rloo", &of_rloo), ("grpo", &of_grpo)];
+    for (name, run) in methods {
+        let farthest = |told: &Told| told.metrics["policy/approxkl_k3_avg"].iter().copied().fold(0.0, f64::max);
+        let free = run(0.0);
+        assert_eq!(free.metrics["train/optimiser_steps"], [6.0; 3], "{name}");
+        assert_eq!(free.metrics["train/stopped_early"], [0.0; 3], "{name}");
+        let target = farthest(&free) / 4.0;
+        let held = run(target);
+        let (steps, stopped) = (&held.metrics["train/optimiser_steps"], &held.metrics["train/stopped_early"]);
+        // The first minibatch never stops: before it nothing was learned.
+        assert!(steps.iter().all(|steps| *steps >= 1.0) && steps.iter().any(|steps| *steps < 6.0), "{name} {steps:?}");
+        assert!(stopped.iter().zip(steps).all(|(stopped, steps)| (*stopped == 1.0) == (*steps < 6.0)), "{name}");
+        assert!(farthest(&held) <= target, "{name}: {} nats a token, {target} allowed", farthest(&held));
+    }
+}
+
+#[test]
 fn dpo_learns_the_order_of_answers_it_has_not_seen() {
     let world = World::new();
     let inputs = DpoInputs { model: world.path("base"), data: world.records("data.jsonl", &rankings()) };

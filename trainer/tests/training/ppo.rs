@@ -172,6 +172,19 @@ fn pretraining_text_that_is_mixed_in_is_learned_beside() {
 }
 
 #[test]
+fn pretraining_text_that_counts_for_nothing_is_told_and_no_loss_of_it_is() {
+    let world = World::new();
+    std::fs::write(world.path("text.txt"), "w1 w2 w3 w4 ".repeat(40)).unwrap();
+    let inputs = PpoInputs { pretrain: vec![world.path("text.txt")], ..inputs(&world) };
+    let settings = PpoSettings { steps: 1, ptx_block_length: 24, ptx_coefficient: 0.0, ..settings() };
+    let mut told = Told::default();
+    ppo::run(&settings, &inputs, &world.run("out"), &mut told).unwrap();
+    assert!(!told.metrics.contains_key("loss/ptx_avg") && told.metrics.contains_key("loss/policy_avg"));
+    let lines = |words: &str| told.log.iter().filter(|line| line.contains(words)).count();
+    assert_eq!([lines("ptx_coefficient is 0"), lines("are mixed in")], [1, 0], "{:?}", told.log);
+}
+
+#[test]
 fn pretraining_text_without_text_is_refused() {
     let world = World::new();
     let empty = world.records("text.jsonl", &[serde_json::json!({"text": ""})]);

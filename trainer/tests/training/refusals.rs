@@ -26,6 +26,7 @@ fn settings_by_name() {
     with(&["--lora", "perhaps"], &["lora", "perhaps"]);
     with(&["--precision", "half"], &["precision", "half", "bfloat16"]);
     with(&["--lora", "on", "--lora-targets", "q_proj,head"], &["head"]);
+    with(&["--lora", "on", "--lora-alpha", "0"], &["lora_alpha", "above 0"]);
     fs::write(world.path("settings.toml"), "epoch = 3\n").unwrap();
     with(&["--settings", text(&world.path("settings.toml"))], &["\"epoch\""]);
     fs::write(world.path("settings.toml"), "epochs = \n").unwrap();
@@ -35,6 +36,7 @@ fn settings_by_name() {
     let ppo = ["ppo", "--policy", text(&base), "--reward", text(&base), "--prompts", text(&data), "--out", text(&out)];
     refused(&[&ppo[..], &["--top-p", "0"]].concat(), &["top_p", "above 0"]);
     refused(&[&ppo[..], &["--temperature", "0"]].concat(), &["temperature"]);
+    refused(&[&ppo[..], &["--ptx-block-length", "1"]].concat(), &["ptx_block_length", "at least 2"]);
     // What is set for another kind of value model would change nothing.
     refused(
         &[&ppo[..], &["--value-model", "shared", "--value-learning-rate", "1e-5"]].concat(),
@@ -43,6 +45,13 @@ fn settings_by_name() {
     for value_model in ["reward", "policy"] {
         let asked = ["--value-model", value_model, "--value-coefficient", "0.5"];
         refused(&[&ppo[..], &asked].concat(), &["value_coefficient", "shared", "value_learning_rate"]);
+    }
+    // A price of 0 stays 0 whatever it is multiplied by, and no rollout is to make it one.
+    for command in ["ppo", "rloo", "grpo"] {
+        let online = [&[command][..], &ppo[1..], &["--kl-target", "6"]].concat();
+        refused(&[&online[..], &["--kl-coefficient", "0"]].concat(), &["kl_target", "kl_coefficient is 0"]);
+        let hasty = ["--batch-size", "40", "--kl-horizon", "8"];
+        refused(&[&online[..], &hasty].concat(), &["kl_horizon", "a fifth of batch_size, 40"]);
     }
     // Answers are drawn without dropout: learning from them with it begins with ratios that are not 1.
     for command in ["ppo", "rloo", "grpo"] {

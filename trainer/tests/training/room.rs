@@ -85,6 +85,22 @@ fn a_reward_model_that_reads_less_than_the_policy_bounds_what_they_read_together
     assert_eq!(sft("sft-32", &SftSettings { max_length: 32, ..settings }).unwrap(), 0);
 }
 
+/// Only the policy reads it.
+#[test]
+fn pretraining_text_has_the_blocks_that_were_asked_for_whatever_the_reward_model_reads() {
+    let world = World::new();
+    let mut inputs = inputs(&world);
+    shorten(&inputs.reward);
+    fs::write(world.path("text.txt"), "w1 w2 w3 w4 w5 ".repeat(120)).unwrap();
+    inputs.pretrain = vec![world.path("text.txt")];
+    let settings =
+        PpoSettings { steps: 1, batch_size: 4, max_new_tokens: 6, ptx_block_length: 48, ..PpoSettings::default() };
+    let mut told = Told::default();
+    ppo::run(&settings, &inputs, &world.run("out"), &mut told).unwrap();
+    // 600 words and an end: twelve blocks of 48, where 32 would make eighteen.
+    assert!(told.log.iter().any(|line| line == "12 blocks of pretraining text are mixed in"), "{:?}", told.log);
+}
+
 #[test]
 fn the_best_of_n_has_room_in_the_reward_model_too() {
     let world = World::new();

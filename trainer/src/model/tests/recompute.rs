@@ -68,6 +68,28 @@ fn of_adapters_and_of_the_upper_layers_alone() {
     assert_eq!(gradients(&upper, false, &device), gradients(&upper, true, &device));
 }
 
+/// Frozen blocks drop nothing in a pass that keeps everything, and so nothing here.
+#[test]
+fn adapters_of_frozen_blocks_drop_nothing() {
+    let device = Device::flex().autodiff();
+    let settings = LoraSettings { rank: 4, dropout: 0.5, ..LoraSettings::default() };
+    let mut decoder = decoder("llama-tiny", &Device::flex()).with_lora(&settings, 1).unwrap();
+    decoder.for_each_linear(&mut |_, linear| {
+        if let Some(adapter) = &mut linear.adapter {
+            adapter.b = adapter.b.clone().map(|b| b + 0.05);
+        }
+    });
+    let states = |decoder: &Decoder, on: bool| {
+        device.clone().without_autodiff().seed(7);
+        let _recomputing = Recomputing::new(on);
+        values(logits(decoder, &[row(9, 1)], &Layout::causal(1, 9, &device), &device))
+    };
+    let (learning, frozen) = (decoder.clone().train(), decoder.freeze().train());
+    let kept = states(&frozen, false);
+    assert_close(&states(&frozen, true), &kept);
+    assert_ne!(states(&learning, true), kept);
+}
+
 /// As PPO has it, whose value model is one of its own.
 #[test]
 fn of_two_models_whose_passes_are_made_before_either_loss_is_differentiated() {

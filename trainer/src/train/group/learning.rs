@@ -216,3 +216,38 @@ impl Losses {
         .into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_minibatch_that_shows_too_much_is_told_and_no_means_of_nothing_are() {
+        // Two answers of eight tokens: a ratio is of an answer in RLOO, of a token in GRPO; the divergence is a token's in both.
+        for (units, ratio) in [(2.0, 3.0), (8.0, 12.0)] {
+            let minibatch = |ratio: f64, approx_kl_k3: f64| Watched {
+                ratio,
+                approx_kl_k3,
+                tokens: 8.0,
+                units,
+                loss: 0.5,
+                ..Watched::default()
+            };
+            let mut losses = Losses::default();
+            losses.stop(minibatch(ratio, 2.0));
+            let metrics = losses.metrics();
+            assert_eq!([metrics["val/first_ratio"], metrics["val/first_approxkl"]], [1.5, 0.25]);
+            assert_eq!([metrics["train/optimiser_steps"], metrics["train/stopped_early"]], [0.0, 1.0]);
+            assert_eq!(metrics.len(), 4, "{metrics:?}");
+            // After a step the first one stays what it was, and what stopped the passes has no part in the means.
+            let mut losses = Losses::default();
+            losses.note(minibatch(units, 0.0), 3.0);
+            losses.stop(minibatch(2.0 * units, 2.0));
+            let metrics = losses.metrics();
+            assert_eq!([metrics["val/first_ratio"], metrics["val/first_approxkl"]], [1.0, 0.0]);
+            assert_eq!([metrics["val/ratio"], metrics["policy/approxkl_k3_avg"]], [1.0, 0.0]);
+            assert_eq!([metrics["loss/policy_avg"], metrics["train/grad_norm"]], [0.5, 3.0]);
+            assert_eq!([metrics["train/optimiser_steps"], metrics["train/stopped_early"]], [1.0, 1.0]);
+        }
+    }
+}

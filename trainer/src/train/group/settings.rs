@@ -92,7 +92,7 @@ macro_rules! group_settings {
                     max_kl: self.max_kl,
                     sample_steps: self.sample_steps,
                     sample_prompts: self.sample_prompts,
-            keep_policy_steps: self.keep_policy_steps,
+                    keep_policy_steps: self.keep_policy_steps,
                     shared: $crate::train::StageSettings::shared(self),
                 }
             }
@@ -116,6 +116,12 @@ macro_rules! group_settings {
                         ("score_clip", self.score_clip),
                         ("target_approx_kl", self.target_approx_kl),
                     ],
+                )?;
+                $crate::train::online::check_steering(
+                    self.kl_target,
+                    self.kl_coefficient,
+                    self.kl_horizon,
+                    self.batch_size,
                 )?;
                 self.group().check(self.batch_size)
             }

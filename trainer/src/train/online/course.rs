@@ -20,9 +20,9 @@ use crate::{
 /// How much the newest rollout counts in the figure that the best checkpoint is told by: about the last five make it.
 const NEWEST: f64 = 0.2;
 
-/// How settings begin that decide what an answer is worth: where one of them has changed, rewards of before are no measure of
-/// those to come.
-const OF_REWARD: [&str; 3] = ["kl_", "score_clip", "missing_eos_"];
+/// How settings begin that decide what an answer is worth, or by which law answers are drawn: where one of them has changed,
+/// rewards of before are no measure of those to come.
+const OF_REWARD: [&str; 6] = ["kl_", "score_clip", "missing_eos_", "temperature", "top_k", "top_p"];
 
 /// Steps done, and what they left.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -69,9 +69,11 @@ impl Course {
         }
     }
 
-    /// Replaces what is known of the policy's answers by what those of the policy as it is written say.
+    /// Replaces what is known of the policy's answers by what those of the policy as it is written say. What is no number there
+    /// is not known, and not what it was before.
     pub fn note_last(&mut self, metrics: &BTreeMap<String, f64>) {
         self.last.extend(metrics.clone());
+        self.last.retain(|_, value| value.is_finite());
     }
 
     /// What the run ends with.
@@ -127,18 +129,22 @@ impl Course {
         for change in &loaded.changed {
             reporter.log(LogLevel::Warning, &format!("a setting is not what it was: {change}"));
         }
-        let mut stored: Self = loaded.state()?;
-        stored.step = step;
+        let stored = Self { step, ..loaded.state::<Self>()? };
+        Ok((learners, stored.taken_up(self.kl, &loaded.changed)))
+    }
+
+    /// The course of a checkpoint as a run goes on with it; `kl` is the price that is asked for now.
+    fn taken_up(mut self, kl: KlController, changed: &[String]) -> Self {
         let has_changed =
-            |names: &[&str]| loaded.changed.iter().any(|change| names.iter().any(|name| change.starts_with(name)));
+            |names: &[&str]| changed.iter().any(|change| names.iter().any(|name| change.starts_with(name)));
         // A new price was asked for, perhaps because the old one let the policy run away.
         if has_changed(&["kl_"]) {
-            stored.kl = self.kl;
+            self.kl = kl;
         }
         if has_changed(&OF_REWARD) {
-            (stored.reward, stored.best) = (None, None);
+            (self.reward, self.best) = (None, None);
         }
-        Ok((learners, stored))
+        self
     }
 
     /// Numbers beyond use end the run at `step`. The weights of now gave them: their checkpoint is removed, and the one before
@@ -178,5 +184,30 @@ mod tests {
         assert_eq!(best_after(&[2.2]), Some(2));
         // 0.6 + 0.2 · 4 = 1.4
         assert_eq!(best_after(&[4.6]), Some(5));
+    }
+
+    #[test]
+    fn rewards_under_another_price_or_another_law_are_not_held_against_those_to_come() {
+        let [old, new] = [0.05, 0.2].map(|coefficient| KlController::Fixed { coefficient });
+        let stored = Course { reward: Some(1.0), best: Some(Best { step: 3, reward: 1.0 }), ..Course::new(old) };
+        let taken_up = |setting: &str| stored.clone().taken_up(new, &[format!("{setting} was 1 and is 2")]);
+        for setting in ["kl_coefficient", "missing_eos_penalty", "score_clip", "temperature", "top_k", "top_p"] {
+            let found = taken_up(setting);
+            assert_eq!((found.best_step(), found.reward), (None, None), "{setting}");
+            assert_eq!(found.kl == new, setting == "kl_coefficient", "{setting}");
+        }
+        let found = taken_up("learning_rate");
+        assert_eq!((found.best_step(), found.kl), (Some(3), old));
+    }
+
+    #[test]
+    fn what_is_no_number_at_the_end_is_not_told_and_neither_is_what_it_was() {
+        let mut course = Course::new(KlController::Fixed { coefficient: 0.05 });
+        let of =
+            |kl: f64, k3: f64| BTreeMap::from([("objective/kl".to_owned(), kl), ("objective/kl_k3".to_owned(), k3)]);
+        course.note(&of(1.0, 1.5));
+        course.note_last(&of(2.0, f64::INFINITY));
+        let metrics = course.metrics();
+        assert_eq!((metrics.get("objective/kl"), metrics.get("objective/kl_k3")), (Some(&2.0), None));
     }
 }

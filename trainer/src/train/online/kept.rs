@@ -7,22 +7,37 @@ use std::{
 
 use super::super::{Earlier, TrainError};
 
-/// What a run that begins afresh does with policies that an earlier run to the same place kept: as with its checkpoints, they
-/// are removed where that was asked for, and else in the way. Those of one run are not to be mixed with another's.
-pub fn clear(out: &Path, earlier: Earlier) -> Result<(), TrainError> {
+/// Makes room for the policies of a run that goes on from the checkpoint after `from` steps, or begins afresh. Those of one run
+/// are not to be mixed with another's: what was kept on the way that is gone again is removed; what an earlier run to the same
+/// place kept is, as its checkpoints are, removed where that was asked for, and else in the way.
+pub fn clear(out: &Path, earlier: Earlier, from: Option<usize>) -> Result<(), TrainError> {
     let folder = folder(out);
-    match earlier {
-        Earlier::Resume => Ok(()),
-        _ if !folder.exists() => Ok(()),
-        Earlier::Overwrite => fs::remove_dir_all(&folder).map_err(TrainError::file(folder)),
-        Earlier::Refuse => {
+    if !folder.exists() {
+        return Ok(());
+    }
+    match (from, earlier) {
+        (Some(step), _) => remove_after(&folder, step),
+        (None, Earlier::Overwrite) => fs::remove_dir_all(&folder).map_err(TrainError::file(folder)),
+        (None, Earlier::Refuse | Earlier::Resume) => {
             let text = format!("{} holds policies of an earlier run; --overwrite removes them", folder.display());
             Err(TrainError::Input(text))
         }
     }
 }
 
-/// Where the policy after `step` steps goes. What was there, of a run that went on from before that step, is removed.
+/// Removes the policies of the steps after `step`.
+fn remove_after(folder: &Path, step: usize) -> Result<(), TrainError> {
+    for entry in fs::read_dir(folder).map_err(TrainError::file(folder))? {
+        let path = entry.map_err(TrainError::file(folder))?.path();
+        let of = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<usize>().ok());
+        if of.is_some_and(|of| of > step) {
+            fs::remove_dir_all(&path).map_err(TrainError::file(path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Where the policy after `step` steps goes. What was there is removed.
 pub fn place(out: &Path, step: usize) -> Result<PathBuf, TrainError> {
     let folder = folder(out);
     let place = folder.join(format!("{step:06}"));
@@ -34,8 +49,48 @@ pub fn place(out: &Path, step: usize) -> Result<PathBuf, TrainError> {
     Ok(place)
 }
 
+/// Beside the model, whose path may be written with a slash at its end.
 fn folder(out: &Path) -> PathBuf {
-    let mut folder = out.as_os_str().to_owned();
-    folder.push(".policies");
-    PathBuf::from(folder)
+    let mut name = out.file_name().unwrap_or_default().to_os_string();
+    name.push(".policies");
+    out.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_lie_beside_the_model_and_never_in_it() {
+        for out in ["runs/ppo", "runs/ppo/"] {
+            assert_eq!(folder(Path::new(out)), Path::new("runs/ppo.policies"), "{out}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_goes_on_keeps_those_of_its_way_and_one_that_begins_keeps_none_of_another() {
+        let scratch = tempfile::tempdir().unwrap();
+        let out = scratch.path().join("out");
+        let names = || -> Vec<String> {
+            let entries = fs::read_dir(folder(&out)).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        for earlier in [Earlier::Refuse, Earlier::Resume, Earlier::Overwrite] {
+            clear(&out, earlier, None).unwrap();
+        }
+        for step in [2, 4, 6] {
+            fs::create_dir(place(&out, step).unwrap()).unwrap();
+        }
+        clear(&out, Earlier::Resume, Some(4)).unwrap();
+        assert_eq!(names(), ["000002", "000004"]);
+        // With nothing to go on from, a run begins: what is there is another's.
+        for earlier in [Earlier::Refuse, Earlier::Resume] {
+            let error = clear(&out, earlier, None).unwrap_err();
+            assert!(error.is_wrong_input() && error.to_string().contains("--overwrite"), "{error}");
+        }
+        clear(&out, Earlier::Overwrite, None).unwrap();
+        assert!(!folder(&out).exists());
+    }
 }

@@ -26,7 +26,9 @@ pub(super) use prompts::bounded_by;
 pub(crate) use prompts::same_tokens;
 pub(super) use rollout::{Rollout, ScoreScale, mean, mean_and_deviation, number};
 pub(super) use scoring::{Scoring, raw_scores};
-pub(super) use settings::{OnlineSettings, check_amounts, check_counts, check_dropout, check_sampling, kl_controller};
+pub(super) use settings::{
+    OnlineSettings, check_amounts, check_counts, check_dropout, check_sampling, check_steering, kl_controller,
+};
 pub(super) use step::{Start, Step};
 
 use super::{
@@ -152,10 +154,11 @@ impl<'a> Online<'a> {
         digests.extend(more);
         let identity = identity_of(name, digests, settings, self.run.seed);
         let keep = self.settings.shared.save_limit;
-        if self.settings.keep_policy_steps > 0 {
-            kept::clear(&self.run.out, self.run.earlier)?;
-        }
         let (checkpoints, earlier) = Checkpoints::open(&self.run.out, identity, keep, self.run.earlier)?;
+        if self.settings.keep_policy_steps > 0 {
+            let from = earlier.as_ref().map(|loaded| loaded.position.step);
+            kept::clear(&self.run.out, self.run.earlier, from)?;
+        }
         let mut learners = method.start(self)?;
         let mut course = Course::new(self.settings.kl);
         let mut ema = Ema::of(method.policy(&learners), self.settings.shared.ema_decay);

@@ -62,9 +62,10 @@ impl Scoring {
     }
 }
 
-/// Scores that are all the same have no deviation to divide by.
+/// What scores are divided by. Scores that are all the same, or of one answer alone, have no deviation: they are only shifted.
+/// Divided by next to nothing, those of later rollouts would be a million times as large.
 fn unit(deviation: f64) -> f64 {
-    deviation.max(1e-6)
+    if deviation > 1e-6 { deviation } else { 1.0 }
 }
 
 /// What the reward model says of whole answers, at the last token of each, less the zero of its scale.
@@ -99,5 +100,16 @@ mod tests {
         // Mean 3, unbiased deviation 2.
         assert_eq!(scoring.apply(&[1.0, 3.0, 5.0], &[true; 3], &mut scale), [-1.0, 0.0, 1.0]);
         assert_eq!(scoring.apply(&[9.0, 4.0, 9.0], &[true, true, false], &mut scale), [1.5, 0.5, 0.5]);
+    }
+
+    #[test]
+    fn scores_without_a_deviation_are_shifted_alone_and_so_are_values() {
+        let scoring = Scoring { normalise: true, ..PLAIN };
+        for first in [&[3.0][..], &[3.0, 3.0, 3.0]] {
+            let mut scale = None;
+            assert!(scoring.apply(first, &vec![true; first.len()], &mut scale).iter().all(|score| *score == 0.0));
+            assert_eq!(scoring.apply(&[2.0, 5.0], &[true; 2], &mut scale), [-1.0, 2.0]);
+            assert_eq!(scoring.scale(0.5, scale), ScoreScale { zero: 3.5, unit: 1.0 });
+        }
     }
 }

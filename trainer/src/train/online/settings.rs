@@ -68,6 +68,27 @@ pub fn kl_controller(coefficient: f64, target: f64, horizon: f64) -> KlControlle
     }
 }
 
+/// Refuses a target for a price that cannot be steered there: a price moves by a part of itself, so that one of 0 stays 0, and
+/// after a rollout of five horizons, far below the target, it would be 0 for good.
+pub fn check_steering(target: f64, coefficient: f64, horizon: f64, batch_size: usize) -> Result<(), SettingsError> {
+    if target == 0.0 {
+        return Ok(());
+    }
+    if coefficient == 0.0 {
+        let text =
+            "is asked for, and kl_coefficient is 0: a price of 0 cannot be steered, it moves by a part of itself";
+        return Err(SettingsError::value("kl_target", text));
+    }
+    if horizon * 5.0 <= batch_size as f64 {
+        let text = format!(
+            "must be above a fifth of batch_size, {batch_size}: the price moves by at most a fifth of itself in a horizon, and a \
+             rollout of five horizons could leave nothing of it"
+        );
+        return Err(SettingsError::value("kl_horizon", text));
+    }
+    Ok(())
+}
+
 /// Refuses a count of zero.
 pub fn check_counts(counts: &[(&str, usize)]) -> Result<(), SettingsError> {
     counts.iter().try_for_each(|(name, value)| at_least_one(name, *value))

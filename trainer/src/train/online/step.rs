@@ -71,8 +71,12 @@ impl Start {
 
     /// The policy's tokenizer, for sequences that the reward model can read too.
     pub fn tokenizer(&self, shared: &Shared) -> Result<ModelTokenizer, TrainError> {
-        let tokenizer = tokenizer_of(&self.directory, shared.max_length)?;
-        Ok(tokenizer.with_context_length(self.reward_directory.config().context_length))
+        Ok(self.tokenizer_of_text(shared)?.with_context_length(self.reward_directory.config().context_length))
+    }
+
+    /// The policy's tokenizer, for text that nobody else reads.
+    pub fn tokenizer_of_text(&self, shared: &Shared) -> Result<ModelTokenizer, TrainError> {
+        tokenizer_of(&self.directory, shared.max_length)
     }
 
     /// What is to be said where the reward model bounds those sequences.

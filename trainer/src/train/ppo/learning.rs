@@ -113,7 +113,7 @@ impl Lesson<'_> {
     /// PPO-ptx (Ouyang et al. 2022, eq. 2): the gradient of the mean loss on pretraining text, times its coefficient. The
     /// accumulated gradient will be divided by the answers' tokens, so it is multiplied by them here.
     fn mix_pretraining(&self, learners: &Learners, gradients: &mut Gradients, watched: &mut Watched, step: u64) {
-        if self.pretraining.is_empty() || self.settings.ptx_coefficient == 0.0 {
+        if self.pretraining.is_empty() {
             return;
         }
         let (policy, pad_id) = (learners.policy(), self.rollout.reading.pad_id);

@@ -53,14 +53,19 @@ pub fn run(
     let settings = settings.clone().resolved(start.parameters());
     settings.check()?;
     let documents = documents_of(&inputs.pretrain)?;
-    let pretraining = blocks(&start.tokenizer(&settings.shared())?, &documents, settings.ptx_block_length);
+    let mut pretraining = blocks(&start.tokenizer_of_text(&settings.shared())?, &documents, settings.ptx_block_length);
     let mut digests = vec![];
     if !inputs.pretrain.is_empty() {
         if pretraining.is_empty() {
             let text = "the pretraining text (--pretrain) holds nothing to learn: give it more than one token, or leave it out";
             return Err(TrainError::Input(text.into()));
         }
-        reporter.log(LogLevel::Info, &format!("{} blocks of pretraining text are mixed in", pretraining.len()));
+        if settings.ptx_coefficient == 0.0 {
+            reporter.log(LogLevel::Warning, "ptx_coefficient is 0: nothing of the pretraining text is mixed in");
+            pretraining.clear();
+        } else {
+            reporter.log(LogLevel::Info, &format!("{} blocks of pretraining text are mixed in", pretraining.len()));
+        }
         digests.push(("pretraining text", corpus::digest(&documents)));
     }
     let online = Online::new(Stage::Ppo, settings.online(), start, &inputs.prompts, run)?;

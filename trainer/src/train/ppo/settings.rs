@@ -3,7 +3,10 @@
 use super::{
     super::{
         Schedule, SettingsError, StageSettings,
-        online::{OnlineSettings, Scoring, check_amounts, check_counts, check_dropout, check_sampling, kl_controller},
+        online::{
+            OnlineSettings, Scoring, check_amounts, check_counts, check_dropout, check_sampling, check_steering,
+            kl_controller,
+        },
         settings::stage_settings,
     },
     ValueModel,
@@ -66,11 +69,11 @@ stage_settings! {
         clip_range: f64 = 0.2,
         #[doc = "How far a value may count, from the value at the time of sampling"]
         value_clip_range: f64 = 0.2,
-        #[doc = "Weight of the pretraining loss, a mean over its tokens, where --pretrain names text (PPO-ptx)"]
+        #[doc = "Weight of the pretraining loss, a mean over its tokens, where --pretrain names text (PPO-ptx); 0 mixes nothing in"]
         ptx_coefficient: f64 = 1.0,
         #[doc = "Blocks of pretraining text in one step of the optimiser"]
         ptx_batch_size: usize = 4,
-        #[doc = "Tokens of a block of pretraining text"]
+        #[doc = "Tokens of a block of pretraining text; 0 is the longest sequence"]
         ptx_block_length: usize = 256,
         #[doc = "Answers of policy and reference to a few fixed prompts go to the log after every so many steps; 0: never"]
         sample_steps: usize = 10,
@@ -98,6 +101,10 @@ impl PpoSettings {
                 return Err(SettingsError::value(name, "must be from 0 to 1"));
             }
         }
+        if self.ptx_block_length == 1 {
+            let text = "must be at least 2: a token is learned from those before it";
+            return Err(SettingsError::value("ptx_block_length", text));
+        }
         self.check_value_model()?;
         check_amounts(
             &[
@@ -116,7 +123,8 @@ impl PpoSettings {
                 ("target_approx_kl", self.target_approx_kl),
                 ("value_coefficient", self.value_coefficient),
             ],
-        )
+        )?;
+        check_steering(self.kl_target, self.kl_coefficient, self.kl_horizon, self.batch_size)
     }
 
     /// Refuses what is set for another kind of value model than the one that there is. Settings do not tell a default from the

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     super::{
-        TrainError, completion::chunks_by_tokens, derived_seed, metrics::Reporter, split::divide, supervised::Objective,
+        TrainError, completion::chunks_by_rows, derived_seed, metrics::Reporter, split::divide, supervised::Objective,
     },
     RewardSettings,
     scores::host,
@@ -41,9 +41,9 @@ impl Ranked {
         Self { answers, record, ratings }
     }
 
-    /// Tokens of the prompt and of its answers.
-    fn tokens(&self) -> usize {
-        RewardBatch::tokens_of(&self.answers)
+    /// The rows of the prompt with its answers, and the tokens of the longest.
+    fn shape(&self) -> [usize; 2] {
+        RewardBatch::shape_of(&self.answers)
     }
 
     fn has_pair(&self) -> bool {
@@ -164,8 +164,8 @@ impl Rankings {
     fn judged(&self, model: &RewardEnsemble) -> Option<(RewardReport, f64)> {
         let mut loss = 0.0;
         let mut found = vec![vec![]; self.held_out.len()];
-        let length = |item: usize| self.held_out[item].tokens();
-        for chunk in chunks_by_tokens((0..self.held_out.len()).collect(), length, self.micro_batch_tokens) {
+        let shape = |item: usize| self.held_out[item].shape();
+        for chunk in chunks_by_rows((0..self.held_out.len()).collect(), shape, self.micro_batch_tokens) {
             let rankings: Vec<&Ranked> = chunk.iter().map(|&item| &self.held_out[item]).collect();
             let scores = self.scores(model, &rankings).mean_dim(1).squeeze_dim::<1>(1);
             let orders: Vec<Order> = rankings.iter().map(|one| one.order()).collect();
@@ -207,11 +207,15 @@ impl Objective for Rankings {
     }
 
     fn length(&self, item: usize) -> usize {
-        self.learned[item].tokens()
+        self.learned[item].shape().iter().product()
     }
 
     fn micro_batch_tokens(&self) -> usize {
         self.micro_batch_tokens
+    }
+
+    fn micro_batches(&self, items: Vec<usize>) -> Vec<Vec<usize>> {
+        chunks_by_rows(items, |item| self.learned[item].shape(), self.micro_batch_tokens)
     }
 
     /// A mean over the members of what each of them is told by its own resampling of the rankings.

@@ -1,6 +1,6 @@
 //! When a run ends, what it tells, and what it holds the best weights against, with evaluations that are known beforehand.
 
-use std::cell::Cell;
+use std::{cell::Cell, path::Path};
 
 use burn::tensor::Device;
 use serde_json::Map;
@@ -14,7 +14,16 @@ use crate::{
 /// Evaluations that give these numbers, one after another.
 struct Scripted {
     nll: Vec<f64>,
+    /// What a judge gives each time, where there is one.
+    reward: Option<f64>,
+    by_reward: bool,
     done: Cell<usize>,
+}
+
+impl Scripted {
+    fn new(nll: &[f64]) -> Self {
+        Self { nll: nll.to_vec(), reward: None, by_reward: false, done: Cell::new(0) }
+    }
 }
 
 impl Objective for Scripted {
@@ -42,11 +51,17 @@ impl Objective for Scripted {
 
     fn evaluate(&self, _: &ScalarHead) -> BTreeMap<String, f64> {
         let nll = self.nll[self.done.replace(self.done.get() + 1)];
-        BTreeMap::from([("eval/nll".to_owned(), nll), ("eval/perplexity".to_owned(), nll.exp())])
+        let mut measured = BTreeMap::from([("eval/nll".to_owned(), nll), ("eval/perplexity".to_owned(), nll.exp())]);
+        measured.extend(self.reward.map(|reward| ("eval/reward".to_owned(), reward)));
+        measured
     }
 
     fn criterion(&self) -> &'static str {
-        "eval/nll"
+        if self.by_reward { "eval/reward" } else { "eval/nll" }
+    }
+
+    fn higher_is_better(&self) -> bool {
+        self.by_reward
     }
 }
 
@@ -54,6 +69,7 @@ impl Objective for Scripted {
 struct Told {
     metrics: Vec<(String, f64)>,
     log: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Reporter for Told {
@@ -61,23 +77,35 @@ impl Reporter for Told {
         self.metrics.push((name.to_owned(), value));
     }
 
-    fn log(&mut self, _: LogLevel, text: &str) {
+    fn log(&mut self, level: LogLevel, text: &str) {
         self.log.push(text.to_owned());
+        if level == LogLevel::Warning {
+            self.warnings.push(text.to_owned());
+        }
     }
 
     fn progress(&mut self, _: Stage, _: u64, _: u64) {}
 }
 
-/// What a run of at most eight steps ends with, each judged and each followed by a checkpoint. Those stay: what removes them comes
+/// A run of `epochs` times eight steps, each judged and each followed by a checkpoint. Those stay: what removes them comes
 /// after the model is written.
-fn learned(folder: &std::path::Path, nll: &[f64], earlier: Earlier, told: &mut Told) -> BTreeMap<String, f64> {
+fn run_of(
+    folder: &Path,
+    objective: &Scripted,
+    [epochs, patience]: [usize; 2],
+    earlier: Earlier,
+    told: &mut Told,
+) -> Result<Learned<ScalarHead>, TrainError> {
     let settings = SftSettings { save_steps: 1, ..SftSettings::default() };
-    let plan = Plan { epochs: 1, steps: 0, batch_size: 1, eval_steps: 1, patience: 2, shared: settings.shared() };
+    let plan = Plan { epochs, steps: 0, batch_size: 1, eval_steps: 1, patience, shared: settings.shared() };
     let run = Run { out: folder.join("out"), device: Device::flex(), seed: 1, earlier };
     let identity = Identity { stage: "sft".into(), inputs: BTreeMap::new(), seed: 1, settings: Map::new() };
-    let objective = Scripted { nll: nll.to_vec(), done: Cell::new(0) };
-    let model = ScalarHead::init(4, 1, &run.device);
-    learn(&objective, model, &plan, &run, identity, told).unwrap().metrics
+    learn(objective, ScalarHead::init(4, 1, &run.device), &plan, &run, identity, told)
+}
+
+/// What a run of at most eight steps ends with.
+fn learned(folder: &Path, nll: &[f64], earlier: Earlier, told: &mut Told) -> BTreeMap<String, f64> {
+    run_of(folder, &Scripted::new(nll), [1, 2], earlier, told).unwrap().metrics
 }
 
 #[test]
@@ -122,4 +150,49 @@ fn the_best_by_another_measure_is_not_held_against_what_comes() {
     ] {
         assert_eq!(best_of(stage, criterion, change), Some(3), "{change}");
     }
+}
+
+#[test]
+fn a_measure_that_is_no_number_is_warned_of_and_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut told = Told::default();
+    let objective = Scripted { reward: Some(f64::NAN), ..Scripted::new(&[3.0, 2.0, 1.0, 2.0, 3.0]) };
+    let metrics = run_of(folder.path(), &objective, [1, 2], Earlier::Refuse, &mut told).unwrap().metrics;
+    let warned = |step: usize| format!("eval/reward is NaN at step {step}, no number to go by: it is left out");
+    assert_eq!(told.warnings, (0..=4).map(warned).collect::<Vec<_>>());
+    assert!(told.metrics.iter().all(|(name, value)| value.is_finite() && name != "eval/reward"), "{:?}", told.metrics);
+    assert!(metrics["eval/nll"] == 1.0 && !metrics.contains_key("eval/reward"), "{metrics:?}");
+}
+
+#[test]
+fn a_measure_that_the_best_is_told_by_and_that_is_no_number_ends_the_run_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let by_nll = Scripted { reward: Some(1.0), ..Scripted::new(&[3.0, f64::NAN]) };
+    let by_reward = Scripted { reward: Some(f64::NAN), by_reward: true, ..Scripted::new(&[3.0]) };
+    for (name, objective, at, what) in [("nll", by_nll, 1, "the loss on"), ("reward", by_reward, 0, "the reward of")] {
+        let folder = folder.path().join(name);
+        let error = run_of(&folder, &objective, [1, 2], Earlier::Refuse, &mut Told::default()).err().unwrap();
+        assert!(matches!(error, TrainError::Diverged { step, .. } if step == at), "{error}");
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}
+
+#[test]
+fn the_best_of_a_finished_run_is_held_against_the_steps_that_are_added_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |epochs: usize, nll: &[f64], earlier| {
+        let learned = run_of(folder.path(), &Scripted::new(nll), [epochs, 0], earlier, &mut Told::default()).unwrap();
+        let weights: Vec<f32> = learned.model.weight.val().into_data().try_to_vec().unwrap();
+        let told = ["train/steps", "train/best_step", "eval/nll", "eval/nll_before"];
+        (told.map(|name| learned.metrics[name]), weights)
+    };
+    let (first, best) = run(1, &[4.0, 3.0, 2.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0], Earlier::Refuse);
+    assert_eq!(first, [8.0, 3.0, 1.0, 4.0]);
+    // The newest checkpoint is of the step before the last. What comes is no better: the weights of step 3 are still there.
+    let (second, weights) = run(2, &[1.5; 9], Earlier::Resume);
+    assert_eq!(second, [16.0, 3.0, 1.0, 4.0]);
+    assert_eq!(weights, best);
+    let (third, weights) = run(3, &[1.5, 1.5, 1.5, 0.5, 1.5, 1.5, 1.5, 1.5, 1.5], Earlier::Resume);
+    assert_eq!(third, [24.0, 19.0, 0.5, 4.0]);
+    assert_ne!(weights, best);
 }
