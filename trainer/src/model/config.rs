@@ -270,9 +270,9 @@ impl DecoderConfig {
             fields.push(("mlp_bias", json!(self.feed_forward_bias)));
         }
         if let Some(rope) = &self.rope {
-            // What else `rope_parameters` say stays as it was read.
-            let is_read = |name: &str| name == "rope_parameters" && self.raw.contains_key(name);
-            fields.extend(rope.to_json().into_iter().filter(|(name, _)| !is_read(name)));
+            // What else `rope_parameters` say stays as it was read, where they say this.
+            let is_read = rope.is_in_parameters(&self.raw);
+            fields.extend(rope.to_json().into_iter().filter(|(name, _)| !(is_read && *name == "rope_parameters")));
         }
         fields
     }
