@@ -241,6 +241,54 @@ fn weights_in_half_precision_and_in_shards_are_read() {
     assert!(difference > 0.0 && difference < 0.05, "{difference}");
 }
 
+/// transformers ties two matrices where one of them is missing, whichever it is, or both are the same (`tie_weights`).
+#[test]
+fn an_output_matrix_counts_where_it_is_another_than_the_embedding_it_should_be() {
+    use safetensors::View;
+    let device = Device::flex();
+    let scratch = tempfile::tempdir().unwrap();
+    for preset in ["gpt2-tiny", "qwen2-tiny"] {
+        let decoder = decoder(preset, &device);
+        let of = |decoder: &Decoder| values(logits(decoder, &[row(9, 1)], &Layout::causal(1, 9, &device), &device));
+        let (expected, path) = (of(&decoder), scratch.path().join(preset));
+        save(&decoder, &path);
+        // Writes the weights again: with the embedding or not, and with an output matrix that is so many times the embedding.
+        let store = |embedding: bool, output: Option<f32>| {
+            let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = vec![];
+            for (number, tensor) in decoder.named_tensors().into_iter().enumerate() {
+                let (shape, values) = (tensor.shape().to_vec(), tensor.values());
+                if let Some(factor) = output.filter(|_| number == 0) {
+                    let scaled = values.iter().map(|value| value * factor).collect();
+                    tensors.push(("lm_head.weight".into(), shape.clone(), scaled));
+                }
+                if embedding || number > 0 {
+                    tensors.push((tensor.name.clone(), shape, values));
+                }
+            }
+            let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+            let stored: Vec<_> = tensors.iter().map(|(name, shape, values)| (name, shape, bytes(values))).collect();
+            let views = stored.iter().map(|(name, shape, bytes)| {
+                let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.to_vec(), bytes);
+                (name.as_str(), view.unwrap())
+            });
+            safetensors::serialize_to_file(views, None, &path.join("model.safetensors")).unwrap();
+            ModelDirectory::open(&path).unwrap().load_decoder(&device)
+        };
+        assert!(matches!(store(false, None), Err(crate::model::ModelError::Missing { .. })));
+        for tied in [store(true, None), store(true, Some(1.0)), store(false, Some(1.0))] {
+            let tied = tied.unwrap();
+            assert!(tied.config().tied_embeddings);
+            assert_eq!(of(&tied), expected);
+        }
+        let apart = store(true, Some(2.0)).unwrap();
+        let twice: Vec<f32> = expected.iter().map(|logit| logit * 2.0).collect();
+        assert_close(&of(&apart), &twice);
+        let again = scratch.path().join(format!("{preset}-again"));
+        let read = save(&apart, &again).load_decoder(&device).unwrap();
+        assert_eq!((config(&again)["tie_word_embeddings"].clone(), of(&read)), (json!(false), of(&apart)));
+    }
+}
+
 #[test]
 fn half_precision_and_shards_are_written_as_transformers_names_them() {
     let device = Device::flex();
