@@ -31,7 +31,9 @@ impl ChatTemplate {
         for (name, value) in special_tokens {
             environment.add_global(name.clone(), value.as_str());
         }
-        environment.add_template_owned(NAME, without_generation_blocks(source)).map_err(error)?;
+        // Jinja has one kind of line end, wherever a file was written.
+        let source = source.replace("\r\n", "\n").replace('\r', "\n");
+        environment.add_template_owned(NAME, without_generation_blocks(&source)).map_err(error)?;
         Ok(Self { environment })
     }
 
@@ -193,6 +195,13 @@ mod tests {
     fn generation_blocks_print_what_is_in_them() {
         let source = "a\n{% generation %}\n{{ messages[0].content }}\n{%- endgeneration -%}\nb";
         assert_eq!(render(source, "x").unwrap(), "a\nxb");
+    }
+
+    /// Expected: the same template rendered by transformers.
+    #[test]
+    fn lines_end_alike_wherever_the_template_was_written() {
+        let source = "a\r\n{% if true %}\r\nb{% endif %}\rc\r{{ 'd\r\n' }}e\r\n";
+        assert_eq!(render(source, "").unwrap(), "a\nbc\nd\ne");
     }
 
     #[test]
