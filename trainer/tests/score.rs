@@ -119,4 +119,20 @@ fn wrong_files_and_wrong_models_are_the_users_mistake() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(words), "“{words}” is not in: {said}");
     }
+    let path = |name: &str| folder.path().join(name).to_str().expect("a path").to_owned();
+    let (binary, all, corpus, out) = (path("binary"), path("."), path("corpus.txt"), path("new"));
+    std::fs::write(&binary, [0xff, 0xfe, b'\n']).expect("kept");
+    let (model, binary, all, corpus, out) =
+        (model.as_str(), binary.as_str(), all.as_str(), corpus.as_str(), out.as_str());
+    for (arguments, words) in [
+        (vec!["score", "--model", model, "--data", binary], "UTF-8"),
+        (vec!["score", "--model", model, "--data", all], "directory"),
+        (vec!["init", "--config", all, "--corpus", corpus, "--out", out], "directory"),
+        (vec!["compress", "--model", model, "--method", "wanda", "--calibration", all, "--out", out], "directory"),
+    ] {
+        let output = trainer(&arguments, "");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(words), "“{words}” is not in: {said}");
+    }
 }

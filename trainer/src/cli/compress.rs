@@ -8,7 +8,6 @@ use std::{
     time::Instant,
 };
 
-use anyhow::Context;
 use burn::tensor::Device;
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -234,10 +233,10 @@ fn wrong_input(error: CompressError) -> WrongInput {
 
 /// Whether a file's first line is an object with token ids.
 fn holds_token_ids(path: &Path) -> anyhow::Result<bool> {
-    let name = || path.display().to_string();
-    let file = File::open(path).map_err(|source| crate::data::DataError::File { path: path.to_path_buf(), source })?;
+    let failed = |source| crate::data::DataError::File { path: path.to_path_buf(), source };
+    let file = File::open(path).map_err(failed)?;
     let mut line = vec![];
-    BufReader::new(file).read_until(b'\n', &mut line).with_context(name)?;
+    BufReader::new(file).read_until(b'\n', &mut line).map_err(failed)?;
     let object = serde_json::from_slice::<Value>(&line);
     Ok(object.is_ok_and(|object| object.get("input_ids").is_some()))
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Common, WrongInput};
 use crate::{
-    data::{corpus, new_tokenizer::NewTokenizer},
+    data::{DataError, corpus, new_tokenizer::NewTokenizer},
     model::{
         Decoder, DecoderConfig, PRESETS,
         hf::{Lineage, ensure_free, write_decoder},
@@ -75,7 +75,7 @@ impl Init {
                 let why = format!("{}: no such file, and none of {}", self.config, PRESETS.join(", "));
                 return Err(WrongInput(why).into());
             }
-            text => text.with_context(|| self.config.clone())?,
+            text => text.map_err(|source| DataError::File { path: (&self.config).into(), source })?,
         };
         let raw = serde_json::from_str(&text).map_err(|error| WrongInput(format!("{}: {error}", self.config)))?;
         DecoderConfig::from_json(raw).with_context(|| self.config.clone())

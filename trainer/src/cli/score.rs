@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Common, WrongInput, precision::PrecisionArgs};
 use crate::{
-    data::{ModelTokenizer, records},
+    data::{DataError, ModelTokenizer, records},
     evaluate::{Judged, RewardReport, Verdict, rewards_of_tokens, verdicts},
     model::{ModelDirectory, RewardModel, hf::ensure_free},
 };
@@ -260,7 +260,7 @@ impl Input {
         let file =
             fs::File::open(&self.path).map_err(|error| WrongInput(format!("{}: {error}", self.path.display())))?;
         for line in BufReader::new(file).lines() {
-            let line = line.with_context(|| self.path.display().to_string())?;
+            let line = line.map_err(|source| DataError::File { path: self.path.clone(), source })?;
             let line = line.trim_start_matches('\u{feff}').trim();
             if !line.is_empty() {
                 let object = serde_json::from_str::<Map<String, Value>>(line).ok();

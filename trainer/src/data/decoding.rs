@@ -8,7 +8,7 @@ use super::tokenizer::ModelTokenizer;
 
 /// What a decoder writes in place of bytes that are no character (yet).
 const REPLACEMENT: char = '\u{FFFD}';
-/// A character has at most four bytes: when so many tokens have not made one, they never will.
+/// A character has at most four bytes: when so many tokens have not made one, the first of them never will.
 const LONGEST_CHARACTER: usize = 4;
 
 /// The text of an answer that is being written. Special tokens have no text.
@@ -20,35 +20,54 @@ const LONGEST_CHARACTER: usize = 4;
 pub struct TextStream {
     /// The tokens of the last piece of text, and those after it.
     ids: Vec<u32>,
-    /// How many of them have had their text given.
-    given: usize,
+    /// How many of them have had all of their text given.
+    settled: usize,
+    /// What was given of the text of all of them.
+    given: String,
 }
 
 impl TextStream {
     /// Takes a token; the text that is certain now.
     pub fn push(&mut self, tokenizer: &ModelTokenizer, id: u32) -> String {
         self.ids.push(id);
-        let before = tokenizer.decode(&self.ids[..self.given], true);
-        let all = tokenizer.decode(&self.ids, true);
-        let may_be_incomplete = all.ends_with(REPLACEMENT) && self.ids.len() - self.given < LONGEST_CHARACTER;
-        match all.strip_prefix(&before) {
-            Some(more) if !more.is_empty() && !may_be_incomplete => {
-                self.ids.drain(..self.given);
-                self.given = self.ids.len();
-                more.to_owned()
-            }
-            _ => String::new(),
+        let mut all = tokenizer.decode(&self.ids, true);
+        let is_over = !all.ends_with(REPLACEMENT) || self.ids.len() - self.settled >= LONGEST_CHARACTER;
+        if is_over && !all.starts_with(&self.given) {
+            // Where single bytes are tokens, those that make no character spoil the characters right before them, which were
+            // given and stay: what follows is read without them.
+            self.ids.drain(..self.settled);
+            self.settled = 0;
+            self.given.clear();
+            all = tokenizer.decode(&self.ids, true);
         }
+        let certain = without_beginning_of_character(&all);
+        let more = match certain.strip_prefix(self.given.as_str()) {
+            Some(more) if !more.is_empty() => more.to_owned(),
+            _ => return String::new(),
+        };
+        if certain.len() == all.len() {
+            self.ids.drain(..self.settled);
+            self.settled = self.ids.len();
+            self.given = tokenizer.decode(&self.ids, true);
+        } else {
+            self.given += &more;
+        }
+        more
     }
 
     /// The text that is left when no more tokens come.
     pub fn finish(&mut self, tokenizer: &ModelTokenizer) -> String {
-        let before = tokenizer.decode(&self.ids[..self.given], true);
-        let all = tokenizer.decode(&self.ids, true);
-        let left = all.strip_prefix(&before).unwrap_or_default().trim_end_matches(REPLACEMENT).to_owned();
-        *self = Self::default();
-        left
+        let Self { ids, settled, given } = std::mem::take(self);
+        let all = tokenizer.decode(&ids, true);
+        let left = all.strip_prefix(given.as_str()).map(str::to_owned);
+        let left = left.unwrap_or_else(|| tokenizer.decode(&ids[settled..], true));
+        left.trim_end_matches(REPLACEMENT).to_owned()
     }
+}
+
+/// A text without the signs at its end that may stand for the first bytes of a character.
+fn without_beginning_of_character(text: &str) -> &str {
+    (1..LONGEST_CHARACTER).fold(text, |text, _| text.strip_suffix(REPLACEMENT).unwrap_or(text))
 }
 
 /// The bytes of single tokens, as a model's tokenizer writes them.
@@ -133,6 +152,8 @@ fn byte_of_character() -> HashMap<char, u8> {
 mod tests {
     use std::path::Path;
 
+    use serde_json::json;
+
     use super::*;
     use crate::model::ModelDirectory;
 
@@ -173,6 +194,48 @@ mod tests {
         let (pieces, left) = streamed(&tokenizer, &ids);
         assert_eq!(pieces.concat() + &left, tokenizer.decode(&ids, true));
         assert!(!pieces[4].is_empty() || !pieces[3].is_empty());
+    }
+
+    #[test]
+    fn a_character_after_bytes_that_are_none_is_given_and_so_is_what_follows() {
+        let tokenizer = tiny();
+        let bytes = TokenBytes::new(&tokenizer);
+        let of = |byte: u8| (0..1800).find(|&id| bytes.of(&tokenizer, id) == [byte]).unwrap();
+        for (before, character) in [(1, "蜜"), (3, "蜜"), (4, "蜜"), (3, "🦜")] {
+            let ids =
+                [vec![of(0x80); before], character.bytes().map(of).collect(), tokenizer.encode(" honey")].concat();
+            let (pieces, left) = streamed(&tokenizer, &ids);
+            let expected = REPLACEMENT.to_string().repeat(before) + character + " honey";
+            assert_eq!(pieces.concat() + &left, expected);
+            assert_eq!(tokenizer.decode(&ids, true), expected);
+        }
+    }
+
+    /// There, `decode` gives up all bytes in a row where one makes no character.
+    #[test]
+    fn bytes_as_tokens_do_not_take_back_what_was_given() {
+        let bytes = (0..=u8::MAX).map(|byte| (format!("<0x{byte:02X}>"), json!(byte)));
+        let vocabulary: serde_json::Map<_, _> = bytes.chain([("b".to_owned(), json!(256))]).collect();
+        let parts = [json!({"type": "ByteFallback"}), json!({"type": "Fuse"})];
+        let tokenizer = json!({
+            "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "pre_tokenizer": null,
+            "post_processor": null, "added_tokens": [], "decoder": {"type": "Sequence", "decoders": parts},
+            "model": {"type": "BPE", "dropout": null, "unk_token": null, "byte_fallback": true, "vocab": vocabulary, "merges": []},
+        });
+        let config = json!({"model_type": "llama", "vocab_size": 257, "hidden_size": 8, "intermediate_size": 8,
+            "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": 64});
+        let directory = tempfile::tempdir().unwrap();
+        for (name, content) in [("tokenizer.json", tokenizer), ("config.json", config)] {
+            std::fs::write(directory.path().join(name), content.to_string()).unwrap();
+        }
+        let tokenizer = ModelTokenizer::open(&ModelDirectory::open(directory.path()).unwrap()).unwrap();
+        let of =
+            |text: &[u8], after: u32| [text.iter().map(|&byte| u32::from(byte)).collect(), vec![after; 2]].concat();
+
+        let (pieces, left) = streamed(&tokenizer, &of("蜜🦜".as_bytes(), 256));
+        assert_eq!((pieces.concat(), left.as_str()), ("蜜🦜bb".to_owned(), ""));
+        let (pieces, left) = streamed(&tokenizer, &of(b"\xE8\x9C\x9C\x80", 256));
+        assert_eq!((pieces.concat(), left.as_str()), (format!("蜜{REPLACEMENT}bb"), ""));
     }
 
     #[test]

@@ -58,7 +58,8 @@ pub fn model_error_is_input(error: &ModelError) -> bool {
     }
 }
 
+/// A file that is not there or not a file, or is no text where text should be.
 fn is_wrong_path(error: &io::Error) -> bool {
-    use io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound};
-    matches!(error.kind(), NotFound | AlreadyExists | NotADirectory | IsADirectory)
+    use io::ErrorKind::{AlreadyExists, InvalidData, IsADirectory, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | AlreadyExists | NotADirectory | IsADirectory | InvalidData)
 }

@@ -9,6 +9,7 @@ mod error;
 mod example;
 pub mod new_tokenizer;
 pub mod order;
+mod python_json;
 pub mod records;
 mod template;
 #[cfg(test)]

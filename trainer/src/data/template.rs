@@ -1,13 +1,13 @@
 //! Chat templates: the Jinja text of a model that turns a conversation into the text that the model was trained on.
 //!
 //! What `transformers` gives a template to work with is given here too: whitespace rules (`trim_blocks`,
-//! `lstrip_blocks`), Python's methods on strings and lists, `raise_exception`, `strftime_now`, a `tojson` that escapes
-//! nothing for HTML, loop controls. `{% generation %}` blocks, which mark the assistant's words, print what is in them.
+//! `lstrip_blocks`), Python's methods on strings and lists, `raise_exception`, `strftime_now`, a `tojson` that is Python's
+//! `json.dumps`, loop controls. `{% generation %}` blocks, which mark the assistant's words, print what is in them.
 
 use laurel_records::{Message, Role};
 use minijinja::{Environment, Error, ErrorKind, Value, context, syntax::SyntaxConfig, value::Kwargs};
 
-use super::error::DataError;
+use super::{error::DataError, python_json::Style};
 
 const NAME: &str = "chat";
 
@@ -31,7 +31,9 @@ impl ChatTemplate {
         for (name, value) in special_tokens {
             environment.add_global(name.clone(), value.as_str());
         }
-        environment.add_template_owned(NAME, without_generation_blocks(source)).map_err(error)?;
+        // Jinja has one kind of line end, wherever a file was written.
+        let source = source.replace("\r\n", "\n").replace('\r', "\n");
+        environment.add_template_owned(NAME, without_generation_blocks(&source)).map_err(error)?;
         Ok(Self { environment })
     }
 
@@ -84,40 +86,37 @@ fn strftime_now(format: String) -> Result<String, Error> {
     time::OffsetDateTime::now_utc().format(&items).map_err(|reason| wrong(reason.to_string()))
 }
 
-/// `json.dumps(value, ensure_ascii=False, indent=indent)`: the engine's own filter also escapes what HTML would need.
-fn tojson(value: &Value, indent: Option<Value>, options: Kwargs) -> Result<String, Error> {
-    // What transformers accepts besides; both are the defaults here.
-    let _: Option<Value> = options.get("ensure_ascii")?;
-    let _: Option<Value> = options.get("sort_keys")?;
-    let indent = match indent {
-        Some(indent) => Some(indent),
-        None => options.get("indent")?,
+/// `json.dumps` with the arguments of transformers' own filter: the engine's also escapes what HTML would need.
+fn tojson(value: &Value, ensure_ascii: Option<Value>, indent: Option<Value>, options: Kwargs) -> Result<String, Error> {
+    let named = |name: &str| -> Result<Option<Value>, Error> { options.get(name) };
+    let is_on = |value: Option<Value>| value.is_some_and(|value| value.is_true());
+    let style = Style {
+        ensure_ascii: is_on(ensure_ascii.map_or_else(|| named("ensure_ascii"), |given| Ok(Some(given)))?),
+        indent: indent.map_or_else(|| named("indent"), |given| Ok(Some(given)))?.map(|indent| indentation(&indent)),
+        separators: named("separators")?.map(|given| separators(&given)).transpose()?,
+        sort_keys: is_on(named("sort_keys")?),
     };
     options.assert_all_used()?;
-    let json = minijinja::filters::tojson(value, indent, Kwargs::from_iter(None::<(&str, Value)>))?;
-    Ok(without_html_escapes(json.as_str().unwrap_or_default()))
+    let json = minijinja::filters::tojson(value, None, Kwargs::from_iter(None::<(&str, Value)>))?;
+    let json: serde_json::Value = serde_json::from_str(json.as_str().unwrap_or_default())
+        .map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("tojson: {error}")))?;
+    Ok(style.dumps(&json))
 }
 
-fn without_html_escapes(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    let mut rest = json;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        let escape = &rest[at..];
-        let html = [("\\u003c", '<'), ("\\u003e", '>'), ("\\u0026", '&'), ("\\u0027", '\'')];
-        rest = match html.iter().find(|(code, _)| escape.starts_with(code)) {
-            Some((code, character)) => {
-                out.push(*character);
-                &escape[code.len()..]
-            }
-            None => {
-                // A backslash and what it escapes (one ASCII character) stay together: "\\u003c" is no escape of '<'.
-                out.push_str(&escape[..2]);
-                &escape[2..]
-            }
-        };
+/// A number of spaces, or text that stands as it is.
+fn indentation(indent: &Value) -> String {
+    match indent.as_str() {
+        Some(text) => text.to_owned(),
+        None => {
+            let spaces = indent.as_i64().unwrap_or_else(|| i64::from(indent.is_true()));
+            " ".repeat(usize::try_from(spaces).unwrap_or(0))
+        }
     }
-    out + rest
+}
+
+fn separators(given: &Value) -> Result<[String; 2], Error> {
+    let texts: Vec<String> = given.try_iter()?.filter_map(|text| text.as_str().map(str::to_owned)).collect();
+    texts.try_into().map_err(|_| Error::new(ErrorKind::InvalidOperation, "tojson: separators must be two strings"))
 }
 
 /// `{% generation %}…{% endgeneration %}` is an extension of transformers that prints its content. An `if` that is
@@ -156,6 +155,27 @@ mod tests {
         assert_eq!(found, r#"{"role": "user", "content": "<a href='x'> & \\u003c 茶"}"#);
     }
 
+    /// Expected: the same templates rendered by transformers.
+    #[test]
+    fn json_takes_the_arguments_of_python() {
+        for (arguments, expected) in [
+            ("", "{\"b\": [1, \"茶\"], \"a\": {}}"),
+            ("ensure_ascii=true", "{\"b\": [1, \"\\u8336\"], \"a\": {}}"),
+            ("true", "{\"b\": [1, \"\\u8336\"], \"a\": {}}"),
+            ("sort_keys=true", "{\"a\": {}, \"b\": [1, \"茶\"]}"),
+            ("separators=(',', ':')", "{\"b\":[1,\"茶\"],\"a\":{}}"),
+            ("indent=2", "{\n  \"b\": [\n    1,\n    \"茶\"\n  ],\n  \"a\": {}\n}"),
+            ("false, 1", "{\n \"b\": [\n  1,\n  \"茶\"\n ],\n \"a\": {}\n}"),
+            ("indent='-'", "{\n-\"b\": [\n--1,\n--\"茶\"\n-],\n-\"a\": {}\n}"),
+            ("indent=none, ensure_ascii=false", "{\"b\": [1, \"茶\"], \"a\": {}}"),
+        ] {
+            let source = format!("{{{{ {{'b': [1, '茶'], 'a': {{}} }} | tojson({arguments}) }}}}");
+            assert_eq!(render(&source, "").unwrap(), expected, "{arguments}");
+        }
+        let error = render("{{ 1 | tojson(separators=',') }}", "").unwrap_err().to_string();
+        assert!(error.contains("two strings"), "{error}");
+    }
+
     #[test]
     fn a_conversation_that_the_template_refuses_is_refused_in_its_words() {
         let error = render("{{ raise_exception('Roles must alternate') }}", "").unwrap_err().to_string();
@@ -175,6 +195,13 @@ mod tests {
     fn generation_blocks_print_what_is_in_them() {
         let source = "a\n{% generation %}\n{{ messages[0].content }}\n{%- endgeneration -%}\nb";
         assert_eq!(render(source, "x").unwrap(), "a\nxb");
+    }
+
+    /// Expected: the same template rendered by transformers.
+    #[test]
+    fn lines_end_alike_wherever_the_template_was_written() {
+        let source = "a\r\n{% if true %}\r\nb{% endif %}\rc\r{{ 'd\r\n' }}e\r\n";
+        assert_eq!(render(source, "").unwrap(), "a\nbc\nd\ne");
     }
 
     #[test]

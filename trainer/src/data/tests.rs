@@ -93,6 +93,45 @@ fn special_tokens_are_named_by_the_map_unless_tokenizer_config_knows_the_added_t
     }
 }
 
+/// Expected: what AutoTokenizer of transformers makes of the same files.
+#[test]
+fn a_token_that_the_files_name_is_special_where_the_tokenizer_does_not_say_so() {
+    let named = json!({"eos_token": "<|im_end|>", "chat_template": CHATML});
+    let mut plain = tokenizer_json();
+    plain["added_tokens"][2]["special"] = json!(false);
+    plain["added_tokens"][2]["rstrip"] = json!(true);
+    let mut bare = tokenizer_json();
+    bare["added_tokens"].as_array_mut().unwrap().truncate(2);
+    for (id, text) in [(256, "<|endoftext|>"), (257, "<|im_start|>"), (258, "<|im_end|>")] {
+        bare["model"]["vocab"][text] = json!(id);
+    }
+    for (tokenizer, after) in [(plain, "b"), (bare, "  b")] {
+        let files = [("tokenizer.json", tokenizer), ("tokenizer_config.json", named.clone())];
+        let tokenizer = open_with(&files, 64, 259).unwrap();
+        let ids = tokenizer.encode("a<|im_end|>  b");
+        assert_eq!((ids[0], ids[1]), (u32::from(b'a'), 258));
+        assert_eq!(tokenizer.decode(&ids, true), format!("a{after}"));
+        assert_eq!(
+            learned(&tokenizer, &tokenizer.example(&[says(Role::User, "?")], "yes ").unwrap()),
+            "yes <|im_end|>"
+        );
+        assert_eq!(tokenizer.stop_ids(), [258]);
+    }
+}
+
+#[test]
+fn a_template_that_asks_for_a_system_message_still_tells_the_end_of_a_turn() {
+    let strict =
+        format!("{{% if messages[0].role != 'system' %}}{{{{ raise_exception('no system') }}}}{{% endif %}}{CHATML}");
+    let tokenizer = tokenizer(Some(strict.as_str()), 64);
+    assert_eq!(tokenizer.stop_ids(), [256, 258]);
+    let error = tokenizer.prompt(&[says(Role::User, "Hi")]).unwrap_err().to_string();
+    assert!(error.ends_with("no system"), "{error}");
+    // One that refuses whatever there is can still continue texts.
+    let never = self::tokenizer(Some("{{ raise_exception('never') }}"), 64);
+    assert_eq!((never.stop_ids(), never.encode("a").len()), (&[256][..], 1));
+}
+
 fn says(role: Role, content: &str) -> Message {
     Message { role, content: content.into() }
 }

@@ -9,13 +9,14 @@ use std::{
 use laurel_records::{Message, Role};
 use rayon::prelude::*;
 use serde_json::{Map, Value};
-use tokenizers::Tokenizer;
+use tokenizers::{AddedToken, Tokenizer};
 
 use super::{error::DataError, template::ChatTemplate};
 use crate::model::ModelDirectory;
 
 /// Special tokens that the tokenizer's files name and templates print.
-const NAMED_TOKENS: [&str; 6] = ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token"];
+const NAMED_TOKENS: [&str; 7] =
+    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// Turns text and conversations into the tokens that one model was trained on, and back.
 #[derive(Debug)]
@@ -49,6 +50,7 @@ impl ModelTokenizer {
         ensure_fits(&tokenizer, config.vocabulary_size)
             .map_err(|message| DataError::Tokenizer { path: path.clone(), message })?;
         let named = named_tokens(&model.named_tokens()?);
+        make_special(&mut tokenizer, &named);
         let id_of = |name: &str| {
             let (_, token) = named.iter().find(|(other, _)| other == name)?;
             tokenizer.token_to_id(token)
@@ -71,7 +73,7 @@ impl ModelTokenizer {
             stop_ids,
             path,
         };
-        if let Some(id) = this.end_of_turn()?.filter(|id| !this.stop_ids.contains(id)) {
+        if let Some(id) = this.end_of_turn().filter(|id| !this.stop_ids.contains(id)) {
             this.stop_ids.push(id);
         }
         // Looking for the end of turn may have cut what it looked at; nobody's conversation was.
@@ -153,14 +155,14 @@ impl ModelTokenizer {
         &self.path
     }
 
-    /// The token that the chat template writes after an answer.
-    fn end_of_turn(&self) -> Result<Option<u32>, DataError> {
-        if self.template.is_none() {
-            return Ok(None);
-        }
-        let question = Message { role: Role::User, content: "a".into() };
-        let example = self.example(&[question], "b")?;
-        Ok(example.ids.last().copied().filter(|id| self.special_ids.contains(id)))
+    /// The token that the chat template writes after an answer. Some templates want a system message before the question; what one
+    /// says of conversations that it refuses altogether is for whoever has them.
+    fn end_of_turn(&self) -> Option<u32> {
+        self.template.as_ref()?;
+        let says = |role, content: &str| Message { role, content: content.into() };
+        let conversation = [says(Role::System, "a"), says(Role::User, "b")];
+        let example = self.example(&conversation[1..], "c").or_else(|_| self.example(&conversation, "c")).ok()?;
+        example.ids.last().copied().filter(|id| self.special_ids.contains(id))
     }
 }
 
@@ -175,6 +177,21 @@ fn ensure_fits(tokenizer: &Tokenizer, rows: usize) -> Result<(), String> {
         tokenizer.get_vocab_size(true),
         id + 1
     ))
+}
+
+/// Makes special tokens of those that the files name, as transformers does when it reads them: a token that is one of the model's
+/// vocabulary alone would not be found in a text as it stands, and would be shown to people.
+fn make_special(tokenizer: &mut Tokenizer, named: &[(String, String)]) {
+    let added = tokenizer.get_added_tokens_decoder();
+    let missing = named.iter().filter_map(|(_, text)| {
+        let token = match added.get(&tokenizer.token_to_id(text)?) {
+            Some(token) => token.clone().special(true),
+            None => AddedToken::from(text.clone(), true),
+        };
+        Some(token)
+    });
+    let missing: Vec<AddedToken> = missing.collect();
+    tokenizer.add_special_tokens(&missing);
 }
 
 /// Name and text of the special tokens in what a tokenizer's files say.

@@ -132,7 +132,7 @@ impl DecoderConfig {
     /// Reads the content of a `config.json`. Refuses what the decoder would compute wrongly.
     pub fn from_json(raw: Map<String, Value>) -> Result<Self, ModelError> {
         let architecture = Architecture::from_config(&raw)?;
-        refuse_unsupported(&raw)?;
+        refuse_unsupported(architecture, &raw)?;
         let mut config = match architecture {
             Architecture::Gpt2 => Self::gpt2_from_json(&raw)?,
             Architecture::Llama | Architecture::Qwen2 => Self::llama_from_json(architecture, &raw)?,
@@ -270,9 +270,9 @@ impl DecoderConfig {
             fields.push(("mlp_bias", json!(self.feed_forward_bias)));
         }
         if let Some(rope) = &self.rope {
-            // What else `rope_parameters` say stays as it was read.
-            let is_read = |name: &str| name == "rope_parameters" && self.raw.contains_key(name);
-            fields.extend(rope.to_json().into_iter().filter(|(name, _)| !is_read(name)));
+            // What else `rope_parameters` say stays as it was read, where they say this.
+            let is_read = rope.is_in_parameters(&self.raw);
+            fields.extend(rope.to_json().into_iter().filter(|(name, _)| !(is_read && *name == "rope_parameters")));
         }
         fields
     }
@@ -331,9 +331,10 @@ pub(super) fn set_dtype(config: &mut Map<String, Value>, format: &str) {
 }
 
 /// Refuses settings that change the arithmetic in a way that is not implemented.
-fn refuse_unsupported(raw: &Map<String, Value>) -> Result<(), ModelError> {
+fn refuse_unsupported(architecture: Architecture, raw: &Map<String, Value>) -> Result<(), ModelError> {
     for name in ["use_sliding_window", "add_cross_attention", "scale_attn_by_inverse_layer_idx"] {
-        if flag(raw, name) == Some(true) {
+        let is_idle = name == "use_sliding_window" && architecture == Architecture::Qwen2 && !slides(raw);
+        if flag(raw, name) == Some(true) && !is_idle {
             return Err(ModelError::Unsupported(format!("config.json: {name} = true is not supported")));
         }
     }
@@ -341,6 +342,18 @@ fn refuse_unsupported(raw: &Map<String, Value>) -> Result<(), ModelError> {
         return Err(ModelError::Unsupported("config.json: scale_attn_weights = false is not supported".into()));
     }
     Ok(())
+}
+
+/// Whether a layer of Qwen2's looks back less far than the context reaches, where `use_sliding_window` is true; what the file does
+/// not say is as in `Qwen2Config` of transformers.
+fn slides(raw: &Map<String, Value>) -> bool {
+    let or = |name: &str, default: u64| raw.get(name).map_or(Some(default), Value::as_u64);
+    let is_narrow = or("sliding_window", 4096).is_some_and(|window| or("max_position_embeddings", 0) > Some(window));
+    is_narrow
+        && match raw.get("layer_types").and_then(Value::as_array) {
+            Some(types) => types.iter().any(|kind| kind == "sliding_attention"),
+            None => or("num_hidden_layers", 0) > or("max_window_layers", 28),
+        }
 }
 
 fn count(raw: &Map<String, Value>, name: &str) -> Result<usize, ModelError> {

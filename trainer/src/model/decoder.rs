@@ -294,6 +294,11 @@ impl Decoder {
     }
 }
 
+/// The name of the tensor that tokens are looked up in.
+pub(super) fn embedding_name(architecture: Architecture) -> &'static str {
+    Names::of(architecture).tokens
+}
+
 /// What the architectures call the tensors outside their blocks.
 struct Names {
     tokens: &'static str,

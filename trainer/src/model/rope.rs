@@ -29,10 +29,11 @@ pub enum RopeScaling {
 }
 
 impl Rope {
-    /// Rotary settings from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (4 and earlier).
+    /// Rotary settings from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (4 and earlier). Where a file
+    /// has both, the older ones count, as in transformers 5 (`convert_rope_params_to_dict`).
     pub(super) fn from_json(raw: &Map<String, Value>) -> Result<Self, ModelError> {
-        let object = |name: &str| raw.get(name).and_then(Value::as_object);
-        let settings = object("rope_parameters").or_else(|| object("rope_scaling"));
+        let object = |name: &str| raw.get(name).and_then(Value::as_object).filter(|fields| !fields.is_empty());
+        let settings = object("rope_scaling").or_else(|| object("rope_parameters"));
         let theta =
             settings.and_then(|s| number(s, "rope_theta")).or_else(|| number(raw, "rope_theta")).unwrap_or(10_000.0);
         let Some(settings) = settings else {
@@ -50,7 +51,9 @@ impl Rope {
                 factor: need("factor")?,
                 low_frequency_factor: need("low_freq_factor")?,
                 high_frequency_factor: need("high_freq_factor")?,
-                original_context_length: need("original_max_position_embeddings")?,
+                original_context_length: number(settings, "original_max_position_embeddings")
+                    .or_else(|| number(raw, "max_position_embeddings"))
+                    .map_or_else(|| need("original_max_position_embeddings"), Ok)?,
             },
             other => {
                 return Err(ModelError::Unsupported(format!(
@@ -59,6 +62,14 @@ impl Rope {
             }
         };
         Ok(Self { theta, scaling })
+    }
+
+    /// Whether `rope_parameters`, as they were read, say this.
+    pub(super) fn is_in_parameters(&self, raw: &Map<String, Value>) -> bool {
+        let has_some = raw.get("rope_parameters").and_then(Value::as_object).is_some_and(|fields| !fields.is_empty());
+        let mut alone = raw.clone();
+        alone.remove("rope_scaling");
+        has_some && Self::from_json(&alone).is_ok_and(|rope| rope == *self)
     }
 
     /// The fields of a `config.json` that say this. transformers 5 reads `rope_parameters`; 4 and what is built on it read the
@@ -160,6 +171,58 @@ impl Rotation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Expected: `rope_parameters` of the LlamaConfig that transformers 5.24 makes of the same fields.
+    #[test]
+    fn files_with_older_and_newer_fields_are_read_as_transformers_reads_them_and_written_as_one_thing() {
+        use crate::model::DecoderConfig;
+        let llama3 = json!({"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0});
+        let linear = |factor| RopeScaling::Linear { factor };
+        let stretched = RopeScaling::Llama3 {
+            factor: 4.0,
+            low_frequency_factor: 1.0,
+            high_frequency_factor: 4.0,
+            original_context_length: 64.0,
+        };
+        for (fields, theta, scaling) in [
+            (json!({"rope_scaling": llama3, "rope_theta": 500.0}), 500.0, stretched.clone()),
+            (json!({"rope_parameters": llama3}), 10_000.0, stretched),
+            (
+                json!({"rope_scaling": {"type": "linear", "factor": 2.0}, "rope_theta": 500.0,
+                    "rope_parameters": {"rope_type": "default", "rope_theta": 9.0}}),
+                500.0,
+                linear(2.0),
+            ),
+            (
+                json!({"rope_scaling": {"rope_type": "default"},
+                    "rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 9.0}}),
+                10_000.0,
+                RopeScaling::None,
+            ),
+            (
+                json!({"rope_scaling": {}, "rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 9.0}}),
+                9.0,
+                linear(2.0),
+            ),
+            (
+                json!({"rope_scaling": null, "rope_theta": 7.0, "rope_parameters": {"rope_type": "linear", "factor": 2.0}}),
+                7.0,
+                linear(2.0),
+            ),
+        ] {
+            let mut config = json!({"model_type": "llama", "vocab_size": 9, "hidden_size": 8, "intermediate_size": 8,
+                "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": 64});
+            let config = config.as_object_mut().unwrap();
+            config.extend(fields.as_object().unwrap().clone());
+            let read = DecoderConfig::from_json(config.clone()).unwrap();
+            let expected = Rope { theta, scaling };
+            assert_eq!(read.rope.as_ref(), Some(&expected), "{fields}");
+            // Whichever of the fields a program looks for, it finds the same.
+            let written = read.to_json();
+            assert_eq!(Rope::from_json(&written).unwrap(), expected, "{fields}");
+            assert!(expected.is_in_parameters(&written), "{fields}");
+        }
+    }
 
     /// From the definition: below the short wavelength nothing changes, above the long one all is divided.
     #[test]

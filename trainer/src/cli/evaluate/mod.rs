@@ -107,6 +107,7 @@ impl Evaluate {
         if self.out.exists() {
             return Err(WrongInput(format!("{} is there already", self.out.display())).into());
         }
+        output::ensure_folder(&self.out)?;
         let prompts = of_split(records::prompts(&self.prompts)?, self.split, |record| record.split);
         if prompts.is_empty() {
             return Err(WrongInput(format!("{} holds no prompt of that split", self.prompts.display())).into());

@@ -39,13 +39,14 @@ const SCORE: &str = "score.weight";
 const SCORE_MEAN: &str = "score_mean";
 
 /// What makes more of an adapter than two matrices beside a weight.
-const UNSUPPORTED: [&str; 10] = [
+const UNSUPPORTED: [&str; 11] = [
     "use_dora",
     "use_qalora",
     "use_bdlora",
     "lora_bias",
     "layer_replication",
     "target_parameters",
+    "trainable_token_indices",
     "alora_invocation_tokens",
     "arrow_config",
     "kasa_config",
@@ -114,6 +115,14 @@ impl AdapterFiles {
                      or merge it with peft"
                 ),
             ));
+        }
+        // PEFT names the heads of all classifiers, whichever the model has.
+        let saved = raw.get("modules_to_save").and_then(Value::as_array).into_iter().flatten();
+        if let Some(name) = saved.filter_map(Value::as_str).find(|name| !["score", "classifier"].contains(name)) {
+            let text = format!(
+                "brings whole modules along (modules_to_save: {name}), which is not supported; merge it with peft"
+            );
+            return Err(ModelError::malformed(&path, text));
         }
         if !matches!(raw.get("bias"), None | Some(Value::Null)) && raw["bias"] != "none" {
             return Err(ModelError::malformed(&path, "changes the biases, which is not supported"));

@@ -26,7 +26,6 @@ use super::{
     error::ModelError,
     gguf::GgufFile,
     heads::{RewardModel, ScalarHead},
-    weights::WeightSource,
 };
 use adapter::AdapterFiles;
 use safetensors::Checkpoint;
@@ -187,18 +186,14 @@ impl ModelDirectory {
 
     fn load_language_model(&self, device: &Device) -> Result<Decoder, ModelError> {
         match &self.gguf {
-            Some(gguf) => self.load_from(&mut gguf.weights(&self.config), device),
+            Some(gguf) => Decoder::load(&self.config, &mut gguf.weights(&self.config), true, device),
             None => {
-                let mut checkpoint = Checkpoint::open(&self.path)?;
-                let decoder = self.load_from(&mut checkpoint, device)?;
-                checkpoint.finish(&self.config)?;
+                let (mut checkpoint, config) = Checkpoint::with_output(&self.path, &self.config)?;
+                let decoder = Decoder::load(&config, &mut checkpoint, true, device)?;
+                checkpoint.finish(&config)?;
                 Ok(decoder)
             }
         }
-    }
-
-    fn load_from(&self, source: &mut dyn WeightSource, device: &Device) -> Result<Decoder, ModelError> {
-        Decoder::load(&self.config, source, true, device)
     }
 
     /// The reward model, an adapter merged into its weights. Refuses a language model, and a checkpoint that does not fit its

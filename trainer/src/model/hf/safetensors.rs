@@ -12,9 +12,11 @@ use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors, tensor::Metadata};
 
 use super::{
-    super::{config::DecoderConfig, error::ModelError, weights::WeightSource},
+    super::{config::DecoderConfig, decoder::embedding_name, error::ModelError, weights::WeightSource},
     read_object,
 };
+
+const OUTPUT: &str = "lm_head.weight";
 
 /// The weights of a directory, mapped into memory and converted tensor by tensor.
 pub(super) struct Checkpoint {
@@ -22,6 +24,8 @@ pub(super) struct Checkpoint {
     /// Tensor name → number of its shard.
     places: BTreeMap<String, usize>,
     taken: BTreeSet<String>,
+    /// The embedding where it is also the output matrix: a file may have the one matrix under either name.
+    tied: Option<&'static str>,
 }
 
 struct Shard {
@@ -31,6 +35,18 @@ struct Shard {
 }
 
 impl Checkpoint {
+    /// The weights of a language model, and its configuration as they have it: an output matrix that is another than the embedding
+    /// counts, whatever the configuration says of tied embeddings, as in transformers 5 (`tie_weights`).
+    pub(super) fn with_output(directory: &Path, config: &DecoderConfig) -> Result<(Self, DecoderConfig), ModelError> {
+        let (mut checkpoint, mut config) = (Self::open(directory)?, config.clone());
+        if config.tied_embeddings {
+            let embedding = embedding_name(config.architecture);
+            config.tied_embeddings = !checkpoint.differ(embedding, OUTPUT)?;
+            checkpoint.tied = config.tied_embeddings.then_some(embedding);
+        }
+        Ok((checkpoint, config))
+    }
+
     pub(super) fn open(directory: &Path) -> Result<Self, ModelError> {
         let shards = files(directory)?.iter().map(|path| Shard::open(path)).collect::<Result<Vec<_>, _>>()?;
         let mut places = BTreeMap::new();
@@ -39,7 +55,7 @@ impl Checkpoint {
                 places.insert(name, number);
             }
         }
-        Ok(Self { shards, places, taken: BTreeSet::new() })
+        Ok(Self { shards, places, taken: BTreeSet::new(), tied: None })
     }
 
     /// Refuses tensors that nobody asked for: a checkpoint of some other model would otherwise load in silence.
@@ -49,10 +65,22 @@ impl Checkpoint {
         if tensors.is_empty() { Ok(()) } else { Err(ModelError::Unexpected { tensors }) }
     }
 
+    /// Whether two matrices are both there and not the same.
+    fn differ(&self, one: &str, other: &str) -> Result<bool, ModelError> {
+        let (Some(one), Some(other)) = (self.resolve(one), self.resolve(other)) else { return Ok(false) };
+        let values = |name: &str| {
+            let shard = &self.shards[self.places[name]];
+            let shape = shard.metadata.info(name).map(|info| info.shape.clone()).unwrap_or_default();
+            shard.read(name, &shape)
+        };
+        Ok(values(&one)? != values(&other)?)
+    }
+
     /// Older checkpoints were saved without the outer module, hence without its name in front.
     fn resolve(&self, name: &str) -> Option<String> {
         let bare = name.strip_prefix("transformer.").or_else(|| name.strip_prefix("model."));
-        [Some(name), bare].into_iter().flatten().find(|name| self.places.contains_key(*name)).map(String::from)
+        let output = self.tied.filter(|embedding| *embedding == name).map(|_| OUTPUT);
+        [Some(name), bare, output].into_iter().flatten().find(|name| self.places.contains_key(*name)).map(String::from)
     }
 }
 
@@ -175,5 +203,5 @@ fn is_harmless(name: &str, config: &DecoderConfig) -> bool {
     name.ends_with(".attn.bias")
         || name.ends_with(".attn.masked_bias")
         || name.ends_with(".rotary_emb.inv_freq")
-        || (name == "lm_head.weight" && config.tied_embeddings)
+        || (name == OUTPUT && config.tied_embeddings)
 }

@@ -164,6 +164,40 @@ fn settings_that_would_be_computed_wrongly_are_refused() {
     }
 }
 
+/// Expected: `layer_types` of the Qwen2Config that transformers makes of the same fields, and whether the window is within the context.
+#[test]
+fn a_sliding_window_is_refused_where_it_cuts_something_off_and_nowhere_else() {
+    let device = Device::flex();
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("model");
+    save(&decoder("qwen2-tiny", &device), &path);
+    let original = config(&path);
+    assert_eq!((&original["num_hidden_layers"], &original["max_position_embeddings"]), (&json!(2), &json!(512)));
+    for (fields, is_refused) in [
+        (json!({"sliding_window": 8, "max_window_layers": 0}), true),
+        (json!({"sliding_window": 8, "max_window_layers": 1}), true),
+        (json!({"sliding_window": 8, "layer_types": ["full_attention", "sliding_attention"]}), true),
+        (json!({"sliding_window": 8, "max_window_layers": 2}), false),
+        (json!({"sliding_window": 8}), false),
+        (
+            json!({"sliding_window": 8, "max_window_layers": 0, "layer_types": ["full_attention", "full_attention"]}),
+            false,
+        ),
+        (json!({"sliding_window": 512, "max_window_layers": 0}), false),
+        (json!({"sliding_window": null, "max_window_layers": 0}), false),
+        (json!({"max_window_layers": 0}), false),
+    ] {
+        let mut changed = original.clone();
+        changed.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        change(&path, &changed, "use_sliding_window", json!(true));
+        let opened = ModelDirectory::open(&path);
+        assert_eq!(opened.is_err(), is_refused, "{fields}");
+        if let Err(error) = opened {
+            assert!(error.to_string().contains("use_sliding_window = true is not supported"), "{error}");
+        }
+    }
+}
+
 #[test]
 fn weights_in_half_precision_and_in_shards_are_read() {
     let device = Device::flex();
@@ -205,6 +239,54 @@ fn weights_in_half_precision_and_in_shards_are_read() {
     let found = values(logits(&read, &[row(9, 1)], &Layout::causal(1, 9, &device), &device));
     let difference = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(difference > 0.0 && difference < 0.05, "{difference}");
+}
+
+/// transformers ties two matrices where one of them is missing, whichever it is, or both are the same (`tie_weights`).
+#[test]
+fn an_output_matrix_counts_where_it_is_another_than_the_embedding_it_should_be() {
+    use safetensors::View;
+    let device = Device::flex();
+    let scratch = tempfile::tempdir().unwrap();
+    for preset in ["gpt2-tiny", "qwen2-tiny"] {
+        let decoder = decoder(preset, &device);
+        let of = |decoder: &Decoder| values(logits(decoder, &[row(9, 1)], &Layout::causal(1, 9, &device), &device));
+        let (expected, path) = (of(&decoder), scratch.path().join(preset));
+        save(&decoder, &path);
+        // Writes the weights again: with the embedding or not, and with an output matrix that is so many times the embedding.
+        let store = |embedding: bool, output: Option<f32>| {
+            let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = vec![];
+            for (number, tensor) in decoder.named_tensors().into_iter().enumerate() {
+                let (shape, values) = (tensor.shape().to_vec(), tensor.values());
+                if let Some(factor) = output.filter(|_| number == 0) {
+                    let scaled = values.iter().map(|value| value * factor).collect();
+                    tensors.push(("lm_head.weight".into(), shape.clone(), scaled));
+                }
+                if embedding || number > 0 {
+                    tensors.push((tensor.name.clone(), shape, values));
+                }
+            }
+            let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+            let stored: Vec<_> = tensors.iter().map(|(name, shape, values)| (name, shape, bytes(values))).collect();
+            let views = stored.iter().map(|(name, shape, bytes)| {
+                let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.to_vec(), bytes);
+                (name.as_str(), view.unwrap())
+            });
+            safetensors::serialize_to_file(views, None, &path.join("model.safetensors")).unwrap();
+            ModelDirectory::open(&path).unwrap().load_decoder(&device)
+        };
+        assert!(matches!(store(false, None), Err(crate::model::ModelError::Missing { .. })));
+        for tied in [store(true, None), store(true, Some(1.0)), store(false, Some(1.0))] {
+            let tied = tied.unwrap();
+            assert!(tied.config().tied_embeddings);
+            assert_eq!(of(&tied), expected);
+        }
+        let apart = store(true, Some(2.0)).unwrap();
+        let twice: Vec<f32> = expected.iter().map(|logit| logit * 2.0).collect();
+        assert_close(&of(&apart), &twice);
+        let again = scratch.path().join(format!("{preset}-again"));
+        let read = save(&apart, &again).load_decoder(&device).unwrap();
+        assert_eq!((config(&again)["tie_word_embeddings"].clone(), of(&read)), (json!(false), of(&apart)));
+    }
 }
 
 #[test]
