@@ -114,6 +114,8 @@ impl Evaluation<'_> {
 
     /// New policy against the one that answers now, on held-out prompts, by the reward model; and how far it has moved.
     fn contest(&mut self, policy: &LocalModel, evidence: &mut Evidence) -> anyhow::Result<()> {
+        // Without a judge the policy is the SFT model, which is the reference itself.
+        let Some(reward) = &self.models.reward else { return Ok(()) };
         let records = self.records;
         let most = self.work.settings.evaluate.prompts;
         let prompts = &records.prompts.held_out[..records.prompts.held_out.len().min(most)];
@@ -131,7 +133,7 @@ impl Evaluation<'_> {
         }
         drop(decoder);
         self.step()?;
-        let (Some(reward), Some(answering)) = (&self.models.reward, &self.models.answering) else { return Ok(()) };
+        let Some(answering) = &self.models.answering else { return Ok(()) };
         let answering = self.work.fetch(answering)?;
         let (decoder, tokenizer) = self.open(&answering)?;
         let theirs = self.answers(&decoder, &tokenizer, prompts)?;
