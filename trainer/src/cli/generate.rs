@@ -46,6 +46,7 @@ impl Generate {
         self.profile.start();
         let common = &common.writing_to(&self.out);
         let settings = self.sampling.settings()?;
+        output::prepare(&self.out)?;
         let device = common.device.open()?;
         let precision = self.precision.on(&device)?;
         let model = ModelDirectory::open(&self.model)?;

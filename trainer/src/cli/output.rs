@@ -10,9 +10,33 @@ use std::{
 use anyhow::Context;
 use serde::Serialize;
 
+use super::WrongInput;
+use crate::model::ModelError;
+
 /// Whether a path on the command line means standard output.
 pub fn is_stdout(path: &Path) -> bool {
     path == Path::new("-")
+}
+
+/// Makes the folder of what a command writes at its end, and refuses a place where that can't be: now, and not after all that
+/// was computed for it.
+pub fn prepare(path: &Path) -> anyhow::Result<()> {
+    if is_stdout(path) {
+        return Ok(());
+    }
+    if path.is_dir() {
+        return Err(WrongInput(format!("{} is a directory", path.display())).into());
+    }
+    let folder = folder_of(path);
+    fs::create_dir_all(folder).map_err(ModelError::file(path))?;
+    // Whether something can be written there shows when it is tried.
+    tempfile::tempfile_in(folder).map_err(|error| ModelError::file(path)(error.kind().into()))?;
+    Ok(())
+}
+
+/// Where a file or folder lies.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Writes one JSON object a line to `path`, which appears by rename; `-` is standard output.
@@ -21,7 +45,7 @@ pub fn write_lines<T: Serialize>(path: &Path, lines: impl Iterator<Item = T>) ->
         return write_to(&mut io::stdout().lock(), lines).context("standard output");
     }
     let name = || path.display().to_string();
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     // Without the name of the temporary file, which says nothing to the user.
     let partial = tempfile::NamedTempFile::new_in(folder).map_err(|error| io::Error::from(error.kind()));
     let mut file = partial.with_context(name)?;

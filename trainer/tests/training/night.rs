@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::world::{World, demonstrations, prompts, rankings, write_model};
+use super::world::{World, demonstrations, prompts, rankings, shorter, write_model};
 
 /// A model of the world as the registry has it.
 fn registered(world: &World, name: &str, stage: Stage, number: u128) -> ModelRecord {
@@ -151,19 +151,6 @@ fn exports() -> BTreeMap<String, String> {
 fn assert_refused(end: &FinishRequest, words: &[&str]) {
     let error = end.error.as_deref().unwrap_or_default();
     assert!(end.outcome == JobOutcome::Failed && words.iter().all(|word| error.contains(word)), "{end:?}");
-}
-
-/// A copy of the base, which reads 64 tokens, that reads fewer.
-fn shorter(world: &World, name: &str, tokens: u64) {
-    let path = world.path(name);
-    fs::create_dir(&path).unwrap();
-    for entry in fs::read_dir(world.path("base")).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), path.join(entry.file_name())).unwrap();
-    }
-    let mut config: Value = serde_json::from_slice(&fs::read(path.join("config.json")).unwrap()).unwrap();
-    config["max_position_embeddings"] = tokens.into();
-    fs::write(path.join("config.json"), config.to_string()).unwrap();
 }
 
 #[test]

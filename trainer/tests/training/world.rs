@@ -85,6 +85,19 @@ pub fn write_model(path: &Path, preset: &str) {
     write_decoder(path, &decoder, &companions, &Lineage::of("init")).unwrap();
 }
 
+/// A copy of the base, which reads 64 tokens, that reads fewer.
+pub fn shorter(world: &World, name: &str, tokens: u64) {
+    let path = world.path(name);
+    fs::create_dir(&path).unwrap();
+    for entry in fs::read_dir(world.path("base")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), path.join(entry.file_name())).unwrap();
+    }
+    let mut config: Value = serde_json::from_slice(&fs::read(path.join("config.json")).unwrap()).unwrap();
+    config["max_position_embeddings"] = tokens.into();
+    fs::write(path.join("config.json"), config.to_string()).unwrap();
+}
+
 fn said(role: &str, content: &str) -> Value {
     json!([{"role": role, "content": content}])
 }
