@@ -1,6 +1,6 @@
-//! What docs/rlhf.md says is where it says.
+//! What docs/rlhf.md says is where it says, and the commands that pages show are understood.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 const KINDS: [&str; 8] = ["fn", "struct", "enum", "trait", "type", "const", "static", "macro_rules"];
 
@@ -57,4 +57,42 @@ fn every_file_and_every_name_in_it_that_the_page_on_rlhf_speaks_of_exists() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(files > 30 && names_found > 25, "{files} files and {names_found} names were found");
+}
+
+/// The commands that a page shows, in words. What a backslash breaks is one; what is said or piped after it is left out.
+fn commands(page: &str) -> Vec<Vec<String>> {
+    let whole = page.replace("\\\n", " ");
+    let shown = whole.lines().filter_map(|line| line.trim().strip_prefix("laurel-trainer "));
+    let words = |line: &str| -> Vec<String> {
+        let words = line.split_whitespace().take_while(|word| !word.starts_with(['#', '|']));
+        words.map(|word| word.trim_matches(['[', ']']).to_owned()).collect()
+    };
+    shown.map(words).collect()
+}
+
+#[test]
+fn every_option_that_a_page_shows_is_one_of_its_command() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let pages = fs::read_dir(root.join("docs")).expect("the pages").map(|entry| entry.expect("a page").path());
+    let pages = pages.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let mut helps: BTreeMap<String, String> = BTreeMap::new();
+    let (mut options, mut wrong) = (0, vec![]);
+    for path in pages.chain([root.join("README.md")]) {
+        for command in commands(&fs::read_to_string(&path).expect("a page")) {
+            let help = helps.entry(command[0].clone()).or_insert_with(|| {
+                let program = env!("CARGO_BIN_EXE_laurel-trainer");
+                let output = Command::new(program).args([command[0].as_str(), "--help"]).output().expect("the program");
+                String::from_utf8(output.stdout).expect("text")
+            });
+            for option in command.iter().filter(|word| word.starts_with("--")) {
+                options += 1;
+                let mut words = help.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+                if !words.any(|word| word == option) {
+                    wrong.push(format!("{}: {} has no {option}", path.display(), command[0]));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(options > 60, "{options} options were found");
 }

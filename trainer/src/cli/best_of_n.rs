@@ -67,7 +67,7 @@ impl BestOfNCommand {
         if !self.missing_eos_penalty.is_finite() {
             return Err(WrongInput("--missing-eos-penalty must be a number".into()).into());
         }
-        output::ensure_place(&self.out)?;
+        output::prepare(&self.out)?;
         let device = common.device.open()?;
         let precision = self.precision.on(&device)?;
         let (n, missing_eos_penalty) = (self.n as usize, self.missing_eos_penalty);

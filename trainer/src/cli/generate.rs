@@ -46,7 +46,7 @@ impl Generate {
         self.profile.start();
         let common = &common.writing_to(&self.out);
         let settings = self.sampling.settings()?;
-        output::ensure_place(&self.out)?;
+        output::prepare(&self.out)?;
         let device = common.device.open()?;
         let precision = self.precision.on(&device)?;
         let model = ModelDirectory::open(&self.model)?;

@@ -11,33 +11,31 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::WrongInput;
+use crate::model::ModelError;
 
 /// Whether a path on the command line means standard output.
 pub fn is_stdout(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Refuses a place for a file that none can appear at: before minutes go into what should stand in it.
-pub fn ensure_place(path: &Path) -> Result<(), WrongInput> {
+/// Makes the folder of what a command writes at its end, and refuses a place where that can't be: now, and not after all that
+/// was computed for it.
+pub fn prepare(path: &Path) -> anyhow::Result<()> {
     if is_stdout(path) {
         return Ok(());
     }
     if path.is_dir() {
-        return Err(WrongInput(format!("{}: is a folder, not a file", path.display())));
+        return Err(WrongInput(format!("{} is a directory", path.display())).into());
     }
-    ensure_folder(path)
-}
-
-/// Refuses a place in a folder that is not there.
-pub fn ensure_folder(path: &Path) -> Result<(), WrongInput> {
     let folder = folder_of(path);
-    if folder.is_dir() {
-        return Ok(());
-    }
-    Err(WrongInput(format!("{}: there is no folder {}", path.display(), folder.display())))
+    fs::create_dir_all(folder).map_err(ModelError::file(path))?;
+    // Whether something can be written there shows when it is tried.
+    tempfile::tempfile_in(folder).map_err(|error| ModelError::file(path)(error.kind().into()))?;
+    Ok(())
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// Where a file or folder lies.
+pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -74,11 +72,13 @@ mod tests {
     #[test]
     fn a_place_where_no_file_can_appear_is_refused_with_the_reason() {
         let folder = tempfile::tempdir().unwrap();
-        let refused = |path: &Path| ensure_place(path).unwrap_err().to_string();
-        assert!(refused(folder.path()).ends_with("is a folder, not a file"));
-        assert!(refused(&folder.path().join("none/answers.jsonl")).ends_with("/none"));
-        for good in [folder.path().join("answers.jsonl"), "-".into(), "answers.jsonl".into()] {
-            ensure_place(&good).unwrap();
+        let refused = |path: &Path| prepare(path).unwrap_err().to_string();
+        assert!(refused(folder.path()).ends_with("is a directory"));
+        fs::write(folder.path().join("file"), "").unwrap();
+        assert!(refused(&folder.path().join("file/answers.jsonl")).contains("/file/answers.jsonl"));
+        for good in [folder.path().join("new/answers.jsonl"), "-".into(), "answers.jsonl".into()] {
+            prepare(&good).unwrap();
         }
+        assert!(folder.path().join("new").is_dir());
     }
 }

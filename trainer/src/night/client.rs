@@ -24,7 +24,7 @@ use super::interrupts::{Interruption, Interrupts};
 const SILENCE: Duration = Duration::from_secs(60);
 /// First and longest pause between two tries.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-/// How long a worker goes on trying: a server that is being updated is back by then.
+/// How long a worker goes on trying after the first failure: a server that is being updated is back by then.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// Most bytes of an answer that is read into memory.
 const ANSWER_LIMIT: u64 = 64 << 20;
@@ -247,7 +247,8 @@ impl Client {
 
     /// Tries until it works, is refused, or patience ends.
     fn tries<T>(&self, what: &str, mut call: impl FnMut() -> Result<T, Failed>) -> Result<T, ClientError> {
-        let until = Instant::now() + self.patience;
+        // From the first failure on: what breaks off after half an hour, as large files do, is tried again too.
+        let mut until = None;
         let mut pause = PAUSES.0;
         loop {
             let reason = match call() {
@@ -259,6 +260,7 @@ impl Client {
                 Err(Failed::ForNow(reason)) => reason,
             };
             let unreachable = ClientError::Unreachable { server: self.server.clone(), reason };
+            let until = *until.get_or_insert_with(|| Instant::now() + self.patience);
             if Instant::now() + pause > until {
                 return Err(unreachable);
             }
@@ -316,4 +318,27 @@ pub fn read_token(path: &Path) -> anyhow::Result<String> {
     let token = text.lines().next().unwrap_or_default().trim();
     anyhow::ensure!(!token.is_empty(), "the token file {} is empty", path.display());
     Ok(token.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_breaks_off_later_than_patience_lasts_is_tried_again() {
+        let client = Client::new("http://127.0.0.1", "secret", &Interrupts::default());
+        let client = Client { patience: PAUSES.0 + Duration::from_millis(100), ..client };
+        let mut tries = 0;
+        let found = client.tries("the file", || {
+            tries += 1;
+            if tries > 1 {
+                return Ok(tries);
+            }
+            std::thread::sleep(client.patience + Duration::from_millis(100));
+            Err(Failed::ForNow("the connection broke".to_owned()))
+        });
+        assert_eq!(found.expect("the second try"), 2);
+        let refused = client.trying_once().tries("the file", || Err::<(), _>(Failed::ForNow("again".to_owned())));
+        assert!(matches!(refused, Err(ClientError::Unreachable { .. })));
+    }
 }

@@ -42,23 +42,27 @@ pub fn run(work: &Work, records: &Records, models: &Models, found: &mut Found) -
     evaluation.likelihood(&mut evidence)?;
     evaluation.judge(&mut evidence)?;
     evaluation.contest(policy, &mut evidence)?;
-    evaluation.found.policy_is_better = rule(&evidence, work);
+    match rule(&evidence, models.reward.is_some()) {
+        Ok(better) => evaluation.found.policy_is_better = Some(better),
+        Err(reason) => work.warn(format!("Whether the policy is better can't be said: {reason}.")),
+    }
     Ok(())
 }
 
 /// Better on the held-out split: the reward model prefers the new policy's answers to those of the policy that answers now,
-/// beyond doubt, and is itself right about held-out rankings more often than not. Without a contest (no reward model):
-/// held-out demonstrations are likelier. `None` where nothing held out can say it.
-fn rule(evidence: &Evidence, work: &Work) -> Option<bool> {
+/// beyond doubt, and is itself right about held-out rankings more often than not. Where no reward model was made, so that the
+/// policy is the SFT model: held-out demonstrations are likelier. Why it can't be said, where nothing held out says it.
+fn rule(evidence: &Evidence, has_reward_model: bool) -> Result<bool, &'static str> {
     match (evidence.win_rate, evidence.reward_accuracy) {
-        (Some(contest), Some(accuracy)) => Some(contest.is_better() && accuracy > 0.5),
-        (Some(_), None) => {
-            work.warn(
-                "Whether the policy is better can't be said: no ranking was held out to test the reward model by.",
-            );
-            None
+        (Some(contest), Some(accuracy)) => Ok(contest.is_better() && accuracy > 0.5),
+        (Some(_), None) => Err("no ranking was held out to test the reward model by"),
+        (None, _) if has_reward_model => {
+            Err("the policies answered no held-out prompt that the reward model could judge")
         }
-        (None, _) => Some(evidence.nll_after? < evidence.nll_answering?),
+        (None, _) => match (evidence.nll_after, evidence.nll_answering) {
+            (Some(after), Some(answering)) => Ok(after < answering),
+            _ => Err("no demonstration was held out"),
+        },
     }
 }
 
@@ -110,11 +114,14 @@ impl Evaluation<'_> {
 
     /// New policy against the one that answers now, on held-out prompts, by the reward model; and how far it has moved.
     fn contest(&mut self, policy: &LocalModel, evidence: &mut Evidence) -> anyhow::Result<()> {
+        // Without a judge the policy is the SFT model, which is the reference itself.
+        let Some(reward) = &self.models.reward else { return Ok(()) };
         let records = self.records;
         let most = self.work.settings.evaluate.prompts;
         let prompts = &records.prompts.held_out[..records.prompts.held_out.len().min(most)];
         if prompts.is_empty() {
-            self.work.warn("No prompt is held out: the policies can't be compared.");
+            let why = if most == 0 { "The evaluation is to answer no prompt" } else { "No prompt is held out" };
+            self.work.warn(format!("{why}: the policies can't be compared."));
             return Ok(());
         }
         let (decoder, tokenizer) = self.open(policy)?;
@@ -126,7 +133,7 @@ impl Evaluation<'_> {
         }
         drop(decoder);
         self.step()?;
-        let (Some(reward), Some(answering)) = (&self.models.reward, &self.models.answering) else { return Ok(()) };
+        let Some(answering) = &self.models.answering else { return Ok(()) };
         let answering = self.work.fetch(answering)?;
         let (decoder, tokenizer) = self.open(&answering)?;
         let theirs = self.answers(&decoder, &tokenizer, prompts)?;
@@ -166,7 +173,7 @@ impl Evaluation<'_> {
         Ok(evaluate::sample_answers(decoder, tokenizer, prompts, sampling, seed, batch, &mut |_| {})?)
     }
 
-    /// What the reward model says of a policy's answers.
+    /// What the reward model says of a policy's answers, from the zero of its scale: so that nights can be compared.
     fn rewards(
         &self,
         reward: &LocalModel,
@@ -179,7 +186,10 @@ impl Evaluation<'_> {
         let model = self.work.reward_model(&directory)?;
         let same_tokens = same_tokens(&ModelDirectory::open(&policy.path)?, &directory).is_ok();
         let batch = self.work.settings.evaluate.batch;
-        Ok(evaluate::rewards_of_answers(&model, &tokenizer, prompts, answers, same_tokens, batch, &mut |_| {})?)
+        let found =
+            evaluate::rewards_of_answers(&model, &tokenizer, prompts, answers, same_tokens, batch, &mut |_| {})?;
+        let zero = model.score_mean();
+        Ok(found.into_iter().map(|score| score - zero).collect())
     }
 
     fn open(&self, model: &LocalModel) -> anyhow::Result<(Decoder, ModelTokenizer)> {
@@ -205,4 +215,28 @@ impl Evaluation<'_> {
 
 fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_contest_a_policy_that_a_reward_model_taught_is_not_called_better() {
+        let likelier = Evidence { nll_answering: Some(2.0), nll_after: Some(1.0), ..Evidence::default() };
+        assert_eq!(rule(&likelier, false), Ok(true));
+        // It is the SFT model that is likelier, and PPO went on from there.
+        let reason =
+            rule(&Evidence { reward_accuracy: Some(0.9), ..likelier }, true).expect_err("nothing was compared");
+        assert!(reason.contains("no held-out prompt"), "{reason}");
+        assert!(rule(&Evidence::default(), false).is_err());
+    }
+
+    #[test]
+    fn a_contest_counts_as_far_as_its_judge_does() {
+        let won = WinRate::of(&[1.0; 9], &[0.0; 9]);
+        let judged = |reward_accuracy| rule(&Evidence { win_rate: won, reward_accuracy, ..Evidence::default() }, true);
+        assert_eq!((judged(Some(0.6)), judged(Some(0.5))), (Ok(true), Ok(false)));
+        assert!(judged(None).is_err());
+    }
 }

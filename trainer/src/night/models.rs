@@ -128,8 +128,20 @@ impl ModelStore {
                 self.client.get_file(record.id, file, &place)?;
             }
         }
+        keep_only(&partial, &record.files)?;
         fs::rename(&partial, path).with_context(|| format!("moving the model to {}", path.display()))
     }
+}
+
+/// Removes what a download that was killed has left beside the files of a model: half a file, as large as weights are.
+fn keep_only(folder: &Path, files: &[ModelFile]) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if !files.iter().any(|file| entry.file_name() == file.name.as_str()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Every file of a model directory with its size and digest, by name.

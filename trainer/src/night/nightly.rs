@@ -54,6 +54,7 @@ pub fn run(work: &Work) -> anyhow::Result<Found> {
     }
     let mut models =
         Models { base: work.fetch(base)?, sft: None, reward: None, ppo: None, answering: work.job.policy.clone() };
+    stages::check_layers(work, &models.base)?;
     stages::check_room(work, &models.base)?;
     if records.rankings.train.len() >= FEWEST && !records.prompts.train.is_empty() {
         stages::check_room_of_ppo(work, &models.base)?;

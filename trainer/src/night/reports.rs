@@ -114,8 +114,8 @@ impl Reports {
         }
     }
 
-    /// Sends all that waits. What could not be sent stays for the next time: the server takes a line or a metric that
-    /// comes twice as one.
+    /// Sends all that waits; what comes up meanwhile is for the next time. What could not be sent stays for it, too: the server
+    /// takes a line or a metric that comes twice as one.
     fn send(&self, client: &Client, job: Uuid, lease: Uuid) -> Result<(), ClientError> {
         while let Some(report) = self.batch(lease) {
             match client.report(job, &report) {
@@ -124,6 +124,9 @@ impl Reports {
                 other => other?,
             }
             self.arrived(&report);
+            if !is_full(&report) {
+                break;
+            }
         }
         Ok(())
     }
@@ -131,6 +134,11 @@ impl Reports {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether more may have waited than this report had room for.
+fn is_full(report: &JobReport) -> bool {
+    report.metrics.len() == BATCH || report.log.len() == BATCH || report.samples.len() == SAMPLES
 }
 
 /// Sends `reports` once a second until the guard is dropped; then what still waits.
@@ -153,6 +161,11 @@ pub(super) fn send(client: &Client, job: Uuid, lease: Uuid, reports: &Reports, i
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{BufRead, BufReader, Read, Write},
+        net::TcpListener,
+    };
+
     use super::*;
 
     #[test]
@@ -179,6 +192,36 @@ mod tests {
         assert_eq!(next.progress.map(|progress| progress.step), Some(2));
         reports.arrived(&next);
         assert!(reports.batch(lease).is_none());
+    }
+
+    #[test]
+    fn a_step_that_is_quicker_than_the_server_waits_for_the_next_second() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        let reports = Reports::default();
+        let news = reports.clone();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            // The report is on its way, and the next step is done.
+            news.metric(Stage::Sft, 1, "train/loss", 1.0);
+            let mut request = BufReader::new(stream.try_clone().expect("a stream"));
+            let (mut line, mut length) = (String::new(), 0);
+            while !line.trim().is_empty() || length == 0 {
+                line.clear();
+                request.read_line(&mut line).expect("a header");
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().expect("a number");
+                }
+            }
+            request.read_exact(&mut vec![0; length]).expect("a body");
+            stream.write_all(b"HTTP/1.1 204 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").expect("sent");
+        });
+        reports.metric(Stage::Sft, 0, "train/loss", 1.0);
+        let client = Client::new(&address, "secret", &Interrupts::default()).trying_once();
+        reports.send(&client, Uuid::nil(), Uuid::nil()).expect("one report");
+        server.join().expect("served");
+        let waiting = reports.batch(Uuid::nil()).expect("what came up meanwhile");
+        assert_eq!(waiting.metrics.iter().map(|metric| metric.step).collect::<Vec<_>>(), [1]);
     }
 
     #[test]

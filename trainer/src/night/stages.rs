@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     data::ModelTokenizer,
-    model::ModelDirectory,
-    train::{Earlier, Run, StageSettings, ppo, reward, settings, sft},
+    model::{ModelDirectory, lora::LoraSettings},
+    train::{Earlier, Run, SettingsError, StageSettings, ppo, reward, settings, sft},
 };
 
 /// Learns the demonstrations from `base`.
@@ -70,6 +70,28 @@ pub fn check(work: &Work) -> anyhow::Result<()> {
     let ppo = read::<ppo::PpoSettings>("ppo", &settings.ppo)?.precision;
     for (stage, precision) in [("sft", sft), ("reward", reward), ("ppo", ppo)] {
         settings::ensure_supported(precision, &work.device).map_err(|error| wrong(stage, error))?;
+    }
+    Ok(())
+}
+
+/// Refuses layers to freeze and adapters that do not fit the base, from which all models of the night come.
+pub fn check_layers(work: &Work, base: &LocalModel) -> anyhow::Result<()> {
+    let directory = ModelDirectory::open(&base.path)?;
+    let (layers, parameters) = (directory.config().layers, directory.config().parameters());
+    let settings = &work.settings;
+    let sft = read::<sft::SftSettings>("sft", &settings.sft)?.resolved(parameters).shared();
+    let reward = read::<reward::RewardSettings>("reward", &settings.reward)?.resolved(parameters).shared();
+    let ppo = read::<ppo::PpoSettings>("ppo", &settings.ppo)?.resolved(parameters).shared();
+    for (stage, shared) in [("sft", sft), ("reward", reward), ("ppo", ppo)] {
+        let frozen = shared.frozen.layers;
+        if frozen > layers || (frozen == layers && shared.lora.is_some()) {
+            let text = format!("leaves nothing to learn: the model has {layers} layers");
+            return Err(wrong(stage, SettingsError::value("freeze_layers", text)));
+        }
+        // The defaults fit every model.
+        if let Some(lora) = shared.lora.filter(|lora| *lora != LoraSettings::default()) {
+            directory.load_decoder(&work.device)?.with_lora(&lora, 0).map_err(|error| wrong(stage, error))?;
+        }
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     ppo::inputs,
-    world::{Told, World, demonstrations, succeed, text, trainer},
+    world::{Told, World, demonstrations, prompts, shorter, succeed, text, trainer},
 };
 
 fn records(path: &Path) -> Vec<ResponsesRecord> {
@@ -187,6 +187,34 @@ fn one_model_against_another_by_reward_divergence_and_likelihood() {
     let report = result(&[&arguments[..], &more].concat());
     assert!(report["kl"]["full"]["mean"].as_f64().unwrap().abs() < 1e-6, "{report}");
     assert!(report["win_rate"]["low"].as_f64().unwrap() < 0.5 && report["win_rate"]["high"].as_f64().unwrap() > 0.5);
+}
+
+#[test]
+fn what_cannot_be_brought_to_an_end_is_refused_before_anybody_answers() {
+    let world = World::new();
+    shorter(&world, "short", 16);
+    let (base, short, prompts) = (world.path("base"), world.path("short"), world.records("prompts.jsonl", &prompts()));
+    let (base, short, prompts) = (text(&base), text(&short), text(&prompts));
+    let (judged, answers) = (world.path("new/judged"), world.path("newer/answers.jsonl"));
+    let evaluate = ["evaluate", "--model", base, "--prompts", prompts, "--out", text(&judged), "--json"];
+    let generate = ["generate", "--model", base, "--prompts", prompts, "--max-new-tokens", "2", "--json", "--out"];
+    let refused = |arguments: &[&str], words: &str| {
+        let output = trainer(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(words), "{said}");
+        assert!(output.stdout.is_empty(), "progress of what comes to nothing");
+    };
+    let asked = ["--against", base, "--reward", base, "--max-new-tokens", "2"];
+    refused(&[&evaluate[..], &asked].concat(), "a reward model is needed");
+    refused(&[&evaluate[..], &["--against", short, "--max-new-tokens", "16"]].concat(), "the context of short");
+    refused(&[&generate[..], &[short]].concat(), "is a directory");
+    let beyond_a_file = format!("{prompts}/answers.jsonl");
+    refused(&[&generate[..], &[beyond_a_file.as_str()]].concat(), "answers.jsonl");
+
+    // A folder that is not there yet is made.
+    succeed(&[&evaluate[..], &["--against", short, "--max-new-tokens", "2"]].concat());
+    succeed(&[&generate[..], &[text(&answers)]].concat());
+    assert!(judged.join("report.json").exists() && answers.exists());
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod judged;
 mod killed;
 mod learning;
 mod methods;
+mod night;
 mod ppo;
 mod precision;
 mod refusals;

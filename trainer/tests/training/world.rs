@@ -32,7 +32,7 @@ impl World {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let world = Self { directory };
-        write_model(&world.path("base"));
+        write_model(&world.path("base"), "llama-tiny");
         world
     }
 
@@ -61,7 +61,8 @@ impl World {
     }
 }
 
-fn write_model(path: &Path) {
+/// A fresh model of the language: a preset of two layers that reads 64 tokens.
+pub fn write_model(path: &Path, preset: &str) {
     let words: Vec<String> =
         SPECIAL.iter().map(|word| word.to_string()).chain((0..WORDS).map(|number| format!("w{number}"))).collect();
     let vocabulary: BTreeMap<&str, usize> = words.iter().enumerate().map(|(id, word)| (word.as_str(), id)).collect();
@@ -75,13 +76,26 @@ fn write_model(path: &Path) {
         "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "<|unk|>"}
     });
     let tokenizer_config = json!({"pad_token": "<|pad|>", "eos_token": "<|end|>", "unk_token": "<|unk|>"});
-    let mut config = DecoderConfig::preset("llama-tiny").unwrap().with_vocabulary(words.len(), None, vec![1], Some(0));
+    let mut config = DecoderConfig::preset(preset).unwrap().with_vocabulary(words.len(), None, vec![1], Some(0));
     (config.layers, config.context_length) = (2, 64);
     let companions = Companions::none()
         .with("tokenizer.json", tokenizer.to_string())
         .with("tokenizer_config.json", tokenizer_config.to_string());
     let decoder = Decoder::init_with_seed(&config, 1, &Device::flex());
     write_decoder(path, &decoder, &companions, &Lineage::of("init")).unwrap();
+}
+
+/// A copy of the base, which reads 64 tokens, that reads fewer.
+pub fn shorter(world: &World, name: &str, tokens: u64) {
+    let path = world.path(name);
+    fs::create_dir(&path).unwrap();
+    for entry in fs::read_dir(world.path("base")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), path.join(entry.file_name())).unwrap();
+    }
+    let mut config: Value = serde_json::from_slice(&fs::read(path.join("config.json")).unwrap()).unwrap();
+    config["max_position_embeddings"] = tokens.into();
+    fs::write(path.join("config.json"), config.to_string()).unwrap();
 }
 
 fn said(role: &str, content: &str) -> Value {

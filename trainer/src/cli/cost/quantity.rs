@@ -37,7 +37,8 @@ pub fn readable(value: f64) -> String {
         let text = format!("{value:.decimals$}");
         return text.trim_end_matches('0').trim_end_matches('.').to_owned();
     }
-    let text = format!("{value:.2}");
+    let decimals = if magnitude >= 1e6 { 0 } else { 2 };
+    let text = format!("{value:.decimals$}");
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, "00"));
     let digits = whole.len();
     let mut grouped = String::new();
@@ -47,7 +48,7 @@ pub fn readable(value: f64) -> String {
         }
         grouped.push(digit);
     }
-    if fraction == "00" || magnitude >= 1e6 { grouped } else { format!("{grouped}.{fraction}") }
+    if fraction == "00" { grouped } else { format!("{grouped}.{fraction}") }
 }
 
 #[cfg(test)]
@@ -71,6 +72,7 @@ mod tests {
             (3.15e23, "3.150e23"),
             (688_705.21, "688,705.21"),
             (4_102_564.1, "4,102,564"),
+            (4_102_567.9, "4,102,568"),
             (28_936.0, "28,936"),
             (512_820.51, "512,820.51"),
             (36.0, "36"),

@@ -21,7 +21,7 @@ use crate::{
     data::{ModelTokenizer, records},
     evaluate::{self, Answers, Mean, WinRate},
     generate::{SamplingSettings, row_seed},
-    model::{Decoder, ModelDirectory, Precision},
+    model::{Decoder, ModelDirectory, Precision, hf::ModelKind},
     train::same_tokens,
 };
 use report::{Demonstrations, Kl, Report, Rewards, Side};
@@ -107,7 +107,7 @@ impl Evaluate {
         if self.out.exists() {
             return Err(WrongInput(format!("{} is there already", self.out.display())).into());
         }
-        output::ensure_folder(&self.out)?;
+        output::prepare(&self.out)?;
         let prompts = of_split(records::prompts(&self.prompts)?, self.split, |record| record.split);
         if prompts.is_empty() {
             return Err(WrongInput(format!("{} holds no prompt of that split", self.prompts.display())).into());
@@ -143,6 +143,7 @@ impl Evaluate {
 
 impl Evaluation<'_> {
     fn run(&self) -> anyhow::Result<Report> {
+        self.check()?;
         let mut ours = self.measure(Which::Model)?;
         let mut theirs = self.measure(Which::Against)?;
         let kl = self.divergence(&ours.answers)?;
@@ -167,14 +168,25 @@ impl Evaluation<'_> {
         Ok(report)
     }
 
+    /// Refuses models that can't do what is asked of them before the first one answers: they are loaded one after the other.
+    fn check(&self) -> anyhow::Result<()> {
+        for which in [Which::Model, Which::Against] {
+            let directory = of_kind(self.command.path(which), ModelKind::LanguageModel)?;
+            let limit = ModelTokenizer::open(&directory)?.context_length();
+            if self.sampling.max_new_tokens >= limit {
+                let why = format!("max-new-tokens must be below {limit}, the context of {}", self.command.name(which));
+                return Err(WrongInput(why).into());
+            }
+        }
+        if let Some(reward) = &self.command.reward {
+            ModelTokenizer::open(&of_kind(reward, ModelKind::RewardModel)?)?;
+        }
+        Ok(())
+    }
+
     fn open(&self, which: Which) -> anyhow::Result<(ModelDirectory, Decoder, ModelTokenizer)> {
         let directory = ModelDirectory::open(self.command.path(which))?;
         let tokenizer = ModelTokenizer::open(&directory)?;
-        let limit = tokenizer.context_length();
-        if self.sampling.max_new_tokens >= limit {
-            let why = format!("max-new-tokens must be below {limit}, the context of {}", self.command.name(which));
-            return Err(WrongInput(why).into());
-        }
         let decoder = directory.load_decoder(&self.device)?.with_precision(self.precision);
         Ok((directory, decoder, tokenizer))
     }
@@ -262,8 +274,8 @@ impl Evaluation<'_> {
     fn write(&self, report: &Report, ours: &Measured, theirs: &Measured) -> anyhow::Result<()> {
         let out = &self.command.out;
         let name = || out.display().to_string();
-        let beside = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let partial = tempfile::Builder::new().prefix(".evaluate-").tempdir_in(beside).with_context(name)?;
+        let partial =
+            tempfile::Builder::new().prefix(".evaluate-").tempdir_in(output::folder_of(out)).with_context(name)?;
         for (which, file, measured) in [(Which::Model, "model.jsonl", ours), (Which::Against, "against.jsonl", theirs)]
         {
             output::write_lines(&partial.path().join(file), self.records(which, measured).into_iter())?;
@@ -303,6 +315,19 @@ impl Evaluation<'_> {
             })
             .collect()
     }
+}
+
+/// A model, if it is of this kind.
+fn of_kind(path: &Path, wanted: ModelKind) -> anyhow::Result<ModelDirectory> {
+    let directory = ModelDirectory::open(path)?;
+    if directory.kind() == wanted {
+        return Ok(directory);
+    }
+    let (is, needed) = match wanted {
+        ModelKind::LanguageModel => ("a reward model", "a language model"),
+        ModelKind::RewardModel => ("a language model", "a reward model"),
+    };
+    Err(WrongInput(format!("{} is {is}; {needed} is needed here", path.display())).into())
 }
 
 /// Of values, so many a prompt, the mean over the prompts of their means.
