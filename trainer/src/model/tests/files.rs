@@ -147,7 +147,7 @@ fn settings_that_would_be_computed_wrongly_are_refused() {
         ModelDirectory::open(&path).unwrap_err().to_string()
     };
     assert!(refuse("model_type", json!("mamba")).contains("not supported"));
-    assert!(refuse("rope_parameters", json!({"rope_type": "yarn", "factor": 2.0})).contains("yarn"));
+    assert!(refuse("rope_scaling", json!({"rope_type": "yarn", "factor": 2.0})).contains("yarn"));
     assert!(refuse("hidden_act", json!("xielu")).contains("xielu"));
     assert!(refuse("num_key_value_heads", json!(3)).contains("3 key-value heads"));
     assert!(refuse("hidden_size", json!("large")).contains("hidden_size"));
