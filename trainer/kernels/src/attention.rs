@@ -409,3 +409,34 @@ fn probabilities_backward(
         },
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `cargo test --release -p laurel-kernels -- --ignored --nocapture a_step_of_decoding`
+    #[test]
+    #[ignore = "a measurement, for an optimised build on a quiet machine"]
+    fn a_step_of_decoding_beside_the_memory() {
+        let (capacity, layers) = (192, 8);
+        let sizes = Sizes { batch: 32, queries: 1, before: 127, heads: 8, groups: 8, head_size: 64 };
+        let cache: Vec<[Vec<f32>; 2]> = (0..layers)
+            .map(|_| [0.5, 0.25].map(|number| vec![number; sizes.batch * sizes.groups * capacity * sizes.head_size]))
+            .collect();
+        let q = vec![0.1; sizes.batch * sizes.row()];
+        let (mut out, mut normaliser) = (q.clone(), vec![0.0; sizes.batch * sizes.heads]);
+        let sight = Sight { starts: &vec![0; sizes.batch], shared: &[] };
+        let mut times = vec![];
+        for _ in 0..21 {
+            let begun = std::time::Instant::now();
+            for [k, v] in &cache {
+                let [k, v] = [k, v].map(|values| Strided::heads_first(values, &sizes, capacity));
+                forward(&sizes, &q, k, v, sight, &mut out, &mut normaliser);
+            }
+            times.push(begun.elapsed().as_secs_f64());
+        }
+        times.sort_by(f64::total_cmp);
+        let bytes = 2 * 4 * layers * sizes.batch * sizes.groups * sizes.keys() * sizes.head_size;
+        println!("{:.2} ms, {:.1} GB/s", times[10] * 1e3, bytes as f64 / times[10] / 1e9);
+    }
+}

@@ -17,7 +17,9 @@ pub(crate) fn avx2_is_widest() -> bool {
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2 {
     use std::arch::x86_64::{
-        __m256, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
+        __m256, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehdup_ps, _mm_movehl_ps, _mm256_add_ps,
+        _mm256_castps256_ps128, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps,
+        _mm256_setzero_ps, _mm256_storeu_ps,
     };
 
     use super::PANEL;
@@ -93,6 +95,36 @@ pub(crate) mod avx2 {
             for (out, sum) in out.iter_mut().zip(&sums) {
                 *out = if add { *out + sum } else { *sum };
             }
+        }
+    }
+
+    /// Sixteen sums of products, side by side.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Products([__m256; 2]);
+
+    impl Products {
+        #[inline]
+        #[target_feature(enable = "avx2,fma")]
+        pub(crate) fn zero() -> Self {
+            Self([_mm256_setzero_ps(); 2])
+        }
+
+        /// Adds each number of `a` times that of `b`.
+        #[inline]
+        #[target_feature(enable = "avx2,fma")]
+        pub(crate) fn add(&mut self, a: &[f32; PANEL], b: &[f32; PANEL]) {
+            let (a, b) = (halves(a), halves(b));
+            self.0 = [_mm256_fmadd_ps(a[0], b[0], self.0[0]), _mm256_fmadd_ps(a[1], b[1], self.0[1])];
+        }
+
+        /// All of them added up.
+        #[inline]
+        #[target_feature(enable = "avx2,fma")]
+        pub(crate) fn total(self) -> f32 {
+            let eight = _mm256_add_ps(self.0[0], self.0[1]);
+            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
         }
     }
 
