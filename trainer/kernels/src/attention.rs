@@ -1,7 +1,7 @@
 //! Causal attention over tiles of queries, forwards and backwards: scores are never kept, only log Σ exp of each query
 //! (Dao et al. 2022, without its tiling over keys: a row of scores fits the cache here).
 
-use std::ops::Range;
+use std::{cell::RefCell, ops::Range};
 
 use rayon::prelude::*;
 
@@ -93,6 +93,9 @@ pub fn forward(
     let Sizes { batch, queries, heads, .. } = *sizes;
     assert_eq!((q.len(), out.len()), (batch * queries * sizes.row(), q.len()));
     assert_eq!((sight.starts.len(), normaliser.len()), (batch * queries, batch * heads * queries));
+    if queries == 0 {
+        return;
+    }
     let out = Shared::new(out);
     let one = |(task, normaliser): (usize, &mut [f32])| {
         let (row, head) = (task / heads, task % heads);
@@ -247,11 +250,30 @@ impl<'a> Tile<'a> {
             }
             return;
         }
-        let mut scores = vec![0.0f32; self.count * keys];
+        with_room(self.count * keys, |scores| {
+            // SAFETY: the caller's promise.
+            unsafe { self.forward_over(q, k, v, out, normaliser, scores) };
+        });
+    }
+
+    /// As [`Self::forward`] where there are keys, with room for the scores of each query.
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn forward_over(
+        &self,
+        q: &[f32],
+        k: Strided,
+        v: Strided,
+        out: &Shared,
+        normaliser: &mut [f32],
+        scores: &mut [f32],
+    ) {
+        let (size, keys) = (self.sizes.head_size, self.keys());
         if self.count == 1 {
             // SAFETY: the caller's promise.
             let out = unsafe { out.part(self.place(), size) };
-            normaliser[0] = self.forward_one(self.row_of(q, 0), k, v, &mut scores, out);
+            normaliser[0] = self.forward_one(self.row_of(q, 0), k, v, scores, out);
             return;
         }
         for span in self.spans() {
@@ -297,12 +319,23 @@ impl<'a> Tile<'a> {
             }
             return;
         }
+        with_room(2 * self.count * keys, |room| {
+            let (p, ds) = room.split_at_mut(self.count * keys);
+            // SAFETY: the caller's promise.
+            unsafe { self.backward_over(passed, gradient, of, p, ds) };
+        });
+    }
+
+    /// As [`Self::backward`] where there are keys, with room for two numbers of each query and key.
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn backward_over(&self, passed: Passed, gradient: &[f32], of: &Gradients, p: &mut [f32], ds: &mut [f32]) {
+        let (size, row, keys) = (self.sizes.head_size, self.sizes.row(), self.keys());
         let kept = self.sizes.groups * size;
         let kept_as = |values| Strided::tokens_first(values, self.sizes);
         let (q, gradient_rows) = (self.rows(passed.q), self.rows(gradient));
 
-        let mut p = vec![0.0f32; self.count * keys];
-        let mut ds = vec![0.0f32; self.count * keys];
         for span in self.spans() {
             let (k, v) = (self.of_span(kept_as(passed.k), &span), self.of_span(kept_as(passed.v), &span));
             product_here(Target::write(&mut p[span.column..], keys), q, k.transposed());
@@ -327,6 +360,22 @@ impl<'a> Tile<'a> {
             }
         }
     }
+}
+
+thread_local! {
+    /// What [`with_room`] lends.
+    static ROOM: RefCell<Vec<f32>> = const { RefCell::new(vec![]) };
+}
+
+/// Lends `work` room for `count` numbers, of no particular value: a step of decoding would otherwise take and clear some for every
+/// head of every answer.
+fn with_room(count: usize, work: impl FnOnce(&mut [f32])) {
+    let mut room = ROOM.take();
+    if room.len() < count {
+        room.resize(count, 0.0);
+    }
+    work(&mut room[..count]);
+    ROOM.set(room);
 }
 
 /// The gaps that `seen` leaves in `values` become zero.

@@ -1,12 +1,15 @@
 //! Large products (Goto and van de Geijn 2008): both matrices are copied into the order in which the innermost part reads them,
 //! cut so that a panel of one stays in the first cache and a block of the other in the second.
 
-use std::cell::RefCell;
+use std::{
+    cell::RefCell,
+    sync::{Mutex, PoisonError},
+};
 
 use rayon::prelude::*;
 
 use crate::{
-    copied::{Copied, Part},
+    copied::{Copied, Part, copy},
     matrix::View,
     share::Shared,
     tile::{PANEL, ROWS, avx2::Tile, avx2_is_widest},
@@ -17,52 +20,53 @@ const WORTH: usize = 1 << 21;
 const LEAST: usize = 48;
 /// Terms that are summed at a time: a panel of so many takes half of the first cache.
 pub(crate) const DEPTH: usize = 256;
-/// Rows of a block, at most: with as many terms it takes a good third of the second cache.
-const BLOCK: usize = 192;
-/// Panels that a task multiplies a block with, at most.
-const PANELS_A_TASK: usize = 32;
-/// Tasks that there are if there can be: a core that is held up leaves some of its own to the others.
-const TASKS: usize = 8;
-/// Terms, rows and columns that are copied before they are multiplied: a copy takes no more than 16 MiB.
+/// Rows of a block, at most: with as many terms it takes a good quarter of a second cache of 512 KiB.
+const BLOCK: usize = 144;
+/// Tasks that there are for each thread, if there can be: a core that is held up leaves some of its own to the others.
+const TASKS_A_THREAD: usize = 3;
+/// Terms and columns of the right matrix that are copied before they are multiplied: a copy takes no more than 16 MiB.
 const AT_ONCE: usize = 2048;
 
-/// The copies of `a` and of `b`.
-type Copies = (Copied<ROWS>, Copied<PANEL>);
+/// Memory of the copies of right matrices, kept for the next product: asking for it and clearing it would cost as much as copying.
+static KEPT: Mutex<Option<Copied>> = Mutex::new(None);
 
 thread_local! {
-    /// Their memory, kept for the next product: asking for it and clearing it would cost as much as copying.
-    static KEPT: RefCell<Copies> = RefCell::default();
+    /// The copy of a block of the left matrix: made by who multiplies it, so that it is in the cache.
+    static BLOCK_COPY: RefCell<Vec<[f32; ROWS]>> = const { RefCell::new(vec![]) };
 }
 
-/// `a·b` on all cores, written to `target`, whose rows lie `row_step` apart, or added to it. A number is the same whatever the
-/// other rows and columns are. `false`, and nothing is done, where the general product is as fast, and with AVX-512, where the
-/// two have not been compared.
+/// `a·b` on all cores, written to `target`, whose rows lie `row_step` apart, or added to it. A number that is made here is the
+/// same whatever the other rows and columns are. `false`, and nothing is done, where the general product is as fast, and with
+/// AVX-512, where the two have not been compared.
 pub(crate) fn product(target: &mut [f32], row_step: usize, add: bool, a: View, b: View) -> bool {
     let ([m, k], [_, n]) = (a.dims(), b.dims());
     if m.min(n).min(k) < LEAST || m * n * k < WORTH || !avx2_is_widest() {
         return false;
     }
-    // Taken, not borrowed: a thread that waits for others may be given another product meanwhile.
-    let (mut left, mut right) = KEPT.take();
+    // Taken, not held: a product that comes meanwhile has memory of its own.
+    let kept = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut right = kept().take().unwrap_or_default();
     let target = Target { numbers: Shared::new(target), row_step };
     for terms in parts(k) {
-        for rows in parts(m) {
-            for columns in parts(n) {
-                rayon::join(
-                    // What is still there from the last time is not copied again.
-                    || (columns.first == 0).then(|| left.take(a.transposed(), terms, rows)),
-                    || (rows.first == 0 || n > AT_ONCE).then(|| right.take(b, terms, columns)),
-                );
-                multiply(&left, &right, &target, [rows, columns], add || terms.first > 0);
-            }
+        for columns in parts(n) {
+            right.take(b, terms, columns);
+            multiply(&Factors { a, right: &right, terms, columns }, &target, add || terms.first > 0);
         }
     }
-    KEPT.set((left, right));
+    *kept() = Some(right);
     true
 }
 
 fn parts(count: usize) -> impl Iterator<Item = Part> {
     (0..count).step_by(AT_ONCE).map(move |first| Part { first, count: AT_ONCE.min(count - first) })
+}
+
+/// The left matrix and the copy of a part of the right one.
+struct Factors<'a> {
+    a: View<'a>,
+    right: &'a Copied,
+    terms: Part,
+    columns: Part,
 }
 
 /// Where a product is written.
@@ -71,56 +75,58 @@ struct Target<'a> {
     row_step: usize,
 }
 
-/// What a task multiplies: panels of rows by panels of columns.
+/// What a task multiplies: groups of [`ROWS`] rows by panels of columns.
 struct Task {
-    rows: Part,
-    columns: Part,
+    groups: Part,
+    panels: Part,
 }
 
-/// The product of two copies, written to a part of the target or added to it.
-fn multiply(left: &Copied<ROWS>, right: &Copied<PANEL>, target: &Target, [rows, columns]: [Part; 2], add: bool) {
-    let of_rows = shares(rows.count.div_ceil(ROWS), rows.count.div_ceil(BLOCK));
-    let panels = columns.count.div_ceil(PANEL);
-    let of_columns = shares(panels, panels.div_ceil(PANELS_A_TASK).max(TASKS.div_ceil(of_rows.len())));
-    let tasks: Vec<Task> =
-        of_columns.iter().flat_map(|&columns| of_rows.iter().map(move |&rows| Task { rows, columns })).collect();
-    tasks.into_par_iter().for_each(|task| {
+/// A part of the product, written to the target or added to it.
+fn multiply(factors: &Factors, target: &Target, add: bool) {
+    let m = factors.a.dims()[0];
+    let blocks = shares(m.div_ceil(ROWS), m.div_ceil(BLOCK));
+    let wanted = TASKS_A_THREAD * rayon::current_num_threads();
+    let panels = shares(factors.columns.count.div_ceil(PANEL), wanted.div_ceil(blocks.len()));
+    let tasks = panels.iter().flat_map(|&panels| blocks.iter().map(move |&groups| Task { groups, panels }));
+    tasks.collect::<Vec<Task>>().into_par_iter().for_each(|task| {
         // SAFETY: the processor has these operations, as `product` asked; each task writes rows and columns of its own.
-        unsafe { task.run(left, right, target, [rows, columns], add) };
+        unsafe { task.run(factors, target, add) };
     });
 }
 
-/// `count` things in `shares` nearly equal parts.
-fn shares(count: usize, shares: usize) -> Vec<Part> {
-    let each = count.div_ceil(shares.max(1)).max(1);
-    (0..count).step_by(each).map(|first| Part { first, count: each.min(count - first) }).collect()
+/// `count` things in so many nearly equal parts, none of them empty.
+fn shares(count: usize, parts: usize) -> Vec<Part> {
+    let parts = parts.clamp(1, count.max(1));
+    let part = |at: usize| Part { first: at * count / parts, count: (at + 1) * count / parts - at * count / parts };
+    (0..parts).map(part).collect()
 }
 
 impl Task {
     /// # Safety
     /// Nobody else uses the task's rows and columns of the target.
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn run(
-        &self,
-        left: &Copied<ROWS>,
-        right: &Copied<PANEL>,
-        target: &Target,
-        [rows, columns]: [Part; 2],
-        add: bool,
-    ) {
-        for from in (0..left.terms()).step_by(DEPTH) {
-            for panel in self.columns.all() {
+    unsafe fn run(&self, factors: &Factors, target: &Target, add: bool) {
+        let Factors { a, right, terms, columns } = *factors;
+        let first = self.groups.first * ROWS;
+        let rows = Part { first, count: (self.groups.count * ROWS).min(a.dims()[0] - first) };
+        let mut copied = BLOCK_COPY.take();
+        for from in (0..terms.count).step_by(DEPTH) {
+            let depth = DEPTH.min(terms.count - from);
+            copied.resize(copied.len().max(self.groups.count * depth), [0.0; ROWS]);
+            let left = &mut copied[..self.groups.count * depth];
+            copy(a.transposed(), Part { first: terms.first + from, count: depth }, rows, left);
+            for panel in self.panels.all() {
                 let lines = right.panel(from, panel);
                 let column = panel * PANEL;
                 let width = PANEL.min(columns.count - column);
-                for group in self.rows.all() {
-                    let row = group * ROWS;
-                    let place = (rows.first + row) * target.row_step + columns.first + column;
-                    let places = (place..).step_by(target.row_step).take(ROWS.min(rows.count - row));
+                for (group, left) in left.chunks_exact(depth).enumerate() {
+                    let row = rows.first + group * ROWS;
+                    let place = row * target.row_step + columns.first + column;
+                    let places = (place..).step_by(target.row_step).take(ROWS.min(rows.count - group * ROWS));
                     // Asked for now, to be there when the sums are: a tenth of the time otherwise goes into waiting for them.
                     places.clone().for_each(|place| target.numbers.prefetch(place, width));
                     let mut tile = Tile::<ROWS>::zero();
-                    tile.add_products(left.panel(from, group), lines);
+                    tile.add_products(left, lines);
                     for (at, place) in places.enumerate() {
                         // SAFETY: the caller's promise.
                         tile.write_some(at, add || from > 0, unsafe { target.numbers.part(place, width) });
@@ -128,5 +134,6 @@ impl Task {
                 }
             }
         }
+        BLOCK_COPY.set(copied);
     }
 }

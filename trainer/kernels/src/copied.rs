@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::{blocked::DEPTH, matrix::View, wide};
+use crate::{blocked::DEPTH, matrix::View, tile::PANEL, wide};
 
 /// Panels that are copied by one task.
 const PANELS_A_TASK: usize = 16;
@@ -22,41 +22,36 @@ impl Part {
     }
 }
 
-/// Numbers of a line of the cache, where a copy begins.
+/// A line of the cache: panels begin with one.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
-struct Line(#[expect(dead_code, reason = "read as numbers, many lines at once")] [f32; 16]);
+struct Line(#[expect(dead_code, reason = "read as numbers, many lines at once")] [f32; PANEL]);
 
-/// For every [`DEPTH`] terms the panels, each with its terms one after the other; a panel is `W` columns of the matrix, the last
-/// one filled up with zeros.
+/// A part of a matrix: for every [`DEPTH`] terms the panels, each with its terms one after the other; a panel is [`PANEL`] columns of
+/// the matrix, the last one filled up with zeros.
 #[derive(Debug, Default)]
-pub(crate) struct Copied<const W: usize> {
+pub(crate) struct Copied {
     memory: Vec<Line>,
     terms: usize,
     panels: usize,
 }
 
-impl<const W: usize> Copied<W> {
-    /// How many terms there are.
-    pub(crate) fn terms(&self) -> usize {
-        self.terms
-    }
-
+impl Copied {
     /// A panel over the [`DEPTH`] terms, or what is left of them, from `from` on.
     #[inline]
-    pub(crate) fn panel(&self, from: usize, panel: usize) -> &[[f32; W]] {
+    pub(crate) fn panel(&self, from: usize, panel: usize) -> &[[f32; PANEL]] {
         let depth = DEPTH.min(self.terms - from);
-        &lanes(&self.memory)[from * self.panels + panel * depth..][..depth]
+        &numbers(&self.memory)[from * self.panels + panel * depth..][..depth]
     }
 
     /// Copies some columns of `from` `[terms, columns]`, over some terms.
     pub(crate) fn take(&mut self, from: View, terms: Part, columns: Part) {
-        (self.terms, self.panels) = (terms.count, columns.count.div_ceil(W));
-        let numbers = self.terms * self.panels * W;
-        if self.memory.len() * 16 < numbers {
-            self.memory.resize(numbers.div_ceil(16), Line([0.0; 16]));
+        (self.terms, self.panels) = (terms.count, columns.count.div_ceil(PANEL));
+        let lines = self.terms * self.panels;
+        if self.memory.len() < lines {
+            self.memory = vec![Line([0.0; PANEL]); lines];
         }
-        let mut rest: &mut [[f32; W]] = &mut lanes_mut(&mut self.memory)[..self.terms * self.panels];
+        let mut rest = &mut numbers_mut(&mut self.memory)[..lines];
         let mut tasks = vec![];
         for first in (0..terms.count).step_by(DEPTH) {
             let depth = DEPTH.min(terms.count - first);
@@ -64,7 +59,7 @@ impl<const W: usize> Copied<W> {
             (these, rest) = rest.split_at_mut(self.panels * depth);
             let terms = Part { first: terms.first + first, count: depth };
             for (task, panels) in these.chunks_mut(PANELS_A_TASK * depth).enumerate() {
-                let before = task * PANELS_A_TASK * W;
+                let before = task * PANELS_A_TASK * PANEL;
                 tasks.push((terms, columns.first + before, columns.count - before, panels));
             }
         }
@@ -77,25 +72,19 @@ impl<const W: usize> Copied<W> {
     }
 }
 
-fn lanes<const W: usize>(memory: &[Line]) -> &[[f32; W]] {
-    // SAFETY: a line is its sixteen numbers and nothing else.
-    unsafe { std::slice::from_raw_parts(memory.as_ptr().cast::<[f32; 16]>(), memory.len()) }
-        .as_flattened()
-        .as_chunks()
-        .0
+fn numbers(lines: &[Line]) -> &[[f32; PANEL]] {
+    // SAFETY: a line is its numbers and nothing else.
+    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len()) }
 }
 
-fn lanes_mut<const W: usize>(memory: &mut [Line]) -> &mut [[f32; W]] {
+fn numbers_mut(lines: &mut [Line]) -> &mut [[f32; PANEL]] {
     // SAFETY: as above.
-    unsafe { std::slice::from_raw_parts_mut(memory.as_mut_ptr().cast::<[f32; 16]>(), memory.len()) }
-        .as_flattened_mut()
-        .as_chunks_mut()
-        .0
+    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len()) }
 }
 
-/// Copies panels: as many columns as they hold, or as there are.
+/// Copies panels: as many columns as they hold, or as there are, zeros beyond.
 #[inline(always)]
-fn copy<const W: usize>(from: View, terms: Part, columns: Part, panels: &mut [[f32; W]]) {
+pub(crate) fn copy<const W: usize>(from: View, terms: Part, columns: Part, panels: &mut [[f32; W]]) {
     let whole = columns.count / W;
     let (some, last) = panels.split_at_mut((whole * terms.count).min(panels.len()));
     match from.steps() {

@@ -83,6 +83,9 @@ struct Block<'a> {
 impl Block<'_> {
     #[inline(always)]
     fn add_to(self, out: &mut [f32], rows: usize) {
+        if self.n == 0 {
+            return;
+        }
         let tiles = (rows * self.n).div_ceil(TILE);
         let width = self.n.div_ceil(tiles).next_multiple_of(LANES);
         for first in (0..self.n).step_by(width) {

@@ -29,11 +29,23 @@ impl<'a> View<'a> {
     /// Any layout; the last element must lie inside `values`.
     pub fn with_steps(values: &'a [f32], [rows, columns]: [usize; 2], [row_step, column_step]: [usize; 2]) -> Self {
         if rows > 0 && columns > 0 {
-            assert!((rows - 1) * row_step + (columns - 1) * column_step < values.len(), "a view beyond its memory");
+            let last = |count: usize, step: usize| (count - 1).checked_mul(step);
+            let last = last(rows, row_step).zip(last(columns, column_step));
+            let last = last.and_then(|(row, column)| row.checked_add(column));
+            assert!(last.is_some_and(|last| last < values.len()), "a view beyond its memory");
         }
         Self { values, rows, columns, row_step, column_step }
     }
 
+    /// Rows and columns exchanged; nothing is moved.
+    pub fn transposed(self) -> Self {
+        Self { rows: self.columns, columns: self.rows, row_step: self.column_step, column_step: self.row_step, ..self }
+    }
+}
+
+/// What the product of our own reads.
+#[cfg(target_arch = "x86_64")]
+impl<'a> View<'a> {
     /// Rows and columns.
     pub(crate) fn dims(&self) -> [usize; 2] {
         [self.rows, self.columns]
@@ -48,11 +60,6 @@ impl<'a> View<'a> {
     #[inline(always)]
     pub(crate) fn from(&self, row: usize, column: usize) -> &'a [f32] {
         &self.values[row * self.row_step + column * self.column_step..]
-    }
-
-    /// Rows and columns exchanged; nothing is moved.
-    pub fn transposed(self) -> Self {
-        Self { rows: self.columns, columns: self.rows, row_step: self.column_step, column_step: self.row_step, ..self }
     }
 }
 
@@ -89,7 +96,7 @@ pub fn product(target: Target, a: View, b: View) {
     multiply(target, a, b, parallelism);
 }
 
-/// `scale·a·b` into `target`, on this thread.
+/// As [`product`], on this thread.
 pub(crate) fn product_here(target: Target, a: View, b: View) {
     multiply(target, a, b, Parallelism::None);
 }
@@ -99,7 +106,8 @@ fn check(target: &Target, a: View, b: View) {
     let (m, n) = (a.rows, b.columns);
     assert_eq!(a.columns, b.rows, "inner dimensions of a product");
     if m > 0 && n > 0 {
-        assert!((m - 1) * target.row_step + n <= target.values.len(), "a product beyond its target");
+        let end = (m - 1).checked_mul(target.row_step).and_then(|last| last.checked_add(n));
+        assert!(end.is_some_and(|end| end <= target.values.len()), "a product beyond its target");
         assert!(m == 1 || n <= target.row_step, "rows of a product's target overlap");
     }
 }
@@ -181,6 +189,9 @@ const ROWS_A_TASK: usize = 512;
 pub fn matrix_times_row(w: &[f32], x: &[f32], out: &mut [f32]) {
     let (k, n) = (x.len(), out.len());
     assert_eq!(w.len(), k * n);
+    if k == 0 {
+        return out.fill(0.0);
+    }
     out.par_chunks_mut(ROWS_A_TASK).zip(w.par_chunks(ROWS_A_TASK * k)).for_each(|(out, w)| {
         wide(
             #[inline(always)]
@@ -197,8 +208,9 @@ pub fn matrix_times_row(w: &[f32], x: &[f32], out: &mut [f32]) {
 mod tests {
     use super::*;
 
+    /// Whole numbers, whose products and sums are exact.
     fn numbers(count: usize, seed: usize) -> Vec<f32> {
-        (0..count).map(|i| ((i * 37 + seed * 101) % 29) as f32 / 7.0 - 2.0).collect()
+        (0..count).map(|i| ((i * 37 + seed * 101) % 29) as f32 - 14.0).collect()
     }
 
     /// From the definition.
@@ -206,34 +218,41 @@ mod tests {
         (0..m * n).map(|at| (0..k).map(|i| a[at / n * k + i] * b[i * n + at % n]).sum()).collect()
     }
 
+    /// One matrix as it is, from its transpose, and from where something else lies between its numbers.
+    fn views<'a>([values, turned, spread]: [&'a [f32]; 3], [rows, columns]: [usize; 2]) -> [View<'a>; 3] {
+        [
+            View::new(values, rows, columns),
+            View::new(turned, columns, rows).transposed(),
+            View::with_steps(spread, [rows, columns], [2 * columns, 2]),
+        ]
+    }
+
     #[test]
     fn products_agree_with_the_definition() {
-        // The largest are cut along each side.
-        let cut = [[2100, 48, 50], [50, 2100, 48], [48, 50, 2100], [200, 600, 130], [151, 263, 149]];
-        for [m, k, n] in [[1, 1, 1], [3, 5, 7], [65, 130, 33], [256, 64, 512]].into_iter().chain(cut) {
+        let small = [[1, 1, 1], [3, 5, 7], [0, 5, 7], [5, 0, 7], [5, 7, 0], [65, 130, 33], [256, 64, 512]];
+        // Of every remainder; some are cut along one side, one along two.
+        let large =
+            [[200, 600, 130], [151, 263, 149], [2100, 48, 50], [50, 2100, 48], [48, 50, 2100], [2100, 48, 2100]];
+        for [m, k, n] in small.into_iter().chain(large) {
             let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
             let expected = slow(&a, &b, [m, k, n]);
             let turned = |values: &[f32], rows: usize, columns: usize| -> Vec<f32> {
                 (0..rows * columns).map(|at| values[at % rows * columns + at / rows]).collect()
             };
-            let (a_turned, b_turned) = (turned(&a, m, k), turned(&b, k, n));
-            let spread: Vec<f32> = a.iter().flat_map(|&number| [number, f32::NAN]).collect();
-            let of_a = [
-                View::new(&a, m, k),
-                View::new(&a_turned, k, m).transposed(),
-                View::with_steps(&spread, [m, k], [2 * k, 2]),
-            ];
-            let (step, of_b) = (n + 3, [View::new(&b, k, n), View::new(&b_turned, n, k).transposed()]);
+            let spread =
+                |values: &[f32]| -> Vec<f32> { values.iter().flat_map(|&number| [number, f32::NAN]).collect() };
+            let (a_turned, b_turned, a_spread, b_spread) = (turned(&a, m, k), turned(&b, k, n), spread(&a), spread(&b));
+            let of_a = views([&a, &a_turned, &a_spread], [m, k]);
+            let of_b = views([&b, &b_turned, &b_spread], [k, n]);
+            let step = n + 3;
             for (a, b) in of_a.into_iter().flat_map(|a| of_b.map(|b| (a, b))) {
                 let mut found = vec![1.0; m * step];
                 product(Target::add(&mut found, step), a, b);
                 product(Target::write(&mut found, step), a, b);
                 product(Target::add(&mut found, step), a, b);
-                for (found, expected) in found.chunks(step).zip(expected.chunks(n)) {
-                    for (found, expected) in found.iter().zip(expected) {
-                        let near = 1e-5 * (k as f32).sqrt() * expected.abs().max(10.0);
-                        assert!((found - 2.0 * expected).abs() < near, "{found} {expected} of {m} × {k} × {n}");
-                    }
+                for (row, found) in found.chunks(step).enumerate() {
+                    let expected = expected[row * n..][..n].iter().map(|expected| 2.0 * expected);
+                    assert!(found[..n].iter().copied().eq(expected), "row {row} of {m} × {k} × {n}");
                     assert_eq!(found[n..], [1.0; 3], "beside the target nothing is written");
                 }
             }
@@ -241,16 +260,41 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_a_product_does_not_feel_the_others() {
+    #[cfg(target_arch = "x86_64")]
+    fn numbers_of_a_product_do_not_feel_other_rows_and_columns() {
+        if !crate::tile::avx2_is_widest() {
+            return;
+        }
         let [m, k, n] = [300, 520, 150];
-        let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
-        let of = |rows: std::ops::Range<usize>| {
-            let mut found = vec![0.0; rows.len() * n];
-            let a = View::new(&a[rows.start * k..rows.end * k], rows.len(), k);
-            product(Target::write(&mut found, n), a, View::new(&b, k, n));
+        // No whole numbers: that sums are made in another order would show.
+        let halves = |count, seed| -> Vec<f32> { numbers(count, seed).iter().map(|number| number / 7.0).collect() };
+        let (a, b) = (halves(m * k, 1), halves(k * n, 2));
+        let of = |row: usize, column: usize| {
+            let (rows, columns) = (m - row, n - column);
+            let mut found = vec![0.0; rows * columns];
+            let b = View::with_steps(&b[column..], [k, columns], [n, 1]);
+            product(Target::write(&mut found, columns), View::new(&a[row * k..], rows, k), b);
             found
         };
-        assert!(of(0..m)[97 * n..] == of(97..m));
+        let (all, some) = (of(0, 0), of(97, 53));
+        assert!(all[97 * n..].chunks(n).zip(some.chunks(n - 53)).all(|(all, some)| all[53..] == *some));
+    }
+
+    #[test]
+    fn products_are_the_same_on_any_threads_and_inside_the_tasks_of_others() {
+        let of = |at: usize| {
+            let [m, k, n] = [150 + at % 3, 300, 140 + at % 5];
+            let (a, b) = (numbers(m * k, at), numbers(k * n, at + 1));
+            let mut found = vec![f32::NAN; m * n];
+            product(Target::write(&mut found, n), View::new(&a, m, k), View::new(&b, k, n));
+            found
+        };
+        let expected: Vec<Vec<f32>> = (0..40).map(of).collect();
+        for threads in [1, 2, 5] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let found: Vec<Vec<f32>> = pool.install(|| (0..40).into_par_iter().map(of).collect());
+            assert!(found == expected, "{threads} threads");
+        }
     }
 
     /// `cargo test --release -p laurel-kernels -- --ignored --nocapture products_beside`

@@ -1,10 +1,12 @@
 //! Attention of one query over the keys and values before it, as a step of decoding has it for every row and head: a general
 //! product costs more in setting up than such a small one takes.
 
+#[cfg(target_arch = "x86_64")]
+use crate::tile;
 use crate::{
     few_rows::prefetch,
     math::{LANES, total},
-    tile, wide,
+    wide,
 };
 
 /// Numbers of a value that are summed in registers.
@@ -26,7 +28,7 @@ impl Rows<'_> {
     /// Asks for the row of `size` numbers that comes some rows after the one at `at`.
     #[inline(always)]
     fn ask(&self, at: usize, size: usize) {
-        let from = at * self.step + AHEAD.next_multiple_of(self.step);
+        let from = at * self.step + AHEAD.next_multiple_of(self.step.max(1));
         for line in (0..size).step_by(LANES) {
             prefetch(self.values, from + line);
         }
@@ -40,6 +42,10 @@ pub(crate) fn scores(q: &[f32], keys: Rows, scores: &mut [f32]) {
         // SAFETY: the processor has these operations, as just asked.
         return unsafe { scores_avx2(q, keys, scores) };
     }
+    scores_plainly(q, keys, scores);
+}
+
+fn scores_plainly(q: &[f32], keys: Rows, scores: &mut [f32]) {
     wide(
         #[inline(always)]
         || {
@@ -129,6 +135,9 @@ mod tests {
             let rows = Rows { values: &all, step };
             let mut found = vec![f32::NAN; count];
             scores(&q, rows, &mut found);
+            let mut plainly = vec![f32::NAN; count];
+            scores_plainly(&q, rows, &mut plainly);
+            assert_eq!(found, plainly, "the same bits with the processor's own operations");
             for (at, found) in found.iter().enumerate() {
                 let expected: f64 = (0..size).map(|i| f64::from(q[i]) * f64::from(all[at * step + i])).sum();
                 assert!((f64::from(*found) - expected).abs() < 1e-4, "{found} {expected}");

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::{few_rows::prefetch, math::LANES, tile, wide};
+#[cfg(target_arch = "x86_64")]
+use crate::tile;
+use crate::{few_rows::prefetch, math::LANES, wide};
 
 /// Up to so many rows these products are the faster ones.
 pub const MOST: usize = 512;
@@ -209,6 +211,10 @@ impl Block<'_> {
             // SAFETY: the processor has these operations, as just asked.
             return unsafe { self.multiply_avx2(out) };
         }
+        self.multiply_plainly(out);
+    }
+
+    fn multiply_plainly(self, out: &mut [&mut [f32]]) {
         wide(
             #[inline(always)]
             || {
@@ -379,6 +385,20 @@ mod tests {
                 let expected: f64 = terms.sum();
                 assert!((f64::from(found) - expected).abs() < 1e-5 * expected.abs().max(100.0), "{found} {expected}");
             }
+            if k > 0 && m <= AT_ONCE {
+                let mut plainly = vec![f32::NAN; m * n];
+                let grouped = in_groups(&x, k, m);
+                for (lines, mut out) in tasks_of(&packed, &mut plainly) {
+                    Block { x: &grouped, k, lines, rows: m }.multiply_plainly(&mut out);
+                }
+                assert_eq!(out, plainly, "the same bits with the processor's own operations");
+            }
+            let narrow = Packed::new(&w[..k * (n / 2)], [k, n / 2]);
+            let ([mut first, mut second], mut alone) =
+                ([vec![f32::NAN; m * n], vec![f32::NAN; m * (n / 2)]], vec![f32::NAN; m * (n / 2)]);
+            rows_times_all_packed(&x, [&packed, &narrow], [&mut first, &mut second], m);
+            rows_times_packed(&x, &narrow, &mut alone, m);
+            assert!(first == out && second == alone, "matrices of two widths");
             let turned: Vec<f32> = (0..n * k).map(|at| w[at % k * n + at / k]).collect();
             rows_times_packed(&x, &Packed::transposed(&turned, [n, k]), &mut beside, m);
             assert_eq!(out, beside, "of the transposed matrix");

@@ -9,7 +9,7 @@ pub(crate) struct Shared<'a> {
     slice: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: only `part` reaches the memory, and its callers promise not to overlap.
+// SAFETY: only what `part` and `at` give reaches the memory, and those who use it promise not to overlap.
 unsafe impl Send for Shared<'_> {}
 unsafe impl Sync for Shared<'_> {}
 

@@ -7,14 +7,12 @@ pub(crate) const ROWS: usize = 6;
 pub(crate) const PANEL: usize = 16;
 
 /// Whether the processor has what [`avx2::Tile`] is written for, and nothing wider.
-#[cfg(target_arch = "x86_64")]
 pub(crate) fn avx2_is_widest() -> bool {
     use std::arch::is_x86_feature_detected as has;
     has!("avx2") && has!("fma") && !has!("avx512f")
 }
 
 /// The sums of `R` rows by a panel's columns, for AVX2.
-#[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2 {
     use std::arch::x86_64::{
         __m256, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehdup_ps, _mm_movehl_ps, _mm256_add_ps,

@@ -109,15 +109,20 @@ impl Law {
             likelier += of_size[last];
             last -= 1;
         }
-        let mut border: Vec<usize> = (0..self.weights.len()).filter(|&at| size(self.weights[at]) == last).collect();
-        border.sort_by(|&a, &b| self.weights[b].total_cmp(&self.weights[a]).then(a.cmp(&b)));
-        let kept = border.iter().take_while(|&&at| {
+        // The largest weight first and of equal ones the first token, in one number: that sorts several times as fast as a
+        // comparison of two.
+        let of_last = (0u32..).zip(&self.weights).filter(|(_, weight)| size(**weight) == last);
+        let mut border: Vec<u64> =
+            of_last.map(|(at, weight)| (u64::from(!weight.to_bits()) << 32) | u64::from(at)).collect();
+        border.sort_unstable();
+        let token = |key: u64| (key & u64::from(u32::MAX)) as usize;
+        let kept = border.iter().take_while(|&&key| {
             let keep = likelier < mass;
-            likelier += f64::from(self.weights[at]);
+            likelier += f64::from(self.weights[token(key)]);
             keep
         });
         let kept = kept.count();
-        border[kept..].iter().for_each(|&at| self.weights[at] = 0.0);
+        border[kept..].iter().for_each(|&key| self.weights[token(key)] = 0.0);
         self.weights.iter_mut().filter(|weight| size(**weight) < last).for_each(|weight| *weight = 0.0);
         self.sum = total(&self.weights);
     }
