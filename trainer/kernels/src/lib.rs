@@ -20,6 +20,7 @@ mod one_query;
 pub mod packed;
 pub mod rotary;
 mod share;
+mod softmax;
 #[cfg(target_arch = "x86_64")]
 mod tile;
 

@@ -68,10 +68,8 @@ fn of_adapters_and_of_the_upper_layers_alone() {
     assert_eq!(gradients(&upper, false, &device), gradients(&upper, true, &device));
 }
 
-/// Frozen blocks drop nothing in a pass that keeps everything, and so nothing here.
-#[test]
-fn adapters_of_frozen_blocks_drop_nothing() {
-    let device = Device::flex().autodiff();
+/// A model whose adapters add something and drop half of it.
+fn dropping() -> Decoder {
     let settings = LoraSettings { rank: 4, dropout: 0.5, ..LoraSettings::default() };
     let mut decoder = decoder("llama-tiny", &Device::flex()).with_lora(&settings, 1).unwrap();
     decoder.for_each_linear(&mut |_, linear| {
@@ -79,6 +77,14 @@ fn adapters_of_frozen_blocks_drop_nothing() {
             adapter.b = adapter.b.clone().map(|b| b + 0.05);
         }
     });
+    decoder
+}
+
+/// Frozen blocks drop nothing in a pass that keeps everything, and so nothing here.
+#[test]
+fn adapters_of_frozen_blocks_drop_nothing() {
+    let device = Device::flex().autodiff();
+    let decoder = dropping();
     let states = |decoder: &Decoder, on: bool| {
         device.clone().without_autodiff().seed(7);
         let _recomputing = Recomputing::new(on);
@@ -116,14 +122,7 @@ fn of_two_models_whose_passes_are_made_before_either_loss_is_differentiated() {
 #[test]
 fn dropout_falls_on_the_same_places_both_times() {
     let device = Device::flex().autodiff();
-    let settings = LoraSettings { rank: 4, dropout: 0.5, ..LoraSettings::default() };
-    let mut decoder = decoder("llama-tiny", &Device::flex()).with_lora(&settings, 1).unwrap();
-    decoder.for_each_linear(&mut |_, linear| {
-        if let Some(adapter) = &mut linear.adapter {
-            adapter.b = adapter.b.clone().map(|b| b + 0.05);
-        }
-    });
-    let decoder = decoder.train();
+    let decoder = dropping().train();
     // The loss of the plain pass is linear in a scale of B's last layer only if forward and backward drop alike: compare the
     // gradient with a difference quotient under the same seed.
     let loss = |decoder: &Decoder| {
