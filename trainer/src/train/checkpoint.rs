@@ -45,7 +45,8 @@ pub struct Position {
 
 #[derive(Serialize, Deserialize)]
 struct Header {
-    identity: Identity,
+    /// An [`Identity`] as [`exact::write`] wrote it: a setting that came back another number would make it another run's.
+    identity: Value,
     position: Position,
 }
 
@@ -276,7 +277,8 @@ impl Checkpoints {
 
     fn load(&self, path: &Path) -> Result<Loaded, TrainError> {
         let (header, tensors) = read(path)?;
-        let changed = self.compare(&header.identity)?;
+        let theirs: Identity = exact::read(header.identity).map_err(|error| TrainError::checkpoint(path, error))?;
+        let changed = self.compare(&theirs)?;
         Ok(Loaded { path: path.to_owned(), position: header.position, tensors, changed })
     }
 
@@ -316,7 +318,8 @@ impl Checkpoints {
 
     fn write(&self, path: &Path, position: Position, tensors: &Tensors) -> Result<(), TrainError> {
         fs::create_dir_all(&self.directory).map_err(TrainError::file(&self.directory))?;
-        let header = Header { identity: self.identity.clone(), position };
+        let identity = exact::write(&self.identity).map_err(|error| TrainError::checkpoint(path, error))?;
+        let header = Header { identity, position };
         let header = serde_json::to_string(&header).map_err(|error| TrainError::checkpoint(path, error))?;
         let partial = path.with_extension("partial");
         let metadata = [("laurel".to_owned(), header)].into();

@@ -77,3 +77,14 @@ fn a_run_goes_on_with_other_rates_but_not_with_other_data_or_another_scale() {
         assert!(error.is_wrong_input() && error.to_string().contains(&format!("{name} was")), "{error}");
     }
 }
+
+#[test]
+fn settings_of_many_digits_are_the_same_when_they_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    // What halves in twelve steps, and 16/34: numbers that a quick reader of JSON gets wrong in the last bit.
+    let settings = json!({"ema_decay": 0.5f64.powf(1.0 / 12.0), "kl_coefficient": 16.0 / 34.0, "learning_rate": null});
+    let (checkpoints, _) = open(folder.path(), &settings, Earlier::Refuse).unwrap();
+    checkpoints.save(Position::new(3, &(), None).unwrap(), &tensors()).unwrap();
+    let (_, loaded) = open(folder.path(), &settings, Earlier::Resume).unwrap();
+    assert_eq!(loaded.unwrap().changed, Vec::<String>::new());
+}
