@@ -229,6 +229,11 @@ fn longer_wins(better: f64, worse: f64) -> f64 {
 
 /// Pearson's correlation; `None` where one of the two never differs.
 fn correlation(x: &[f64], y: &[f64]) -> Option<f64> {
+    // Not by their spread: the mean of equal numbers may be a digit off.
+    let is_one_number = |values: &[f64]| values.iter().all(|value| *value == values[0]);
+    if is_one_number(x) || is_one_number(y) {
+        return None;
+    }
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (mean_x, mean_y) = (mean(x), mean(y));
     let together = |a: &[f64], mean_a: f64, b: &[f64], mean_b: f64| -> f64 {
@@ -322,6 +327,14 @@ mod tests {
         close(people.model_accuracy, 2.0 / 5.0);
         assert_eq!(report.by_annotator["bob"].agreement, Some(1.0 / 3.0));
         assert_eq!((report.by_annotator["cy"].agreement, report.by_annotator["cy"].share.accuracy), (None, 0.0));
+    }
+
+    #[test]
+    fn what_never_differs_goes_with_nothing() {
+        // Three times 0.1 has the mean 0.10000000000000002.
+        assert_eq!(correlation(&[0.1; 3], &[1.0, 2.0, 4.0]), None);
+        assert_eq!(correlation(&[1.0, 2.0, 4.0], &[0.1; 3]), None);
+        close(correlation(&[1.0, 2.0, 4.0], &[0.1, 0.2, 0.4]).unwrap(), 1.0);
     }
 
     #[test]

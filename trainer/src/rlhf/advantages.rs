@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::masked::{only_real, variance};
+use super::masked::{mean, only_real, variance};
 
 /// Generalised advantage estimation (Schulman et al. 2016, eq. 16), right to left over each response:
 /// δ_t = r_t + γ·V_{t+1} − V_t,  A_t = δ_t + γλ·A_{t+1}, with V and A zero after the last real token.
@@ -38,12 +38,14 @@ pub fn advantages(
 }
 
 /// 1 − Var(R − V)/Var(R) over the real tokens, `[1]`: 1 where the values foresee every return, 0 where a constant would do as
-/// well, below 0 where it would do better. 0 where all returns are equal, which leaves nothing to explain.
+/// well, below 0 where it would do better. 0 where all returns are equal, which leaves nothing to explain: so nearly that what
+/// sets them apart may be rounding alone.
 ///
 /// `values`, `returns`, `mask`: `[batch, response]`.
 pub fn explained_variance(values: Tensor<2>, returns: Tensor<2>, mask: Tensor<2>) -> Tensor<1> {
     let all = variance(returns.clone(), mask.clone());
-    let nothing = all.clone().equal_elem(0);
+    let rounding = mean(returns.clone().square(), mask.clone()) * 1e-12;
+    let nothing = all.clone().lower_equal(rounding);
     let left = variance(returns - values, mask);
     ((all.clone() - left) / all).mask_fill(nothing, 0)
 }
@@ -114,6 +116,9 @@ mod tests {
         assert_close(&of([[2.0, 2.0, 0.0]]), &[0.0]);
         assert_close(&of([[3.0, 1.0, 0.0]]), &[-3.0]);
         let equal = explained_variance(matrix([[1.0, 2.0]]), matrix([[4.0, 4.0]]), matrix([[1.0, 1.0]]));
+        assert_close(&numbers(equal), &[0.0]);
+        // Three times 0.1 has the mean 0.10000000000000002, and a variance by that.
+        let equal = explained_variance(matrix([[1.0, 2.0, 3.0]]), matrix([[0.1; 3]]), matrix([[1.0; 3]]));
         assert_close(&numbers(equal), &[0.0]);
     }
 }

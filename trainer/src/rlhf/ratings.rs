@@ -14,11 +14,15 @@ impl RatingSpread {
     /// say nothing.
     pub fn of(ratings: impl IntoIterator<Item = f64>) -> Option<Self> {
         let ratings: Vec<f64> = ratings.into_iter().collect();
+        // Not by their deviation: the mean of equal numbers may be a digit off, and that is not how far apart they are.
+        if ratings.iter().all(|rating| *rating == ratings[0]) {
+            return None;
+        }
         let count = ratings.len() as f64;
         let mean = ratings.iter().sum::<f64>() / count;
         let squares: f64 = ratings.iter().map(|rating| (rating - mean).powi(2)).sum();
         let deviation = (squares / (count - 1.0)).sqrt();
-        (deviation > 0.0 && deviation.is_finite()).then_some(Self { mean, deviation })
+        (deviation > 0.0).then_some(Self { mean, deviation })
     }
 
     /// How many deviations a rating lies above the mean.
@@ -128,5 +132,7 @@ mod tests {
         assert_eq!(RatingSpread::of([4.0, 4.0, 4.0]), None);
         assert_eq!(RatingSpread::of([4.0]), None);
         assert_eq!(RatingSpread::of([]), None);
+        // Seven times 6 of 7, whose mean is 0.8333333333333333 and not 0.8333333333333334.
+        assert_eq!(RatingSpread::of([share_of_scale(6.0, 1.0, 7.0); 7]), None);
     }
 }
