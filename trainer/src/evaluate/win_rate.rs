@@ -1,5 +1,7 @@
 //! Win rate: how often one policy's answer is preferred to the other's.
 
+use std::cmp::Ordering;
+
 use serde::Serialize;
 
 use super::statistics::Z;
@@ -17,7 +19,7 @@ pub struct WinRate {
 
 impl WinRate {
     /// Compares `ours[i]` with `theirs[i]`, one independent contest each; equal rewards are half a win. `None` without a
-    /// contest.
+    /// contest, or where a reward is NaN: that contest is neither won nor lost nor even.
     ///
     /// The interval is Wilson's (1927): (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n). A tie counts as half a win, whose
     /// variance is smaller than a win's or a loss's, so with ties the interval is wider than it need be, never narrower.
@@ -31,13 +33,13 @@ impl WinRate {
         let groups = ours.iter().zip(theirs).filter(|(ours, theirs)| !ours.is_empty() && !theirs.is_empty());
         Self::of_shares(groups.map(|(ours, theirs)| {
             let pairs = ours.iter().flat_map(|ours| theirs.iter().map(|theirs| won(*ours, *theirs)));
-            pairs.sum::<f64>() / (ours.len() * theirs.len()) as f64
+            Some(pairs.sum::<Option<f64>>()? / (ours.len() * theirs.len()) as f64)
         }))
     }
 
     /// The interval of shares between 0 and 1, one a contest.
-    fn of_shares(shares: impl Iterator<Item = f64>) -> Option<Self> {
-        let shares: Vec<f64> = shares.collect();
+    fn of_shares(shares: impl Iterator<Item = Option<f64>>) -> Option<Self> {
+        let shares: Vec<f64> = shares.collect::<Option<_>>()?;
         let contests = shares.len();
         if contests == 0 {
             return None;
@@ -56,12 +58,12 @@ impl WinRate {
     }
 }
 
-fn won(ours: f64, theirs: f64) -> f64 {
-    match ours.partial_cmp(&theirs) {
-        Some(std::cmp::Ordering::Greater) => 1.0,
-        Some(std::cmp::Ordering::Less) => 0.0,
-        _ => 0.5,
-    }
+fn won(ours: f64, theirs: f64) -> Option<f64> {
+    Some(match ours.partial_cmp(&theirs)? {
+        Ordering::Greater => 1.0,
+        Ordering::Less => 0.0,
+        Ordering::Equal => 0.5,
+    })
 }
 
 #[cfg(test)]
@@ -84,6 +86,12 @@ mod tests {
     fn beyond_doubt_takes_enough_contests() {
         assert!(!WinRate::of(&[1.0; 3], &[0.0; 3]).expect("contests").is_better());
         assert!(WinRate::of(&[1.0; 5], &[0.0; 5]).expect("contests").is_better());
+    }
+
+    #[test]
+    fn a_reward_that_is_no_number_decides_nothing() {
+        assert_eq!(WinRate::of(&[1.0, f64::NAN], &[0.0, 0.0]), None);
+        assert_eq!(WinRate::of_groups(&[vec![1.0, 3.0]], &[vec![f64::NAN, 0.0]]), None);
     }
 
     #[test]

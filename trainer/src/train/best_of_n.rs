@@ -64,6 +64,7 @@ impl BestOfN {
     /// file, settings and seed: it is what `generate` gives for them, unless the reward model reads less than the policy, so that
     /// a long prompt is cut shorter. The last digits of a logit may depend on how many rows are written together (`batch`), and
     /// where two tokens are alike to that degree, the choice between them. `progress` gets the number of answers done and of all.
+    /// Fails where a score is no number.
     pub fn run(
         &self,
         inputs: &OnlineInputs,
@@ -127,23 +128,42 @@ impl BestOfN {
                     score,
                 })
                 .collect();
-            let groups = candidates.chunks(self.n).zip(prompts.by_ref());
-            answered.extend(groups.map(|(candidates, prompt)| Answered {
-                prompt,
-                best: best(candidates),
-                candidates: candidates.to_vec(),
-            }));
+            for (candidates, prompt) in candidates.chunks(self.n).zip(prompts.by_ref()) {
+                answered.push(Answered { prompt, best: best(candidates)?, candidates: candidates.to_vec() });
+            }
         }
         Ok(Chosen { answered, prompts_cut })
     }
 }
 
-fn best(candidates: &[Candidate]) -> usize {
+/// Which scores highest; the first of several. Nothing is higher than NaN, so that the first answer would stay the best with it,
+/// whatever the others are worth.
+fn best(candidates: &[Candidate]) -> Result<usize, TrainError> {
+    if candidates.iter().any(|candidate| !candidate.score.is_finite()) {
+        return Err(TrainError::NotFinite { what: "score of an answer" });
+    }
     let mut best = 0;
     for (at, candidate) in candidates.iter().enumerate() {
         if candidate.score > candidates[best].score {
             best = at;
         }
     }
-    best
+    Ok(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_the_highest_is_the_best_and_none_is_where_a_score_is_no_number() {
+        let of = |scores: [f64; 4]| {
+            let candidate = |score| Candidate { text: String::new(), tokens: 1, finished: true, score };
+            best(&scores.map(candidate)).map_err(|error| error.to_string())
+        };
+        assert_eq!(of([0.5, 2.0, -1.0, 2.0]), Ok(1));
+        for scores in [[f64::NAN, 2.0, -1.0, 2.0], [0.5, 2.0, f64::INFINITY, 2.0]] {
+            assert_eq!(of(scores), Err("the score of an answer is not a finite number".into()));
+        }
+    }
 }

@@ -22,7 +22,7 @@ use crate::{
     evaluate::{self, Answers, Mean, WinRate},
     generate::{SamplingSettings, row_seed},
     model::{Decoder, ModelDirectory, Precision, hf::ModelKind},
-    train::same_tokens,
+    train::{TrainError, same_tokens},
 };
 use report::{Demonstrations, Kl, Report, Rewards, Side};
 
@@ -253,6 +253,9 @@ impl Evaluation<'_> {
         let zero = model.score_mean();
         let found: Vec<f64> =
             found.map_err(|error| blame(error.into()))?.into_iter().map(|score| score - zero).collect();
+        if found.iter().any(|score| !score.is_finite()) {
+            return Err(TrainError::NotFinite { what: "score of an answer" }.into());
+        }
         Ok(found.chunks(self.command.samples()).map(<[f64]>::to_vec).collect())
     }
 
