@@ -53,7 +53,7 @@ pub trait StageSettings: Serialize + DeserializeOwned + Default + Clone + Send +
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LoraChoice {
-    /// Adapters for models of more than 20 million weights.
+    /// Adapters for models of more than 20 million weights, and where one of their settings is named ([`read`]).
     Auto,
     On,
     Off,
@@ -192,7 +192,7 @@ macro_rules! stage_settings {
             adam_epsilon: f64 = 1e-5,
             #[doc = "Norm to which all gradients together are cut; 0 leaves them"]
             max_grad_norm: f64 = 1.0,
-            #[doc = "Learn low-rank adapters instead of all weights: auto (above 20 million weights), on or off"]
+            #[doc = "Learn low-rank adapters instead of all weights: auto (above 20 million weights, or where another lora setting is given), on or off"]
             lora: $crate::train::LoraChoice = $crate::train::LoraChoice::Auto,
             #[doc = "Rank of the adapters"]
             lora_rank: usize = 16,
@@ -317,15 +317,23 @@ pub(crate) use stage_settings;
 pub fn read<S: StageSettings>(layers: &[Map<String, Value>]) -> Result<S, SettingsError> {
     let defaults = as_map(&S::default());
     let mut values = defaults.clone();
-    for (name, value) in layers.iter().flatten() {
-        let Some(default) = defaults.get(name) else {
-            return Err(unknown(name, &defaults));
-        };
-        values.insert(name.clone(), value.clone());
-        // One field at a time, so that the message can name it.
-        let one = Map::from_iter([(name.clone(), value.clone())]);
-        if let Err(error) = S::deserialize(Value::Object(one)) {
-            return Err(SettingsError::value(name, refusal(default, value, &error.to_string())));
+    for layer in layers {
+        for (name, value) in layer {
+            let Some(default) = defaults.get(name) else {
+                return Err(unknown(name, &defaults));
+            };
+            values.insert(name.clone(), value.clone());
+            // One field at a time, so that the message can name it.
+            let one = Map::from_iter([(name.clone(), value.clone())]);
+            if let Err(error) = S::deserialize(Value::Object(one)) {
+                return Err(SettingsError::value(name, refusal(default, value, &error.to_string())));
+            }
+        }
+        // Who names a setting of adapters wants some, unless `lora` says otherwise beside it: a small model would learn all its
+        // weights in silence else.
+        let names_one = layer.keys().any(|name| name.starts_with("lora_")) && !layer.contains_key("lora");
+        if names_one && values.get("lora").is_some_and(|choice| choice == "auto") {
+            values.insert("lora".into(), "on".into());
         }
     }
     let settings: S = serde_json::from_value(Value::Object(values))
@@ -385,55 +393,4 @@ fn refusal(default: &Value, value: &Value, message: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::train::sft::SftSettings;
-
-    fn layer(text: &str) -> Map<String, Value> {
-        from_toml("settings.toml", text).unwrap()
-    }
-
-    fn refused(text: &str) -> String {
-        read::<SftSettings>(&[layer(text)]).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn later_layers_win_and_the_rest_is_default() {
-        let file = layer("epochs = 5\nlearning_rate = 1e-3");
-        let line = layer("epochs = 7");
-        let settings: SftSettings = read(&[file, line]).unwrap();
-        assert_eq!((settings.epochs, settings.learning_rate), (7, Some(1e-3)));
-        assert_eq!(settings.adam_beta2, SftSettings::default().adam_beta2);
-    }
-
-    #[test]
-    fn wrong_names_and_values_are_refused_by_name() {
-        assert!(refused("learningrate = 1").contains("learning_rate was meant"));
-        assert!(refused("speed = 1").contains("\"speed\""));
-        assert_eq!(refused("epochs = 1.5"), "setting epochs: 1.5 is not a whole number of at least 0");
-        assert_eq!(refused("epochs = -1"), "setting epochs: -1 is not a whole number of at least 0");
-        assert!(refused("schedule = \"triangle\"").contains("triangle"));
-        assert!(refused("warmup_ratio = 2.0").contains("warmup_ratio"));
-        assert!(refused("learning_rate = 0.0").contains("learning_rate"));
-        assert_eq!(refused("learning_rate = \"fast\""), "setting learning_rate: \"fast\" is not a number");
-    }
-
-    #[test]
-    fn adapters_are_for_large_models_and_bring_their_learning_rate() {
-        let small = SftSettings::default().resolved(1_000_000);
-        let large = SftSettings::default().resolved(135_000_000);
-        assert_eq!((small.lora, large.lora), (LoraChoice::Off, LoraChoice::On));
-        assert!(large.learning_rate > small.learning_rate);
-        let given = SftSettings { learning_rate: Some(3e-4), ..SftSettings::default() };
-        assert_eq!(given.resolved(135_000_000).learning_rate, Some(3e-4));
-    }
-
-    #[test]
-    fn every_field_has_words_and_a_place_in_json() {
-        let map = as_map(&SftSettings::default());
-        assert_eq!(map.len(), SftSettings::FIELDS.len());
-        for (name, documentation) in SftSettings::FIELDS {
-            assert!(map.contains_key(*name) && documentation.len() > 10, "{name}");
-        }
-    }
-}
+mod tests;

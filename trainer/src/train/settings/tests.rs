@@ -1,0 +1,67 @@
+//! What layers of settings make of each other, and what is refused.
+
+use super::*;
+use crate::train::sft::SftSettings;
+
+fn layer(text: &str) -> Map<String, Value> {
+    from_toml("settings.toml", text).unwrap()
+}
+
+fn refused(text: &str) -> String {
+    read::<SftSettings>(&[layer(text)]).unwrap_err().to_string()
+}
+
+#[test]
+fn later_layers_win_and_the_rest_is_default() {
+    let file = layer("epochs = 5\nlearning_rate = 1e-3");
+    let line = layer("epochs = 7");
+    let settings: SftSettings = read(&[file, line]).unwrap();
+    assert_eq!((settings.epochs, settings.learning_rate), (7, Some(1e-3)));
+    assert_eq!(settings.adam_beta2, SftSettings::default().adam_beta2);
+}
+
+#[test]
+fn wrong_names_and_values_are_refused_by_name() {
+    assert!(refused("learningrate = 1").contains("learning_rate was meant"));
+    assert!(refused("speed = 1").contains("\"speed\""));
+    assert_eq!(refused("epochs = 1.5"), "setting epochs: 1.5 is not a whole number of at least 0");
+    assert_eq!(refused("epochs = -1"), "setting epochs: -1 is not a whole number of at least 0");
+    assert!(refused("schedule = \"triangle\"").contains("triangle"));
+    assert!(refused("warmup_ratio = 2.0").contains("warmup_ratio"));
+    assert!(refused("learning_rate = 0.0").contains("learning_rate"));
+    assert_eq!(refused("learning_rate = \"fast\""), "setting learning_rate: \"fast\" is not a number");
+}
+
+#[test]
+fn adapters_are_for_large_models_and_bring_their_learning_rate() {
+    let small = SftSettings::default().resolved(1_000_000);
+    let large = SftSettings::default().resolved(135_000_000);
+    assert_eq!((small.lora, large.lora), (LoraChoice::Off, LoraChoice::On));
+    assert!(large.learning_rate > small.learning_rate);
+    let given = SftSettings { learning_rate: Some(3e-4), ..SftSettings::default() };
+    assert_eq!(given.resolved(135_000_000).learning_rate, Some(3e-4));
+}
+
+#[test]
+fn who_names_a_setting_of_adapters_gets_some_unless_the_same_place_says_otherwise() {
+    let of = |layers: &[&str]| {
+        let layers: Vec<_> = layers.iter().map(|text| layer(text)).collect();
+        read::<SftSettings>(&layers).unwrap().lora
+    };
+    assert_eq!(of(&["epochs = 3"]), LoraChoice::Auto);
+    assert_eq!(of(&["lora_rank = 8"]), LoraChoice::On);
+    // A file of all defaults says auto and a rank, and means neither; what is asked for after it counts.
+    assert_eq!(of(&["lora = \"auto\"\nlora_rank = 16"]), LoraChoice::Auto);
+    assert_eq!(of(&["lora = \"auto\"\nlora_rank = 16", "lora_alpha = 8.0"]), LoraChoice::On);
+    assert_eq!(of(&["lora = \"off\"", "lora_rank = 8"]), LoraChoice::Off);
+    assert_eq!(of(&["lora_rank = 8", "lora = \"off\""]), LoraChoice::Off);
+}
+
+#[test]
+fn every_field_has_words_and_a_place_in_json() {
+    let map = as_map(&SftSettings::default());
+    assert_eq!(map.len(), SftSettings::FIELDS.len());
+    for (name, documentation) in SftSettings::FIELDS {
+        assert!(map.contains_key(*name) && documentation.len() > 10, "{name}");
+    }
+}
