@@ -137,6 +137,9 @@ impl Shared {
         if self.adam.weight_decay < 0.0 || self.adam.max_grad_norm < 0.0 {
             return wrong("weight_decay and max_grad_norm", "must not be negative");
         }
+        if self.max_length == 1 {
+            return wrong("max_length", "must be 0 or at least 2: a token is learned from those before it");
+        }
         at_least_one("micro_batch_tokens", self.micro_batch_tokens)?;
         if !(0.0..1.0).contains(&self.ema_decay) {
             return wrong("ema_decay", "must be at least 0 and below 1");
@@ -346,10 +349,14 @@ pub fn read<S: StageSettings>(layers: &[Map<String, Value>]) -> Result<S, Settin
 pub fn from_toml(file: &str, text: &str) -> Result<Map<String, Value>, SettingsError> {
     let wrong = |message: String| SettingsError::File { file: file.into(), message };
     let table: toml::Table = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
-    match serde_json::to_value(table) {
-        Ok(Value::Object(map)) => Ok(map),
-        _ => Err(wrong("is not a table of settings".into())),
+    let Ok(Value::Object(map)) = serde_json::to_value(table) else {
+        return Err(wrong("is not a table of settings".into()));
+    };
+    // JSON has no word for TOML's nan and inf, and null would read as a setting that is not given.
+    if let Some((name, _)) = map.iter().find(|(_, value)| value.is_null()) {
+        return Err(SettingsError::value(name, "is not a finite number"));
     }
+    Ok(map)
 }
 
 /// A value as it is written on the command line, in the form that the field with this default takes.

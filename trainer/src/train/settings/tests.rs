@@ -30,6 +30,12 @@ fn wrong_names_and_values_are_refused_by_name() {
     assert!(refused("warmup_ratio = 2.0").contains("warmup_ratio"));
     assert!(refused("learning_rate = 0.0").contains("learning_rate"));
     assert_eq!(refused("learning_rate = \"fast\""), "setting learning_rate: \"fast\" is not a number");
+    assert!(refused("max_length = 1").contains("max_length: must be 0 or at least 2"));
+    // Not the default, as for a rate that is not given.
+    for number in ["nan", "inf", "-inf"] {
+        let error = from_toml("settings.toml", &format!("learning_rate = {number}")).unwrap_err().to_string();
+        assert_eq!(error, "setting learning_rate: is not a finite number");
+    }
 }
 
 #[test]
