@@ -45,6 +45,14 @@ impl KlController {
         }
     }
 
+    /// The same control of a price that stands at `now`.
+    pub fn at(self, now: f64) -> Self {
+        match self {
+            Self::Fixed { .. } => Self::Fixed { coefficient: now },
+            Self::Adaptive { target, horizon, .. } => Self::Adaptive { coefficient: now, target, horizon },
+        }
+    }
+
     /// Tells the controller the mean divergence `kl` (nats an answer, summed over its tokens) of `episodes` answers:
     /// β ← β·(1 + clip(kl/target − 1, ±0.2)·episodes/horizon). What is not a number is not heeded.
     pub fn observe(&mut self, kl: f64, episodes: usize) {

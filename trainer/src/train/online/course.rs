@@ -137,9 +137,12 @@ impl Course {
     fn taken_up(mut self, kl: KlController, changed: &[String]) -> Self {
         let has_changed =
             |names: &[&str]| changed.iter().any(|change| names.iter().any(|name| change.starts_with(name)));
-        // A new price was asked for, perhaps because the old one let the policy run away.
-        if has_changed(&["kl_"]) {
+        if has_changed(&["kl_coefficient"]) {
+            // A new price was asked for, perhaps because the old one let the policy run away.
             self.kl = kl;
+        } else if has_changed(&["kl_"]) {
+            // It is to be steered otherwise, from where it stands: back at its beginning it would let go what it holds.
+            self.kl = kl.at(self.kl.coefficient());
         }
         if has_changed(&OF_REWARD) {
             (self.reward, self.best) = (None, None);
@@ -198,6 +201,17 @@ mod tests {
         }
         let found = taken_up("learning_rate");
         assert_eq!((found.best_step(), found.kl), (Some(3), old));
+    }
+
+    #[test]
+    fn a_price_that_is_steered_otherwise_goes_on_from_where_it_stands() {
+        let steered = |coefficient: f64, target: f64| KlController::Adaptive { coefficient, target, horizon: 1000.0 };
+        let stored = Course::new(steered(0.3, 6.0));
+        let taken_up = |setting: &str, kl| stored.clone().taken_up(kl, &[format!("{setting} was 1 and is 2")]).kl;
+        assert_eq!(taken_up("kl_target", steered(0.05, 9.0)), steered(0.3, 9.0));
+        assert_eq!(taken_up("kl_coefficient", steered(0.1, 6.0)), steered(0.1, 6.0));
+        let fixed = |coefficient| KlController::Fixed { coefficient };
+        assert_eq!(taken_up("kl_target", fixed(0.05)), fixed(0.3));
     }
 
     #[test]
