@@ -17,6 +17,7 @@ pub struct Dpo {
     #[arg(long, value_name = "MODEL")]
     model: PathBuf,
     /// Rankings or comparisons (JSONL; - is standard input); those of the validation split are held out, else a tenth of the prompts
+    /// whose answers somebody put apart
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     #[command(flatten)]
