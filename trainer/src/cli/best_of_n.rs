@@ -104,8 +104,7 @@ impl BestOfNCommand {
             "score": mean(|one| one.candidates[one.best].score), "expected_score": by_n,
             "tokens": mean(|one| one.candidates[one.best].tokens as f64),
             "finished": mean(|one| f64::from(u8::from(one.candidates[one.best].finished)))});
-        common.result(&summary, fields);
-        Ok(())
+        common.result(&summary, fields)
     }
 }
 

@@ -122,8 +122,7 @@ impl Compress {
             Loaded::LanguageModel(decoder) => write_decoder(&self.out, decoder, &companions, &lineage)?,
             Loaded::RewardModel(model) => write_reward_model(&self.out, model, &companions, &lineage)?,
         }
-        common.result(&self.summary(&layers, &metrics, start), with_out(metrics, &self.out));
-        Ok(())
+        common.result(&self.summary(&layers, &metrics, start), with_out(metrics, &self.out))
     }
 
     fn method(&self) -> Result<Method, WrongInput> {

@@ -62,8 +62,7 @@ impl Init {
             summary += &format!("\nthe text gave fewer tokens than the {wanted} that were asked for");
         }
         let fields = json!({"out": self.out, "parameters": parameters, "vocabulary": vocabulary});
-        common.result(&summary, fields);
-        Ok(())
+        common.result(&summary, fields)
     }
 
     fn config(&self) -> anyhow::Result<DecoderConfig> {

@@ -53,7 +53,6 @@ impl Merge {
                 write_reward_model_as(&self.out, &model, &companions, &lineage, &options)?;
             }
         }
-        common.result(&format!("{}", self.out.display()), json!({ "out": self.out }));
-        Ok(())
+        common.result(&format!("{}", self.out.display()), json!({ "out": self.out }))
     }
 }

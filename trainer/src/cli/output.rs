@@ -1,6 +1,7 @@
 //! Files of records that a command writes: whole or not at all.
 
 use std::{
+    fmt::Display,
     fs,
     io::{self, BufWriter, Write},
     os::unix::fs::PermissionsExt,
@@ -16,6 +17,12 @@ use crate::model::ModelError;
 /// Whether a path on the command line means standard output.
 pub fn is_stdout(path: &Path) -> bool {
     path == Path::new("-")
+}
+
+/// Prints what came of a command. What stands on standard output is the command's result, so it fails where that can't be written.
+pub fn print(text: impl Display) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).context("standard output")
 }
 
 /// Makes the folder of what a command writes at its end, and refuses a place where that can't be: now, and not after all that

@@ -15,6 +15,7 @@ use crate::{
     data::{DataError, ModelTokenizer, records},
     evaluate::{Judged, RewardReport, Verdict, rewards_of_tokens, verdicts},
     model::{ModelDirectory, RewardModel, hf::ensure_free},
+    terminal,
 };
 
 /// Rewards of answers, a line of JSON each; for rankings and comparisons a last line with accuracy and log_loss
@@ -87,11 +88,11 @@ impl Score {
         progress.finish();
         if tokenizer.cuts() > 0 && !common.quiet {
             // Standard output is the rewards'.
-            eprintln!(
+            terminal::say(format!(
                 "laurel-trainer: {} of {} conversations are longer than the context and were cut",
                 tokenizer.cuts(),
                 judged.len()
-            );
+            ));
         }
         let mut rest = found.as_slice();
         let of_records: Vec<&[Verdict]> = records

@@ -15,6 +15,7 @@ use crate::{
     data::ModelTokenizer,
     model::ModelDirectory,
     serve::{Ended, Identity, Limits, Served, Tally, serve},
+    terminal,
 };
 
 /// Answer conversations over HTTP as OpenAI's API does, several at once
@@ -56,10 +57,10 @@ impl Serve {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
         let key = self.api_key_file.as_ref().map(read_key).transpose()?;
         if key.is_none() && !self.listen.ip().is_loopback() && !common.quiet {
-            eprintln!(
+            terminal::say(format!(
                 "laurel-trainer: whoever reaches {} can use the model; --api-key-file asks for a key",
                 self.listen
-            );
+            ));
         }
         let device = common.device.open()?;
         let precision = self.precision.on(&device)?;
@@ -83,8 +84,7 @@ impl Serve {
         let tally = runtime.block_on(self.listen(common, &name, served, ended))?;
         runtime.shutdown_timeout(Duration::from_secs(1));
         let Tally { answers, tokens } = tally;
-        common.result(&format!("{answers} answers, {tokens} tokens"), json!({"answers": answers, "tokens": tokens}));
-        Ok(())
+        common.result(&format!("{answers} answers, {tokens} tokens"), json!({"answers": answers, "tokens": tokens}))
     }
 
     async fn listen(&self, common: &Common, name: &str, served: Served, ended: Ended) -> anyhow::Result<Tally> {
@@ -96,9 +96,9 @@ impl Serve {
             tokio::spawn(end_politely(number, signal, stop.clone(), common.quiet));
         }
         if common.json {
-            println!("{}", json!({"event": "ready", "address": address, "model": name}));
+            terminal::report(json!({"event": "ready", "address": address, "model": name}));
         } else if !common.quiet {
-            println!("{name} answers at {address}/v1");
+            terminal::report(format!("{name} answers at {address}/v1"));
         }
         Ok(serve(listener, Arc::new(served), ended, stopped).await?)
     }
@@ -111,7 +111,7 @@ async fn end_politely(number: i32, mut signal: Signal, stop: watch::Sender<bool>
             std::process::exit(128 + number);
         }
         if !quiet {
-            eprintln!("laurel-trainer: finishing what is under way");
+            terminal::say("laurel-trainer: finishing what is under way");
         }
     }
 }

@@ -76,8 +76,7 @@ impl TrainingArgs {
                 summary.push_str(&format!("\n  {name} {value:.4}"));
             }
         }
-        common.result(&summary, json!({ "out": outcome.out, "metrics": outcome.metrics }));
-        Ok(())
+        common.result(&summary, json!({ "out": outcome.out, "metrics": outcome.metrics }))
     }
 }
 

@@ -62,11 +62,10 @@ impl Work {
         }
         match worker.once()? {
             Worked::Nothing => common.result("No job waits.", serde_json::json!({ "job": null })),
-            Worked::Done | Worked::Cancelled => {}
+            Worked::Done | Worked::Cancelled => Ok(()),
             Worked::Failed => anyhow::bail!("the job failed"),
             Worked::GivenUp => anyhow::bail!("the job was given back"),
         }
-        Ok(())
     }
 }
 

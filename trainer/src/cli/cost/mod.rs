@@ -46,8 +46,7 @@ impl Cost {
         estimate.pipeline();
         let mut json = estimate.sheet.json();
         json["hardware"] = estimate.hardware.name.into();
-        common.result(&estimate.sheet.table(), json);
-        Ok(())
+        common.result(&estimate.sheet.table(), json)
     }
 }
 

@@ -120,8 +120,7 @@ impl Evaluate {
         let prompts = prompts.into_iter().flat_map(|prompt| vec![prompt; samples]).collect();
         let evaluation = Evaluation { command: &self, common, device, precision, sampling, prompts, demonstrations };
         let report = evaluation.run()?;
-        common.result(&report.table(), json!(report));
-        Ok(())
+        common.result(&report.table(), json!(report))
     }
 
     fn samples(&self) -> usize {
