@@ -256,7 +256,7 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 
 fn with_out(mut fields: Value, out: &Path) -> Value {
     if let Some(fields) = fields.as_object_mut() {
-        fields.insert("out".into(), json!(out));
+        fields.insert("out".into(), json!(out.to_string_lossy()));
     }
     fields
 }

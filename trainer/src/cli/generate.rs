@@ -113,8 +113,8 @@ impl Generate {
         if cut > 0 {
             summary += &format!("\n{cut} prompts were too long for the model and lost their beginning");
         }
-        let fields = json!({"out": self.out, "answers": answers.len(), "unfinished": unfinished, "prompts_cut": cut,
-            "tokens": tokens, "tokens_per_second": rate, "seconds": seconds});
+        let fields = json!({"out": self.out.to_string_lossy(), "answers": answers.len(), "unfinished": unfinished,
+            "prompts_cut": cut, "tokens": tokens, "tokens_per_second": rate, "seconds": seconds});
         common.result(&summary, fields)
     }
 }

@@ -61,7 +61,7 @@ impl Init {
         if vocabulary < wanted {
             summary += &format!("\nthe text gave fewer tokens than the {wanted} that were asked for");
         }
-        let fields = json!({"out": self.out, "parameters": parameters, "vocabulary": vocabulary});
+        let fields = json!({"out": self.out.to_string_lossy(), "parameters": parameters, "vocabulary": vocabulary});
         common.result(&summary, fields)
     }
 

@@ -53,6 +53,6 @@ impl Merge {
                 write_reward_model_as(&self.out, &model, &companions, &lineage, &options)?;
             }
         }
-        common.result(&format!("{}", self.out.display()), json!({ "out": self.out }))
+        common.result(&format!("{}", self.out.display()), json!({ "out": self.out.to_string_lossy() }))
     }
 }

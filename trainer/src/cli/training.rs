@@ -76,7 +76,7 @@ impl TrainingArgs {
                 summary.push_str(&format!("\n  {name} {value:.4}"));
             }
         }
-        common.result(&summary, json!({ "out": outcome.out, "metrics": outcome.metrics }))
+        common.result(&summary, json!({ "out": outcome.out.to_string_lossy(), "metrics": outcome.metrics }))
     }
 }
 

@@ -261,7 +261,7 @@ impl Evaluation<'_> {
         let ended = finished.iter().filter(|finished| **finished).count();
         Side {
             name: self.command.name(which),
-            path: self.command.path(which).to_owned(),
+            path: self.command.path(which).display().to_string(),
             tokens: by_prompt(&lengths, self.command.samples()),
             finished: ended as f64 / finished.len().max(1) as f64,
             prompts_cut: measured.prompts_cut,

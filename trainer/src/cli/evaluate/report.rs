@@ -1,7 +1,5 @@
 //! What an evaluation found, for programs and for people.
 
-use std::path::PathBuf;
-
 use serde::Serialize;
 
 use super::by_prompt;
@@ -31,7 +29,7 @@ pub struct Report {
 #[derive(Debug, Clone, Serialize)]
 pub struct Side {
     pub name: String,
-    pub path: PathBuf,
+    pub path: String,
     /// Tokens an answer, with its end of text.
     pub tokens: Option<Mean>,
     /// Share of the answers that ended by themselves.
