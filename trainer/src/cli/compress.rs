@@ -24,8 +24,9 @@ use crate::{
 
 /// Compress a model: round its weights, or remove those that matter least
 ///
-/// Works on the linear layers of the blocks; embeddings, norms and the output matrix stay as they are. Zeros and rounded
-/// weights are written as ordinary float32 tensors that every program loads, so only `channels` makes the files smaller.
+/// Works on the linear layers of the blocks; embeddings, norms and the output matrix stay as they are, and of a reward model
+/// its heads (an ensemble's all) and the zeros of their scales. Zeros and rounded weights are written as ordinary float32
+/// tensors that every program loads, so only `channels` makes the files smaller.
 #[derive(Debug, clap::Args)]
 pub struct Compress {
     /// A language model or a reward model
@@ -117,10 +118,15 @@ impl Compress {
             "layers": layers,
         });
         let lineage = self.lineage(&directory, &metrics)?;
-        let companions = directory.companions()?;
+        let mut companions = directory.companions()?;
         match &model {
             Loaded::LanguageModel(decoder) => write_decoder(&self.out, decoder, &companions, &lineage)?,
-            Loaded::RewardModel(model) => write_reward_model(&self.out, model, &companions, &lineage)?,
+            Loaded::RewardModel(model) => {
+                if let Some(members) = directory.load_members(&device)? {
+                    companions = companions.with_members(&members)?;
+                }
+                write_reward_model(&self.out, model, &companions, &lineage)?;
+            }
         }
         common.result(&self.summary(&layers, &metrics, start), with_out(metrics, &self.out))
     }
