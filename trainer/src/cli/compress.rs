@@ -236,14 +236,24 @@ fn wrong_input(error: CompressError) -> WrongInput {
     WrongInput(error.to_string())
 }
 
-/// Whether a file's first line is an object with token ids.
+/// Whether the first line of a file that holds something is an object with token ids.
 fn holds_token_ids(path: &Path) -> anyhow::Result<bool> {
     let failed = |source| crate::data::DataError::File { path: path.to_path_buf(), source };
-    let file = File::open(path).map_err(failed)?;
+    let mut file = BufReader::new(File::open(path).map_err(failed)?);
     let mut line = vec![];
-    BufReader::new(file).read_until(b'\n', &mut line).map_err(failed)?;
-    let object = serde_json::from_slice::<Value>(&line);
-    Ok(object.is_ok_and(|object| object.get("input_ids").is_some()))
+    loop {
+        line.clear();
+        if file.read_until(b'\n', &mut line).map_err(failed)? == 0 {
+            return Ok(false);
+        }
+        // As where records are read: some editors put a byte order mark in front of a file.
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_start_matches('\u{feff}').trim();
+        if !text.is_empty() {
+            let object = serde_json::from_str::<Value>(text);
+            return Ok(object.is_ok_and(|object| object.get("input_ids").is_some()));
+        }
+    }
 }
 
 /// At most `wanted` of the sequences, evenly from first to last.
@@ -276,5 +286,18 @@ mod tests {
         let all: Vec<Vec<u32>> = (0..10).map(|i| vec![i]).collect();
         assert_eq!(spread(all.clone(), 4), [vec![0], vec![2], vec![5], vec![7]]);
         assert_eq!(spread(all.clone(), 20), all);
+    }
+
+    #[test]
+    fn token_ids_are_known_behind_a_byte_order_mark_and_an_empty_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ids.jsonl");
+        let holds = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            holds_token_ids(&path).unwrap()
+        };
+        assert!(holds("{\"input_ids\":[1]}"));
+        assert!(holds("\u{feff}\r\n{\"input_ids\":[1]}\r\n"));
+        assert!(!holds("{\"text\":\"input_ids\"}\n") && !holds("\n"));
     }
 }
