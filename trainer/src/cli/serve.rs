@@ -62,6 +62,8 @@ impl Serve {
                 self.listen
             ));
         }
+        // Told now and not after the model was loaded; until then nobody is to wait there for an answer.
+        drop(std::net::TcpListener::bind(self.listen).with_context(|| self.listen.to_string())?);
         let device = common.device.open()?;
         let precision = self.precision.on(&device)?;
         let model = ModelDirectory::open(&self.model)?;

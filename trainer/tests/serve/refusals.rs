@@ -100,10 +100,11 @@ fn a_command_that_can_not_serve_says_why() {
     let model = tiny_model();
     let model = model.to_str().unwrap();
     for (arguments, code, words) in [
-        (vec!["--model", "nowhere"], 2, "nowhere"),
+        (vec!["--model", "nowhere", "--listen", "127.0.0.1:0"], 2, "nowhere"),
         (vec!["--model", model, "--listen", "somewhere"], 2, "--listen"),
         (vec!["--model", model, "--api-key-file", "nokey"], 2, "nokey"),
-        (vec!["--model", model, "--listen", &taken], 1, "in use"),
+        // Before the model is read, which may take minutes.
+        (vec!["--model", "nowhere", "--listen", &taken], 1, "in use"),
     ] {
         let mut child = trainer(&["serve"]).args(&arguments).stderr(std::process::Stdio::piped()).spawn().unwrap();
         let mut said = String::new();
