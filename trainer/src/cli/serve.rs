@@ -120,9 +120,34 @@ async fn end_politely(number: i32, mut signal: Signal, stop: watch::Sender<bool>
 
 fn read_key(path: &PathBuf) -> Result<String, WrongInput> {
     let text = fs::read_to_string(path).map_err(|error| WrongInput(format!("{}: {error}", path.display())))?;
-    let key = text.lines().next().unwrap_or_default().trim();
+    // Some editors put a byte order mark in front of a file.
+    let key = text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default().trim();
     if key.is_empty() {
         return Err(WrongInput(format!("{}: the first line, which should be the key, is empty", path.display())));
     }
+    // What a header can hold: no client could send another.
+    if !key.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        let name = path.display();
+        return Err(WrongInput(format!("{name}: the key may have letters, digits and signs of ASCII alone")));
+    }
     Ok(key.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_one_that_a_client_can_send() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let read = |text: &str| {
+            fs::write(&path, text).unwrap();
+            read_key(&path).map_err(|error| error.to_string())
+        };
+        assert_eq!(read("\u{feff}open sesame\r\nnot this\n").as_deref(), Ok("open sesame"));
+        for wrong in ["", "\nsesame", "sésame"] {
+            assert!(read(wrong).is_err_and(|said| said.contains("key")), "{wrong:?}");
+        }
+    }
 }

@@ -59,7 +59,10 @@ fn what_can_not_be_done_is_said_and_nothing_is_ignored() {
     assert_eq!((status, &answer["error"]["code"]), (413, &json!("request_too_large")));
     assert_eq!(server.get("/v1/embeddings").0, 404);
     assert_eq!(server.get("/v1/completions").0, 405);
-    assert_eq!(server.get("/v1/models/gpt-4o").0, 404);
+    for name in ["gpt-4o", "%ff"] {
+        let (status, answer) = server.get(&format!("/v1/models/{name}"));
+        assert_eq!((status, &answer["error"]["code"]), (404, &json!("model_not_found")), "{name}");
+    }
     let (status, model) = server.get(&format!("/v1/models/{NAME}"));
     assert_eq!((status, &model["id"], &model["max_model_len"]), (200, &json!(NAME), &json!(256)));
 }
