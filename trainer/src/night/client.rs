@@ -43,11 +43,23 @@ pub enum ClientError {
     #[error("{server} can't be reached: {reason}")]
     Unreachable { server: String, reason: String },
     #[error("the server refuses {what}: {message}")]
-    Refused { what: String, status: u16, message: String },
+    Refused { what: String, status: u16, code: String, message: String },
     #[error("what the server answers to {what} can't be understood: {reason}")]
     Malformed { what: String, reason: String },
     #[error("{path}: {error}")]
     File { path: String, error: io::Error },
+}
+
+impl ClientError {
+    /// Whether a call about a job was refused because it is not this worker's any more: another has it, or the server knows it no
+    /// longer, as after an older backup was brought back. A 404 without the server's own word for it may be a proxy's.
+    pub fn has_lost_job(&self) -> bool {
+        match self {
+            Self::LeaseLost => true,
+            Self::Refused { status: 404, code, .. } => code == "not_found",
+            _ => false,
+        }
+    }
 }
 
 /// A failed try.
@@ -241,7 +253,7 @@ impl Client {
             401 => Failed::ForGood(ClientError::UnknownToken { server: self.server.clone() }),
             403 => Failed::ForGood(ClientError::NotAllowed { message }),
             409 if said.code == "lease_lost" => Failed::ForGood(ClientError::LeaseLost),
-            _ => Failed::ForGood(ClientError::Refused { what: String::new(), status, message }),
+            _ => Failed::ForGood(ClientError::Refused { what: String::new(), status, code: said.code, message }),
         })
     }
 
@@ -253,8 +265,8 @@ impl Client {
         loop {
             let reason = match call() {
                 Ok(value) => return Ok(value),
-                Err(Failed::ForGood(ClientError::Refused { status, message, .. })) => {
-                    return Err(ClientError::Refused { what: what.to_owned(), status, message });
+                Err(Failed::ForGood(ClientError::Refused { status, code, message, .. })) => {
+                    return Err(ClientError::Refused { what: what.to_owned(), status, code, message });
                 }
                 Err(Failed::ForGood(error)) => return Err(error),
                 Err(Failed::ForNow(reason)) => reason,
@@ -345,6 +357,7 @@ mod tests {
         let refused = client.trying_once().tries("the file", || Err::<(), _>(Failed::ForNow("again".to_owned())));
         assert!(matches!(refused, Err(ClientError::Unreachable { .. })));
     }
+
     #[test]
     fn a_token_is_the_first_line_of_its_file() {
         let folder = tempfile::tempdir().expect("a folder");

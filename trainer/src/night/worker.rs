@@ -227,7 +227,7 @@ impl<'a> Worker<'a> {
         let Some(request) = end else { return Ok(Worked::GivenUp) };
         match self.client.finish(job.id, &request) {
             Ok(()) => {}
-            Err(ClientError::LeaseLost) => return Ok(Worked::GivenUp),
+            Err(error) if error.has_lost_job() => return Ok(Worked::GivenUp),
             Err(error) => return Err(error.into()),
         }
         Ok(match request.outcome {
