@@ -71,7 +71,7 @@ impl Score {
         }
         if kind == Kind::Tokens {
             let model = directory.load_reward_model(&device)?.with_precision(precision);
-            return self.score_tokens(&directory, &model, input.path());
+            return self.score_tokens(common, &directory, &model, input.path());
         }
         let tokenizer = ModelTokenizer::open(&directory)?;
         let records = kind.read(input.path())?;
@@ -111,12 +111,21 @@ impl Score {
         }
     }
 
-    fn score_tokens(&self, directory: &ModelDirectory, model: &RewardModel, path: &Path) -> anyhow::Result<()> {
+    fn score_tokens(
+        &self,
+        common: &Common,
+        directory: &ModelDirectory,
+        model: &RewardModel,
+        path: &Path,
+    ) -> anyhow::Result<()> {
         let config = directory.config();
         let rows = records::token_ids(path, config.vocabulary_size, config.context_length)?;
         let rows: Vec<&[u32]> = rows.iter().map(|row| row.input_ids.as_slice()).collect();
+        let progress = common.writing_to(Path::new("-")).progress(rows.len() as u64, "Rows");
+        let rewards = rewards_of_tokens(model, &rows, self.batch, &mut |done| progress.reached(done as u64));
+        progress.finish();
         let mut out = BufWriter::new(io::stdout().lock());
-        for reward in rewards_of_tokens(model, &rows, self.batch) {
+        for reward in rewards {
             writeln!(out, "{}", json!({ "reward": reward })).context("standard output")?;
         }
         out.flush().context("standard output")

@@ -150,7 +150,7 @@ fn one_model_against_another_by_reward_divergence_and_likelihood() {
             // Special tokens are not in the text.
             if answer.sampling.as_ref().unwrap()["finished"] == false && tokens.len() == 6 {
                 let ids = [&prompt[..], &tokens].concat();
-                let expected = rewards_of_tokens(&model, &[&ids], 1)[0] - model.score_mean();
+                let expected = rewards_of_tokens(&model, &[&ids], 1, &mut |_| {})[0] - model.score_mean();
                 assert!((score(record, at) - expected).abs() < 1e-4, "{} and {expected}", score(record, at));
                 cut += 1;
             }

@@ -204,7 +204,12 @@ impl Evaluation<'_> {
             })?;
         progress.finish();
         let prompts_cut = tokenizer.cuts() / self.command.samples();
-        let nll = evaluate::nll(&decoder, &tokenizer, &self.demonstrations, batch, &mut |_| {})?;
+        let count = self.demonstrations.len() as u64;
+        let progress = self.common.progress(count, &format!("Demonstrations by {}", self.command.name(which)));
+        let nll = evaluate::nll(&decoder, &tokenizer, &self.demonstrations, batch, &mut |done| {
+            progress.reached(done as u64);
+        })?;
+        progress.finish();
         let demonstrations = nll.map(|nll| Demonstrations {
             nll: nll.mean,
             perplexity: nll.perplexity(),
