@@ -203,7 +203,8 @@ impl Evaluation<'_> {
                 progress.reached(done as u64);
             })?;
         progress.finish();
-        let prompts_cut = tokenizer.cuts() / self.command.samples();
+        let cut = tokenizer.cuts();
+        let prompts_cut = cut / self.command.samples();
         let count = self.demonstrations.len() as u64;
         let progress = self.common.progress(count, &format!("Demonstrations by {}", self.command.name(which)));
         let nll = evaluate::nll(&decoder, &tokenizer, &self.demonstrations, batch, &mut |done| {
@@ -215,6 +216,7 @@ impl Evaluation<'_> {
             perplexity: nll.perplexity(),
             tokens: nll.tokens,
             demonstrations: nll.answers,
+            cut: tokenizer.cuts() - cut,
         });
         Ok(Measured { answers, prompts_cut, demonstrations, rewards: None })
     }
