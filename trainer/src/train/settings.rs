@@ -338,6 +338,10 @@ pub fn read<S: StageSettings>(layers: &[Map<String, Value>]) -> Result<S, Settin
 pub fn from_toml(file: &str, text: &str) -> Result<Map<String, Value>, SettingsError> {
     let wrong = |message: String| SettingsError::File { file: file.into(), message };
     let table: toml::Table = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    // JSON has no such numbers: they would read as if nothing were said.
+    if let Some((name, value)) = table.iter().find(|(_, value)| value.as_float().is_some_and(|it| !it.is_finite())) {
+        return Err(SettingsError::value(name, format!("{value} is not a number")));
+    }
     match serde_json::to_value(table) {
         Ok(Value::Object(map)) => Ok(map),
         _ => Err(wrong("is not a table of settings".into())),
@@ -416,6 +420,10 @@ mod tests {
         assert!(refused("warmup_ratio = 2.0").contains("warmup_ratio"));
         assert!(refused("learning_rate = 0.0").contains("learning_rate"));
         assert_eq!(refused("learning_rate = \"fast\""), "setting learning_rate: \"fast\" is not a number");
+        for number in ["nan", "inf", "-inf"] {
+            let error = from_toml("settings.toml", &format!("learning_rate = {number}")).unwrap_err();
+            assert_eq!(error.to_string(), format!("setting learning_rate: {number} is not a number"));
+        }
     }
 
     #[test]
