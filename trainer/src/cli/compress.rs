@@ -12,7 +12,7 @@ use burn::tensor::Device;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::{Common, WrongInput};
+use super::{Common, WrongInput, output};
 use crate::{
     compress::{CompressError, LayerReport, Method, SparseGptSettings, compress_decoder, mean_nll},
     data::{ModelTokenizer, corpus, records},
@@ -90,6 +90,7 @@ enum Loaded {
 impl Compress {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
         ensure_free(&self.out)?;
+        output::prepare_folder(&self.out)?;
         let method = self.method()?;
         let device = common.device.open()?;
         let directory = ModelDirectory::open(&self.model)?;

@@ -34,6 +34,11 @@ pub fn prepare(path: &Path) -> anyhow::Result<()> {
     if path.is_dir() {
         return Err(WrongInput(format!("{} is a directory", path.display())).into());
     }
+    prepare_folder(path)
+}
+
+/// The same for a model, which may take the place of an empty folder.
+pub fn prepare_folder(path: &Path) -> anyhow::Result<()> {
     let folder = folder_of(path);
     fs::create_dir_all(folder).map_err(ModelError::file(path))?;
     // Whether something can be written there shows when it is tried.
@@ -87,5 +92,6 @@ mod tests {
             prepare(&good).unwrap();
         }
         assert!(folder.path().join("new").is_dir());
+        prepare_folder(&folder.path().join("new")).unwrap();
     }
 }
