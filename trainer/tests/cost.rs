@@ -115,6 +115,16 @@ fn people_get_a_table_and_wrong_numbers_are_named() {
 }
 
 #[test]
+fn figures_of_which_nothing_was_made_are_named() {
+    let asked = ["--parameters", "1B", "--queries-per-user", "20", "--utilisation", "0.4", "--context", "100"];
+    let output = cost(&asked);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.trim_end().ends_with("--utilisation, --queries-per-user"), "{said}");
+    let output = cost(&[&asked[..], &["--users", "9", "--tokens", "1B"]].concat());
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
 fn a_reader_that_went_away_is_no_fault_and_a_full_disk_is_one() {
     let program = || Command::new(env!("CARGO_BIN_EXE_laurel-trainer"));
     let closed = || std::io::pipe().unwrap().1;
