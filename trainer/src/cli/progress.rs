@@ -38,6 +38,10 @@ impl Progress {
         };
         bar.set_style(style.with_key("rate", rate));
         bar.set_message(what.to_string());
+        // The first of many answers may take a while.
+        if total > 0 {
+            bar.tick();
+        }
         Self {
             bar,
             total: Cell::new(total),
