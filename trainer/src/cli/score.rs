@@ -10,7 +10,7 @@ use anyhow::Context;
 use laurel_records::RankingRecord;
 use serde_json::{Map, Value, json};
 
-use super::{Common, WrongInput, precision::PrecisionArgs};
+use super::{Common, WrongInput, output, precision::PrecisionArgs};
 use crate::{
     data::{DataError, ModelTokenizer, records},
     evaluate::{Judged, RewardReport, Verdict, rewards_of_tokens, verdicts},
@@ -68,6 +68,7 @@ impl Score {
                 return Err(WrongInput(reason.into()).into());
             }
             ensure_free(folder)?;
+            output::prepare_folder(folder)?;
         }
         if kind == Kind::Tokens {
             let model = directory.load_reward_model(&device)?.with_precision(precision);
