@@ -66,7 +66,9 @@ def learn(stages, base):
     for number in (1, 2):
         rankings = []
         for split in ("train", "validation"):
-            answers = stages.answer(f"answers-{number}.{split}.jsonl", policy, prompts[split], 4, number)
+            # Others for every round and every --seed; none is below zero, and those of --seed 1 are the numbers of the rounds.
+            drawn = 2 * (stages.seed ^ 1) + number
+            answers = stages.answer(f"answers-{number}.{split}.jsonl", policy, prompts[split], 4, drawn)
             if number == 1:
                 answers = learn_data.together(stages.path(f"asked-1.{split}.jsonl"), answers, stages.path(f"varied.{split}.jsonl"))
             rankings += stages.rank(f"ranked-{number}.{split}.jsonl", answers, split)

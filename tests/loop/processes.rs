@@ -128,22 +128,27 @@ pub struct Worker(Child);
 impl Worker {
     /// Starts a worker with a work directory of its own.
     pub fn start(laurel: &Laurel, token: &Path, work_dir: &str, more: &[&str]) -> Self {
-        let child = Command::new(trainer())
+        Self(Self::command(laurel, token, work_dir, more).spawn().expect("laurel-trainer starts"))
+    }
+
+    fn command(laurel: &Laurel, token: &Path, work_dir: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(trainer());
+        command
             .args(["work", "--device", "cpu", "--server", &laurel.address, "--name", work_dir])
             .arg("--token-file")
             .arg(token)
             .arg("--work-dir")
             .arg(laurel.directory(work_dir))
-            .args(more)
-            .spawn()
-            .expect("laurel-trainer starts");
-        Self(child)
+            .args(more);
+        command
     }
 
     /// Does one job and ends.
     pub fn once(laurel: &Laurel, token: &Path, work_dir: &str) {
-        let status = Self::start(laurel, token, work_dir, &["--once"]).0.wait().expect("the worker ends");
-        assert!(status.success(), "the worker ended with {status}");
+        let mut command = Self::command(laurel, token, work_dir, &["--once", "--json"]);
+        let ended = command.stderr(Stdio::inherit()).output().expect("the worker ends");
+        assert!(ended.status.success(), "the worker ended with {}", ended.status);
+        assert_eq!(String::from_utf8_lossy(&ended.stdout).trim(), r#"{"event":"result","job":"done"}"#);
     }
 
     /// Ends as by a power cut.

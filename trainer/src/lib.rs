@@ -14,4 +14,5 @@ pub mod night;
 pub mod profile;
 pub mod rlhf;
 pub mod serve;
+mod terminal;
 pub mod train;

@@ -124,6 +124,20 @@ fn an_adapter_is_merged_into_its_base_by_command() {
 }
 
 #[test]
+fn a_place_whose_name_is_no_utf8_is_written_to_and_told() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let scratch = tempfile::tempdir().unwrap();
+    let out = scratch.path().join(OsStr::from_bytes(b"merged-\xff"));
+    let mut merge = Command::new(env!("CARGO_BIN_EXE_laurel-trainer"));
+    merge.args(["merge", "--json", "--device", "cpu", "--adapter", text(&files().join("gpt2-all"))]);
+    let output = merge.arg("--out").arg(&out).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["out"], *out.to_string_lossy());
+    assert!(out.join("model.safetensors").exists());
+}
+
+#[test]
 fn adapters_that_do_not_fit_are_refused_in_words() {
     let scratch = tempfile::tempdir().unwrap();
     let altered = |name: &str, change: &dyn Fn(&mut Value)| {

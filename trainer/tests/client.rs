@@ -104,6 +104,22 @@ fn a_lost_lease_is_told_from_other_conflicts() {
 }
 
 #[test]
+fn a_job_that_the_server_does_not_know_is_lost_but_not_by_the_word_of_a_proxy() {
+    for (status, body, lost) in [
+        (404, r#"{"code":"not_found","message":"there is no such job or model"}"#, true),
+        (409, r#"{"code":"lease_lost","message":"gone"}"#, true),
+        (404, "404 page not found", false),
+        (409, r#"{"code":"incomplete","message":"a file is missing"}"#, false),
+    ] {
+        let (address, server) = server(vec![Answer::Says(status, body)]);
+        let client = Client::new(&address, "secret", &Interrupts::default());
+        let error = client.heartbeat(Uuid::nil(), Uuid::nil()).expect_err("refused");
+        assert_eq!(error.has_lost_job(), lost, "{body}");
+        server.join().expect("one request");
+    }
+}
+
+#[test]
 fn answers_that_wait_come_in_and_how_unsure_the_model_is_goes_out() {
     let waiting = concat!(
         r#"{"prompt_id":"00000000-0000-0000-0000-000000000001","prompt":[{"role":"user","content":"Hi"}],"#,

@@ -7,7 +7,10 @@ use std::{
 };
 
 use burn::tensor::Device;
-use laurel_trainer::model::ModelDirectory;
+use laurel_trainer::model::{
+    ModelDirectory, RewardEnsemble,
+    hf::{Companions, Lineage, write_reward_model},
+};
 use serde_json::Value;
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden_files/models/llama-gqa");
@@ -55,6 +58,26 @@ fn fewer_channels_make_a_smaller_model_that_opens_again() {
         (ModelDirectory::open(MODEL).unwrap(), ModelDirectory::open(folder.path().join("out")).unwrap());
     assert!(after.config().intermediate_size < before.config().intermediate_size);
     after.load_decoder(&Device::flex()).unwrap();
+}
+
+#[test]
+fn an_ensemble_keeps_its_heads() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("ensemble"), folder.path().join("out"));
+    let decoder = ModelDirectory::open(MODEL).unwrap().load_decoder(&Device::flex()).unwrap();
+    let (model, members) = RewardEnsemble::from_policy(&decoder, &[1, 2]).into_reward_model();
+    let companions = Companions::none().with_members(&members.unwrap()).unwrap();
+    write_reward_model(&from, &model, &companions, &Lineage::of("reward")).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_laurel-trainer"))
+        .args(["compress", "--method", "int8", "--model"])
+        .arg(&from)
+        .arg("--out")
+        .arg(&to)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let heads = |model: &Path| std::fs::read(model.join("ensemble.safetensors")).unwrap();
+    assert_eq!(heads(&from), heads(&to));
 }
 
 #[test]

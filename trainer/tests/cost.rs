@@ -113,3 +113,32 @@ fn people_get_a_table_and_wrong_numbers_are_named() {
         assert!(said.contains(words), "{arguments:?}: {said}");
     }
 }
+
+#[test]
+fn figures_of_which_nothing_was_made_are_named() {
+    let asked = ["--parameters", "1B", "--queries-per-user", "20", "--utilisation", "0.4", "--context", "100"];
+    let output = cost(&asked);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.trim_end().ends_with("--utilisation, --queries-per-user"), "{said}");
+    let output = cost(&[&asked[..], &["--users", "9", "--tokens", "1B"]].concat());
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_fault_and_a_full_disk_is_one() {
+    let program = || Command::new(env!("CARGO_BIN_EXE_laurel-trainer"));
+    let closed = || std::io::pipe().unwrap().1;
+    let for_people = ["cost", "--parameters", "1B", "--tokens", "1B"];
+    for arguments in [&for_people[..], &["cost", "--json", "--parameters", "1B"], &["settings", "ppo"]] {
+        let output = program().args(arguments).stdout(closed()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*said), (Some(0), ""), "{arguments:?}");
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = program().args(arguments).stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.starts_with("laurel-trainer: standard output: No space left"), "{said}");
+    }
+    let refused = program().args(["cost", "--model", "nowhere"]).stderr(closed()).status().unwrap();
+    assert_eq!(refused.code(), Some(2));
+}

@@ -122,17 +122,23 @@ fn wrong_files_and_wrong_models_are_the_users_mistake() {
     let path = |name: &str| folder.path().join(name).to_str().expect("a path").to_owned();
     let (binary, all, corpus, out) = (path("binary"), path("."), path("corpus.txt"), path("new"));
     std::fs::write(&binary, [0xff, 0xfe, b'\n']).expect("kept");
+    let (compared, report) = (path("compared.jsonl"), path("corpus.txt/report"));
+    let said = |text: &str| json!([{ "role": "assistant", "content": text }]);
+    let pair =
+        json!({ "prompt": [{ "role": "user", "content": "Hi" }], "chosen": said("Hello"), "rejected": said("No") });
+    std::fs::write(&compared, pair.to_string()).expect("kept");
     let (model, binary, all, corpus, out) =
         (model.as_str(), binary.as_str(), all.as_str(), corpus.as_str(), out.as_str());
     for (arguments, words) in [
         (vec!["score", "--model", model, "--data", binary], "UTF-8"),
         (vec!["score", "--model", model, "--data", all], "directory"),
+        (vec!["score", "--model", model, "--data", &compared, "--report", &report], "corpus.txt/report"),
         (vec!["init", "--config", all, "--corpus", corpus, "--out", out], "directory"),
         (vec!["compress", "--model", model, "--method", "wanda", "--calibration", all, "--out", out], "directory"),
     ] {
         let output = trainer(&arguments, "");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{arguments:?}: {said}");
         assert!(said.contains(words), "“{words}” is not in: {said}");
     }
 }

@@ -100,12 +100,11 @@ impl BestOfNCommand {
         }
         let by_n: Map<String, Value> = by_n.into_iter().map(|(n, score)| (n.to_string(), json!(score))).collect();
         let mean = |of: fn(&Answered) -> f64| answered.iter().map(of).sum::<f64>() / answered.len().max(1) as f64;
-        let fields = json!({"out": self.out, "prompts": answered.len(), "prompts_cut": prompts_cut, "n": n, "kl": kl,
-            "score": mean(|one| one.candidates[one.best].score), "expected_score": by_n,
+        let fields = json!({"out": self.out.to_string_lossy(), "prompts": answered.len(), "prompts_cut": prompts_cut,
+            "n": n, "kl": kl, "score": mean(|one| one.candidates[one.best].score), "expected_score": by_n,
             "tokens": mean(|one| one.candidates[one.best].tokens as f64),
             "finished": mean(|one| f64::from(u8::from(one.candidates[one.best].finished)))});
-        common.result(&summary, fields);
-        Ok(())
+        common.result(&summary, fields)
     }
 }
 

@@ -12,7 +12,7 @@ use burn::tensor::Device;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::{Common, WrongInput};
+use super::{Common, WrongInput, output};
 use crate::{
     compress::{CompressError, LayerReport, Method, SparseGptSettings, compress_decoder, mean_nll},
     data::{ModelTokenizer, corpus, records},
@@ -24,8 +24,9 @@ use crate::{
 
 /// Compress a model: round its weights, or remove those that matter least
 ///
-/// Works on the linear layers of the blocks; embeddings, norms and the output matrix stay as they are. Zeros and rounded
-/// weights are written as ordinary float32 tensors that every program loads, so only `channels` makes the files smaller.
+/// Works on the linear layers of the blocks; embeddings, norms and the output matrix stay as they are, and of a reward model
+/// its heads (an ensemble's all) and the zeros of their scales. Zeros and rounded weights are written as ordinary float32
+/// tensors that every program loads, so only `channels` makes the files smaller.
 #[derive(Debug, clap::Args)]
 pub struct Compress {
     /// A language model or a reward model
@@ -89,6 +90,7 @@ enum Loaded {
 impl Compress {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
         ensure_free(&self.out)?;
+        output::prepare_folder(&self.out)?;
         let method = self.method()?;
         let device = common.device.open()?;
         let directory = ModelDirectory::open(&self.model)?;
@@ -117,13 +119,17 @@ impl Compress {
             "layers": layers,
         });
         let lineage = self.lineage(&directory, &metrics)?;
-        let companions = directory.companions()?;
+        let mut companions = directory.companions()?;
         match &model {
             Loaded::LanguageModel(decoder) => write_decoder(&self.out, decoder, &companions, &lineage)?,
-            Loaded::RewardModel(model) => write_reward_model(&self.out, model, &companions, &lineage)?,
+            Loaded::RewardModel(model) => {
+                if let Some(members) = directory.load_members(&device)? {
+                    companions = companions.with_members(&members)?;
+                }
+                write_reward_model(&self.out, model, &companions, &lineage)?;
+            }
         }
-        common.result(&self.summary(&layers, &metrics, start), with_out(metrics, &self.out));
-        Ok(())
+        common.result(&self.summary(&layers, &metrics, start), with_out(metrics, &self.out))
     }
 
     fn method(&self) -> Result<Method, WrongInput> {
@@ -231,14 +237,24 @@ fn wrong_input(error: CompressError) -> WrongInput {
     WrongInput(error.to_string())
 }
 
-/// Whether a file's first line is an object with token ids.
+/// Whether the first line of a file that holds something is an object with token ids.
 fn holds_token_ids(path: &Path) -> anyhow::Result<bool> {
     let failed = |source| crate::data::DataError::File { path: path.to_path_buf(), source };
-    let file = File::open(path).map_err(failed)?;
+    let mut file = BufReader::new(File::open(path).map_err(failed)?);
     let mut line = vec![];
-    BufReader::new(file).read_until(b'\n', &mut line).map_err(failed)?;
-    let object = serde_json::from_slice::<Value>(&line);
-    Ok(object.is_ok_and(|object| object.get("input_ids").is_some()))
+    loop {
+        line.clear();
+        if file.read_until(b'\n', &mut line).map_err(failed)? == 0 {
+            return Ok(false);
+        }
+        // As where records are read: some editors put a byte order mark in front of a file.
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_start_matches('\u{feff}').trim();
+        if !text.is_empty() {
+            let object = serde_json::from_str::<Value>(text);
+            return Ok(object.is_ok_and(|object| object.get("input_ids").is_some()));
+        }
+    }
 }
 
 /// At most `wanted` of the sequences, evenly from first to last.
@@ -257,7 +273,7 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 
 fn with_out(mut fields: Value, out: &Path) -> Value {
     if let Some(fields) = fields.as_object_mut() {
-        fields.insert("out".into(), json!(out));
+        fields.insert("out".into(), json!(out.to_string_lossy()));
     }
     fields
 }
@@ -271,5 +287,18 @@ mod tests {
         let all: Vec<Vec<u32>> = (0..10).map(|i| vec![i]).collect();
         assert_eq!(spread(all.clone(), 4), [vec![0], vec![2], vec![5], vec![7]]);
         assert_eq!(spread(all.clone(), 20), all);
+    }
+
+    #[test]
+    fn token_ids_are_known_behind_a_byte_order_mark_and_an_empty_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ids.jsonl");
+        let holds = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            holds_token_ids(&path).unwrap()
+        };
+        assert!(holds("{\"input_ids\":[1]}"));
+        assert!(holds("\u{feff}\r\n{\"input_ids\":[1]}\r\n"));
+        assert!(!holds("{\"text\":\"input_ids\"}\n") && !holds("\n"));
     }
 }

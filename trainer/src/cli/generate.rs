@@ -83,14 +83,21 @@ impl Generate {
         });
         output::write_lines(&self.out, lines)?;
         self.profile.tell(common.json);
-        if !output::is_stdout(&self.out) {
-            let tokens: usize = answers.iter().map(|answer| answer.tokens.len()).sum();
-            self.report(common, &answers, tokens, tokenizer.cuts(), seconds);
+        if output::is_stdout(&self.out) {
+            return Ok(());
         }
-        Ok(())
+        let tokens: usize = answers.iter().map(|answer| answer.tokens.len()).sum();
+        self.report(common, &answers, tokens, tokenizer.cuts(), seconds)
     }
 
-    fn report(&self, common: &Common, answers: &[Generated], tokens: usize, cut: usize, seconds: f64) {
+    fn report(
+        &self,
+        common: &Common,
+        answers: &[Generated],
+        tokens: usize,
+        cut: usize,
+        seconds: f64,
+    ) -> anyhow::Result<()> {
         let unfinished = answers.iter().filter(|answer| !answer.finished).count();
         let rate = tokens as f64 / seconds.max(1e-9);
         let mut summary = format!(
@@ -106,9 +113,9 @@ impl Generate {
         if cut > 0 {
             summary += &format!("\n{cut} prompts were too long for the model and lost their beginning");
         }
-        let fields = json!({"out": self.out, "answers": answers.len(), "unfinished": unfinished, "prompts_cut": cut,
-            "tokens": tokens, "tokens_per_second": rate, "seconds": seconds});
-        common.result(&summary, fields);
+        let fields = json!({"out": self.out.to_string_lossy(), "answers": answers.len(), "unfinished": unfinished,
+            "prompts_cut": cut, "tokens": tokens, "tokens_per_second": rate, "seconds": seconds});
+        common.result(&summary, fields)
     }
 }
 

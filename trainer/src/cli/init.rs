@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use anyhow::Context;
 use serde_json::json;
 
-use super::{Common, WrongInput};
+use super::{Common, WrongInput, output};
 use crate::{
     data::{DataError, corpus, new_tokenizer::NewTokenizer},
     model::{
@@ -34,6 +34,7 @@ pub struct Init {
 impl Init {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
         ensure_free(&self.out)?;
+        output::prepare_folder(&self.out)?;
         let config = self.config()?;
         let device = common.device.open()?;
         let mut texts = vec![];
@@ -61,9 +62,8 @@ impl Init {
         if vocabulary < wanted {
             summary += &format!("\nthe text gave fewer tokens than the {wanted} that were asked for");
         }
-        let fields = json!({"out": self.out, "parameters": parameters, "vocabulary": vocabulary});
-        common.result(&summary, fields);
-        Ok(())
+        let fields = json!({"out": self.out.to_string_lossy(), "parameters": parameters, "vocabulary": vocabulary});
+        common.result(&summary, fields)
     }
 
     fn config(&self) -> anyhow::Result<DecoderConfig> {

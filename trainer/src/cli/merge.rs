@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::Common;
+use super::{Common, output};
 use crate::model::{
     ModelDirectory,
     hf::{Lineage, ModelKind, WriteOptions, ensure_free, write_decoder_as, write_reward_model_as},
@@ -28,6 +28,7 @@ pub struct Merge {
 impl Merge {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
         ensure_free(&self.out)?;
+        output::prepare_folder(&self.out)?;
         let directory = match &self.model {
             Some(base) => ModelDirectory::open(base)?.with_adapter(&self.adapter)?,
             None => ModelDirectory::open(&self.adapter)?,
@@ -53,7 +54,6 @@ impl Merge {
                 write_reward_model_as(&self.out, &model, &companions, &lineage, &options)?;
             }
         }
-        common.result(&format!("{}", self.out.display()), json!({ "out": self.out }));
-        Ok(())
+        common.result(&format!("{}", self.out.display()), json!({ "out": self.out.to_string_lossy() }))
     }
 }

@@ -30,12 +30,15 @@ mod training;
 mod work;
 pub mod workers;
 
-use std::{path::Path, process::ExitCode};
+use std::{io, path::Path, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
 
-use crate::data::{DataError, model_error_is_input};
+use crate::{
+    data::{DataError, model_error_is_input},
+    terminal,
+};
 
 pub use device::DeviceChoice;
 pub use progress::Progress;
@@ -107,15 +110,17 @@ impl Common {
 
     /// Says what came of the command, once, on standard output: `summary` for people, `{"event":"result", …}` with
     /// `fields` for programs.
-    pub fn result(&self, summary: &str, mut fields: Value) {
+    pub fn result(&self, summary: &str, mut fields: Value) -> anyhow::Result<()> {
         if self.json {
             let mut object = serde_json::json!({"event": "result"});
             if let (Some(object), Some(fields)) = (object.as_object_mut(), fields.as_object_mut()) {
                 object.append(fields);
             }
-            println!("{object}");
+            output::print(object)
         } else if !self.quiet {
-            println!("{summary}");
+            output::print(summary)
+        } else {
+            Ok(())
         }
     }
 }
@@ -137,11 +142,19 @@ pub fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output has seen enough of it, as `head` has.
+        Err(error) if reader_has_left(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("laurel-trainer: {}", explain(&error));
+            terminal::say(format!("laurel-trainer: {}", explain(&error)));
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// Whether what failed is to write to a pipe that nobody reads any more.
+fn reader_has_left(error: &anyhow::Error) -> bool {
+    let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_closed))
 }
 
 /// An error with its causes, each said once: many errors end with the words of their cause already.
@@ -195,8 +208,6 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use anyhow::Context;
 
     use super::*;
@@ -211,6 +222,9 @@ mod tests {
         let full = anyhow::Error::from(ModelError::file("m")(io::ErrorKind::StorageFull.into()));
         assert_eq!(exit_code(&full), 1);
         assert_eq!(exit_code(&WrongInput("x".into()).into()), 2);
+        let written = |kind: io::ErrorKind| Err::<(), _>(io::Error::from(kind)).context("standard output").unwrap_err();
+        assert!(reader_has_left(&written(io::ErrorKind::BrokenPipe)));
+        assert!(!reader_has_left(&written(io::ErrorKind::StorageFull)));
     }
 
     #[test]

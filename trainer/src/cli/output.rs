@@ -1,6 +1,7 @@
 //! Files of records that a command writes: whole or not at all.
 
 use std::{
+    fmt::Display,
     fs,
     io::{self, BufWriter, Write},
     os::unix::fs::PermissionsExt,
@@ -18,6 +19,12 @@ pub fn is_stdout(path: &Path) -> bool {
     path == Path::new("-")
 }
 
+/// Prints what came of a command. What stands on standard output is the command's result, so it fails where that can't be written.
+pub fn print(text: impl Display) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).context("standard output")
+}
+
 /// Makes the folder of what a command writes at its end, and refuses a place where that can't be: now, and not after all that
 /// was computed for it.
 pub fn prepare(path: &Path) -> anyhow::Result<()> {
@@ -27,6 +34,11 @@ pub fn prepare(path: &Path) -> anyhow::Result<()> {
     if path.is_dir() {
         return Err(WrongInput(format!("{} is a directory", path.display())).into());
     }
+    prepare_folder(path)
+}
+
+/// The same for a model, which may take the place of an empty folder.
+pub fn prepare_folder(path: &Path) -> anyhow::Result<()> {
     let folder = folder_of(path);
     fs::create_dir_all(folder).map_err(ModelError::file(path))?;
     // Whether something can be written there shows when it is tried.
@@ -80,5 +92,6 @@ mod tests {
             prepare(&good).unwrap();
         }
         assert!(folder.path().join("new").is_dir());
+        prepare_folder(&folder.path().join("new")).unwrap();
     }
 }

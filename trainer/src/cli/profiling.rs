@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::profile;
+use crate::{profile, terminal};
 
 /// Whether a command says where its time went.
 #[derive(Debug, Clone, Copy, Args)]
@@ -29,9 +29,9 @@ impl ProfileArgs {
         if json {
             let lines = profile::lines();
             let seconds: f64 = lines.iter().map(|line| line.seconds).sum();
-            println!("{}", json!({ "event": "profile", "seconds": seconds, "parts": lines }));
+            terminal::report(json!({ "event": "profile", "seconds": seconds, "parts": lines }));
         } else {
-            eprint!("{}", profile::table());
+            terminal::say(profile::table().trim_end());
         }
     }
 }

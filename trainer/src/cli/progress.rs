@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::json;
 
 use super::Common;
+use crate::terminal;
 
 /// Seconds between two lines of `--json`, and between two lines for people where there is no terminal.
 const INTERVAL: f64 = 1.0;
@@ -37,6 +38,10 @@ impl Progress {
         };
         bar.set_style(style.with_key("rate", rate));
         bar.set_message(what.to_string());
+        // The first of many answers may take a while.
+        if total > 0 {
+            bar.tick();
+        }
         Self {
             bar,
             total: Cell::new(total),
@@ -61,7 +66,7 @@ impl Progress {
         self.bar.set_position(step);
         let is_due = self.last_line.get().is_none_or(|last| last.elapsed().as_secs_f64() >= INTERVAL);
         if self.json && (is_due || step == total) {
-            println!("{}", json!({"event": "progress", "step": step, "total": total}));
+            terminal::report(json!({"event": "progress", "step": step, "total": total}));
             self.last_line.set(Some(Instant::now()));
         }
         // What is done at once needs no line on the way.
@@ -70,7 +75,7 @@ impl Progress {
             let took = self.started.elapsed().as_secs_f64();
             let left = took / step.max(1) as f64 * total.saturating_sub(step) as f64;
             let rate = step as f64 / took;
-            eprintln!("{} {step}/{total} · {rate:.1}/s · {left:.0} s left", self.what);
+            terminal::say(format!("{} {step}/{total} · {rate:.1}/s · {left:.0} s left", self.what));
             self.last_line.set(Some(Instant::now()));
         }
     }

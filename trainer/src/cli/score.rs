@@ -10,11 +10,12 @@ use anyhow::Context;
 use laurel_records::RankingRecord;
 use serde_json::{Map, Value, json};
 
-use super::{Common, WrongInput, precision::PrecisionArgs};
+use super::{Common, WrongInput, output, precision::PrecisionArgs};
 use crate::{
     data::{DataError, ModelTokenizer, records},
     evaluate::{Judged, RewardReport, Verdict, rewards_of_tokens, verdicts},
     model::{ModelDirectory, RewardModel, hf::ensure_free},
+    terminal,
 };
 
 /// Rewards of answers, a line of JSON each; for rankings and comparisons a last line with accuracy and log_loss
@@ -67,10 +68,11 @@ impl Score {
                 return Err(WrongInput(reason.into()).into());
             }
             ensure_free(folder)?;
+            output::prepare_folder(folder)?;
         }
         if kind == Kind::Tokens {
             let model = directory.load_reward_model(&device)?.with_precision(precision);
-            return self.score_tokens(&directory, &model, input.path());
+            return self.score_tokens(common, &directory, &model, input.path());
         }
         let tokenizer = ModelTokenizer::open(&directory)?;
         let records = kind.read(input.path())?;
@@ -87,11 +89,11 @@ impl Score {
         progress.finish();
         if tokenizer.cuts() > 0 && !common.quiet {
             // Standard output is the rewards'.
-            eprintln!(
+            terminal::say(format!(
                 "laurel-trainer: {} of {} conversations are longer than the context and were cut",
                 tokenizer.cuts(),
                 judged.len()
-            );
+            ));
         }
         let mut rest = found.as_slice();
         let of_records: Vec<&[Verdict]> = records
@@ -110,12 +112,21 @@ impl Score {
         }
     }
 
-    fn score_tokens(&self, directory: &ModelDirectory, model: &RewardModel, path: &Path) -> anyhow::Result<()> {
+    fn score_tokens(
+        &self,
+        common: &Common,
+        directory: &ModelDirectory,
+        model: &RewardModel,
+        path: &Path,
+    ) -> anyhow::Result<()> {
         let config = directory.config();
         let rows = records::token_ids(path, config.vocabulary_size, config.context_length)?;
         let rows: Vec<&[u32]> = rows.iter().map(|row| row.input_ids.as_slice()).collect();
+        let progress = common.writing_to(Path::new("-")).progress(rows.len() as u64, "Rows");
+        let rewards = rewards_of_tokens(model, &rows, self.batch, &mut |done| progress.reached(done as u64));
+        progress.finish();
         let mut out = BufWriter::new(io::stdout().lock());
-        for reward in rewards_of_tokens(model, &rows, self.batch) {
+        for reward in rewards {
             writeln!(out, "{}", json!({ "reward": reward })).context("standard output")?;
         }
         out.flush().context("standard output")

@@ -15,6 +15,7 @@ use crate::{
     data::ModelTokenizer,
     model::ModelDirectory,
     serve::{Ended, Identity, Limits, Served, Tally, serve},
+    terminal,
 };
 
 /// Answer conversations over HTTP as OpenAI's API does, several at once
@@ -56,11 +57,13 @@ impl Serve {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
         let key = self.api_key_file.as_ref().map(read_key).transpose()?;
         if key.is_none() && !self.listen.ip().is_loopback() && !common.quiet {
-            eprintln!(
+            terminal::say(format!(
                 "laurel-trainer: whoever reaches {} can use the model; --api-key-file asks for a key",
                 self.listen
-            );
+            ));
         }
+        // Told now and not after the model was loaded; until then nobody is to wait there for an answer.
+        drop(std::net::TcpListener::bind(self.listen).with_context(|| self.listen.to_string())?);
         let device = common.device.open()?;
         let precision = self.precision.on(&device)?;
         let model = ModelDirectory::open(&self.model)?;
@@ -83,8 +86,7 @@ impl Serve {
         let tally = runtime.block_on(self.listen(common, &name, served, ended))?;
         runtime.shutdown_timeout(Duration::from_secs(1));
         let Tally { answers, tokens } = tally;
-        common.result(&format!("{answers} answers, {tokens} tokens"), json!({"answers": answers, "tokens": tokens}));
-        Ok(())
+        common.result(&format!("{answers} answers, {tokens} tokens"), json!({"answers": answers, "tokens": tokens}))
     }
 
     async fn listen(&self, common: &Common, name: &str, served: Served, ended: Ended) -> anyhow::Result<Tally> {
@@ -96,9 +98,9 @@ impl Serve {
             tokio::spawn(end_politely(number, signal, stop.clone(), common.quiet));
         }
         if common.json {
-            println!("{}", json!({"event": "ready", "address": address, "model": name}));
+            terminal::report(json!({"event": "ready", "address": address, "model": name}));
         } else if !common.quiet {
-            println!("{name} answers at {address}/v1");
+            terminal::report(format!("{name} answers at {address}/v1"));
         }
         Ok(serve(listener, Arc::new(served), ended, stopped).await?)
     }
@@ -111,16 +113,41 @@ async fn end_politely(number: i32, mut signal: Signal, stop: watch::Sender<bool>
             std::process::exit(128 + number);
         }
         if !quiet {
-            eprintln!("laurel-trainer: finishing what is under way");
+            terminal::say("laurel-trainer: finishing what is under way");
         }
     }
 }
 
 fn read_key(path: &PathBuf) -> Result<String, WrongInput> {
     let text = fs::read_to_string(path).map_err(|error| WrongInput(format!("{}: {error}", path.display())))?;
-    let key = text.lines().next().unwrap_or_default().trim();
+    // Some editors put a byte order mark in front of a file.
+    let key = text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default().trim();
     if key.is_empty() {
         return Err(WrongInput(format!("{}: the first line, which should be the key, is empty", path.display())));
     }
+    // What a header can hold: no client could send another.
+    if !key.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        let name = path.display();
+        return Err(WrongInput(format!("{name}: the key may have letters, digits and signs of ASCII alone")));
+    }
     Ok(key.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_one_that_a_client_can_send() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let read = |text: &str| {
+            fs::write(&path, text).unwrap();
+            read_key(&path).map_err(|error| error.to_string())
+        };
+        assert_eq!(read("\u{feff}open sesame\r\nnot this\n").as_deref(), Ok("open sesame"));
+        for wrong in ["", "\nsesame", "sésame"] {
+            assert!(read(wrong).is_err_and(|said| said.contains("key")), "{wrong:?}");
+        }
+    }
 }

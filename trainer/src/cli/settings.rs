@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
+use super::output;
 use crate::train::{
     StageSettings, dpo::DpoSettings, grpo::GrpoSettings, papers, ppo::PpoSettings, pretrain::PretrainSettings,
     reward::RewardSettings, rloo::RlooSettings, settings::as_map, sft::SftSettings,
@@ -34,8 +35,7 @@ enum Stage {
 
 impl Settings {
     pub fn run(self) -> anyhow::Result<()> {
-        print!("{}", self.stage.file());
-        Ok(())
+        output::print(self.stage.file().trim_end())
     }
 }
 

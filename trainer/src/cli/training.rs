@@ -11,7 +11,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
 use laurel_records::LogLevel;
 use serde_json::{Map, Value, json};
 
-use super::{Common, WrongInput, profiling::ProfileArgs};
+use super::{Common, WrongInput, output, profiling::ProfileArgs};
 use crate::train::{
     Checkpoints, Earlier, Reporter, Run, StageOutcome, StageSettings, TrainError,
     console::ConsoleReporter,
@@ -50,6 +50,7 @@ impl TrainingArgs {
             (_, true) => Earlier::Overwrite,
             _ => Earlier::Refuse,
         };
+        output::prepare_folder(&self.out)?;
         let run = Run { out: self.out.clone(), device: common.device.open()?, seed: common.seed, earlier };
         let mut console = ConsoleReporter::new(common.quiet, common.json);
         if self.resume && !self.out.exists() && !has_checkpoint(&self.out) {
@@ -76,8 +77,7 @@ impl TrainingArgs {
                 summary.push_str(&format!("\n  {name} {value:.4}"));
             }
         }
-        common.result(&summary, json!({ "out": outcome.out, "metrics": outcome.metrics }));
-        Ok(())
+        common.result(&summary, json!({ "out": outcome.out.to_string_lossy(), "metrics": outcome.metrics }))
     }
 }
 

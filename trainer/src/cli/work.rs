@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use super::{Common, DeviceChoice, WrongInput};
 use crate::night::{Client, Interrupts, Worked, Worker, WorkerSettings, end_politely, read_token};
 
@@ -17,7 +19,7 @@ pub struct Work {
     /// File with a token of the role trainer, alone on its first line (laurel token add --name NAME --role trainer)
     #[arg(long, value_name = "FILE")]
     token_file: PathBuf,
-    /// Do one job and end; end at once when none waits
+    /// Do one job and end; end at once when none waits. With --json the result's job is done, cancelled or null (none waits)
     #[arg(long)]
     once: bool,
     /// Name of this worker on the dashboard; by default the machine's
@@ -61,12 +63,12 @@ impl Work {
             return worker.run();
         }
         match worker.once()? {
-            Worked::Nothing => common.result("No job waits.", serde_json::json!({ "job": null })),
-            Worked::Done | Worked::Cancelled => {}
+            Worked::Nothing => common.result("No job waits.", json!({ "job": null })),
+            Worked::Done => common.result("The job is done.", json!({ "job": "done" })),
+            Worked::Cancelled => common.result("The job was stopped on request.", json!({ "job": "cancelled" })),
             Worked::Failed => anyhow::bail!("the job failed"),
             Worked::GivenUp => anyhow::bail!("the job was given back"),
         }
-        Ok(())
     }
 }
 

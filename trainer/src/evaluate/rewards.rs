@@ -53,10 +53,15 @@ pub fn verdicts(
         .map(|judged| tokenizer.example(judged.prompt, judged.answer))
         .collect::<Result<Vec<_>, DataError>>()?;
     let rows: Vec<&[u32]> = examples.iter().map(|example| example.ids.as_slice()).collect();
-    let rewards = in_batches(&rows, batch, progress, |rows| of_batch(model, rows));
+    // For the heads of an ensemble everything is read once more: the first reading is half of the way.
+    let (count, readings) = (rows.len(), 1 + usize::from(members.is_some()));
+    let rewards = in_batches(&rows, batch, &mut |done| progress(done / readings), |rows| of_batch(model, rows));
     let of_members = match members {
-        Some(members) => in_batches(&rows, batch, &mut |_| {}, |rows| members_of_batch(model, members, rows)),
-        None => vec![vec![]; rows.len()],
+        Some(members) => {
+            let mut reached = |done: usize| progress((count + done) / readings);
+            in_batches(&rows, batch, &mut reached, |rows| members_of_batch(model, members, rows))
+        }
+        None => vec![vec![]; count],
     };
     let verdict = |((example, reward), members): ((&Example, f64), Vec<f64>)| Verdict {
         reward,
@@ -96,9 +101,14 @@ pub fn rewards_of_answers(
     Ok(in_batches(&rows, batch, progress, |rows| of_batch(model, rows)))
 }
 
-/// The value at the last token of each row, `batch` rows at a time.
-pub fn rewards_of_tokens(model: &RewardModel, rows: &[&[u32]], batch: usize) -> Vec<f64> {
-    in_batches(rows, batch, &mut |_| {}, |rows| of_batch(model, rows))
+/// The value at the last token of each row, `batch` rows at a time. `progress` gets the number of rows done.
+pub fn rewards_of_tokens(
+    model: &RewardModel,
+    rows: &[&[u32]],
+    batch: usize,
+    progress: &mut dyn FnMut(usize),
+) -> Vec<f64> {
+    in_batches(rows, batch, progress, |rows| of_batch(model, rows))
 }
 
 fn in_batches<T: Clone + Default>(

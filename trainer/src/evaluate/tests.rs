@@ -9,7 +9,7 @@ use crate::{
     data::{ModelTokenizer, new_tokenizer::NewTokenizer},
     generate::SamplingSettings,
     model::{
-        Decoder, DecoderConfig, Layout, ModelDirectory, RewardModel,
+        Decoder, DecoderConfig, Layout, Members, ModelDirectory, RewardEnsemble, RewardModel,
         hf::{Lineage, write_decoder},
     },
 };
@@ -142,9 +142,24 @@ fn a_reward_is_the_value_at_the_end_of_the_answer_whatever_the_batch() {
     for (answer, (alone, beside)) in answers.iter().zip(one_by_one.iter().zip(&together)) {
         assert!((alone - beside).abs() < 1e-5, "{alone} and {beside}");
         let ids = tokenizer.example(&prompt, answer).expect("tokens").ids;
-        assert_eq!(rewards_of_tokens(&model, &[&ids], 1), [*alone]);
+        assert_eq!(rewards_of_tokens(&model, &[&ids], 1, &mut |_| {}), [*alone]);
     }
     assert!((together[0] - together[1]).abs() > 1e-4, "different answers, different rewards: {together:?}");
+}
+
+#[test]
+fn both_readings_of_an_ensemble_are_on_the_way_that_is_told() {
+    let (decoder, _, tokenizer) = models();
+    let (model, members) = RewardEnsemble::from_policy(&decoder, &[1, 2]).into_reward_model();
+    let prompt = asked("What is tea?");
+    let judged = ["A warm drink.", "A drink.", ""].map(|answer| Judged { prompt: &prompt, answer });
+    let told = |members: Option<&Members>| {
+        let mut told = vec![];
+        verdicts(&model, members, &tokenizer, &judged, 1, &mut |done| told.push(done)).expect("verdicts");
+        told
+    };
+    assert_eq!(told(members.as_ref()), [0, 1, 1, 2, 2, 3]);
+    assert_eq!(told(None), [1, 2, 3]);
 }
 
 #[test]
@@ -174,7 +189,7 @@ fn an_answer_that_was_cut_is_scored_as_cut() {
     let score = |same_tokens, batch| {
         rewards_of_answers(&model, &tokenizer, &prompts, &answers, same_tokens, batch, &mut |_| {}).expect("rewards")
     };
-    let near = |found: f64, ids: &[u32]| (found - rewards_of_tokens(&model, &[ids], 1)[0]).abs() < 1e-5;
+    let near = |found: f64, ids: &[u32]| (found - rewards_of_tokens(&model, &[ids], 1, &mut |_| {})[0]).abs() < 1e-5;
 
     // Prompt and sampled tokens together, and no end that was not sampled.
     for batch in [1, 2] {

@@ -43,11 +43,23 @@ pub enum ClientError {
     #[error("{server} can't be reached: {reason}")]
     Unreachable { server: String, reason: String },
     #[error("the server refuses {what}: {message}")]
-    Refused { what: String, status: u16, message: String },
+    Refused { what: String, status: u16, code: String, message: String },
     #[error("what the server answers to {what} can't be understood: {reason}")]
     Malformed { what: String, reason: String },
     #[error("{path}: {error}")]
     File { path: String, error: io::Error },
+}
+
+impl ClientError {
+    /// Whether a call about a job was refused because it is not this worker's any more: another has it, or the server knows it no
+    /// longer, as after an older backup was brought back. A 404 without the server's own word for it may be a proxy's.
+    pub fn has_lost_job(&self) -> bool {
+        match self {
+            Self::LeaseLost => true,
+            Self::Refused { status: 404, code, .. } => code == "not_found",
+            _ => false,
+        }
+    }
 }
 
 /// A failed try.
@@ -241,7 +253,7 @@ impl Client {
             401 => Failed::ForGood(ClientError::UnknownToken { server: self.server.clone() }),
             403 => Failed::ForGood(ClientError::NotAllowed { message }),
             409 if said.code == "lease_lost" => Failed::ForGood(ClientError::LeaseLost),
-            _ => Failed::ForGood(ClientError::Refused { what: String::new(), status, message }),
+            _ => Failed::ForGood(ClientError::Refused { what: String::new(), status, code: said.code, message }),
         })
     }
 
@@ -253,8 +265,8 @@ impl Client {
         loop {
             let reason = match call() {
                 Ok(value) => return Ok(value),
-                Err(Failed::ForGood(ClientError::Refused { status, message, .. })) => {
-                    return Err(ClientError::Refused { what: what.to_owned(), status, message });
+                Err(Failed::ForGood(ClientError::Refused { status, code, message, .. })) => {
+                    return Err(ClientError::Refused { what: what.to_owned(), status, code, message });
                 }
                 Err(Failed::ForGood(error)) => return Err(error),
                 Err(Failed::ForNow(reason)) => reason,
@@ -315,8 +327,12 @@ fn at(path: &Path, error: io::Error) -> ClientError {
 /// The token in a file: its first line.
 pub fn read_token(path: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(path).with_context(|| format!("the token file {}", path.display()))?;
-    let token = text.lines().next().unwrap_or_default().trim();
+    // Some editors put a byte order mark in front of a file.
+    let token = text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default().trim();
     anyhow::ensure!(!token.is_empty(), "the token file {} is empty", path.display());
+    // A header could not hold it, which would look like a server that can't be reached.
+    let is_token = token.bytes().all(|byte| byte.is_ascii_graphic());
+    anyhow::ensure!(is_token, "the first line of the token file {} is no token", path.display());
     Ok(token.to_owned())
 }
 
@@ -340,5 +356,19 @@ mod tests {
         assert_eq!(found.expect("the second try"), 2);
         let refused = client.trying_once().tries("the file", || Err::<(), _>(Failed::ForNow("again".to_owned())));
         assert!(matches!(refused, Err(ClientError::Unreachable { .. })));
+    }
+
+    #[test]
+    fn a_token_is_the_first_line_of_its_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("token");
+        let read = |text: &str| {
+            std::fs::write(&path, text).expect("written");
+            read_token(&path).map_err(|error| error.to_string())
+        };
+        assert_eq!(read("\u{feff}laurel_1\r\nnot this\n").as_deref(), Ok("laurel_1"));
+        for wrong in ["", "\nlaurel_1", "two words", "“laurel_1”"] {
+            assert!(read(wrong).is_err_and(|said| said.contains("the token file")), "{wrong:?}");
+        }
     }
 }

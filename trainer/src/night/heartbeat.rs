@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     background::Background,
-    client::{Client, ClientError},
+    client::Client,
     interrupts::{Interruption, Interrupts},
 };
 
@@ -21,7 +21,7 @@ pub(super) fn start(client: &Client, job: Uuid, lease: Uuid, interrupts: &Interr
         while !end.has_come_within(INTERVAL) {
             match client.heartbeat(job, lease) {
                 Ok(answer) if answer.stop => interrupts.raise(Interruption::Cancelled),
-                Err(ClientError::LeaseLost) => return interrupts.raise(Interruption::LeaseLost),
+                Err(error) if error.has_lost_job() => return interrupts.raise(Interruption::LeaseLost),
                 // Whether the lease is lost, only the server can say; it may be back before anybody else asks.
                 Ok(_) | Err(_) => {}
             }

@@ -14,7 +14,7 @@ use super::{
     client::{Client, ClientError},
     interrupts::{Interruption, Interrupts},
 };
-use crate::train::Sample;
+use crate::{terminal, train::Sample};
 
 /// Time between two reports.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ impl Reports {
     pub fn log(&self, level: LogLevel, text: &str) {
         let mut waiting = self.lock();
         if waiting.aloud || level != LogLevel::Info {
-            eprintln!("{text}");
+            terminal::say(text);
         }
         let sequence = waiting.next_sequence;
         waiting.next_sequence += 1;
@@ -120,7 +120,7 @@ impl Reports {
         while let Some(report) = self.batch(lease) {
             match client.report(job, &report) {
                 // Refused once is refused always: it must not stand in the way of what follows.
-                Err(error @ ClientError::Refused { .. }) => eprintln!("laurel-trainer: {error}"),
+                Err(error @ ClientError::Refused { .. }) => terminal::say(format!("laurel-trainer: {error}")),
                 other => other?,
             }
             self.arrived(&report);

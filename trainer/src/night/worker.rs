@@ -24,6 +24,7 @@ use super::{
     stages,
     work::Work,
 };
+use crate::terminal;
 
 /// Pause between two questions for work while nothing waits.
 const IDLE: Duration = Duration::from_secs(3);
@@ -101,7 +102,7 @@ impl<'a> Worker<'a> {
                     continue;
                 }
                 Err(error) if is_for_good(&error) => return Err(error),
-                Err(error) => eprintln!("laurel-trainer: {error:#}"),
+                Err(error) => terminal::say(format!("laurel-trainer: {error:#}")),
             }
             if !waiting {
                 self.say("Waiting for jobs.");
@@ -192,7 +193,7 @@ impl<'a> Worker<'a> {
         };
         let error = match (result, self.interrupts.raised()) {
             (_, Some(Interruption::LeaseLost)) => {
-                eprintln!("laurel-trainer: the job is not this worker's any more; its work is dropped");
+                terminal::say("laurel-trainer: the job is not this worker's any more; its work is dropped");
                 return None;
             }
             (Ok(found), _) => {
@@ -212,7 +213,7 @@ impl<'a> Worker<'a> {
             (Err(error), None) => error,
         };
         if is_unreachable(&error) {
-            eprintln!("laurel-trainer: {error:#}; the job goes on when its lease has ended");
+            terminal::say(format!("laurel-trainer: {error:#}; the job goes on when its lease has ended"));
             return None;
         }
         let text = format!("{error:#}");
@@ -226,7 +227,7 @@ impl<'a> Worker<'a> {
         let Some(request) = end else { return Ok(Worked::GivenUp) };
         match self.client.finish(job.id, &request) {
             Ok(()) => {}
-            Err(ClientError::LeaseLost) => return Ok(Worked::GivenUp),
+            Err(error) if error.has_lost_job() => return Ok(Worked::GivenUp),
             Err(error) => return Err(error.into()),
         }
         Ok(match request.outcome {
@@ -238,7 +239,7 @@ impl<'a> Worker<'a> {
 
     fn say(&self, text: &str) {
         if !self.settings.quiet {
-            eprintln!("{text}");
+            terminal::say(text);
         }
     }
 }

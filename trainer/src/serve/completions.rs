@@ -67,9 +67,6 @@ fn tokens(prompt: Prompt, served: &Served) -> Result<Vec<u32>, ApiError> {
     if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
         return Err(ApiError::invalid("prompt", format!("prompt: this model has no token {id}")));
     }
-    if ids.is_empty() {
-        return Err(ApiError::invalid("prompt", "the prompt is empty: this model needs something to go on from"));
-    }
     served.check_length(&ids, "prompt")?;
     Ok(ids)
 }

@@ -151,9 +151,9 @@ impl Served {
         if model == self.name { Ok(()) } else { Err(ApiError::no_such_model(&model, &self.name)) }
     }
 
-    /// Refuses a prompt after which there is no room for an answer.
+    /// As the function of this name.
     fn check_length(&self, ids: &[u32], param: &str) -> Result<(), ApiError> {
-        if ids.len() < self.context { Ok(()) } else { Err(ApiError::too_long(param, ids.len(), self.context)) }
+        check_length(ids.len(), self.context, param)
     }
 
     /// Gives the prompts to the model's thread.
@@ -209,6 +209,16 @@ pub async fn serve(
     Ok(Tally { answers: counts.answers.load(Ordering::Relaxed), tokens: counts.tokens.load(Ordering::Relaxed) })
 }
 
+/// Refuses a prompt that is nothing to go on from, or after which there is no room for an answer.
+fn check_length(tokens: usize, context: usize, param: &str) -> Result<(), ApiError> {
+    match tokens {
+        // A chat template may make nothing of a conversation, of a system message alone for one.
+        0 => Err(ApiError::invalid(param, "the prompt is empty: this model needs something to go on from")),
+        _ if tokens < context => Ok(()),
+        _ => Err(ApiError::too_long(param, tokens, context)),
+    }
+}
+
 fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
@@ -217,4 +227,17 @@ fn digest(text: &str) -> [u8; 32] {
 fn fingerprint(model: &str) -> String {
     let whole = digest(&format!("{model}\n{}", env!("CARGO_PKG_VERSION")));
     whole[..5].iter().fold("fp_".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_has_a_token_and_leaves_room_for_one() {
+        assert_eq!((check_length(1, 8, "messages"), check_length(7, 8, "messages")), (Ok(()), Ok(())));
+        let refused = |tokens| check_length(tokens, 8, "messages").unwrap_err();
+        assert_eq!((refused(0).code, refused(0).param.as_deref()), (Some("invalid_value"), Some("messages")));
+        assert_eq!(refused(8).code, Some("context_length_exceeded"));
+    }
 }

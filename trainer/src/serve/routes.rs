@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use axum::{
     Json, Router,
-    extract::{Path, Request, State},
+    extract::{Path, Request, State, rejection::PathRejection},
     http::{Method, Uri, header::AUTHORIZATION},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -41,8 +41,14 @@ pub fn router(served: Arc<Served>) -> Router {
 
 async fn check_key(State(served): Shared, request: Request, next: Next) -> Response {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let key = header.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
-    if served.is_allowed(key) { next.run(request).await } else { ApiError::wrong_key().into_response() }
+    let is_allowed = served.is_allowed(header.and_then(key_in));
+    if is_allowed { next.run(request).await } else { ApiError::wrong_key().into_response() }
+}
+
+/// The key in a header; the word before it may be written in any way (RFC 9110, section 11.1).
+fn key_in(header: &str) -> Option<&str> {
+    let (scheme, key) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
 async fn no_such_path(method: Method, uri: Uri) -> ApiError {
@@ -68,7 +74,13 @@ async fn models(State(served): Shared) -> Json<Value> {
     Json(json!({"object": "list", "data": [described(&served)]}))
 }
 
-async fn model(State(served): Shared, Path(name): Path<String>) -> Result<Json<Value>, ApiError> {
+async fn model(
+    State(served): Shared,
+    name: Result<Path<String>, PathRejection>,
+    uri: Uri,
+) -> Result<Json<Value>, ApiError> {
+    // No name is no UTF-8.
+    let name = name.map_or_else(|_| uri.path().to_owned(), |Path(name)| name);
     if name == served.name { Ok(Json(described(&served))) } else { Err(ApiError::no_such_model(&name, &served.name)) }
 }
 
@@ -152,4 +164,17 @@ async fn whole(
         piece.finish = told.piece.finish;
     }
     Ok(Json(letter.whole(&pieces, usage)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_comes_after_the_word_bearer_however_that_is_written() {
+        for header in ["Bearer sesame", "bearer sesame", "BEARER  sesame "] {
+            assert_eq!(key_in(header), Some("sesame"), "{header}");
+        }
+        assert_eq!((key_in("sesame"), key_in("Basic sesame"), key_in("Bearersesame")), (None, None, None));
+    }
 }

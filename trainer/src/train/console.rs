@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{IsTerminal, Write},
+    io::IsTerminal,
     time::{Duration, Instant},
 };
 
@@ -12,6 +12,7 @@ use laurel_records::{LogLevel, Stage};
 use serde_json::{Value, json};
 
 use super::metrics::Reporter;
+use crate::terminal;
 
 /// Metrics that the bar shows beside it, where a stage has them, with their short names.
 const SHOWN: [(&str, &str); 5] = [
@@ -48,8 +49,7 @@ impl ConsoleReporter {
 
     fn line(&self, value: Value) {
         if self.json {
-            // A reader that went away must not end a training run.
-            let _ = writeln!(std::io::stdout().lock(), "{value}");
+            terminal::report(value);
         }
     }
 
@@ -102,8 +102,8 @@ impl Reporter for ConsoleReporter {
             LogLevel::Error => format!("error: {text}"),
         };
         match &self.bar {
-            Some((_, bar)) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some((_, bar)) => bar.suspend(|| terminal::say(text)),
+            None => terminal::say(text),
         }
     }
 
@@ -117,7 +117,7 @@ impl Reporter for ConsoleReporter {
             if self.json {
                 return;
             }
-            eprintln!("{}", format!("{} {step}/{total} {message}", name_of(stage)).trim_end());
+            terminal::say(format!("{} {step}/{total} {message}", name_of(stage)).trim_end());
         } else if !self.quiet {
             let bar = self.bar(stage, total);
             bar.set_length(total);

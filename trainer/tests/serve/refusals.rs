@@ -59,7 +59,10 @@ fn what_can_not_be_done_is_said_and_nothing_is_ignored() {
     assert_eq!((status, &answer["error"]["code"]), (413, &json!("request_too_large")));
     assert_eq!(server.get("/v1/embeddings").0, 404);
     assert_eq!(server.get("/v1/completions").0, 405);
-    assert_eq!(server.get("/v1/models/gpt-4o").0, 404);
+    for name in ["gpt-4o", "%ff"] {
+        let (status, answer) = server.get(&format!("/v1/models/{name}"));
+        assert_eq!((status, &answer["error"]["code"]), (404, &json!("model_not_found")), "{name}");
+    }
     let (status, model) = server.get(&format!("/v1/models/{NAME}"));
     assert_eq!((status, &model["id"], &model["max_model_len"]), (200, &json!(NAME), &json!(256)));
 }
@@ -100,10 +103,11 @@ fn a_command_that_can_not_serve_says_why() {
     let model = tiny_model();
     let model = model.to_str().unwrap();
     for (arguments, code, words) in [
-        (vec!["--model", "nowhere"], 2, "nowhere"),
+        (vec!["--model", "nowhere", "--listen", "127.0.0.1:0"], 2, "nowhere"),
         (vec!["--model", model, "--listen", "somewhere"], 2, "--listen"),
         (vec!["--model", model, "--api-key-file", "nokey"], 2, "nokey"),
-        (vec!["--model", model, "--listen", &taken], 1, "in use"),
+        // Before the model is read, which may take minutes.
+        (vec!["--model", "nowhere", "--listen", &taken], 1, "in use"),
     ] {
         let mut child = trainer(&["serve"]).args(&arguments).stderr(std::process::Stdio::piped()).spawn().unwrap();
         let mut said = String::new();

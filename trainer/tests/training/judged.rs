@@ -89,9 +89,18 @@ fn prompts_that_were_too_long_are_counted() {
     let best = ["best-of-n", "--policy", policy, "--reward", reward, "--n", "2"];
     let told = result(&[&best, &common[..], &[text(&world.path("best.jsonl"))]].concat());
     assert_eq!(told["prompts_cut"], 2);
+    let answered = asked.map(|mut record| {
+        record["completion"] = json!([{"role": "assistant", "content": "w2 w3"}]);
+        record
+    });
+    let demonstrations = world.records("demonstrated.jsonl", &answered);
     let evaluate = ["evaluate", "--model", policy, "--against", policy, "--samples", "3"];
-    let told = result(&[&evaluate, &common[..], &[text(&world.path("judged"))]].concat());
-    assert_eq!((&told["model"]["prompts_cut"], &told["against"]["prompts_cut"]), (&2.into(), &2.into()));
+    let measured = ["--demonstrations", text(&demonstrations)];
+    let told = result(&[&evaluate, &measured[..], &common[..], &[text(&world.path("judged"))]].concat());
+    for side in ["model", "against"] {
+        let side = &told[side];
+        assert_eq!((&side["prompts_cut"], &side["demonstrations"]["cut"]), (&2.into(), &1.into()), "{side}");
+    }
 }
 
 #[test]
@@ -150,7 +159,7 @@ fn one_model_against_another_by_reward_divergence_and_likelihood() {
             // Special tokens are not in the text.
             if answer.sampling.as_ref().unwrap()["finished"] == false && tokens.len() == 6 {
                 let ids = [&prompt[..], &tokens].concat();
-                let expected = rewards_of_tokens(&model, &[&ids], 1)[0] - model.score_mean();
+                let expected = rewards_of_tokens(&model, &[&ids], 1, &mut |_| {})[0] - model.score_mean();
                 assert!((score(record, at) - expected).abs() < 1e-4, "{} and {expected}", score(record, at));
                 cut += 1;
             }

@@ -77,6 +77,19 @@ fn inputs_that_do_not_fit() {
 }
 
 #[test]
+fn a_place_where_no_model_can_appear_is_refused_before_anything_is_learned() {
+    let world = World::new();
+    let (base, data) = (world.path("base"), world.records("data.jsonl", &demonstrations()));
+    let out = data.join("out");
+    let output = trainer(&["sft", "--model", text(&base), "--data", text(&data), "--out", text(&out), "--steps", "1"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("data.jsonl/out") && !said.contains("sft 0/1"), "{said}");
+}
+
+#[test]
 fn a_model_that_is_there_is_not_written_over_and_settings_come_from_a_file() {
     let world = World::new();
     let (base, data, out) = (world.path("base"), world.records("data.jsonl", &demonstrations()), world.path("out"));

@@ -161,6 +161,40 @@ pub struct Pipeline {
     pub pretraining_examples: Option<u32>,
 }
 
+impl Cost {
+    /// The figures that were given of devices, training and serving, by their options. (Any of the stages' asks for all of them.)
+    pub fn given(&self) -> Vec<&'static str> {
+        let (device, training, serving) = (&self.device, &self.training, &self.serving);
+        let figures = [
+            ("peak-tflops", device.peak_tflops),
+            ("bandwidth", device.bandwidth),
+            ("memory", device.memory),
+            ("price-per-hour", device.price_per_hour),
+            ("devices-per-server", device.devices_per_server),
+            ("server-price", device.server_price),
+            ("server-watts", device.server_watts),
+            ("tokens", training.tokens),
+            ("utilisation", training.utilisation),
+            ("devices", training.devices),
+            ("adapters", training.adapters),
+            ("users", serving.users),
+            ("queries-per-user", serving.queries_per_user),
+            ("queries-per-second", serving.queries_per_second),
+            ("tokens-per-query", serving.tokens_per_query),
+            ("tokens-per-second", serving.tokens_per_second),
+            ("batch", serving.batch),
+            ("context", serving.context),
+            ("weight-bytes", serving.weight_bytes),
+            ("serving-utilisation", serving.serving_utilisation),
+            ("bandwidth-utilisation", serving.bandwidth_utilisation),
+            ("busy", serving.busy),
+            ("electricity-price", serving.electricity_price),
+            ("power-overhead", serving.power_overhead),
+        ];
+        figures.into_iter().filter_map(|(name, value)| value.map(|_| name)).collect()
+    }
+}
+
 impl Pipeline {
     /// Whether the stages are asked about, by the flag or by any of their figures.
     pub fn is_wanted(&self) -> bool {

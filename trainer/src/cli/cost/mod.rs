@@ -11,6 +11,7 @@ use crate::{
         episode_flops, inference_flops, petaflop_days, pretraining_mix_flops, training_flops,
     },
     model::ModelDirectory,
+    terminal,
 };
 pub use arguments::Cost;
 use arguments::Pipeline;
@@ -44,10 +45,14 @@ impl Cost {
         estimate.decoding();
         estimate.memory();
         estimate.pipeline();
+        let given = estimate.cost.given().into_iter();
+        let unused: Vec<_> = given.filter(|name| !estimate.sheet.has(name)).map(|name| format!("--{name}")).collect();
+        if !unused.is_empty() {
+            terminal::say(format!("laurel-trainer: nothing that was asked for depends on {}", unused.join(", ")));
+        }
         let mut json = estimate.sheet.json();
         json["hardware"] = estimate.hardware.name.into();
-        common.result(&estimate.sheet.table(), json);
-        Ok(())
+        common.result(&estimate.sheet.table(), json)
     }
 }
 

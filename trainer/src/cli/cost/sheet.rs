@@ -71,9 +71,14 @@ impl Sheet {
     }
 
     fn note(&mut self, flag: &'static str, value: f64, unit: &'static str, assumed: Option<String>) {
-        if !self.inputs.iter().any(|input| input.flag == flag) {
+        if !self.has(flag) {
             self.inputs.push(Input { flag, value, unit, assumed });
         }
+    }
+
+    /// Whether something was made of an input.
+    pub fn has(&self, flag: &str) -> bool {
+        self.inputs.iter().any(|input| input.flag == flag)
     }
 
     /// A result, how it comes about, and the inputs that it depends on.

@@ -120,8 +120,7 @@ impl Evaluate {
         let prompts = prompts.into_iter().flat_map(|prompt| vec![prompt; samples]).collect();
         let evaluation = Evaluation { command: &self, common, device, precision, sampling, prompts, demonstrations };
         let report = evaluation.run()?;
-        common.result(&report.table(), json!(report));
-        Ok(())
+        common.result(&report.table(), json!(report))
     }
 
     fn samples(&self) -> usize {
@@ -204,13 +203,20 @@ impl Evaluation<'_> {
                 progress.reached(done as u64);
             })?;
         progress.finish();
-        let prompts_cut = tokenizer.cuts() / self.command.samples();
-        let nll = evaluate::nll(&decoder, &tokenizer, &self.demonstrations, batch, &mut |_| {})?;
+        let cut = tokenizer.cuts();
+        let prompts_cut = cut / self.command.samples();
+        let count = self.demonstrations.len() as u64;
+        let progress = self.common.progress(count, &format!("Demonstrations by {}", self.command.name(which)));
+        let nll = evaluate::nll(&decoder, &tokenizer, &self.demonstrations, batch, &mut |done| {
+            progress.reached(done as u64);
+        })?;
+        progress.finish();
         let demonstrations = nll.map(|nll| Demonstrations {
             nll: nll.mean,
             perplexity: nll.perplexity(),
             tokens: nll.tokens,
             demonstrations: nll.answers,
+            cut: tokenizer.cuts() - cut,
         });
         Ok(Measured { answers, prompts_cut, demonstrations, rewards: None })
     }
@@ -265,7 +271,7 @@ impl Evaluation<'_> {
         let ended = finished.iter().filter(|finished| **finished).count();
         Side {
             name: self.command.name(which),
-            path: self.command.path(which).to_owned(),
+            path: self.command.path(which).display().to_string(),
             tokens: by_prompt(&lengths, self.command.samples()),
             finished: ended as f64 / finished.len().max(1) as f64,
             prompts_cut: measured.prompts_cut,

@@ -1,7 +1,5 @@
 //! What an evaluation found, for programs and for people.
 
-use std::path::PathBuf;
-
 use serde::Serialize;
 
 use super::by_prompt;
@@ -31,7 +29,7 @@ pub struct Report {
 #[derive(Debug, Clone, Serialize)]
 pub struct Side {
     pub name: String,
-    pub path: PathBuf,
+    pub path: String,
     /// Tokens an answer, with its end of text.
     pub tokens: Option<Mean>,
     /// Share of the answers that ended by themselves.
@@ -49,6 +47,8 @@ pub struct Demonstrations {
     pub perplexity: f64,
     pub tokens: usize,
     pub demonstrations: usize,
+    /// Those that were too long for the model and were shortened.
+    pub cut: usize,
 }
 
 /// Mean rewards over prompts.
@@ -134,6 +134,9 @@ impl Report {
         if let (Some(ours), Some(theirs)) = (&model.demonstrations, &against.demonstrations) {
             lines.push(format!("NLL of demonstrations      {:.4} and {:.4} nats a token", ours.nll, theirs.nll));
             lines.push(format!("perplexity                 {:.2} and {:.2}", ours.perplexity, theirs.perplexity));
+            if ours.cut + theirs.cut > 0 {
+                lines.push(format!("demonstrations too long    {} and {}, which were shortened", ours.cut, theirs.cut));
+            }
         }
         lines.join("\n")
     }
