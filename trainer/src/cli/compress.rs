@@ -164,7 +164,7 @@ impl Compress {
         let mut ids = vec![];
         for document in corpus::documents(path)? {
             ids.extend(tokenizer.encode(&document));
-            ids.extend(config.eos_token_ids.first());
+            ids.extend(tokenizer.stop_ids().first());
         }
         let length = config.context_length.min(self.sequence_length as usize);
         let mut sequences: Vec<Vec<u32>> = ids.chunks(length).map(<[u32]>::to_vec).collect();

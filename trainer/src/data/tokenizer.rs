@@ -55,10 +55,13 @@ impl ModelTokenizer {
             let (_, token) = named.iter().find(|(other, _)| other == name)?;
             tokenizer.token_to_id(token)
         };
-        let eos_id = id_of("eos_token").or(config.eos_token_ids.first().copied());
+        // A configuration may name tokens that the model does not have: GPT2Config ends texts with 50256, however small the model.
+        let has_row = |id: &u32| (*id as usize) < config.vocabulary_size;
+        let eos_id = id_of("eos_token").or(config.eos_token_ids.iter().copied().find(has_row));
         let mut stop_ids = model.stop_token_ids()?;
+        stop_ids.retain(has_row);
         stop_ids.extend(eos_id.filter(|id| !stop_ids.contains(id)));
-        let pad_id = id_of("pad_token").or(config.pad_token_id).or(eos_id).unwrap_or(0);
+        let pad_id = id_of("pad_token").or(config.pad_token_id.filter(has_row)).or(eos_id).unwrap_or(0);
         let template = model.chat_template()?.map(|source| ChatTemplate::new(&source, &named)).transpose()?;
         let special_ids: HashSet<u32> =
             tokenizer.get_added_tokens_decoder().iter().filter(|(_, token)| token.special).map(|(&id, _)| id).collect();
