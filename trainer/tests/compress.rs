@@ -7,17 +7,24 @@ use std::{
 };
 
 use burn::tensor::Device;
-use laurel_trainer::model::ModelDirectory;
+use laurel_trainer::model::{
+    ModelDirectory, RewardEnsemble,
+    hf::{Companions, Lineage, write_reward_model},
+};
 use serde_json::Value;
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden_files/models/llama-gqa");
 
 fn compress(method: &str, folder: &Path, more: &[&str]) -> Output {
+    compress_model(MODEL, method, folder, more)
+}
+
+fn compress_model(model: &str, method: &str, folder: &Path, more: &[&str]) -> Output {
     let calibration = folder.join("ids.jsonl");
     let lines: String = (1..9).map(|row| format!("{{\"input_ids\":[{row},3,1,4,{row},5,9,2,6,5,3]}}\n")).collect();
     std::fs::write(&calibration, lines).unwrap();
     Command::new(env!("CARGO_BIN_EXE_laurel-trainer"))
-        .args(["compress", "--model", MODEL, "--json", "--method", method])
+        .args(["compress", "--model", model, "--json", "--method", method])
         .arg("--out")
         .arg(folder.join("out"))
         .args(more.iter().map(|argument| argument.replace("IDS", &calibration.to_string_lossy())))
@@ -55,6 +62,21 @@ fn fewer_channels_make_a_smaller_model_that_opens_again() {
         (ModelDirectory::open(MODEL).unwrap(), ModelDirectory::open(folder.path().join("out")).unwrap());
     assert!(after.config().intermediate_size < before.config().intermediate_size);
     after.load_decoder(&Device::flex()).unwrap();
+}
+
+#[test]
+fn a_reward_model_keeps_the_heads_of_its_ensemble() {
+    let (folder, device) = (tempfile::tempdir().unwrap(), Device::flex());
+    let policy = ModelDirectory::open(MODEL).unwrap().load_decoder(&device).unwrap();
+    let (model, members) = RewardEnsemble::from_policy(&policy, &[1, 2, 3]).into_reward_model();
+    let companions = Companions::none().with_members(&members.unwrap()).unwrap();
+    let reward = folder.path().join("reward");
+    write_reward_model(&reward, &model, &companions, &Lineage::of("reward")).unwrap();
+
+    let output = compress_model(reward.to_str().unwrap(), "int8", folder.path(), &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let kept = ModelDirectory::open(folder.path().join("out")).unwrap().load_members(&device).unwrap();
+    assert_eq!(kept.map(|members| members.count()), Some(3));
 }
 
 #[test]

@@ -117,10 +117,13 @@ impl Compress {
             "layers": layers,
         });
         let lineage = self.lineage(&directory, &metrics)?;
-        let companions = directory.companions()?;
         match &model {
-            Loaded::LanguageModel(decoder) => write_decoder(&self.out, decoder, &companions, &lineage)?,
-            Loaded::RewardModel(model) => write_reward_model(&self.out, model, &companions, &lineage)?,
+            Loaded::LanguageModel(decoder) => {
+                write_decoder(&self.out, decoder, &directory.companions()?, &lineage)?;
+            }
+            Loaded::RewardModel(model) => {
+                write_reward_model(&self.out, model, &directory.reward_companions(&device)?, &lineage)?;
+            }
         }
         common.result(&self.summary(&layers, &metrics, start), with_out(metrics, &self.out));
         Ok(())
