@@ -102,6 +102,10 @@ impl AdapterFiles {
             let text = format!("is an adapter of the kind {}; LORA is what can be read", config.peft_type);
             return Err(ModelError::malformed(&path, text));
         }
+        if !(0.0..1.0).contains(&config.lora_dropout) {
+            let text = format!("has a lora_dropout of {}; it lies from 0 to below 1", config.lora_dropout);
+            return Err(ModelError::malformed(&path, text));
+        }
         let off = |name: &str| raw.get(name).is_none_or(|value| matches!(value, Value::Null | Value::Bool(false)));
         if let Some(name) = UNSUPPORTED.into_iter().find(|name| !off(name)) {
             return Err(ModelError::malformed(&path, format!("asks for {name}, which is not supported")));
@@ -204,6 +208,10 @@ impl AdapterFiles {
         let Some(a_shape) = file.shape(&a_name) else { return Ok(None) };
         let [input, output] = linear.weight.dims();
         let rank = self.config.rank_pattern.of(&place.module).unwrap_or(self.config.r);
+        if rank == 0 {
+            let text = format!("gives {} the rank 0; it is at least 1", place.module);
+            return Err(ModelError::malformed(self.path.join(CONFIG), text));
+        }
         if a_shape != [rank, input] {
             return Err(ModelError::Shape { tensor: a_name, expected: vec![rank, input], found: a_shape });
         }
