@@ -49,8 +49,9 @@ impl ModelTokenizer {
         let config = model.config();
         ensure_fits(&tokenizer, config.vocabulary_size)
             .map_err(|message| DataError::Tokenizer { path: path.clone(), message })?;
-        let named = named_tokens(&model.named_tokens()?);
-        make_special(&mut tokenizer, &named);
+        let files = model.named_tokens()?;
+        let named = named_tokens(&files);
+        make_special(&mut tokenizer, &files, &named);
         let id_of = |name: &str| {
             let (_, token) = named.iter().find(|(other, _)| other == name)?;
             tokenizer.token_to_id(token)
@@ -184,25 +185,36 @@ fn ensure_fits(tokenizer: &Tokenizer, rows: usize) -> Result<(), String> {
 
 /// Makes special tokens of those that the files name, as transformers does when it reads them: a token that is one of the model's
 /// vocabulary alone would not be found in a text as it stands, and would be shown to people.
-fn make_special(tokenizer: &mut Tokenizer, named: &[(String, String)]) {
+fn make_special(tokenizer: &mut Tokenizer, files: &Map<String, Value>, named: &[(String, String)]) {
     let added = tokenizer.get_added_tokens_decoder();
-    let missing = named.iter().filter_map(|(_, text)| {
-        let token = match added.get(&tokenizer.token_to_id(text)?) {
-            Some(token) => token.clone().special(true),
-            None => AddedToken::from(text.clone(), true),
-        };
-        Some(token)
-    });
-    let missing: Vec<AddedToken> = missing.collect();
-    tokenizer.add_special_tokens(&missing);
+    let of_tokenizer = |text: &str| added.get(&tokenizer.token_to_id(text)?).cloned();
+    let has = |text: &str| tokenizer.token_to_id(text).is_some();
+
+    let described = files.get("added_tokens_decoder").and_then(Value::as_object).into_iter().flat_map(Map::values);
+    let described = described.filter_map(|token| serde_json::from_value::<AddedToken>(token.clone()).ok());
+    let mut special: Vec<AddedToken> = described.filter(|token| token.special && has(&token.content)).collect();
+    for (_, text) in named.iter().filter(|(_, text)| has(text)) {
+        if special.iter().all(|token| token.content != *text) {
+            special.push(of_tokenizer(text).unwrap_or_else(|| AddedToken::from(text.clone(), true)).special(true));
+        }
+    }
+    // Of the others it is enough to be there in some way.
+    let lists = ["additional_special_tokens", "extra_special_tokens"].into_iter().filter_map(|name| files.get(name));
+    let others = lists.filter_map(Value::as_array).flatten().filter_map(text_of);
+    special.extend(
+        others.filter(|text| has(text) && of_tokenizer(text).is_none()).map(|text| AddedToken::from(text, true)),
+    );
+    tokenizer.add_special_tokens(&special);
 }
 
-/// Name and text of the special tokens in what a tokenizer's files say.
+/// Name and text of the special tokens in what a tokenizer's files say: those that every model may have, and a model's own.
 fn named_tokens(files: &Map<String, Value>) -> Vec<(String, String)> {
-    let text = |value: &Value| match value {
-        Value::String(token) => Some(token.clone()),
-        Value::Object(token) => token.get("content").and_then(Value::as_str).map(String::from),
-        _ => None,
-    };
-    NAMED_TOKENS.iter().filter_map(|&name| Some((name.to_string(), text(files.get(name)?)?))).collect()
+    let usual = NAMED_TOKENS.iter().filter_map(|&name| Some((name.to_string(), text_of(files.get(name)?)?)));
+    let own = files.get("extra_special_tokens").and_then(Value::as_object).into_iter().flatten();
+    usual.chain(own.filter_map(|(name, token)| Some((name.clone(), text_of(token)?)))).collect()
+}
+
+/// The text of a token: as it is, or with its properties.
+fn text_of(token: &Value) -> Option<String> {
+    token.as_str().or_else(|| token.get("content")?.as_str()).map(String::from)
 }

@@ -68,3 +68,39 @@ fn a_token_that_the_files_name_is_special_where_the_tokenizer_does_not_say_so() 
         assert_eq!(tokenizer.stop_ids(), [258]);
     }
 }
+
+/// Expected: as transformers reads the same files (`TokenizersBackend.__init__`).
+#[test]
+fn a_token_that_tokenizer_config_describes_or_lists_as_special_is_so() {
+    let mut plain = tokenizer_json();
+    plain["added_tokens"][2]["special"] = json!(false);
+    let mut bare = tokenizer_json();
+    bare["added_tokens"].as_array_mut().unwrap().truncate(2);
+    for (id, text) in [(256, "<|endoftext|>"), (257, "<|im_start|>"), (258, "<|im_end|>")] {
+        bare["model"]["vocab"][text] = json!(id);
+    }
+    let described = json!({"258": {"content": "<|im_end|>", "lstrip": false, "normalized": false, "rstrip": false,
+        "single_word": false, "special": true}});
+    for (tokenizer, field, value) in [
+        (&plain, "added_tokens_decoder", &described),
+        (&bare, "added_tokens_decoder", &described),
+        (&bare, "additional_special_tokens", &json!(["<|im_end|>"])),
+        (&bare, "extra_special_tokens", &json!([{"content": "<|im_end|>"}])),
+        (&bare, "extra_special_tokens", &json!({"turn_token": "<|im_end|>"})),
+    ] {
+        let template = if value.get("turn_token").is_some() {
+            CHATML.replace("'<|im_end|>'", "turn_token")
+        } else {
+            CHATML.to_owned()
+        };
+        let mut config = json!({"eos_token": "<|endoftext|>", "chat_template": template});
+        config[field] = value.clone();
+        let files = [("tokenizer.json", tokenizer.clone()), ("tokenizer_config.json", config)];
+        let tokenizer = open_with(&files, 64, 259).unwrap();
+        let ids = tokenizer.encode("a<|im_end|>b");
+        assert_eq!((ids.len(), tokenizer.decode(&ids, true).as_str()), (3, "ab"), "{field}");
+        let example = tokenizer.example(&[says(Role::User, "?")], "yes").unwrap();
+        assert_eq!(learned(&tokenizer, &example), "yes<|im_end|>", "{field}");
+        assert_eq!(tokenizer.stop_ids(), [256, 258], "{field}");
+    }
+}
