@@ -94,3 +94,13 @@ fn wrong_use_is_told_with_exit_code_2_and_leaves_no_model() {
         assert!(!folder.path().join("out").exists());
     }
 }
+
+#[test]
+fn a_loss_of_no_token_is_not_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let ids = folder.path().join("one.jsonl");
+    std::fs::write(&ids, "\u{feff}\n{\"input_ids\":[5]}\n").unwrap();
+    let output = compress("int8", folder.path(), &["--evaluation", ids.to_str().unwrap()]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && stderr.contains("--evaluation: no sequence"), "{stderr}");
+}

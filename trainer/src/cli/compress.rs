@@ -97,6 +97,10 @@ impl Compress {
         }
         let calibration = self.read_sequences(&directory, self.calibration.as_deref())?;
         let evaluation = self.read_sequences(&directory, self.evaluation.as_deref())?;
+        if self.evaluation.is_some() && evaluation.iter().all(|ids| ids.len() < 2) {
+            let why = "--evaluation: no sequence has a second token, and nothing foretells a first one";
+            return Err(WrongInput(why.into()).into());
+        }
         let mut model = load(&directory, &device)?;
 
         let start = Instant::now();
@@ -234,14 +238,20 @@ fn wrong_input(error: CompressError) -> WrongInput {
     WrongInput(error.to_string())
 }
 
-/// Whether a file's first line is an object with token ids.
+/// Whether the first line of a file that holds something is an object with token ids.
 fn holds_token_ids(path: &Path) -> anyhow::Result<bool> {
     let failed = |source| crate::data::DataError::File { path: path.to_path_buf(), source };
     let file = File::open(path).map_err(failed)?;
-    let mut line = vec![];
-    BufReader::new(file).read_until(b'\n', &mut line).map_err(failed)?;
-    let object = serde_json::from_slice::<Value>(&line);
-    Ok(object.is_ok_and(|object| object.get("input_ids").is_some()))
+    for line in BufReader::new(file).split(b'\n') {
+        let line = line.map_err(failed)?;
+        // Some editors put a byte order mark in front of a file.
+        let text = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&line).trim_ascii();
+        if !text.is_empty() {
+            let object = serde_json::from_slice::<Value>(text);
+            return Ok(object.is_ok_and(|object| object.get("input_ids").is_some()));
+        }
+    }
+    Ok(false)
 }
 
 /// At most `wanted` of the sequences, evenly from first to last.
