@@ -114,6 +114,28 @@ fn the_answer_and_its_end_of_turn_are_learned_and_nothing_else() {
     assert_eq!(tokenizer.stop_ids(), [256, 258]);
 }
 
+/// As Qwen's templates leave the thoughts of earlier turns out. The end of text is another token than the end of turn.
+#[test]
+fn an_answer_that_the_template_rewrites_is_learned_as_it_writes_it() {
+    let answer = "(message['content'].split('</think>')[-1].lstrip('\n') if message['role'] == 'assistant' else message['content'])";
+    let without_thoughts = CHATML.replace("message['content']", answer);
+    let tokenizer = tokenizer(Some(without_thoughts.as_str()), 256);
+    let prompt = [says(Role::User, "2 + 2?")];
+    for (completion, expected) in [
+        ("<think>\neasy\n</think>\n\nIt is 4.", "It is 4.<|im_end|>"),
+        ("It is 4.", "It is 4.<|im_end|>"),
+        ("</think>", "<|im_end|>"),
+    ] {
+        let example = tokenizer.example(&prompt, completion).unwrap();
+        assert_eq!(learned(&tokenizer, &example), expected);
+        assert_eq!(example.ids[..example.prompt_length()], tokenizer.prompt(&prompt).unwrap());
+    }
+    let without_end =
+        "{% if add_generation_prompt %}assistant:{% else %}assistant: {{ messages[-1].content[1:] }}\n{% endif %}";
+    let open_end = self::tokenizer(Some(without_end), 64);
+    assert_eq!(learned(&open_end, &open_end.example(&prompt, "xyes").unwrap()), " yes<|endoftext|>");
+}
+
 #[test]
 fn without_a_template_a_conversation_is_its_lines() {
     let tokenizer = tokenizer(None, 256);
