@@ -147,7 +147,11 @@ fn adapters_that_do_not_fit_are_refused_in_words() {
         ("modules", &|config| config["modules_to_save"] = ["lm_head"].into(), "modules_to_save: lm_head"),
         ("tokens", &|config| config["trainable_token_indices"] = [1].into(), "trainable_token_indices"),
         ("pattern", &|config| config["rank_pattern"] = serde_json::json!({"q_proj(": 2}), "q_proj("),
-        ("kind", &|config| config["peft_type"] = "IA3".into(), "IA3"),
+        (
+            "kind",
+            &|config| *config = serde_json::json!({"peft_type": "IA3", "target_modules": ["k_proj"]}),
+            "of the kind IA3",
+        ),
         ("dropout", &|config| config["lora_dropout"] = serde_json::json!(1.0), "lora_dropout of 1;"),
         (
             "none",
