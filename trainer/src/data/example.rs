@@ -142,11 +142,11 @@ impl ModelTokenizer {
         let Some(end) = end_of_answer(rest, content) else {
             return self.rewritten_ids(prompt_ids, before, rest);
         };
-        let Some(tokens_after) = self.tokens_after_first_special(&rest[end..]) else {
+        let Some(tokens_after) = self.tokens_after_first_mark(&rest[end..]) else {
             return self.with_end_of_text(self.tokens_after(prompt_ids, before, &rest[..end]));
         };
         let mut ids = self.tokens_after(prompt_ids, before, rest);
-        // A special token divides the text whatever stands before it, so what follows it has the same tokens here.
+        // An added token divides the text whatever stands before it, so what follows it has the same tokens here.
         ids.truncate(ids.len().saturating_sub(tokens_after));
         ids
     }
@@ -179,10 +179,10 @@ impl ModelTokenizer {
         ids
     }
 
-    /// How many tokens follow the first special token of a text; `None` when there is none.
-    fn tokens_after_first_special(&self, text: &str) -> Option<usize> {
+    /// How many tokens follow the first token of a text that can end an answer; `None` when there is none.
+    fn tokens_after_first_mark(&self, text: &str) -> Option<usize> {
         let ids = self.encode(text);
-        let at = ids.iter().position(|id| self.special_ids.contains(id))?;
+        let at = ids.iter().position(|id| self.marks.contains(id))?;
         Some(ids.len() - at - 1)
     }
 }

@@ -23,7 +23,8 @@ const NAMED_TOKENS: [&str; 7] =
 pub struct ModelTokenizer {
     pub(super) tokenizer: Tokenizer,
     pub(super) template: Option<ChatTemplate>,
-    pub(super) special_ids: HashSet<u32>,
+    /// Added tokens that are more than white space: the first of them that follows an answer ends it.
+    pub(super) marks: HashSet<u32>,
     pub(super) context_length: usize,
     pub(super) eos_id: Option<u32>,
     /// Conversations that had to be cut so far.
@@ -64,12 +65,13 @@ impl ModelTokenizer {
         stop_ids.extend(eos_id.filter(|id| !stop_ids.contains(id)));
         let pad_id = id_of("pad_token").or(config.pad_token_id.filter(has_row)).or(eos_id).unwrap_or(0);
         let template = model.chat_template()?.map(|source| ChatTemplate::new(&source, &named)).transpose()?;
-        let special_ids: HashSet<u32> =
-            tokenizer.get_added_tokens_decoder().iter().filter(|(_, token)| token.special).map(|(&id, _)| id).collect();
+        let added = tokenizer.get_added_tokens_decoder();
+        let is_mark = |token: &AddedToken| token.special || !token.content.trim().is_empty();
+        let marks: HashSet<u32> = added.iter().filter(|(_, token)| is_mark(token)).map(|(&id, _)| id).collect();
         let mut this = Self {
             tokenizer,
             template,
-            special_ids,
+            marks,
             context_length: config.context_length,
             eos_id,
             cuts: AtomicUsize::new(0),
@@ -80,6 +82,7 @@ impl ModelTokenizer {
         if let Some(id) = this.end_of_turn().filter(|id| !this.stop_ids.contains(id)) {
             this.stop_ids.push(id);
         }
+        this.hide_ends();
         // Looking for the end of turn may have cut what it looked at; nobody's conversation was.
         this.cuts.store(0, Ordering::Relaxed);
         Ok(this)
@@ -166,7 +169,15 @@ impl ModelTokenizer {
         let says = |role, content: &str| Message { role, content: content.into() };
         let conversation = [says(Role::System, "a"), says(Role::User, "b")];
         let example = self.example(&conversation[1..], "c").or_else(|_| self.example(&conversation, "c")).ok()?;
-        example.ids.last().copied().filter(|id| self.special_ids.contains(id))
+        example.ids.last().copied().filter(|id| self.marks.contains(id))
+    }
+
+    /// What ends an answer is nothing for people to read, also where the tokenizer has it as a token like others.
+    fn hide_ends(&mut self) {
+        let added = self.tokenizer.get_added_tokens_decoder();
+        let shown = self.stop_ids.iter().filter_map(|id| added.get(id)).filter(|token| !token.special);
+        let hidden: Vec<AddedToken> = shown.map(|token| token.clone().special(true)).collect();
+        self.tokenizer.add_special_tokens(&hidden);
     }
 }
 

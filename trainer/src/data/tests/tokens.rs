@@ -104,3 +104,26 @@ fn a_token_that_tokenizer_config_describes_or_lists_as_special_is_so() {
         assert_eq!(tokenizer.stop_ids(), [256, 258], "{field}");
     }
 }
+
+/// As `add_tokens` of transformers adds them, and people who put ChatML on a model.
+#[test]
+fn an_end_of_turn_that_is_no_special_token_ends_answers_and_is_not_shown() {
+    let config = |template: &str| json!({"eos_token": "<|endoftext|>", "chat_template": template});
+    let mut tokenizer = tokenizer_json();
+    tokenizer["added_tokens"][2]["special"] = json!(false);
+    let mut blank = tokenizer["added_tokens"][2].clone();
+    (blank["id"], blank["content"]) = (json!(259), json!("\n\n"));
+    tokenizer["added_tokens"].as_array_mut().unwrap().push(blank);
+    let open = |template: &str| {
+        let files = [("tokenizer.json", tokenizer.clone()), ("tokenizer_config.json", config(template))];
+        open_with(&files, 64, 260).unwrap()
+    };
+    let (prompt, chatml) = ([says(Role::User, "?")], open(CHATML));
+    assert_eq!(learned(&chatml, &chatml.example(&prompt, "yes").unwrap()), "yes<|im_end|>");
+    assert_eq!(chatml.stop_ids(), [256, 258]);
+    assert_eq!(chatml.decode(&chatml.encode("yes<|im_end|>"), true), "yes");
+    // White space is a token of its own in some tokenizers, and ends nothing.
+    let lines = open("{% for m in messages %}{{ m.content }}{{ '\n\n' }}{% endfor %}");
+    assert_eq!(learned(&lines, &lines.example(&prompt, "yes").unwrap()), "yes<|endoftext|>");
+    assert_eq!(lines.stop_ids(), [256]);
+}
