@@ -153,7 +153,7 @@ fn adapters_that_do_not_fit_are_refused_in_words() {
     let llama = files().join("llama");
     let here = |config: &mut Value| config["base_model_name_or_path"] = text(&llama).into();
     type Change<'a> = &'a dyn Fn(&mut Value);
-    let cases: [(&str, Change, &str); 10] = [
+    let cases: [(&str, Change, &str); 12] = [
         ("gone", &|config| config["base_model_name_or_path"] = "nobody/nothing".into(), "nobody/nothing"),
         ("dora", &|config| config["use_dora"] = true.into(), "use_dora"),
         ("pissa", &|config| config["init_lora_weights"] = "pissa_niter_16".into(), "pissa_niter_16"),
@@ -161,7 +161,20 @@ fn adapters_that_do_not_fit_are_refused_in_words() {
         ("modules", &|config| config["modules_to_save"] = ["lm_head"].into(), "modules_to_save: lm_head"),
         ("tokens", &|config| config["trainable_token_indices"] = [1].into(), "trainable_token_indices"),
         ("pattern", &|config| config["rank_pattern"] = serde_json::json!({"q_proj(": 2}), "q_proj("),
-        ("kind", &|config| config["peft_type"] = "IA3".into(), "IA3"),
+        (
+            "kind",
+            &|config| *config = serde_json::json!({"peft_type": "IA3", "target_modules": ["k_proj"]}),
+            "of the kind IA3",
+        ),
+        ("dropout", &|config| config["lora_dropout"] = serde_json::json!(1.0), "lora_dropout of 1;"),
+        (
+            "none",
+            &|config| {
+                here(config);
+                config["r"] = 0.into();
+            },
+            "q_proj the rank 0",
+        ),
         (
             "rank",
             &|config| {

@@ -16,11 +16,15 @@ use serde_json::Value;
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden_files/models/llama-gqa");
 
 fn compress(method: &str, folder: &Path, more: &[&str]) -> Output {
+    compress_model(MODEL, method, folder, more)
+}
+
+fn compress_model(model: &str, method: &str, folder: &Path, more: &[&str]) -> Output {
     let calibration = folder.join("ids.jsonl");
     let lines: String = (1..9).map(|row| format!("{{\"input_ids\":[{row},3,1,4,{row},5,9,2,6,5,3]}}\n")).collect();
     std::fs::write(&calibration, lines).unwrap();
     Command::new(env!("CARGO_BIN_EXE_laurel-trainer"))
-        .args(["compress", "--model", MODEL, "--json", "--method", method])
+        .args(["compress", "--model", model, "--json", "--method", method])
         .arg("--out")
         .arg(folder.join("out"))
         .args(more.iter().map(|argument| argument.replace("IDS", &calibration.to_string_lossy())))
@@ -61,23 +65,18 @@ fn fewer_channels_make_a_smaller_model_that_opens_again() {
 }
 
 #[test]
-fn an_ensemble_keeps_its_heads() {
-    let folder = tempfile::tempdir().unwrap();
-    let (from, to) = (folder.path().join("ensemble"), folder.path().join("out"));
-    let decoder = ModelDirectory::open(MODEL).unwrap().load_decoder(&Device::flex()).unwrap();
-    let (model, members) = RewardEnsemble::from_policy(&decoder, &[1, 2]).into_reward_model();
+fn a_reward_model_keeps_the_heads_of_its_ensemble() {
+    let (folder, device) = (tempfile::tempdir().unwrap(), Device::flex());
+    let policy = ModelDirectory::open(MODEL).unwrap().load_decoder(&device).unwrap();
+    let (model, members) = RewardEnsemble::from_policy(&policy, &[1, 2, 3]).into_reward_model();
     let companions = Companions::none().with_members(&members.unwrap()).unwrap();
-    write_reward_model(&from, &model, &companions, &Lineage::of("reward")).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_laurel-trainer"))
-        .args(["compress", "--method", "int8", "--model"])
-        .arg(&from)
-        .arg("--out")
-        .arg(&to)
-        .output()
-        .unwrap();
+    let reward = folder.path().join("reward");
+    write_reward_model(&reward, &model, &companions, &Lineage::of("reward")).unwrap();
+
+    let output = compress_model(reward.to_str().unwrap(), "int8", folder.path(), &[]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let heads = |model: &Path| std::fs::read(model.join("ensemble.safetensors")).unwrap();
-    assert_eq!(heads(&from), heads(&to));
+    let kept = ModelDirectory::open(folder.path().join("out")).unwrap().load_members(&device).unwrap();
+    assert_eq!(kept.map(|members| members.count()), Some(3));
 }
 
 #[test]
@@ -94,4 +93,14 @@ fn wrong_use_is_told_with_exit_code_2_and_leaves_no_model() {
         assert!(stderr.contains(says), "{stderr}");
         assert!(!folder.path().join("out").exists());
     }
+}
+
+#[test]
+fn a_loss_of_no_token_is_not_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let ids = folder.path().join("one.jsonl");
+    std::fs::write(&ids, "\u{feff}\n{\"input_ids\":[5]}\n").unwrap();
+    let output = compress("int8", folder.path(), &["--evaluation", ids.to_str().unwrap()]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && stderr.contains("--evaluation: no sequence"), "{stderr}");
 }

@@ -99,6 +99,10 @@ impl Compress {
         }
         let calibration = self.read_sequences(&directory, self.calibration.as_deref())?;
         let evaluation = self.read_sequences(&directory, self.evaluation.as_deref())?;
+        if self.evaluation.is_some() && evaluation.iter().all(|ids| ids.len() < 2) {
+            let why = "--evaluation: no sequence has a second token, and nothing foretells a first one";
+            return Err(WrongInput(why.into()).into());
+        }
         let mut model = load(&directory, &device)?;
 
         let start = Instant::now();
@@ -119,14 +123,12 @@ impl Compress {
             "layers": layers,
         });
         let lineage = self.lineage(&directory, &metrics)?;
-        let mut companions = directory.companions()?;
         match &model {
-            Loaded::LanguageModel(decoder) => write_decoder(&self.out, decoder, &companions, &lineage)?,
+            Loaded::LanguageModel(decoder) => {
+                write_decoder(&self.out, decoder, &directory.companions()?, &lineage)?;
+            }
             Loaded::RewardModel(model) => {
-                if let Some(members) = directory.load_members(&device)? {
-                    companions = companions.with_members(&members)?;
-                }
-                write_reward_model(&self.out, model, &companions, &lineage)?;
+                write_reward_model(&self.out, model, &directory.reward_companions(&device)?, &lineage)?;
             }
         }
         common.result(&self.summary(&layers, &metrics, start), with_out(metrics, &self.out))
@@ -170,7 +172,7 @@ impl Compress {
         let mut ids = vec![];
         for document in corpus::documents(path)? {
             ids.extend(tokenizer.encode(&document));
-            ids.extend(config.eos_token_ids.first());
+            ids.extend(tokenizer.stop_ids().first());
         }
         let length = config.context_length.min(self.sequence_length as usize);
         let mut sequences: Vec<Vec<u32>> = ids.chunks(length).map(<[u32]>::to_vec).collect();
@@ -240,21 +242,17 @@ fn wrong_input(error: CompressError) -> WrongInput {
 /// Whether the first line of a file that holds something is an object with token ids.
 fn holds_token_ids(path: &Path) -> anyhow::Result<bool> {
     let failed = |source| crate::data::DataError::File { path: path.to_path_buf(), source };
-    let mut file = BufReader::new(File::open(path).map_err(failed)?);
-    let mut line = vec![];
-    loop {
-        line.clear();
-        if file.read_until(b'\n', &mut line).map_err(failed)? == 0 {
-            return Ok(false);
-        }
-        // As where records are read: some editors put a byte order mark in front of a file.
-        let text = String::from_utf8_lossy(&line);
-        let text = text.trim_start_matches('\u{feff}').trim();
+    let file = File::open(path).map_err(failed)?;
+    for line in BufReader::new(file).split(b'\n') {
+        let line = line.map_err(failed)?;
+        // Some editors put a byte order mark in front of a file.
+        let text = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&line).trim_ascii();
         if !text.is_empty() {
-            let object = serde_json::from_str::<Value>(text);
+            let object = serde_json::from_slice::<Value>(text);
             return Ok(object.is_ok_and(|object| object.get("input_ids").is_some()));
         }
     }
+    Ok(false)
 }
 
 /// At most `wanted` of the sequences, evenly from first to last.

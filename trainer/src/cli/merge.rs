@@ -39,17 +39,14 @@ impl Merge {
         }
         let device = common.device.open()?;
         let lineage = Lineage { parent: Some(directory.digest()?), ..Lineage::of("merge") };
-        let (companions, options) = (directory.companions()?, WriteOptions::default());
+        let options = WriteOptions::default();
         match directory.kind() {
             ModelKind::LanguageModel => {
-                let decoder = directory.load_decoder(&device)?;
+                let (companions, decoder) = (directory.companions()?, directory.load_decoder(&device)?);
                 write_decoder_as(&self.out, &decoder, &companions, &lineage, &options)?;
             }
             ModelKind::RewardModel => {
-                let mut companions = companions;
-                if let Some(members) = directory.load_members(&device)? {
-                    companions = companions.with_members(&members)?;
-                }
+                let companions = directory.reward_companions(&device)?;
                 let model = directory.load_reward_model(&device)?;
                 write_reward_model_as(&self.out, &model, &companions, &lineage, &options)?;
             }

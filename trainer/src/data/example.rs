@@ -136,16 +136,32 @@ impl ModelTokenizer {
     /// The tokens that follow the prompt's in the whole conversation, up to the answer's end of turn.
     fn answer_ids(&self, prompt_ids: &[u32], before: &str, whole: &str, completion: &str) -> Vec<u32> {
         let content = completion.trim();
-        let Some((rest, end)) = rest_with_answer(before, whole, content) else {
+        let Some(rest) = rest_after(before, whole, content) else {
             return self.with_end_of_text(self.encode(content));
         };
-        let Some(tokens_after) = self.tokens_after_first_special(&rest[end..]) else {
+        let Some(end) = end_of_answer(rest, content) else {
+            return self.rewritten_ids(prompt_ids, before, rest);
+        };
+        let Some(tokens_after) = self.tokens_after_first_mark(&rest[end..]) else {
             return self.with_end_of_text(self.tokens_after(prompt_ids, before, &rest[..end]));
         };
         let mut ids = self.tokens_after(prompt_ids, before, rest);
-        // A special token divides the text whatever stands before it, so what follows it has the same tokens here.
+        // An added token divides the text whatever stands before it, so what follows it has the same tokens here.
         ids.truncate(ids.len().saturating_sub(tokens_after));
         ids
+    }
+
+    /// The tokens of an answer that the template writes in words of its own (without the thoughts in front of it, say): up to the
+    /// first that ends an answer.
+    fn rewritten_ids(&self, prompt_ids: &[u32], before: &str, rest: &str) -> Vec<u32> {
+        let mut ids = self.tokens_after(prompt_ids, before, rest);
+        match ids.iter().position(|id| self.stop_ids().contains(id)) {
+            Some(end) => {
+                ids.truncate(end + 1);
+                ids
+            }
+            None => self.with_end_of_text(self.tokens_after(prompt_ids, before, rest.trim_end())),
+        }
     }
 
     /// The tokens of `text` after a prompt. Where letters of both would melt into one token, the prompt's tokens stay as
@@ -163,31 +179,33 @@ impl ModelTokenizer {
         ids
     }
 
-    /// How many tokens follow the first special token of a text; `None` when there is none.
-    fn tokens_after_first_special(&self, text: &str) -> Option<usize> {
+    /// How many tokens follow the first token of a text that can end an answer; `None` when there is none.
+    fn tokens_after_first_mark(&self, text: &str) -> Option<usize> {
         let ids = self.encode(text);
-        let at = ids.iter().position(|id| self.special_ids.contains(id))?;
+        let at = ids.iter().position(|id| self.marks.contains(id))?;
         Some(ids.len() - at - 1)
     }
 }
 
-/// What follows the prompt in the whole conversation, and where in it the answer ends.
+/// What follows the prompt in the whole conversation.
 ///
 /// Some templates write an earlier part of the conversation otherwise once it is answered (Mistral's moves the system
 /// message), so that the prompt is no prefix of the whole: there the answer is found by the end of the prompt.
-fn rest_with_answer<'a>(before: &str, whole: &'a str, content: &str) -> Option<(&'a str, usize)> {
-    let rest = match whole.strip_prefix(before) {
-        Some(rest) => rest,
-        None => {
-            let tail = before.char_indices().rev().nth(7).map_or(before, |(at, _)| &before[at..]);
-            let answer = whole.rfind(content)?;
-            let start = whole[..answer].rfind(tail)? + tail.len();
-            &whole[start..]
-        }
-    };
+fn rest_after<'a>(before: &str, whole: &'a str, content: &str) -> Option<&'a str> {
+    if let Some(rest) = whole.strip_prefix(before) {
+        return Some(rest);
+    }
+    let tail = before.char_indices().rev().nth(7).map_or(before, |(at, _)| &before[at..]);
+    let answer = whole.rfind(content)?;
+    let start = whole[..answer].rfind(tail)? + tail.len();
+    Some(&whole[start..])
+}
+
+/// Where the answer ends in what follows the prompt; `None` where the template has changed its words.
+fn end_of_answer(rest: &str, content: &str) -> Option<usize> {
     let space = rest.len() - rest.trim_start().len();
     let start = if rest[space..].starts_with(content) { space } else { rest.rfind(content)? };
-    Some((rest, start + content.len()))
+    Some(start + content.len())
 }
 
 /// Without a template, a conversation is its messages, a line each, and an open line for the answer.

@@ -10,6 +10,7 @@ mod example;
 pub mod new_tokenizer;
 pub mod order;
 mod python_json;
+mod python_methods;
 pub mod records;
 mod template;
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use laurel_records::{Message, Role};
 use minijinja::{Environment, Error, ErrorKind, Value, context, syntax::SyntaxConfig, value::Kwargs};
 
-use super::{error::DataError, python_json::Style};
+use super::{error::DataError, python_json::Style, python_methods};
 
 const NAME: &str = "chat";
 
@@ -24,10 +24,12 @@ impl ChatTemplate {
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(error)?;
         environment.set_syntax(syntax);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(python_methods::call);
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", strftime_now);
+        environment.add_function("joiner", minijinja_contrib::globals::joiner);
         environment.add_filter("tojson", tojson);
+        environment.add_test("sequence", is_sequence);
         for (name, value) in special_tokens {
             environment.add_global(name.clone(), value.as_str());
         }
@@ -101,6 +103,11 @@ fn tojson(value: &Value, ensure_ascii: Option<Value>, indent: Option<Value>, opt
     let json: serde_json::Value = serde_json::from_str(json.as_str().unwrap_or_default())
         .map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("tojson: {error}")))?;
     Ok(style.dumps(&json))
+}
+
+/// What has a length and places: text and mappings too, and what was cut out of a list.
+fn is_sequence(value: &Value) -> bool {
+    value.is_undefined() || value.len().is_some()
 }
 
 /// A number of spaces, or text that stands as it is.
@@ -202,6 +209,20 @@ mod tests {
     fn lines_end_alike_wherever_the_template_was_written() {
         let source = "a\r\n{% if true %}\r\nb{% endif %}\rc\r{{ 'd\r\n' }}e\r\n";
         assert_eq!(render(source, "").unwrap(), "a\nbc\nd\ne");
+    }
+
+    /// Expected: the same expressions in Jinja2.
+    #[test]
+    fn what_is_a_sequence_to_python_is_one_here() {
+        let sequences = ["messages", "messages[0].content", "messages[0]", "messages[:1]", "[]", "nothing"];
+        for (expressions, expected) in [(&sequences[..], "True"), (&["1", "none", "true"][..], "False")] {
+            for expression in expressions {
+                let source = format!("{{{{ {expression} is sequence }}}}");
+                assert_eq!(render(&source, "a").unwrap(), expected, "{expression}");
+            }
+        }
+        let source = "{% set comma = joiner() %}{% for i in range(3) %}{{ comma() }}{{ i }}{% endfor %}";
+        assert_eq!(render(source, "").unwrap(), "0, 1, 2");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Records, masks, cuts and batches, on a small tokenizer with a ChatML template.
 
+mod tokens;
+
 use std::{io::Write, path::Path};
 
 use burn::tensor::Device;
@@ -56,12 +58,12 @@ fn open_with(
         std::fs::write(directory.path().join(name), content.to_string()).unwrap();
     };
     write("tokenizer.json", tokenizer_json());
-    files.iter().for_each(|(name, content)| write(name, content.clone()));
     write(
         "config.json",
         json!({"model_type": "llama", "vocab_size": rows, "hidden_size": 8, "intermediate_size": 8,
             "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": context_length}),
     );
+    files.iter().for_each(|(name, content)| write(name, content.clone()));
     ModelTokenizer::open(&ModelDirectory::open(directory.path()).unwrap())
 }
 
@@ -73,50 +75,6 @@ fn a_tokenizer_with_more_tokens_than_the_model_has_rows_is_refused_with_both_num
     assert!(error.is_input());
     let error = error.to_string();
     assert!(error.contains("259 tokens") && error.contains("258 rows") && error.contains("<|im_end|>"), "{error}");
-}
-
-#[test]
-fn special_tokens_are_named_by_the_map_unless_tokenizer_config_knows_the_added_tokens() {
-    let template = "{{ bos_token }}{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}";
-    let named = json!({"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "chat_template": template});
-    let mut whole = named.clone();
-    whole["added_tokens_decoder"] = json!({});
-    let map = json!({"eos_token": {"content": "<|endoftext|>", "special": true}});
-    for (config, expected, stop) in
-        [(named, "<|im_start|>Hi<|endoftext|>", 256), (whole, "<|im_start|>Hi<|im_end|>", 258)]
-    {
-        let files = [("tokenizer_config.json", config), ("special_tokens_map.json", map.clone())];
-        let tokenizer = open_with(&files, 64, 259).unwrap();
-        let prompt = tokenizer.prompt(&[says(Role::User, "Hi")]).unwrap();
-        assert_eq!(tokenizer.decode(&prompt, false), expected);
-        assert!(tokenizer.stop_ids().contains(&stop));
-    }
-}
-
-/// Expected: what AutoTokenizer of transformers makes of the same files.
-#[test]
-fn a_token_that_the_files_name_is_special_where_the_tokenizer_does_not_say_so() {
-    let named = json!({"eos_token": "<|im_end|>", "chat_template": CHATML});
-    let mut plain = tokenizer_json();
-    plain["added_tokens"][2]["special"] = json!(false);
-    plain["added_tokens"][2]["rstrip"] = json!(true);
-    let mut bare = tokenizer_json();
-    bare["added_tokens"].as_array_mut().unwrap().truncate(2);
-    for (id, text) in [(256, "<|endoftext|>"), (257, "<|im_start|>"), (258, "<|im_end|>")] {
-        bare["model"]["vocab"][text] = json!(id);
-    }
-    for (tokenizer, after) in [(plain, "b"), (bare, "  b")] {
-        let files = [("tokenizer.json", tokenizer), ("tokenizer_config.json", named.clone())];
-        let tokenizer = open_with(&files, 64, 259).unwrap();
-        let ids = tokenizer.encode("a<|im_end|>  b");
-        assert_eq!((ids[0], ids[1]), (u32::from(b'a'), 258));
-        assert_eq!(tokenizer.decode(&ids, true), format!("a{after}"));
-        assert_eq!(
-            learned(&tokenizer, &tokenizer.example(&[says(Role::User, "?")], "yes ").unwrap()),
-            "yes <|im_end|>"
-        );
-        assert_eq!(tokenizer.stop_ids(), [258]);
-    }
 }
 
 #[test]
@@ -154,6 +112,28 @@ fn the_answer_and_its_end_of_turn_are_learned_and_nothing_else() {
     assert!(tokenizer.decode(&prompt, false).ends_with("茶?<|im_end|>\n<|im_start|>assistant\n"));
     // Sampling has to end where learning said that answers end.
     assert_eq!(tokenizer.stop_ids(), [256, 258]);
+}
+
+/// As Qwen's templates leave the thoughts of earlier turns out. The end of text is another token than the end of turn.
+#[test]
+fn an_answer_that_the_template_rewrites_is_learned_as_it_writes_it() {
+    let answer = "(message['content'].split('</think>')[-1].lstrip('\n') if message['role'] == 'assistant' else message['content'])";
+    let without_thoughts = CHATML.replace("message['content']", answer);
+    let tokenizer = tokenizer(Some(without_thoughts.as_str()), 256);
+    let prompt = [says(Role::User, "2 + 2?")];
+    for (completion, expected) in [
+        ("<think>\neasy\n</think>\n\nIt is 4.", "It is 4.<|im_end|>"),
+        ("It is 4.", "It is 4.<|im_end|>"),
+        ("</think>", "<|im_end|>"),
+    ] {
+        let example = tokenizer.example(&prompt, completion).unwrap();
+        assert_eq!(learned(&tokenizer, &example), expected);
+        assert_eq!(example.ids[..example.prompt_length()], tokenizer.prompt(&prompt).unwrap());
+    }
+    let without_end =
+        "{% if add_generation_prompt %}assistant:{% else %}assistant: {{ messages[-1].content[1:] }}\n{% endif %}";
+    let open_end = self::tokenizer(Some(without_end), 64);
+    assert_eq!(learned(&open_end, &open_end.example(&prompt, "xyes").unwrap()), " yes<|endoftext|>");
 }
 
 #[test]

@@ -23,7 +23,8 @@ const NAMED_TOKENS: [&str; 7] =
 pub struct ModelTokenizer {
     pub(super) tokenizer: Tokenizer,
     pub(super) template: Option<ChatTemplate>,
-    pub(super) special_ids: HashSet<u32>,
+    /// Added tokens that are more than white space: the first of them that follows an answer ends it.
+    pub(super) marks: HashSet<u32>,
     pub(super) context_length: usize,
     pub(super) eos_id: Option<u32>,
     /// Conversations that had to be cut so far.
@@ -49,23 +50,28 @@ impl ModelTokenizer {
         let config = model.config();
         ensure_fits(&tokenizer, config.vocabulary_size)
             .map_err(|message| DataError::Tokenizer { path: path.clone(), message })?;
-        let named = named_tokens(&model.named_tokens()?);
-        make_special(&mut tokenizer, &named);
+        let files = model.named_tokens()?;
+        let named = named_tokens(&files);
+        make_special(&mut tokenizer, &files, &named);
         let id_of = |name: &str| {
             let (_, token) = named.iter().find(|(other, _)| other == name)?;
             tokenizer.token_to_id(token)
         };
-        let eos_id = id_of("eos_token").or(config.eos_token_ids.first().copied());
+        // A configuration may name tokens that the model does not have: GPT2Config ends texts with 50256, however small the model.
+        let has_row = |id: &u32| (*id as usize) < config.vocabulary_size;
+        let eos_id = id_of("eos_token").or(config.eos_token_ids.iter().copied().find(has_row));
         let mut stop_ids = model.stop_token_ids()?;
+        stop_ids.retain(has_row);
         stop_ids.extend(eos_id.filter(|id| !stop_ids.contains(id)));
-        let pad_id = id_of("pad_token").or(config.pad_token_id).or(eos_id).unwrap_or(0);
+        let pad_id = id_of("pad_token").or(config.pad_token_id.filter(has_row)).or(eos_id).unwrap_or(0);
         let template = model.chat_template()?.map(|source| ChatTemplate::new(&source, &named)).transpose()?;
-        let special_ids: HashSet<u32> =
-            tokenizer.get_added_tokens_decoder().iter().filter(|(_, token)| token.special).map(|(&id, _)| id).collect();
+        let added = tokenizer.get_added_tokens_decoder();
+        let is_mark = |token: &AddedToken| token.special || !token.content.trim().is_empty();
+        let marks: HashSet<u32> = added.iter().filter(|(_, token)| is_mark(token)).map(|(&id, _)| id).collect();
         let mut this = Self {
             tokenizer,
             template,
-            special_ids,
+            marks,
             context_length: config.context_length,
             eos_id,
             cuts: AtomicUsize::new(0),
@@ -76,6 +82,7 @@ impl ModelTokenizer {
         if let Some(id) = this.end_of_turn().filter(|id| !this.stop_ids.contains(id)) {
             this.stop_ids.push(id);
         }
+        this.hide_ends();
         // Looking for the end of turn may have cut what it looked at; nobody's conversation was.
         this.cuts.store(0, Ordering::Relaxed);
         Ok(this)
@@ -162,7 +169,15 @@ impl ModelTokenizer {
         let says = |role, content: &str| Message { role, content: content.into() };
         let conversation = [says(Role::System, "a"), says(Role::User, "b")];
         let example = self.example(&conversation[1..], "c").or_else(|_| self.example(&conversation, "c")).ok()?;
-        example.ids.last().copied().filter(|id| self.special_ids.contains(id))
+        example.ids.last().copied().filter(|id| self.marks.contains(id))
+    }
+
+    /// What ends an answer is nothing for people to read, also where the tokenizer has it as a token like others.
+    fn hide_ends(&mut self) {
+        let added = self.tokenizer.get_added_tokens_decoder();
+        let shown = self.stop_ids.iter().filter_map(|id| added.get(id)).filter(|token| !token.special);
+        let hidden: Vec<AddedToken> = shown.map(|token| token.clone().special(true)).collect();
+        self.tokenizer.add_special_tokens(&hidden);
     }
 }
 
@@ -181,25 +196,36 @@ fn ensure_fits(tokenizer: &Tokenizer, rows: usize) -> Result<(), String> {
 
 /// Makes special tokens of those that the files name, as transformers does when it reads them: a token that is one of the model's
 /// vocabulary alone would not be found in a text as it stands, and would be shown to people.
-fn make_special(tokenizer: &mut Tokenizer, named: &[(String, String)]) {
+fn make_special(tokenizer: &mut Tokenizer, files: &Map<String, Value>, named: &[(String, String)]) {
     let added = tokenizer.get_added_tokens_decoder();
-    let missing = named.iter().filter_map(|(_, text)| {
-        let token = match added.get(&tokenizer.token_to_id(text)?) {
-            Some(token) => token.clone().special(true),
-            None => AddedToken::from(text.clone(), true),
-        };
-        Some(token)
-    });
-    let missing: Vec<AddedToken> = missing.collect();
-    tokenizer.add_special_tokens(&missing);
+    let of_tokenizer = |text: &str| added.get(&tokenizer.token_to_id(text)?).cloned();
+    let has = |text: &str| tokenizer.token_to_id(text).is_some();
+
+    let described = files.get("added_tokens_decoder").and_then(Value::as_object).into_iter().flat_map(Map::values);
+    let described = described.filter_map(|token| serde_json::from_value::<AddedToken>(token.clone()).ok());
+    let mut special: Vec<AddedToken> = described.filter(|token| token.special && has(&token.content)).collect();
+    for (_, text) in named.iter().filter(|(_, text)| has(text)) {
+        if special.iter().all(|token| token.content != *text) {
+            special.push(of_tokenizer(text).unwrap_or_else(|| AddedToken::from(text.clone(), true)).special(true));
+        }
+    }
+    // Of the others it is enough to be there in some way.
+    let lists = ["additional_special_tokens", "extra_special_tokens"].into_iter().filter_map(|name| files.get(name));
+    let others = lists.filter_map(Value::as_array).flatten().filter_map(text_of);
+    special.extend(
+        others.filter(|text| has(text) && of_tokenizer(text).is_none()).map(|text| AddedToken::from(text, true)),
+    );
+    tokenizer.add_special_tokens(&special);
 }
 
-/// Name and text of the special tokens in what a tokenizer's files say.
+/// Name and text of the special tokens in what a tokenizer's files say: those that every model may have, and a model's own.
 fn named_tokens(files: &Map<String, Value>) -> Vec<(String, String)> {
-    let text = |value: &Value| match value {
-        Value::String(token) => Some(token.clone()),
-        Value::Object(token) => token.get("content").and_then(Value::as_str).map(String::from),
-        _ => None,
-    };
-    NAMED_TOKENS.iter().filter_map(|&name| Some((name.to_string(), text(files.get(name)?)?))).collect()
+    let usual = NAMED_TOKENS.iter().filter_map(|&name| Some((name.to_string(), text_of(files.get(name)?)?)));
+    let own = files.get("extra_special_tokens").and_then(Value::as_object).into_iter().flatten();
+    usual.chain(own.filter_map(|(name, token)| Some((name.clone(), text_of(token)?)))).collect()
+}
+
+/// The text of a token: as it is, or with its properties.
+fn text_of(token: &Value) -> Option<String> {
+    token.as_str().or_else(|| token.get("content")?.as_str()).map(String::from)
 }

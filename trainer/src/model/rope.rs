@@ -51,7 +51,9 @@ impl Rope {
                 factor: need("factor")?,
                 low_frequency_factor: need("low_freq_factor")?,
                 high_frequency_factor: need("high_freq_factor")?,
-                original_context_length: number(settings, "original_max_position_embeddings")
+                // What stands beside the settings goes before what stands in them (`standardize_rope_params`).
+                original_context_length: number(raw, "original_max_position_embeddings")
+                    .or_else(|| number(settings, "original_max_position_embeddings"))
                     .or_else(|| number(raw, "max_position_embeddings"))
                     .map_or_else(|| need("original_max_position_embeddings"), Ok)?,
             },
@@ -178,15 +180,22 @@ mod tests {
         use crate::model::DecoderConfig;
         let llama3 = json!({"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0});
         let linear = |factor| RopeScaling::Linear { factor };
-        let stretched = RopeScaling::Llama3 {
+        let stretched = |original_context_length| RopeScaling::Llama3 {
             factor: 4.0,
             low_frequency_factor: 1.0,
             high_frequency_factor: 4.0,
-            original_context_length: 64.0,
+            original_context_length,
         };
         for (fields, theta, scaling) in [
-            (json!({"rope_scaling": llama3, "rope_theta": 500.0}), 500.0, stretched.clone()),
-            (json!({"rope_parameters": llama3}), 10_000.0, stretched),
+            (json!({"rope_scaling": llama3, "rope_theta": 500.0}), 500.0, stretched(64.0)),
+            (json!({"rope_parameters": llama3}), 10_000.0, stretched(64.0)),
+            (json!({"rope_scaling": llama3, "original_max_position_embeddings": 16}), 10_000.0, stretched(16.0)),
+            (
+                json!({"rope_scaling": {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                    "original_max_position_embeddings": 32}, "original_max_position_embeddings": 16}),
+                10_000.0,
+                stretched(16.0),
+            ),
             (
                 json!({"rope_scaling": {"type": "linear", "factor": 2.0}, "rope_theta": 500.0,
                     "rope_parameters": {"rope_type": "default", "rope_theta": 9.0}}),

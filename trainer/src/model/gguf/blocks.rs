@@ -55,10 +55,10 @@ impl Storage {
         }
     }
 
-    /// The bytes that `count` weights take; `None` when they do not fill their blocks.
+    /// The bytes that `count` weights take; `None` when they do not fill their blocks, or are more than there can be.
     pub(super) fn bytes_for(self, count: usize) -> Option<usize> {
         let (weights, bytes) = self.block();
-        count.is_multiple_of(weights).then(|| count / weights * bytes)
+        if count.is_multiple_of(weights) { (count / weights).checked_mul(bytes) } else { None }
     }
 
     /// The weights of whole blocks.

@@ -40,7 +40,7 @@ impl GgufFile {
             "added_tokens": self.added_tokens(&tokens),
             "normalizer": if pre == "qwen2" { json!({"type": "NFC"}) } else { Value::Null },
             "pre_tokenizer": pre_tokenizer,
-            "post_processor": self.post_processor(&tokens),
+            "post_processor": self.post_processor(&tokens, pre),
             "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
             "model": {
                 "type": "BPE",
@@ -115,9 +115,10 @@ impl GgufFile {
             .collect()
     }
 
-    /// Puts the beginning of text in front where the file asks for it.
-    fn post_processor(&self, tokens: &[&str]) -> Value {
-        let wanted = self.flag("tokenizer.ggml.add_bos_token") == Some(true);
+    /// Puts the beginning of text in front where the file asks for it; where it says nothing, Llama 3's texts have one in
+    /// llama.cpp.
+    fn post_processor(&self, tokens: &[&str], pre: &str) -> Value {
+        let wanted = self.flag("tokenizer.ggml.add_bos_token").unwrap_or(pre == "llama-bpe");
         let bos = self.special("bos_token_id").and_then(|id| Some((id, *tokens.get(id)?)));
         let Some((id, token)) = bos.filter(|_| wanted) else { return Value::Null };
         let special = json!({"SpecialToken": {"id": token, "type_id": 0}});
@@ -145,4 +146,53 @@ fn pre_tokenizer(name: &str) -> Option<Value> {
         "llama-bpe" => sequence(split(LLAMA3), byte_level(false)),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A text as the container has it.
+    fn bytes_of(text: &str) -> Vec<u8> {
+        [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat()
+    }
+
+    /// A file without tensors whose tokenizer splits text by these rules.
+    fn file(pre: &str, add_bos: Option<bool>) -> GgufFile {
+        let field = |key: &str, kind: u32, value: Vec<u8>| {
+            [bytes_of(&format!("tokenizer.ggml.{key}")), kind.to_le_bytes().to_vec(), value].concat()
+        };
+        let list = |items: &[&str]| {
+            let head = [&8u32.to_le_bytes()[..], &(items.len() as u64).to_le_bytes()[..]].concat();
+            [head, items.iter().flat_map(|item| bytes_of(item)).collect()].concat()
+        };
+        let mut fields = vec![
+            field("model", 8, bytes_of("gpt2")),
+            field("pre", 8, bytes_of(pre)),
+            field("tokens", 9, list(&["a", "<s>"])),
+            field("merges", 9, list(&[])),
+            field("bos_token_id", 4, 1u32.to_le_bytes().to_vec()),
+        ];
+        fields.extend(add_bos.map(|on| field("add_bos_token", 7, vec![u8::from(on)])));
+        let counts = [0, fields.len() as u64].map(u64::to_le_bytes).concat();
+        let bytes = [b"GGUF".to_vec(), 3u32.to_le_bytes().to_vec(), counts, fields.concat()].concat();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("model.gguf");
+        std::fs::write(&path, bytes).unwrap();
+        GgufFile::open(&path).unwrap()
+    }
+
+    /// Expected: llama.cpp (`llama_vocab::impl::load`).
+    #[test]
+    fn a_text_begins_with_its_token_where_the_file_or_llama_3_says_so() {
+        for (pre, said, expected) in [
+            ("llama-bpe", None, true),
+            ("llama-bpe", Some(false), false),
+            ("qwen2", None, false),
+            ("qwen2", Some(true), true),
+        ] {
+            let tokenizer: Value = serde_json::from_str(&file(pre, said).tokenizer_json().unwrap()).unwrap();
+            assert_eq!(tokenizer["post_processor"].is_object(), expected, "{pre} {said:?}");
+        }
+    }
 }

@@ -38,8 +38,9 @@ impl GgufFile {
         let Some(storage) = Storage::from_number(tensor.kind) else {
             return Err(ModelError::Format { tensor: name.into(), format: format!("GGUF type {}", tensor.kind) });
         };
-        let count = shape.iter().product();
-        let bytes = storage.bytes_for(count).and_then(|length| self.bytes(tensor, length));
+        let count = shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size));
+        let length = count.and_then(|count| storage.bytes_for(count));
+        let bytes = length.and_then(|length| self.bytes(tensor, length));
         let bytes =
             bytes.ok_or_else(|| ModelError::malformed(self.path(), format!("ends before tensor {name} does")))?;
         Ok(storage.dequantise(bytes))
@@ -141,5 +142,18 @@ mod tests {
             }
         }
         assert_eq!(unpermute(&permuted, heads, size), original);
+    }
+
+    #[test]
+    fn a_tensor_that_claims_more_than_any_file_holds_is_refused() {
+        let size = (1u64 << 31).to_le_bytes().to_vec();
+        let header = [&b"GGUF"[..], &3u32.to_le_bytes(), &1u64.to_le_bytes(), &0u64.to_le_bytes()].concat();
+        let tensor = [&1u64.to_le_bytes()[..], b"t", &2u32.to_le_bytes(), &size, &size, &[0; 12]].concat();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("model.gguf");
+        std::fs::write(&path, [header, tensor].concat()).unwrap();
+        // Four bytes each: a multiple of 2⁶⁴.
+        let found = GgufFile::open(&path).unwrap().values("t", &[1 << 31, 1 << 31]);
+        assert!(found.unwrap_err().to_string().contains("ends before tensor t does"));
     }
 }

@@ -64,7 +64,6 @@ fn changes_base(init_lora_weights: &str) -> bool {
 /// What of `adapter_config.json` decides how an adapter acts; what else is said there must say nothing.
 #[derive(Debug, Clone, Deserialize)]
 struct Config {
-    peft_type: String,
     #[serde(default)]
     task_type: Option<String>,
     #[serde(default)]
@@ -96,10 +95,16 @@ impl AdapterFiles {
             return Ok(None);
         }
         let raw = read_object(&path)?;
+        // Other kinds have other fields, so the kind is asked for first.
+        let kind = raw.get("peft_type").and_then(Value::as_str).unwrap_or("that it does not name (peft_type)");
+        if kind != "LORA" {
+            let text = format!("is an adapter of the kind {kind}; LORA is what can be read");
+            return Err(ModelError::malformed(&path, text));
+        }
         let config: Config = serde_json::from_value(Value::Object(raw.clone()))
             .map_err(|error| ModelError::malformed(&path, error.to_string()))?;
-        if config.peft_type != "LORA" {
-            let text = format!("is an adapter of the kind {}; LORA is what can be read", config.peft_type);
+        if !(0.0..1.0).contains(&config.lora_dropout) {
+            let text = format!("has a lora_dropout of {}; it lies from 0 to below 1", config.lora_dropout);
             return Err(ModelError::malformed(&path, text));
         }
         let off = |name: &str| raw.get(name).is_none_or(|value| matches!(value, Value::Null | Value::Bool(false)));
@@ -204,6 +209,10 @@ impl AdapterFiles {
         let Some(a_shape) = file.shape(&a_name) else { return Ok(None) };
         let [input, output] = linear.weight.dims();
         let rank = self.config.rank_pattern.of(&place.module).unwrap_or(self.config.r);
+        if rank == 0 {
+            let text = format!("gives {} the rank 0; it is at least 1", place.module);
+            return Err(ModelError::malformed(self.path.join(CONFIG), text));
+        }
         if a_shape != [rank, input] {
             return Err(ModelError::Shape { tensor: a_name, expected: vec![rank, input], found: a_shape });
         }

@@ -8,7 +8,7 @@ use safetensors::{Dtype, SafeTensors, tensor::View};
 
 use super::{
     super::{ensemble::Members, error::ModelError},
-    Companions,
+    Companions, ModelDirectory,
 };
 
 const FILE: &str = "ensemble.safetensors";
@@ -54,6 +54,17 @@ impl Companions {
         let file = safetensors::serialize(tensors.iter().map(|(name, stored)| (*name, stored)), None)
             .map_err(|error| ModelError::malformed(Path::new(FILE), error.to_string()))?;
         Ok(self.with(FILE, file))
+    }
+}
+
+impl ModelDirectory {
+    /// As [`Self::companions`], of a reward model: with the heads of the ensemble that its own is the mean of.
+    pub fn reward_companions(&self, device: &Device) -> Result<Companions, ModelError> {
+        let companions = self.companions()?;
+        match self.load_members(device)? {
+            Some(members) => companions.with_members(&members),
+            None => Ok(companions),
+        }
     }
 }
 

@@ -37,6 +37,10 @@ pub use padding::Padding;
 pub use weights::{WeightFormat, WriteOptions};
 pub use write::{Companions, ensure_free, write_decoder, write_decoder_as, write_reward_model, write_reward_model_as};
 
+const TOKENIZER: &str = "tokenizer.json";
+/// What is no part of a tokenizer among the files that go with a model.
+const GENERATION: &str = "generation_config.json";
+
 /// What a model gives: a distribution over tokens, or a score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelKind {
@@ -139,10 +143,12 @@ impl ModelDirectory {
         kind_of(class.unwrap_or_default())
     }
 
-    /// A file of the model: the adapter's own where it has one.
+    /// A file of the model: the adapter's own where it has one. Where it has a tokenizer, nothing of the base's is read beside
+    /// that, as transformers reads a tokenizer from one folder: the base's template may stand in another file.
     fn file(&self, name: &str) -> PathBuf {
-        let own = self.adapter.as_ref().map(|adapter| adapter.path.join(name)).filter(|path| path.exists());
-        own.unwrap_or_else(|| self.path.join(name))
+        let Some(Adapted { path, .. }) = &self.adapter else { return self.path.join(name) };
+        let is_own = path.join(name).exists() || (name != GENERATION && path.join(TOKENIZER).exists());
+        if is_own { path.join(name) } else { self.path.join(name) }
     }
 
     pub fn config(&self) -> &DecoderConfig {
@@ -256,7 +262,7 @@ impl ModelDirectory {
     pub fn tokenizer_json(&self) -> Result<Option<String>, ModelError> {
         match &self.gguf {
             Some(gguf) => gguf.tokenizer_json().map(Some),
-            None => read_text_if_there(&self.file("tokenizer.json")),
+            None => read_text_if_there(&self.file(TOKENIZER)),
         }
     }
 
@@ -283,7 +289,7 @@ impl ModelDirectory {
         if self.gguf.is_some() {
             return Ok(Map::new());
         }
-        read_object_if_there(&self.file("generation_config.json"))
+        read_object_if_there(&self.file(GENERATION))
     }
 
     /// The chat template: `chat_template.jinja`, else the field of `tokenizer_config.json` (the one named `default` when
@@ -349,7 +355,11 @@ impl ModelDirectory {
             None => Companions::of_directory(&self.path)?,
         };
         if let Some(adapter) = &self.adapter {
-            for (name, content) in Companions::of_directory(&adapter.path)?.files {
+            let own = Companions::of_directory(&adapter.path)?;
+            if own.get(TOKENIZER).is_some() {
+                companions.files.retain(|(name, _)| name == GENERATION);
+            }
+            for (name, content) in own.files {
                 companions = companions.with(&name, content);
             }
         }

@@ -33,6 +33,9 @@ const COPIED: [&str; 9] = [
     "generation_config.json",
 ];
 
+/// Where transformers keeps the chat templates that a tokenizer has besides its first (one for tools, say).
+const MORE_TEMPLATES: &str = "additional_chat_templates";
+
 /// Tokenizer, chat template and generation settings: what is written beside new weights.
 #[derive(Debug, Clone, Default)]
 pub struct Companions {
@@ -63,6 +66,16 @@ impl Companions {
             let path = directory.join(name);
             if path.exists() {
                 companions = companions.with(name, fs::read(&path).map_err(ModelError::file(&path))?);
+            }
+        }
+        let folder = directory.join(MORE_TEMPLATES);
+        if folder.is_dir() {
+            for entry in fs::read_dir(&folder).map_err(ModelError::file(&folder))? {
+                let path = entry.map_err(ModelError::file(&folder))?.path();
+                if let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|_| path.is_file()) {
+                    let content = fs::read(&path).map_err(ModelError::file(&path))?;
+                    companions = companions.with(&format!("{MORE_TEMPLATES}/{name}"), content);
+                }
             }
         }
         Ok(companions)
@@ -171,7 +184,11 @@ pub(super) fn write_directory(
     ensure_free(out)?;
     let partial = Partial::beside(out)?;
     for (name, content) in &companions.files {
-        write_file(&partial.path().join(name), content)?;
+        let path = partial.path().join(name);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(ModelError::file(folder))?;
+        }
+        write_file(&path, content)?;
     }
     write_file(&partial.path().join(lineage::FILE), pretty(lineage).as_bytes())?;
     rest(partial.path())?;

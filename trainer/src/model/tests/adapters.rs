@@ -6,7 +6,11 @@ use burn::{
 };
 
 use super::*;
-use crate::model::lora::LoraSettings;
+use crate::model::{
+    ModelDirectory,
+    hf::{AdapterOf, Companions, Lineage, write_adapter, write_decoder},
+    lora::LoraSettings,
+};
 
 fn settings(targets: &[&str]) -> LoraSettings {
     let targets = targets.iter().map(|target| target.to_string()).collect();
@@ -108,4 +112,38 @@ fn targets_of_which_the_model_has_none_are_refused_with_those_that_it_has() {
     let above = LoraSettings { first_layer: 2, ..settings(&["q_proj"]) };
     assert!(decoder("llama-tiny", &device).with_lora(&above, 0).is_err(), "there are two layers");
     assert!(decoder("gpt2-tiny", &device).with_lora(&settings(&["gate_proj", "up_proj"]), 0).is_ok());
+}
+
+/// As AutoTokenizer of transformers reads them: all from one folder.
+#[test]
+fn an_adapter_with_a_tokenizer_of_its_own_takes_none_of_its_bases_files() {
+    let device = Device::flex();
+    let scratch = tempfile::tempdir().unwrap();
+    let base = scratch.path().join("base");
+    let decoder = decoder("llama-tiny", &device);
+    let of_base = Companions::none()
+        .with("tokenizer.json", "of base")
+        .with("chat_template.jinja", "of base")
+        .with("special_tokens_map.json", r#"{"eos_token": "</base>"}"#)
+        .with("generation_config.json", r#"{"eos_token_id": 5}"#);
+    write_decoder(&base, &decoder, &of_base, &Lineage::of("sft")).unwrap();
+    let (adapted, lineage) = (decoder.with_lora(&settings(&["q_proj"]), 3).unwrap(), Lineage::of("sft"));
+    let written = |name: &str, companions: &Companions| {
+        let path = scratch.path().join(name);
+        write_adapter(&path, &adapted, &AdapterOf { base: &base, companions, lineage: &lineage }).unwrap();
+        ModelDirectory::open(&path).unwrap()
+    };
+    let without = written("without", &Companions::none());
+    assert_eq!(without.chat_template().unwrap().as_deref(), Some("of base"));
+    assert_eq!(without.companions().unwrap().get("tokenizer.json"), Some(&b"of base"[..]));
+
+    let own = Companions::none().with("tokenizer.json", "its own");
+    let with = written("with", &own.with("tokenizer_config.json", r#"{"chat_template": "its own"}"#));
+    assert_eq!(with.chat_template().unwrap().as_deref(), Some("its own"));
+    assert!(!with.named_tokens().unwrap().contains_key("eos_token"));
+    assert_eq!(with.stop_token_ids().unwrap(), [2, 5]);
+    let companions = with.companions().unwrap();
+    assert_eq!(companions.get("tokenizer.json"), Some(&b"its own"[..]));
+    assert!(companions.get("chat_template.jinja").is_none(), "transformers would read it before the other");
+    assert!(companions.get("generation_config.json").is_some());
 }

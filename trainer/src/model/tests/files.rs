@@ -39,6 +39,20 @@ fn a_written_model_is_read_back_the_same() {
     }
 }
 
+/// As transformers saves a tokenizer that has several.
+#[test]
+fn every_chat_template_goes_with_the_model() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (first, second) = (scratch.path().join("first"), scratch.path().join("second"));
+    let decoder = decoder("llama-tiny", &Device::flex());
+    save(&decoder, &first);
+    fs::create_dir(first.join("additional_chat_templates")).unwrap();
+    fs::write(first.join("additional_chat_templates/tool_use.jinja"), "{{ tools }}").unwrap();
+    let companions = ModelDirectory::open(&first).unwrap().companions().unwrap();
+    write_decoder(&second, &decoder, &companions, &Lineage::of("sft")).unwrap();
+    assert_eq!(fs::read_to_string(second.join("additional_chat_templates/tool_use.jinja")).unwrap(), "{{ tools }}");
+}
+
 #[test]
 fn a_reward_model_is_read_back_the_same_and_told_from_a_language_model() {
     let device = Device::flex();

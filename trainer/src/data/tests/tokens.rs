@@ -1,0 +1,129 @@
+//! Which tokens a model's files name, and what becomes of them.
+
+use laurel_records::Role;
+use serde_json::json;
+
+use super::{CHATML, learned, open_with, says, tokenizer_json};
+
+/// A small GPT-2 of transformers: `GPT2Config(vocab_size=300)` names 50256 as begin and end of text.
+#[test]
+fn tokens_that_the_model_has_no_row_for_end_and_fill_nothing() {
+    let model = json!({"model_type": "gpt2", "vocab_size": 300, "n_embd": 8, "n_head": 1, "n_layer": 1, "n_positions": 64,
+        "bos_token_id": 50256, "eos_token_id": 50256, "pad_token_id": 50257});
+    let generation = json!({"eos_token_id": [50256, 258]});
+    let of_its_own = json!({"eos_token": "<|endoftext|>"});
+    for (named, ends, pad) in [(json!({}), vec![258], 0), (of_its_own, vec![258, 256], 256)] {
+        let files = [
+            ("tokenizer_config.json", named),
+            ("generation_config.json", generation.clone()),
+            ("config.json", model.clone()),
+        ];
+        let tokenizer = open_with(&files, 64, 300).unwrap();
+        assert_eq!((tokenizer.stop_ids(), tokenizer.pad_id()), (ends.as_slice(), pad));
+        let example = tokenizer.example(&[says(Role::User, "a")], "b").unwrap();
+        assert!(example.ids.iter().all(|&id| id < 300), "{example:?}");
+    }
+}
+
+#[test]
+fn special_tokens_are_named_by_the_map_unless_tokenizer_config_knows_the_added_tokens() {
+    let template = "{{ bos_token }}{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}";
+    let named = json!({"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "chat_template": template});
+    let mut whole = named.clone();
+    whole["added_tokens_decoder"] = json!({});
+    let map = json!({"eos_token": {"content": "<|endoftext|>", "special": true}});
+    for (config, expected, stop) in
+        [(named, "<|im_start|>Hi<|endoftext|>", 256), (whole, "<|im_start|>Hi<|im_end|>", 258)]
+    {
+        let files = [("tokenizer_config.json", config), ("special_tokens_map.json", map.clone())];
+        let tokenizer = open_with(&files, 64, 259).unwrap();
+        let prompt = tokenizer.prompt(&[says(Role::User, "Hi")]).unwrap();
+        assert_eq!(tokenizer.decode(&prompt, false), expected);
+        assert!(tokenizer.stop_ids().contains(&stop));
+    }
+}
+
+/// Expected: what AutoTokenizer of transformers makes of the same files.
+#[test]
+fn a_token_that_the_files_name_is_special_where_the_tokenizer_does_not_say_so() {
+    let named = json!({"eos_token": "<|im_end|>", "chat_template": CHATML});
+    let mut plain = tokenizer_json();
+    plain["added_tokens"][2]["special"] = json!(false);
+    plain["added_tokens"][2]["rstrip"] = json!(true);
+    let mut bare = tokenizer_json();
+    bare["added_tokens"].as_array_mut().unwrap().truncate(2);
+    for (id, text) in [(256, "<|endoftext|>"), (257, "<|im_start|>"), (258, "<|im_end|>")] {
+        bare["model"]["vocab"][text] = json!(id);
+    }
+    for (tokenizer, after) in [(plain, "b"), (bare, "  b")] {
+        let files = [("tokenizer.json", tokenizer), ("tokenizer_config.json", named.clone())];
+        let tokenizer = open_with(&files, 64, 259).unwrap();
+        let ids = tokenizer.encode("a<|im_end|>  b");
+        assert_eq!((ids[0], ids[1]), (u32::from(b'a'), 258));
+        assert_eq!(tokenizer.decode(&ids, true), format!("a{after}"));
+        assert_eq!(
+            learned(&tokenizer, &tokenizer.example(&[says(Role::User, "?")], "yes ").unwrap()),
+            "yes <|im_end|>"
+        );
+        assert_eq!(tokenizer.stop_ids(), [258]);
+    }
+}
+
+/// Expected: as transformers reads the same files (`TokenizersBackend.__init__`).
+#[test]
+fn a_token_that_tokenizer_config_describes_or_lists_as_special_is_so() {
+    let mut plain = tokenizer_json();
+    plain["added_tokens"][2]["special"] = json!(false);
+    let mut bare = tokenizer_json();
+    bare["added_tokens"].as_array_mut().unwrap().truncate(2);
+    for (id, text) in [(256, "<|endoftext|>"), (257, "<|im_start|>"), (258, "<|im_end|>")] {
+        bare["model"]["vocab"][text] = json!(id);
+    }
+    let described = json!({"258": {"content": "<|im_end|>", "lstrip": false, "normalized": false, "rstrip": false,
+        "single_word": false, "special": true}});
+    for (tokenizer, field, value) in [
+        (&plain, "added_tokens_decoder", &described),
+        (&bare, "added_tokens_decoder", &described),
+        (&bare, "additional_special_tokens", &json!(["<|im_end|>"])),
+        (&bare, "extra_special_tokens", &json!([{"content": "<|im_end|>"}])),
+        (&bare, "extra_special_tokens", &json!({"turn_token": "<|im_end|>"})),
+    ] {
+        let template = if value.get("turn_token").is_some() {
+            CHATML.replace("'<|im_end|>'", "turn_token")
+        } else {
+            CHATML.to_owned()
+        };
+        let mut config = json!({"eos_token": "<|endoftext|>", "chat_template": template});
+        config[field] = value.clone();
+        let files = [("tokenizer.json", tokenizer.clone()), ("tokenizer_config.json", config)];
+        let tokenizer = open_with(&files, 64, 259).unwrap();
+        let ids = tokenizer.encode("a<|im_end|>b");
+        assert_eq!((ids.len(), tokenizer.decode(&ids, true).as_str()), (3, "ab"), "{field}");
+        let example = tokenizer.example(&[says(Role::User, "?")], "yes").unwrap();
+        assert_eq!(learned(&tokenizer, &example), "yes<|im_end|>", "{field}");
+        assert_eq!(tokenizer.stop_ids(), [256, 258], "{field}");
+    }
+}
+
+/// As `add_tokens` of transformers adds them, and people who put ChatML on a model.
+#[test]
+fn an_end_of_turn_that_is_no_special_token_ends_answers_and_is_not_shown() {
+    let config = |template: &str| json!({"eos_token": "<|endoftext|>", "chat_template": template});
+    let mut tokenizer = tokenizer_json();
+    tokenizer["added_tokens"][2]["special"] = json!(false);
+    let mut blank = tokenizer["added_tokens"][2].clone();
+    (blank["id"], blank["content"]) = (json!(259), json!("\n\n"));
+    tokenizer["added_tokens"].as_array_mut().unwrap().push(blank);
+    let open = |template: &str| {
+        let files = [("tokenizer.json", tokenizer.clone()), ("tokenizer_config.json", config(template))];
+        open_with(&files, 64, 260).unwrap()
+    };
+    let (prompt, chatml) = ([says(Role::User, "?")], open(CHATML));
+    assert_eq!(learned(&chatml, &chatml.example(&prompt, "yes").unwrap()), "yes<|im_end|>");
+    assert_eq!(chatml.stop_ids(), [256, 258]);
+    assert_eq!(chatml.decode(&chatml.encode("yes<|im_end|>"), true), "yes");
+    // White space is a token of its own in some tokenizers, and ends nothing.
+    let lines = open("{% for m in messages %}{{ m.content }}{{ '\n\n' }}{% endfor %}");
+    assert_eq!(learned(&lines, &lines.example(&prompt, "yes").unwrap()), "yes<|endoftext|>");
+    assert_eq!(lines.stop_ids(), [256]);
+}
