@@ -1,13 +1,16 @@
 //! Causal attention over tiles of queries, forwards and backwards: scores are never kept, only log Σ exp of each query
 //! (Dao et al. 2022, without its tiling over keys: a row of scores fits the cache here).
 
-use std::{cell::RefCell, ops::Range};
+use std::cell::RefCell;
 
 use rayon::prelude::*;
 
+#[cfg(target_arch = "x86_64")]
+use crate::many_queries;
 use crate::{
     matrix::{Target, View, product_here, product_into},
-    one_query::{self, Rows},
+    one_query,
+    query_tile::Tile,
     share::Shared,
     softmax::{probabilities_backward, softmax},
 };
@@ -29,12 +32,12 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    fn keys(&self) -> usize {
+    pub(crate) fn keys(&self) -> usize {
         self.before + self.queries
     }
 
     /// Numbers from one token's queries to the next's.
-    fn row(&self) -> usize {
+    pub(crate) fn row(&self) -> usize {
         self.heads * self.head_size
     }
 }
@@ -62,7 +65,7 @@ impl<'a> Strided<'a> {
     }
 
     /// The tokens from `first` on of one head: `[count, head_size]`.
-    fn tokens(&self, batch: usize, head: usize, first: usize, count: usize, size: usize) -> View<'a> {
+    pub(crate) fn tokens(&self, batch: usize, head: usize, first: usize, count: usize, size: usize) -> View<'a> {
         let from = batch * self.batch + head * self.head + first * self.token;
         View::with_steps(&self.values[from..], [count, size], [self.token, 1])
     }
@@ -95,6 +98,23 @@ pub fn forward(
     if queries == 0 {
         return;
     }
+    #[cfg(target_arch = "x86_64")]
+    if many_queries::fits(sizes) {
+        return many_queries::forward(sizes, q, [k, v], sight, out, normaliser);
+    }
+    forward_on_any(sizes, q, [k, v], sight, out, normaliser);
+}
+
+/// As [`forward`] for any number of queries, on any processor.
+pub(crate) fn forward_on_any(
+    sizes: &Sizes,
+    q: &[f32],
+    [k, v]: [Strided; 2],
+    sight: Sight,
+    out: &mut [f32],
+    normaliser: &mut [f32],
+) {
+    let Sizes { batch, queries, heads, .. } = *sizes;
     let out = Shared::new(out);
     let one = |(task, normaliser): (usize, &mut [f32])| {
         let (row, head) = (task / heads, task % heads);
@@ -125,7 +145,7 @@ pub struct Passed<'a> {
 /// The gradients for q, k and v, of the shapes of [`forward`] with keys and values `[batch, queries, groups, head_size]` and
 /// nothing before; written over whatever is in `of_q`, `of_k`, `of_v`.
 pub fn backward(sizes: &Sizes, passed: Passed, gradient: &[f32], of_q: &mut [f32], of_k: &mut [f32], of_v: &mut [f32]) {
-    let Sizes { batch, queries, before, heads, groups, head_size } = *sizes;
+    let Sizes { batch, queries, before, groups, head_size, .. } = *sizes;
     assert_eq!(before, 0, "a cache has no gradient");
     let (asked, kept) = (batch * queries * sizes.row(), batch * queries * groups * head_size);
     assert_eq!([passed.q.len(), passed.out.len(), gradient.len(), of_q.len()], [asked; 4]);
@@ -133,110 +153,36 @@ pub fn backward(sizes: &Sizes, passed: Passed, gradient: &[f32], of_q: &mut [f32
     of_k.fill(0.0);
     of_v.fill(0.0);
     let of = Gradients { q: Shared::new(of_q), k: Shared::new(of_k), v: Shared::new(of_v) };
+    #[cfg(target_arch = "x86_64")]
+    if many_queries::fits(sizes) {
+        return many_queries::backward(sizes, passed, gradient, &of);
+    }
+    backward_on_any(sizes, passed, gradient, &of);
+}
+
+/// As [`backward`] on any processor; the gradients for keys and values are zero before.
+pub(crate) fn backward_on_any(sizes: &Sizes, passed: Passed, gradient: &[f32], of: &Gradients) {
+    let Sizes { batch, queries, heads, groups, .. } = *sizes;
     (0..batch * groups).into_par_iter().for_each(|task| {
         let (row, group) = (task / groups, task % groups);
         for head in group * heads / groups..(group + 1) * heads / groups {
             for first in (0..queries).step_by(TILE) {
                 let tile = Tile::new(sizes, passed.sight, row, head, first, TILE.min(queries - first));
                 // SAFETY: every task writes the queries, keys and values of its own row and group.
-                unsafe { tile.backward(passed, gradient, &of) };
+                unsafe { tile.backward(passed, gradient, of) };
             }
         }
     });
 }
 
-struct Gradients<'a> {
-    q: Shared<'a>,
-    k: Shared<'a>,
-    v: Shared<'a>,
+/// Where the gradients are written.
+pub(crate) struct Gradients<'a> {
+    pub(crate) q: Shared<'a>,
+    pub(crate) k: Shared<'a>,
+    pub(crate) v: Shared<'a>,
 }
 
-/// Some queries of one head of one row. Its columns are the keys that they look at: what the row shares, where all of them
-/// branch off from it, and then every key from the first one of their own on.
-struct Tile<'a> {
-    sizes: &'a Sizes,
-    starts: &'a [u32],
-    row: usize,
-    head: usize,
-    /// The first query.
-    first: usize,
-    count: usize,
-    /// Keys that the row's branches share.
-    row_shared: usize,
-    /// Columns of keys that the tile's queries share; 0 where their own keys begin no later.
-    shared: usize,
-    /// The first key that any of them sees of its own, and how many from there on to the last.
-    first_key: usize,
-    own: usize,
-}
-
-/// Columns of a tile and the keys that they are.
-struct Span {
-    column: usize,
-    key: usize,
-    count: usize,
-}
-
-impl<'a> Tile<'a> {
-    fn new(sizes: &'a Sizes, sight: Sight<'a>, row: usize, head: usize, first: usize, count: usize) -> Self {
-        let starts = &sight.starts[row * sizes.queries + first..][..count];
-        let end = sizes.before + first + count;
-        let mut first_key = starts.iter().min().map_or(end, |&start| (start as usize).min(end));
-        let row_shared = sight.shared.get(row).map_or(0, |&shared| shared as usize);
-        let mut shared = row_shared;
-        if first_key <= row_shared {
-            // One span of columns: with something shared it begins at the row's beginning.
-            shared = 0;
-            first_key = if row_shared > 0 { 0 } else { first_key };
-        }
-        Self { sizes, starts, row, head, first, count, row_shared, shared, first_key, own: end - first_key }
-    }
-
-    /// Columns of the scores.
-    fn keys(&self) -> usize {
-        self.shared + self.own
-    }
-
-    fn spans(&self) -> impl Iterator<Item = Span> {
-        let shared = Span { column: 0, key: 0, count: self.shared };
-        let own = Span { column: self.shared, key: self.first_key, count: self.own };
-        [shared, own].into_iter().filter(|span| span.count > 0)
-    }
-
-    fn group(&self) -> usize {
-        self.head * self.sizes.groups / self.sizes.heads
-    }
-
-    /// Where the tile's first query lies in `[batch, queries, heads, head_size]`.
-    fn place(&self) -> usize {
-        (self.row * self.sizes.queries + self.first) * self.sizes.row() + self.head * self.sizes.head_size
-    }
-
-    /// The tile's rows of a tensor shaped like the queries: `[count, head_size]`.
-    fn rows<'b>(&self, values: &'b [f32]) -> View<'b> {
-        View::with_steps(&values[self.place()..], [self.count, self.sizes.head_size], [self.sizes.row(), 1])
-    }
-
-    /// One query's row of a tensor shaped like the queries.
-    fn row_of<'b>(&self, values: &'b [f32], query: usize) -> &'b [f32] {
-        &values[self.place() + query * self.sizes.row()..][..self.sizes.head_size]
-    }
-
-    /// The keys or values of a span: `[count, head_size]`.
-    fn of_span<'b>(&self, values: Strided<'b>, span: &Span) -> View<'b> {
-        values.tokens(self.row, self.group(), span.key, span.count, self.sizes.head_size)
-    }
-
-    /// The columns that a query sees: of what is shared, and of its own.
-    fn seen(&self, query: usize) -> [Range<usize>; 2] {
-        let end = self.sizes.before + self.first + query + 1;
-        let start = (self.starts[query] as usize).clamp(self.first_key, end.max(self.first_key));
-        let own = self.shared + start - self.first_key..self.shared + end.max(self.first_key) - self.first_key;
-        // A token of what is shared sees it as its own.
-        let shared = if self.starts[query] > 0 { self.row_shared.min(own.start) } else { 0 };
-        [0..shared, own]
-    }
-
+impl Tile<'_> {
     /// # Safety
     /// Nobody else uses the tile's part of `out`.
     unsafe fn forward(&self, q: &[f32], k: Strided, v: Strided, out: &Shared, normaliser: &mut [f32]) {
@@ -300,11 +246,6 @@ impl<'a> Tile<'a> {
             one_query::mixture(p, self.rows_of_span(v, &span), span.column > 0, out);
         }
         normaliser
-    }
-
-    fn rows_of_span<'b>(&self, of: Strided<'b>, span: &Span) -> Rows<'b> {
-        let from = self.row * of.batch + self.group() * of.head + span.key * of.token;
-        Rows { values: &of.values[from..], step: of.token }
     }
 
     /// # Safety

@@ -12,7 +12,7 @@ use crate::{
     copied::{Copied, Part, copy},
     matrix::View,
     share::Shared,
-    tile::{PANEL, ROWS, avx2::Tile, avx2_is_widest},
+    tile::{PANEL, ROWS, Terms, avx2::Tile, has_avx2},
 };
 
 /// Products with fewer multiplications, or with a side shorter than [`LEAST`], gain nothing: copying is most of them.
@@ -36,11 +36,11 @@ thread_local! {
 }
 
 /// `a·b` on all cores, written to `target`, whose rows lie `row_step` apart, or added to it. A number that is made here is the
-/// same whatever the other rows and columns are. `false`, and nothing is done, where the general product is as fast, and with
-/// AVX-512, where the two have not been compared.
+/// same whatever the other rows and columns are. `false`, and nothing is done, where the general product is as fast, as it
+/// is with AVX-512 (on Zen 4, with vectors of either width here: 0.9 to 1.05 times as fast where no matrix is turned).
 pub(crate) fn product(target: &mut [f32], row_step: usize, add: bool, a: View, b: View) -> bool {
     let ([m, k], [_, n]) = (a.dims(), b.dims());
-    if m.min(n).min(k) < LEAST || m * n * k < WORTH || !avx2_is_widest() {
+    if m.min(n).min(k) < LEAST || m * n * k < WORTH || !has_avx2() || is_x86_feature_detected!("avx512f") {
         return false;
     }
     // Taken, not held: a product that comes meanwhile has memory of its own.
@@ -126,7 +126,7 @@ impl Task {
                     // Asked for now, to be there when the sums are: a tenth of the time otherwise goes into waiting for them.
                     places.clone().for_each(|place| target.numbers.prefetch(place, width));
                     let mut tile = Tile::<ROWS>::zero();
-                    tile.add_products(left, lines);
+                    tile.add_products(Terms { numbers: left.as_flattened(), row: 1, term: ROWS, count: depth }, lines);
                     for (at, place) in places.enumerate() {
                         // SAFETY: the caller's promise.
                         tile.write_some(at, add || from > 0, unsafe { target.numbers.part(place, width) });

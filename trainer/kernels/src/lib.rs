@@ -13,11 +13,14 @@ mod blocked;
 mod copied;
 pub mod few_rows;
 pub mod likelihood;
+#[cfg(target_arch = "x86_64")]
+mod many_queries;
 pub mod math;
 pub mod matrix;
 pub mod norm;
 mod one_query;
 pub mod packed;
+mod query_tile;
 pub mod rotary;
 mod share;
 mod softmax;

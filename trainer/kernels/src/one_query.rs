@@ -38,7 +38,7 @@ impl Rows<'_> {
 /// The products of `q` with as many keys as `scores` has places.
 pub(crate) fn scores(q: &[f32], keys: Rows, scores: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
-    if tile::avx2_is_widest() {
+    if tile::has_avx2() {
         // SAFETY: the processor has these operations, as just asked.
         return unsafe { scores_avx2(q, keys, scores) };
     }

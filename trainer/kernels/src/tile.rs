@@ -6,10 +6,26 @@ pub(crate) const ROWS: usize = 6;
 /// Columns that are multiplied at a time: two vectors of AVX2, one of AVX-512.
 pub(crate) const PANEL: usize = 16;
 
-/// Whether the processor has what [`avx2::Tile`] is written for, and nothing wider.
-pub(crate) fn avx2_is_widest() -> bool {
+/// Whether the processor has what is written for AVX2 here.
+pub(crate) fn has_avx2() -> bool {
     use std::arch::is_x86_feature_detected as has;
-    has!("avx2") && has!("fma") && !has!("avx512f")
+    has!("avx2") && has!("fma")
+}
+
+/// Numbers of some rows: how far it is from one row to the next, from one term to the next, and how many terms there are.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub numbers: &'a [f32],
+    pub row: usize,
+    pub term: usize,
+    pub count: usize,
+}
+
+/// A panel of a matrix: for every term a line, and how far it is from one to the next.
+#[derive(Clone, Copy)]
+pub(crate) struct Panel<'a> {
+    pub lines: &'a [[f32; PANEL]],
+    pub step: usize,
 }
 
 /// The sums of `R` rows by a panel's columns, for AVX2.
@@ -20,7 +36,7 @@ pub(crate) mod avx2 {
         _mm256_setzero_ps, _mm256_storeu_ps,
     };
 
-    use super::PANEL;
+    use super::{PANEL, Panel, Terms};
 
     /// Of each row, columns 0 to 7 and 8 to 15.
     ///
@@ -39,18 +55,46 @@ pub(crate) mod avx2 {
         /// Adds Σ xᵢ·lineᵢ, in the order of i.
         #[inline]
         #[target_feature(enable = "avx2,fma")]
-        pub(crate) fn add_products(&mut self, x: &[[f32; R]], lines: &[[f32; PANEL]]) {
-            let ((x, x_rest), (lines, rest)) = (x.as_chunks::<4>(), lines.as_chunks::<4>());
-            for (x, lines) in x.iter().zip(lines) {
+        pub(crate) fn add_products(&mut self, x: Terms, panel: Panel) {
+            let Some(last) = x.count.checked_sub(1) else {
+                return;
+            };
+            assert!(last * x.term + (R - 1) * x.row < x.numbers.len(), "terms beyond the rows");
+            assert!(last * panel.step < panel.lines.len(), "terms beyond the panel");
+            let mut term = 0;
+            // SAFETY: the last term is inside, as just checked.
+            unsafe {
                 // Four by four: the loop's own counting would otherwise take a place among the products.
-                self.add_product(&x[0], &lines[0]);
-                self.add_product(&x[1], &lines[1]);
-                self.add_product(&x[2], &lines[2]);
-                self.add_product(&x[3], &lines[3]);
+                while term + 4 <= x.count {
+                    self.add_term(x, panel, term);
+                    self.add_term(x, panel, term + 1);
+                    self.add_term(x, panel, term + 2);
+                    self.add_term(x, panel, term + 3);
+                    term += 4;
+                }
+                while term < x.count {
+                    self.add_term(x, panel, term);
+                    term += 1;
+                }
             }
-            for (x, line) in x_rest.iter().zip(rest) {
-                self.add_product(x, line);
-            }
+        }
+
+        /// Adds one term's products. Asking each time whether it is there would cost a tenth of the time.
+        ///
+        /// # Safety
+        /// The term is inside of `x` and `panel`.
+        #[inline]
+        #[target_feature(enable = "avx2,fma")]
+        unsafe fn add_term(&mut self, x: Terms, panel: Panel, term: usize) {
+            let mut numbers = [0.0; R];
+            // SAFETY: the caller's promise.
+            let line = unsafe {
+                for (row, number) in numbers.iter_mut().enumerate() {
+                    *number = *x.numbers.get_unchecked(term * x.term + row * x.row);
+                }
+                panel.lines.get_unchecked(term * panel.step)
+            };
+            self.add_product(&numbers, line);
         }
 
         /// Adds x·line.
