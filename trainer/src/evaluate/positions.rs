@@ -31,16 +31,14 @@ pub(super) fn hidden_before(decoder: &Decoder, rows: &[Row]) -> Tensor<3> {
     // What stands under padding on the right does not matter: nothing real looks at it.
     let (input, _) = padded_right(&rows.iter().map(|row| row.ids).collect::<Vec<_>>(), 0, &device);
     let [batch, sequence] = input.dims();
-    let hidden = decoder.hidden_states(input, &Layout::causal(batch, sequence, &device), None);
     let wanted: Vec<i32> = rows
         .iter()
         .enumerate()
         .flat_map(|(row, text)| (text.from..text.ids.len()).map(move |at| (row * sequence + at - 1) as i32))
         .collect();
     let count = wanted.len();
-    let size = hidden.dims()[2];
     let wanted = Tensor::<1, Int>::from_data(TensorData::new(wanted, [count]), &device);
-    hidden.reshape([batch * sequence, size]).select(0, wanted).unsqueeze()
+    decoder.hidden_states_at(input, &Layout::causal(batch, sequence, &device), None, &wanted)
 }
 
 /// `[1, tokens, hidden]` in pieces of few enough tokens for their logits, with the place of each piece.

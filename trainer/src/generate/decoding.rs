@@ -188,7 +188,7 @@ fn read_prompts(decoder: &Decoder, prompts: &[&[u32]], pad_id: u32, room: usize)
     let layout = Layout::left_padded(&pads, longest, &device);
     let mut cache = decoder.new_cache(distinct.len(), longest + room);
     let input_ids = padded_left(&distinct, &pads, pad_id, &device);
-    let hidden = decoder.hidden_states(input_ids, &layout, Some(&mut cache)).narrow(1, longest - 1, 1);
+    let hidden = decoder.last_hidden_states(input_ids, &layout, &mut cache);
     if distinct.len() == prompts.len() {
         return (hidden, cache);
     }

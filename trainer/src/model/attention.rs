@@ -69,11 +69,18 @@ impl Attention {
         })
     }
 
-    pub(super) fn forward(&self, x: Tensor<3>, pass: &Pass, cache: Option<(&mut KvCache, usize)>) -> Tensor<3> {
+    /// What each token's queries take from the values that they see, `[batch, sequence, heads · size]`: what
+    /// [`Self::output`] is fed with.
+    pub(super) fn mixed(&self, x: Tensor<3>, pass: &Pass, cache: Option<(&mut KvCache, usize)>) -> Tensor<3> {
         let _part = profile::part("attention, linear");
         pass.saw(LinearInput::Attention, &x);
         let [q, k, v] = Linear::forward_together([&self.q_proj, &self.k_proj, &self.v_proj], x, pass.precision);
-        let mixed = self.mix(q, k, v, pass, cache);
+        self.mix(q, k, v, pass, cache)
+    }
+
+    /// What attention adds to the residual stream.
+    pub(super) fn output(&self, mixed: Tensor<3>, pass: &Pass) -> Tensor<3> {
+        let _part = profile::part("attention, linear");
         pass.saw(LinearInput::AttentionOutput, &mixed);
         self.o_proj.forward(mixed, pass.precision)
     }

@@ -2,7 +2,7 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Device, Tensor, TensorData, activation, module::layer_norm},
+    tensor::{Device, Int, Tensor, TensorData, activation, module::layer_norm},
 };
 
 use super::{
@@ -231,8 +231,25 @@ impl Block {
     }
 
     pub(super) fn forward(&self, x: Tensor<3>, pass: &Pass, cache: Option<(&mut KvCache, usize)>) -> Tensor<3> {
+        self.forward_at(x, pass, cache, None)
+    }
+
+    /// As [`Self::forward`]; with `at`, what leaves the block at these tokens alone ([`tokens_at`]): what is not the keys and
+    /// values of others is not computed elsewhere.
+    pub(super) fn forward_at(
+        &self,
+        x: Tensor<3>,
+        pass: &Pass,
+        cache: Option<(&mut KvCache, usize)>,
+        at: Option<&Tensor<1, Int>>,
+    ) -> Tensor<3> {
         let normed = self.attention_norm.forward(x.clone());
-        let x = x + self.attention.forward(normed, pass, cache);
+        let mixed = self.attention.mixed(normed, pass, cache);
+        let (x, mixed) = match at {
+            Some(at) => (tokens_at(x, at), tokens_at(mixed, at)),
+            None => (x, mixed),
+        };
+        let x = x + self.attention.output(mixed, pass);
         let normed = self.feed_forward_norm.forward(x.clone());
         x + self.feed_forward.forward(normed, pass)
     }
@@ -267,6 +284,12 @@ impl Block {
         change("up_proj", &mut self.feed_forward.up_proj);
         change("down_proj", &mut self.feed_forward.down_proj);
     }
+}
+
+/// `[batch, sequence, size]` at some tokens, counted through all rows: `[1, tokens, size]`.
+pub(super) fn tokens_at(x: Tensor<3>, at: &Tensor<1, Int>) -> Tensor<3> {
+    let [batch, sequence, size] = x.dims();
+    x.reshape([batch * sequence, size]).select(0, at.clone()).unsqueeze()
 }
 
 fn norm_names(architecture: Architecture) -> [&'static str; 2] {

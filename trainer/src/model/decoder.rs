@@ -8,7 +8,7 @@ use burn::{
 use laurel_kernels::packed::Packed;
 
 use super::{
-    blocks::{Block, InputObserver, Norm, Pass},
+    blocks::{Block, InputObserver, Norm, Pass, tokens_at},
     cache::KvCache,
     config::{Architecture, DecoderConfig},
     error::ModelError,
@@ -161,17 +161,49 @@ impl Decoder {
     ///
     /// With a cache, `input_ids` are the tokens that follow those already in it, and `layout` is
     /// [`Layout::left_padded`] or [`Layout::causal`] for the prompt and [`Layout::step`] from then on.
-    pub fn hidden_states(
+    pub fn hidden_states(&self, input_ids: Tensor<2, Int>, layout: &Layout, cache: Option<&mut KvCache>) -> Tensor<3> {
+        self.final_norm.forward(self.through_blocks(input_ids, layout, cache, None))
+    }
+
+    /// As [`Self::hidden_states`] at some tokens alone, counted through all rows (row · sequence + token):
+    /// `[1, tokens, hidden]`. Of the last block only the keys and values are computed elsewhere.
+    pub fn hidden_states_at(
+        &self,
+        input_ids: Tensor<2, Int>,
+        layout: &Layout,
+        cache: Option<&mut KvCache>,
+        at: &Tensor<1, Int>,
+    ) -> Tensor<3> {
+        self.final_norm.forward(self.through_blocks(input_ids, layout, cache, Some(at)))
+    }
+
+    /// As [`Self::hidden_states`] of each row's last token alone: `[batch, 1, hidden]`.
+    pub fn last_hidden_states(&self, input_ids: Tensor<2, Int>, layout: &Layout, cache: &mut KvCache) -> Tensor<3> {
+        let [batch, sequence] = input_ids.dims();
+        let ends = Tensor::<1, Int>::arange(1..batch as i64 + 1, &input_ids.device()) * sequence as i64 - 1;
+        self.hidden_states_at(input_ids, layout, Some(cache), &ends).swap_dims(0, 1)
+    }
+
+    /// What leaves the last block, everywhere or at some tokens.
+    fn through_blocks(
         &self,
         input_ids: Tensor<2, Int>,
         layout: &Layout,
         mut cache: Option<&mut KvCache>,
+        at: Option<&Tensor<1, Int>>,
     ) -> Tensor<3> {
-        let sequence = input_ids.dims()[1];
+        let [batch, sequence] = input_ids.dims();
+        let chosen = |x: Tensor<3>| match at {
+            Some(at) => tokens_at(x, at),
+            None => x,
+        };
         let mut x = self.embed(input_ids, layout);
         if cache.is_none() && recompute::is_wanted(&x) {
-            return self.final_norm.forward(recompute::through_blocks(self, x, layout));
+            return chosen(recompute::through_blocks(self, x, layout));
         }
+        // Where nearly all are wanted, choosing them once costs less than the few that are not.
+        let early = at.filter(|at| at.dims()[0] * 8 <= batch * sequence * 7);
+        let last = self.blocks.len().saturating_sub(1);
         let rotation = self.rotation(layout, &x.device());
         let pass = Pass { rotation: rotation.as_ref(), layout, precision: self.precision, observer: None };
         if let Some(cache) = cache.as_deref_mut() {
@@ -179,12 +211,12 @@ impl Decoder {
         }
         for (index, block) in self.blocks.iter().enumerate() {
             let slot = cache.as_deref_mut().map(|cache| (cache, index));
-            x = block.forward(x, &pass, slot);
+            x = block.forward_at(x, &pass, slot, early.filter(|_| index == last));
         }
         if let Some(cache) = cache {
             cache.advance(sequence);
         }
-        self.final_norm.forward(x)
+        if early.is_some() && !self.blocks.is_empty() { x } else { chosen(x) }
     }
 
     /// What enters the first block: `[batch, sequence]` → `[batch, sequence, hidden]`.

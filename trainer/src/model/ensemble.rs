@@ -108,9 +108,7 @@ impl Members {
 
 /// The last hidden states at some tokens of all rows: `[ends, hidden]`.
 fn hidden_at(decoder: &Decoder, input_ids: Tensor<2, Int>, layout: &Layout, ends: Tensor<1, Int>) -> Tensor<2> {
-    let hidden = decoder.hidden_states(input_ids, layout, None);
-    let [batch, sequence, size] = hidden.dims();
-    hidden.reshape([batch * sequence, size]).select(0, ends)
+    decoder.hidden_states_at(input_ids, layout, None, &ends).squeeze_dim(0)
 }
 
 fn fresh(hidden: usize, seeds: &[u64], device: &Device) -> Tensor<2> {

@@ -104,8 +104,10 @@ impl RewardModel {
 
     /// The value at one token of each row, `last[row]`: `[batch]`.
     pub fn rewards(&self, input_ids: Tensor<2, Int>, layout: &Layout, last: Tensor<1, Int>) -> Tensor<1> {
-        let batch = input_ids.dims()[0];
-        self.values(input_ids, layout).gather(1, last.reshape([batch, 1])).reshape([batch])
+        let [batch, sequence] = input_ids.dims();
+        let rows = Tensor::<1, Int>::arange(0..batch as i64, &last.device()) * sequence as i64;
+        let hidden = self.decoder.hidden_states_at(input_ids, layout, None, &(rows + last));
+        self.score.forward(hidden).reshape([batch])
     }
 
     /// The score that counts as zero, kept in `config.json`: what demonstrations score on average, else 0.

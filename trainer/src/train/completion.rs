@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use laurel_records::Stage;
 
 use super::{
@@ -113,41 +113,29 @@ impl Objective for Completions {
 /// completion token, since with a large vocabulary they cost more than the rest of the model.
 pub(super) fn completion_nll(model: &Decoder, batch: &SftBatch) -> (Tensor<1>, f64) {
     let [rows, length] = batch.input_ids.dims();
-    let hidden = model.hidden_states(batch.input_ids.clone(), &batch.layout, None);
     let mask = batch.completion_mask.to_data_as::<f32>().try_to_vec::<f32>().unwrap_or_default();
     let ids = batch.input_ids.to_data_as::<i32>().try_to_vec::<i32>().unwrap_or_default();
     // A first token of a row has nothing before it.
     let learned: Vec<usize> = (0..rows * length).filter(|&at| at % length > 0 && mask[at] > 0.0).collect();
     if learned.is_empty() {
+        let hidden = model.hidden_states(batch.input_ids.clone(), &batch.layout, None);
         return (hidden.sum() * 0.0, 0.0);
     }
     let before: Vec<i32> = learned.iter().map(|&at| at as i32 - 1).collect();
     let targets: Vec<i32> = learned.iter().map(|&at| ids[at]).collect();
-    let log_probs = log_probs_at(model, hidden, before, targets, 1.0);
+    let before = places(before, &batch.input_ids.device());
+    let hidden = model.hidden_states_at(batch.input_ids.clone(), &batch.layout, None, &before);
+    let log_probs = log_probs_of(model.logits(hidden), targets);
     (-log_probs.sum(), learned.len() as f64)
 }
 
-/// log p(targets) after the hidden states at `positions` of the flattened batch, under logits / `temperature`: `[tokens]`.
-pub(super) fn log_probs_at(
-    model: &Decoder,
-    hidden: Tensor<3>,
-    positions: Vec<i32>,
-    targets: Vec<i32>,
-    temperature: f64,
-) -> Tensor<1> {
-    log_probs_of(logits_at(model, hidden, positions, temperature), targets)
+/// Tokens of a batch, counted through all its rows.
+pub(super) fn places(places: Vec<i32>, device: &Device) -> Tensor<1, Int> {
+    let count = places.len();
+    Tensor::from_data(TensorData::new(places, [count]), device)
 }
 
-/// Logits / `temperature` after the hidden states at `positions` of the flattened batch: `[1, tokens, vocabulary]`.
-pub(super) fn logits_at(model: &Decoder, hidden: Tensor<3>, positions: Vec<i32>, temperature: f64) -> Tensor<3> {
-    let ([rows, length, size], count) = (hidden.dims(), positions.len());
-    let positions = Tensor::<1, Int>::from_data(TensorData::new(positions, [count]), &hidden.device());
-    let hidden = hidden.reshape([rows * length, size]).select(0, positions).unsqueeze::<3>();
-    let logits = model.logits(hidden);
-    if temperature == 1.0 { logits } else { logits / temperature }
-}
-
-/// log p(targets) under [`logits_at`]: `[tokens]`.
+/// log p(targets) under logits `[1, tokens, vocabulary]`: `[tokens]`.
 pub(super) fn log_probs_of(logits: Tensor<3>, targets: Vec<i32>) -> Tensor<1> {
     let count = targets.len();
     let targets = Tensor::<2, Int>::from_data(TensorData::new(targets, [1, count]), &logits.device());

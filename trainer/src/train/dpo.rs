@@ -11,7 +11,7 @@ use laurel_records::{LogLevel, RankingRecord, Stage};
 
 use super::{
     Run, Schedule, SettingsError, StageOutcome, StageSettings, TrainError,
-    completion::{chunks_by_rows, chunks_by_tokens, log_probs_at},
+    completion::{chunks_by_rows, chunks_by_tokens, log_probs_of, places},
     learning::to_learn,
     metrics::Reporter,
     provenance::{digest_of_data, identity_of, lineage_of},
@@ -142,10 +142,10 @@ impl Reading {
                 row_of.push(row as i32);
             }
         }
-        let hidden = policy.hidden_states(input_ids, &Layout::causal(rows, length, &device), None);
-        let flat = log_probs_at(policy, hidden, before, targets, 1.0);
-        let count = row_of.len();
-        let row_of = Tensor::<1, Int>::from_data(TensorData::new(row_of, [count]), &device);
+        let before = places(before, &device);
+        let hidden = policy.hidden_states_at(input_ids, &Layout::causal(rows, length, &device), None, &before);
+        let flat = log_probs_of(policy.logits(hidden), targets);
+        let row_of = places(row_of, &device);
         let zeros = Tensor::<1>::zeros([rows], &device);
         zeros.scatter(0, row_of, flat, burn::tensor::IndexingUpdateOp::Add)
     }

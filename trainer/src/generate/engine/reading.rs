@@ -70,9 +70,9 @@ impl Reading {
         let input_ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [self.members.len(), to - from]), &device);
         let layout =
             if from == 0 { Layout::left_padded(&pads, to, &device) } else { Layout::following(cache, to - from) };
-        let hidden = decoder.hidden_states(input_ids, &layout, Some(cache));
+        let hidden = decoder.last_hidden_states(input_ids, &layout, cache);
         self.done = to;
-        (to == longest).then(|| hidden.narrow(1, to - from - 1, 1))
+        (to == longest).then_some(hidden)
     }
 
     /// The rows to be written, each with its prompt's place in the cache.

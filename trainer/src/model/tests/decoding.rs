@@ -1,5 +1,7 @@
 //! Neither padding, nor company in the batch, nor a cache changes what a row gives.
 
+use burn::module::Module;
+
 use super::{super::Branches, *};
 
 const LENGTH: usize = 11;
@@ -135,4 +137,39 @@ fn many_rows_of_logits_are_the_same_as_few() {
         .flat_map(|&(at, n)| values(decoder.logits(hidden.clone().narrow(1, at, n))))
         .collect();
     assert_close(&at_once, &in_parts);
+}
+
+#[test]
+fn states_at_some_tokens_and_their_gradients_are_those_of_all_tokens() {
+    let device = Device::flex().autodiff();
+    for decoder in decoders(&Device::flex()) {
+        let decoder = decoder.train();
+        let rows = ids(&[row(LENGTH, 3), row(LENGTH, 5)], &device);
+        let layout = Layout::causal(2, LENGTH, &device);
+        for count in [1, 3, 2 * LENGTH] {
+            let places: Vec<i32> = (0..count as i32).map(|at| at * 7 % (2 * LENGTH as i32)).collect();
+            let places = Tensor::<1, Int>::from_data(TensorData::new(places, [count]), &device);
+            // What reaches the embedding has come back through every part of the blocks.
+            let with_gradient = |states: Tensor<3>| {
+                let gradients = states.clone().square().sum().backward();
+                let gradient = values(decoder.token_embedding.val().grad(&gradients).unwrap());
+                let largest = gradient.iter().fold(0.0f32, |largest, number| largest.max(number.abs()));
+                (values(states.inner()), gradient.iter().map(|number| number / largest).collect::<Vec<f32>>())
+            };
+            let all = decoder.hidden_states(rows.clone(), &layout, None);
+            let size = all.dims()[2];
+            let all = with_gradient(all.reshape([2 * LENGTH, size]).select(0, places.clone()).unsqueeze());
+            let some = with_gradient(decoder.hidden_states_at(rows.clone(), &layout, None, &places));
+            assert_close(&some.0, &all.0);
+            assert_close(&some.1, &all.1);
+        }
+
+        let (decoder, rows) = (decoder.valid(), rows.inner());
+        let (mut cache, mut other) = (decoder.new_cache(2, LENGTH), decoder.new_cache(2, LENGTH));
+        let layout = Layout::left_padded(&[0, 4], LENGTH, &rows.device());
+        let whole = decoder.hidden_states(rows.clone(), &layout, Some(&mut cache)).narrow(1, LENGTH - 1, 1);
+        let last = decoder.last_hidden_states(rows, &layout, &mut other);
+        assert_close(&values(last), &values(whole));
+        assert_eq!(other.length(), LENGTH);
+    }
 }

@@ -3,7 +3,7 @@
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::super::completion::{chunks_by_tokens, log_probs_of, logits_at};
+use super::super::completion::{chunks_by_tokens, log_probs_of, places};
 use crate::{
     data::padded_right,
     generate::{Generated, Kept},
@@ -81,16 +81,17 @@ impl Rows {
         Self { input_ids, layout, before, targets, kept, places, shape: [rows, width] }
     }
 
-    /// Hidden states of all positions: `[row, sequence, hidden]`.
+    /// Hidden states before each token of the answers, of all rows, one after the other: `[1, tokens, hidden]`.
     pub fn hidden(&self, decoder: &Decoder) -> Tensor<3> {
-        decoder.hidden_states(self.input_ids.clone(), &self.layout, None)
+        let before = places(self.before.clone(), &self.input_ids.device());
+        decoder.hidden_states_at(self.input_ids.clone(), &self.layout, None, &before)
     }
 
     /// log π of the answers' tokens under logits / `temperature`, among the tokens that each was drawn from: `[row, response]`,
     /// zero on padding. `hidden` is [`Self::hidden`] of the same policy. Also Σ over the tokens of the entropy of the law
     /// that each is drawn from, in full over its tokens, in nats.
     pub fn log_probs(&self, policy: &Decoder, hidden: Tensor<3>, temperature: f64) -> (Tensor<2>, f64) {
-        let logits = only_kept(logits_at(policy, hidden, self.before.clone(), temperature), &self.kept);
+        let logits = only_kept(logits_of(policy, hidden, temperature), &self.kept);
         let [_, count, vocabulary] = logits.dims();
         let entropies = logprobs::entropies(logits.clone().detach().reshape([count, vocabulary]));
         let entropy = entropies.into_iter().map(f64::from).sum();
@@ -102,7 +103,8 @@ impl Rows {
         let hidden = self.hidden(policy);
         let pieces = (0..self.before.len()).step_by(POSITIONS).map(|first| {
             let piece = first..(first + POSITIONS).min(self.before.len());
-            let logits = logits_at(policy, hidden.clone(), self.before[piece.clone()].to_vec(), temperature);
+            let hidden = hidden.clone().narrow(1, first, piece.len());
+            let logits = logits_of(policy, hidden, temperature);
             let kept = self.kept.get(piece.clone()).unwrap_or_default();
             log_probs_of(only_kept(logits, kept), self.targets[piece].to_vec())
         });
@@ -112,17 +114,9 @@ impl Rows {
     /// V before each token of the answers: `[row, response]`, zero on padding. `hidden` is [`Self::hidden`] of the trunk
     /// under the head.
     pub fn values(&self, head: &ScalarHead, hidden: Tensor<3>) -> Tensor<2> {
-        let values = head.forward(self.before_answers(hidden));
+        let values = head.forward(hidden);
         let count = self.before.len();
         self.spread(values.reshape([count]))
-    }
-
-    /// `[row, sequence, hidden]` → `[1, tokens, hidden]`: what each token of the answers is predicted from.
-    fn before_answers(&self, hidden: Tensor<3>) -> Tensor<3> {
-        let [rows, length, size] = hidden.dims();
-        let before = TensorData::new(self.before.clone(), [self.before.len()]);
-        let before = Tensor::<1, Int>::from_data(before, &hidden.device());
-        hidden.reshape([rows * length, size]).select(0, before).unsqueeze()
     }
 
     fn spread(&self, flat: Tensor<1>) -> Tensor<2> {
@@ -132,6 +126,12 @@ impl Rows {
         let places = Tensor::<1, Int>::from_data(places, &device);
         Tensor::cat(vec![flat, nothing], 0).select(0, places).reshape(self.shape)
     }
+}
+
+/// Logits / `temperature` after some hidden states: `[1, tokens, vocabulary]`.
+fn logits_of(policy: &Decoder, hidden: Tensor<3>, temperature: f64) -> Tensor<3> {
+    let logits = policy.logits(hidden);
+    if temperature == 1.0 { logits } else { logits / temperature }
 }
 
 /// Logits `[1, tokens, vocabulary]`, −∞ where a token could not be drawn; as they are where `kept` is empty.
