@@ -98,6 +98,7 @@ pub fn generate(
 /// its time: one answer alone is read from memory as fast without, and very many are multiplied faster otherwise. What is in
 /// order already stays so: a caller with several batches asks for all of them at once.
 pub(crate) fn ready_to_write(decoder: &Decoder, rows: usize, tokens: usize) -> Decoder {
+    let _part = profile::part("packing");
     let decoder = decoder.to_answer();
     let is_worth_it = (2..=packed::MOST).contains(&rows) && tokens >= WORTH_PACKING;
     if is_worth_it { decoder.packed() } else { decoder }

@@ -49,15 +49,28 @@ impl SamplingSettings {
     /// Draws the next token from `logits` (one a token of the vocabulary): the token and its log-probability under the
     /// law it was drawn from.
     pub fn sample(&self, logits: &[f32], rng: &mut impl Rng) -> (u32, f32) {
+        if self.takes_the_likeliest() {
+            return (likeliest(logits) as u32, 0.0);
+        }
         let law = Law::new(logits, self);
         law.draw(rng.random())
     }
 
     /// As [`Self::sample`], with the tokens that the law left to draw from, where it is truncated.
     pub fn sample_of(&self, logits: &[f32], rng: &mut impl Rng) -> (u32, f32, Option<Kept>) {
+        if !self.truncates() {
+            let (token, log_prob) = self.sample(logits, rng);
+            return (token, log_prob, None);
+        }
         let law = Law::new(logits, self);
         let (token, log_prob) = law.draw(rng.random());
-        (token, log_prob, self.truncates().then(|| Kept::of(&law.weights)))
+        (token, log_prob, Some(Kept::of(&law.weights)))
+    }
+
+    /// Whether there is no law to draw from: at 0, and where the temperature is so small that float32 can't hold what the
+    /// logits are multiplied by.
+    fn takes_the_likeliest(&self) -> bool {
+        !((1.0 / self.temperature) as f32).is_finite()
     }
 
     /// Whether some tokens may be cut off.
@@ -78,7 +91,7 @@ impl Law {
     /// In the order of transformers: temperature, then top-k, then top-p of what is left.
     fn new(logits: &[f32], settings: &SamplingSettings) -> Self {
         let mut weights = vec![0.0; logits.len()];
-        if settings.temperature == 0.0 {
+        if settings.takes_the_likeliest() {
             weights[likeliest(logits)] = 1.0;
             return Self { weights, sum: 1.0 };
         }
@@ -188,6 +201,19 @@ mod tests {
             for (&weight, expected) in law.weights.iter().zip(&probabilities) {
                 let found = f64::from(weight) / law.sum;
                 assert!((found - expected).abs() < 1e-6, "{settings:?} {logits:?}: {found}, expected {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_temperature_and_hardly_any_take_the_likeliest() {
+        use rand::SeedableRng;
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        for (temperature, top_k) in [(0.0, 0), (1e-40, 0), (1e-300, 3), (1e-30, 0)] {
+            let settings = SamplingSettings { temperature, top_k, ..SamplingSettings::default() };
+            for _ in 0..20 {
+                let (token, log_prob, kept) = settings.sample_of(&[0.5, 2.0, -1.0], &mut rng);
+                assert_eq!((token, log_prob, kept.is_some()), (1, 0.0, top_k > 0), "{temperature}");
             }
         }
     }
