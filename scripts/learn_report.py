@@ -33,7 +33,7 @@ def goals(found):
 
     def share(what, least, wins, count, interval=None):
         low, high = interval or wilson(wins, count)
-        rows.append((what, f"at least {least:.0%}", f"{wins / count:.1%} of {count} ({low:.1%} to {high:.1%})", wins / count - least))
+        rows.append((what, f"at least {least:.0%}", f"{wins / count:.1%} of {count} ({low:.1%} to {high:.1%})", wins / count - least, high - least))
 
     share("SFT beats the base by gold", SFT_WINS, *contest(golds["base"], golds["sft"]))
     for number, one in enumerate(rounds, 1):
@@ -43,11 +43,14 @@ def goals(found):
     for number, one in enumerate(rounds, 1):
         kl = one["kl"]
         rows.append((f"KL of PPO {number} from SFT, nats an answer", f"below {LARGEST_KL:g}",
-                     f"{kl['mean']:.2f} ({kl['low']:.2f} to {kl['high']:.2f})", LARGEST_KL - kl["mean"]))
+                     f"{kl['mean']:.2f} ({kl['low']:.2f} to {kl['high']:.2f})", LARGEST_KL - kl["mean"],
+                     LARGEST_KL - kl["low"]))
     share("PPO 2 is no worse than PPO 1 by gold", SECOND_WINS, *contest(golds["ppo-1"], golds["ppo-2"]))
     lines = ["| what | to be reached | found (95 %) | reached |", "|---|---|---|---|"]
-    for what, wanted, value, room in rows:
+    for what, wanted, value, room, at_best in rows:
         short = f"short by {-room:.2f}" if "KL" in what else f"short by {-100 * room:.1f} points"
+        # So many prompts do not tell the two apart.
+        short += ", less than chance makes" if at_best >= 0 else ""
         lines.append(f"| {what} | {wanted} | {value} | {'yes' if room >= 0 else short} |")
     before, after = found["validation_nll"]
     nll = found["nll"]
@@ -57,17 +60,19 @@ def goals(found):
 
 
 def policies(found):
-    lines = ["| policy | gold reward, 4 answers a test prompt | wins against the one before | 95 % interval | NLL of test demonstrations |",
-             "|---|---|---|---|---|"]
+    lines = ["| policy | gold reward, 4 answers a test prompt | more than the one before (95 %) | wins against it | 95 % interval | "
+             "NLL of test demonstrations |", "|---|---|---|---|---|---|"]
     before = None
     for name, golds in found["policies"].items():
         average = mean([mean(golds_of_prompt) for golds_of_prompt in golds])
-        cells = ["", ""]
+        cells = ["", "", ""]
         if before:
+            more, low_more, high_more = gain(found["policies"][before], golds)
             wins, count = contest(found["policies"][before], golds)
             low, high = wilson(wins, count)
-            cells = [f"{wins / count:.1%} of {count} against {before}", f"{low:.1%} to {high:.1%}"]
-        lines.append(f"| {name} | {average:.3f} | {cells[0]} | {cells[1]} | {found['nll'][name]:.3f} |")
+            cells = [f"{more:+.3f} ({low_more:+.3f} to {high_more:+.3f})", f"{wins / count:.1%} of {count} against {before}",
+                     f"{low:.1%} to {high:.1%}"]
+        lines.append(f"| {name} | {average:.3f} | {' | '.join(cells)} | {found['nll'][name]:.3f} |")
         before = name
     return lines + [""]
 
@@ -108,6 +113,14 @@ def contest(before, after):
         difference = mean(second) - mean(first)
         wins += 1.0 if difference > 1e-9 else 0.5 if difference > -1e-9 else 0.0
     return wins, len(before)
+
+
+def gain(before, after, z=1.959964):
+    """How much more gold the second gives a prompt on average, and the 95 % of it over the prompts."""
+    more = [mean(second) - mean(first) for first, second in zip(before, after, strict=True)]
+    average = mean(more)
+    half = z * math.sqrt(sum((one - average) ** 2 for one in more) / max(len(more) - 1, 1) / max(len(more), 1))
+    return average, average - half, average + half
 
 
 def wilson(wins, count, z=1.959964):

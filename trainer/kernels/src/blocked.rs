@@ -39,10 +39,18 @@ thread_local! {
 /// same whatever the other rows and columns are. `false`, and nothing is done, where the general product is as fast, as it
 /// is with AVX-512 (on Zen 4, with vectors of either width here: 0.9 to 1.05 times as fast where no matrix is turned).
 pub(crate) fn product(target: &mut [f32], row_step: usize, add: bool, a: View, b: View) -> bool {
-    let ([m, k], [_, n]) = (a.dims(), b.dims());
+    let ([m, k], n) = (a.dims(), b.dims()[1]);
     if m.min(n).min(k) < LEAST || m * n * k < WORTH || !has_avx2() || is_x86_feature_detected!("avx512f") {
         return false;
     }
+    multiply_all(target, row_step, add, a, b);
+    true
+}
+
+/// As [`product`] whatever the sizes are, on a processor that has AVX2.
+pub(crate) fn multiply_all(target: &mut [f32], row_step: usize, add: bool, a: View, b: View) {
+    let (k, [_, n]) = (a.dims()[1], b.dims());
+    assert!(has_avx2(), "a product by the operations of AVX2");
     // Taken, not held: a product that comes meanwhile has memory of its own.
     let kept = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     let mut right = kept().take().unwrap_or_default();
@@ -54,7 +62,6 @@ pub(crate) fn product(target: &mut [f32], row_step: usize, add: bool, a: View, b
         }
     }
     *kept() = Some(right);
-    true
 }
 
 fn parts(count: usize) -> impl Iterator<Item = Part> {
@@ -89,7 +96,7 @@ fn multiply(factors: &Factors, target: &Target, add: bool) {
     let panels = shares(factors.columns.count.div_ceil(PANEL), wanted.div_ceil(blocks.len()));
     let tasks = panels.iter().flat_map(|&panels| blocks.iter().map(move |&groups| Task { groups, panels }));
     tasks.collect::<Vec<Task>>().into_par_iter().for_each(|task| {
-        // SAFETY: the processor has these operations, as `product` asked; each task writes rows and columns of its own.
+        // SAFETY: the processor has these operations, as `multiply_all` asked; each task writes rows and columns of its own.
         unsafe { task.run(factors, target, add) };
     });
 }

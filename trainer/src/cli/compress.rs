@@ -106,13 +106,19 @@ impl Compress {
         let mut model = load(&directory, &device)?;
 
         let start = Instant::now();
-        let nll_before = (!evaluation.is_empty()).then(|| mean_nll(model.decoder(), &evaluation));
+        let loss = |decoder: &Decoder, what: &str| {
+            let progress = common.progress(evaluation.len() as u64, what);
+            let nll = mean_nll(decoder, &evaluation, &mut |done| progress.reached(done as u64));
+            progress.finish();
+            nll
+        };
+        let nll_before = (!evaluation.is_empty()).then(|| loss(model.decoder(), "Texts, before"));
         let progress = common.progress(directory.config().layers as u64, "Blocks");
         let layers =
             compress_decoder(model.decoder(), &calibration, &method, &mut |done| progress.reached(done as u64))
                 .map_err(wrong_input)?;
         progress.finish();
-        let nll_after = (!evaluation.is_empty()).then(|| mean_nll(model.decoder(), &evaluation));
+        let nll_after = (!evaluation.is_empty()).then(|| loss(model.decoder(), "Texts, after"));
 
         let metrics = json!({
             "parameters_before": directory.config().parameters(),

@@ -12,6 +12,7 @@ use crate::{
         Decoder, DecoderConfig, PRESETS,
         hf::{Lineage, ensure_free, write_decoder},
     },
+    terminal,
 };
 
 /// Make a new model: a tokenizer learned from text, and random weights
@@ -42,6 +43,9 @@ impl Init {
             texts.extend(corpus::documents(path)?);
         }
         let wanted = self.vocabulary.unwrap_or(config.vocabulary_size);
+        if !common.quiet && !common.json {
+            terminal::say(format!("learning at most {wanted} tokens from {} texts", texts.len()));
+        }
         let tokenizer = NewTokenizer::learn(&texts, wanted).map_err(WrongInput)?;
         let config =
             config.with_vocabulary(tokenizer.vocabulary_size(), None, tokenizer.eos_ids(), Some(tokenizer.pad_id()));

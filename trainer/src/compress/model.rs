@@ -86,15 +86,19 @@ pub fn compress_decoder(
     Ok(reports)
 }
 
-/// The mean negative log-likelihood of every token but the first of each sequence, in nats.
-pub fn mean_nll(decoder: &Decoder, sequences: &[Vec<u32>]) -> f64 {
+/// The mean negative log-likelihood of every token but the first of each sequence, in nats. `progress` gets the number of
+/// sequences done.
+pub fn mean_nll(decoder: &Decoder, sequences: &[Vec<u32>], progress: &mut dyn FnMut(usize)) -> f64 {
     let (mut sum, mut tokens) = (0.0, 0.0);
+    let mut done = sequences.iter().filter(|sequence| sequence.is_empty()).count();
     for rows in equal_lengths(sequences, LOGIT_TOKENS) {
         let (ids, layout) = ids_and_layout(decoder, rows);
         let logits = decoder.logits(decoder.hidden_states(ids.clone(), &layout, None));
         let (nll, count) = completion_nll(logits, ids.clone(), Tensor::ones(ids.dims(), &ids.device()));
         sum += nll.into_scalar::<f64>();
         tokens += count;
+        done += rows.len();
+        progress(done);
     }
     sum / tokens.max(1.0)
 }
@@ -326,6 +330,9 @@ mod tests {
     fn a_uniform_model_pays_the_logarithm_of_the_vocabulary_for_each_token() {
         let mut decoder = decoder("gpt2-tiny");
         decoder.token_embedding = decoder.token_embedding.clone().map(|weight| weight * 0.0);
-        assert!((mean_nll(&decoder, &sequences()) - 61f64.ln()).abs() < 1e-5);
+        let mut done = 0;
+        let nll = mean_nll(&decoder, &sequences(), &mut |sequences| done = sequences);
+        assert!((nll - 61f64.ln()).abs() < 1e-5);
+        assert_eq!(done, sequences().len());
     }
 }

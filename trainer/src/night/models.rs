@@ -98,7 +98,11 @@ impl ModelStore {
         let mut kept = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
-            kept.push((entry.metadata()?.modified()?, entry.path()));
+            let found = entry.metadata()?;
+            // What lies between them otherwise is somebody else's.
+            if found.is_dir() {
+                kept.push((found.modified()?, entry.path()));
+            }
         }
         kept.sort();
         for (_, path) in kept.iter().rev().skip(KEPT) {

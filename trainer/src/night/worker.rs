@@ -148,7 +148,8 @@ impl<'a> Worker<'a> {
     fn tidy(&self) -> anyhow::Result<()> {
         for entry in fs::read_dir(self.jobs())? {
             let entry = entry?;
-            if entry.metadata()?.modified()?.elapsed().is_ok_and(|age| age > FORGOTTEN) {
+            let found = entry.metadata()?;
+            if found.is_dir() && found.modified()?.elapsed().is_ok_and(|age| age > FORGOTTEN) {
                 fs::remove_dir_all(entry.path())?;
             }
         }
