@@ -75,7 +75,7 @@ sample-data: ## Fetch the pretrained model and the data of the sample task (abou
 tiny-model: ## Train the tiny model of the sample project again
 	scripts/tiny_model.sh
 
-learn: ## Show that the loop learns, from a real pretrained model in two rounds (about 35 minutes)
+learn: ## Show that the loop learns, from a real pretrained model in two rounds (18 to 35 minutes)
 	scripts/sample_data.py
 	cargo build --release --locked -p laurel -p laurel-trainer
 	scripts/learn.py

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Shows that the loop learns: a real pretrained model, the sample task, two rounds, on the CPU: about 35 minutes on two cores.
+"""Shows that the loop learns: a real pretrained model, the sample task, two rounds, on the CPU: 18 to 35 minutes on two cores.
 
 usage: scripts/learn.py [--out DIRECTORY] [--seed N] [--base MODEL] [--fresh | --keep-older]     (make learn)
 

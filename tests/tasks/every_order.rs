@@ -15,7 +15,8 @@ use crate::support::{
 
 /// Runs in the page: the assignment, the prompt and the answers by letter, once another task than the given one is drawn.
 const NEXT: &str = "const form = document.getElementById('task');
-    if (!form?.querySelector("#content:not([data-under-way]) .pool .chip") || form.dataset.assignment === arguments[0]) return null;
+    const seenAhead = document.querySelector('#content[data-under-way]');
+    if (!form?.querySelector('.pool .chip') || seenAhead || form.dataset.assignment === arguments[0]) return null;
     const text = (part) => part.querySelector('[data-source]').textContent.trim();
     return [form.dataset.assignment, text(document.querySelector('[data-role]')),
         [...document.querySelectorAll('article.answer')].map((card) => [card.dataset.letter, text(card)])];";
