@@ -16,12 +16,12 @@ help: ## What there is to make
 run: ## Build the server and serve with its own Postgres in ./data
 	@scripts/prerequisites.sh run
 	cargo build --release --locked -p laurel
-	exec target/release/laurel serve
+	exec "$${CARGO_TARGET_DIR:-target}/release/laurel" serve
 
 demo: ## The same with a sample project, in ./data/demo
 	@scripts/prerequisites.sh run data/demo
 	cargo build --release --locked -p laurel
-	exec target/release/laurel demo --data-dir data/demo
+	exec "$${CARGO_TARGET_DIR:-target}/release/laurel" demo --data-dir data/demo
 
 trainer: ## Build the trainer (FEATURES=wgpu or cuda for a GPU)
 	cargo build --release --locked -p laurel-trainer $(if $(FEATURES),--features $(FEATURES))

@@ -38,7 +38,7 @@ except ImportError as missing:
     sys.exit(f"{__doc__}\nerror: {missing}; the first two lines above make a Python that has it")
 
 ROOT = Path(__file__).resolve().parent.parent
-TRAINER = os.environ.get("LAUREL_TRAINER") or str(ROOT / "target/release/laurel-trainer")
+TRAINER = os.environ.get("LAUREL_TRAINER") or str(ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release/laurel-trainer")
 SAMPLE = ROOT / "sample"
 FLOAT32, BFLOAT16 = 1e-4, 0.02
 # Records that the small models learn from: enough for weights that are no longer what they began as.

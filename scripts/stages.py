@@ -13,8 +13,10 @@ import learn_data
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("LAUREL_SAMPLE_DATA") or ROOT / "data" / "sample-data")
-TRAINER = os.environ.get("LAUREL_TRAINER") or str(ROOT / "target/release/laurel-trainer")
-LAUREL = os.environ.get("LAUREL_BIN") or str(ROOT / "target/release/laurel")
+# Where cargo puts the programs.
+BUILT = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release"
+TRAINER = os.environ.get("LAUREL_TRAINER") or str(BUILT / "laurel-trainer")
+LAUREL = os.environ.get("LAUREL_BIN") or str(BUILT / "laurel")
 # Errors of the simulated annotators, in units of the gold reward.
 NOISE = "0.5"
 

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 if [[ -z ${LAUREL_TRAINER:-} ]]; then
     cargo build --release --locked -p laurel-trainer
-    LAUREL_TRAINER=target/release/laurel-trainer
+    LAUREL_TRAINER="${CARGO_TARGET_DIR:-target}/release/laurel-trainer"
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
