@@ -100,20 +100,23 @@ pub fn forward(
     }
     #[cfg(target_arch = "x86_64")]
     if many_queries::fits(sizes) {
-        return many_queries::forward(sizes, q, [k, v], sight, out, normaliser);
+        return many_queries::forward(sizes, Asked { q, k, v, sight }, out, normaliser);
     }
-    forward_on_any(sizes, q, [k, v], sight, out, normaliser);
+    forward_on_any(sizes, Asked { q, k, v, sight }, out, normaliser);
+}
+
+/// What [`forward`] is given to read.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) q: &'a [f32],
+    pub(crate) k: Strided<'a>,
+    pub(crate) v: Strided<'a>,
+    pub(crate) sight: Sight<'a>,
 }
 
 /// As [`forward`] for any number of queries, on any processor.
-pub(crate) fn forward_on_any(
-    sizes: &Sizes,
-    q: &[f32],
-    [k, v]: [Strided; 2],
-    sight: Sight,
-    out: &mut [f32],
-    normaliser: &mut [f32],
-) {
+pub(crate) fn forward_on_any(sizes: &Sizes, asked: Asked, out: &mut [f32], normaliser: &mut [f32]) {
+    let Asked { q, k, v, sight } = asked;
     let Sizes { batch, queries, heads, .. } = *sizes;
     let out = Shared::new(out);
     let one = |(task, normaliser): (usize, &mut [f32])| {

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use rayon::prelude::*;
 
 use crate::{
-    attention::{Gradients, Passed, Sight, Sizes, Strided},
+    attention::{Asked, Gradients, Passed, Sizes, Strided},
     copied::{Lines, Part, copy},
     few_rows::prefetch,
     matrix::View,
@@ -58,14 +58,8 @@ pub(crate) fn fits(sizes: &Sizes) -> bool {
 }
 
 /// As [`crate::attention::forward`].
-pub(crate) fn forward(
-    sizes: &Sizes,
-    q: &[f32],
-    [k, v]: [Strided; 2],
-    sight: Sight,
-    out: &mut [f32],
-    normaliser: &mut [f32],
-) {
+pub(crate) fn forward(sizes: &Sizes, asked: Asked, out: &mut [f32], normaliser: &mut [f32]) {
+    let Asked { q, k, v, sight } = asked;
     let Sizes { batch, queries, heads, groups, .. } = *sizes;
     let out = Shared::new(out);
     let enough = batch * groups >= TASKS_A_THREAD * rayon::current_num_threads();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::attention::{backward_on_any, forward_on_any};
+use crate::attention::{Sight, backward_on_any, forward_on_any};
 
 fn numbers(count: usize, seed: usize) -> Vec<f32> {
     (0..count).map(|i| ((i * 37 + seed * 101) % 29) as f32 / 14.0 - 1.0).collect()
@@ -35,9 +35,9 @@ impl Case {
 
     /// What [`forward`] writes, here or on any processor.
     fn forward(&self, here: bool, [out, normaliser]: &mut [Vec<f32>; 2]) {
-        let kept = [0, 1].map(|at| Strided::tokens_first(&self.kept[at], &self.sizes));
+        let [k, v] = [0, 1].map(|at| Strided::tokens_first(&self.kept[at], &self.sizes));
         let forward = if here { forward } else { forward_on_any };
-        forward(&self.sizes, &self.q, kept, self.sight(), out, normaliser);
+        forward(&self.sizes, Asked { q: &self.q, k, v, sight: self.sight() }, out, normaliser);
     }
 
     fn room_forward(&self) -> [Vec<f32>; 2] {
