@@ -353,6 +353,8 @@ async fn a_ranking_works_without_javascript() {
     let plain = Browser::open_without_scripts().await;
     plain.log_in_through_the_page(&server.address, "ada@example.org", PASSWORD).await;
     plain.goto(address.as_str()).await.expect("the task");
+    // The driver may answer before the page is all there.
+    plain.wait().for_element(Locator::Css("[data-submit]")).await.expect("the form's end");
     for (letter, rank) in [('B', 1), ('A', 2), ('C', 2)] {
         let choice = format!("article[data-letter='{letter}'] input[name^='rank_'][value='{rank}']");
         plain.find(Locator::Css(&choice)).await.expect("a choice").click().await.expect("chosen");

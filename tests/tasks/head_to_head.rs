@@ -188,6 +188,8 @@ async fn a_digit_and_enter_are_enough_with_a_keyboard_and_a_button_without_scrip
     let plain = Browser::open_without_scripts().await;
     plain.log_in_through_the_page(&server.address, "ada@example.org", PASSWORD).await;
     plain.goto(&address).await.expect("the task");
+    // The driver may answer before the page is all there.
+    plain.wait().for_element(fantoccini::Locator::Css("[data-submit]")).await.expect("the form's end");
     let straight = as_stored(&plain.source().await.expect("the page"));
     let press = async |selector: &str| {
         plain.find(fantoccini::Locator::Css(selector)).await.expect(selector).click().await.expect("pressed");
