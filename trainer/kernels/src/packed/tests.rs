@@ -58,6 +58,11 @@ fn packed_products_agree_with_the_definition_and_rows_do_not_feel_each_other() {
 #[test]
 #[ignore = "a measurement, for an optimised build on a quiet machine"]
 fn packed_beside_the_other_products() {
+    // As the trainer runs: on one of the workers.
+    rayon::scope(|_| measure_the_products());
+}
+
+fn measure_the_products() {
     use crate::matrix::{Target, View, product};
     // As many matrices as do not fit the caches.
     for [k, n] in [[512, 1408], [1408, 512], [512, 512], [512, 8192], [576, 1536]] {
