@@ -241,12 +241,13 @@ impl Tile<'_> {
     /// As [`Self::forward`] where there is one query; returns log Σ exp of its scores.
     fn forward_one(&self, q: &[f32], k: Strided, v: Strided, scores: &mut [f32], out: &mut [f32]) -> f32 {
         for span in self.spans() {
-            one_query::scores(q, self.rows_of_span(k, &span), &mut scores[span.column..][..span.count]);
+            let keys = self.rows_of_span(k, &span, self.rows_of_span(v, &span, &[]).values);
+            one_query::scores(q, keys, &mut scores[span.column..][..span.count]);
         }
         let normaliser = softmax(scores, &self.seen(0));
         for span in self.spans() {
             let p = &scores[span.column..][..span.count];
-            one_query::mixture(p, self.rows_of_span(v, &span), span.column > 0, out);
+            one_query::mixture(p, self.rows_of_span(v, &span, self.next_head(k)), span.column > 0, out);
         }
         normaliser
     }

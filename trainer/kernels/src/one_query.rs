@@ -2,6 +2,9 @@
 //! product costs more in setting up than such a small one takes.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+
+#[cfg(target_arch = "x86_64")]
 use crate::tile;
 use crate::{
     few_rows::prefetch,
@@ -22,15 +25,20 @@ const AHEAD: usize = 1024;
 pub(crate) struct Rows<'a> {
     pub values: &'a [f32],
     pub step: usize,
+    /// What is read after them, in the same steps: the values after the keys, and the next head's keys after the values. A cache has
+    /// room for more tokens than there are, which nobody reads.
+    pub then: &'a [f32],
 }
 
 impl Rows<'_> {
-    /// Asks for the row of `size` numbers that comes some rows after the one at `at`.
+    /// Asks for the row of `size` numbers that is read some rows after that at `at`, of `count`.
     #[inline(always)]
-    fn ask(&self, at: usize, size: usize) {
-        let from = at * self.step + AHEAD.next_multiple_of(self.step.max(1));
-        for line in (0..size).step_by(LANES) {
-            prefetch(self.values, from + line);
+    fn ask(&self, at: usize, count: usize, size: usize) {
+        let row = at + AHEAD.div_ceil(self.step.max(1));
+        let (values, row) = if row < count { (self.values, row) } else { (self.then, row - count) };
+        let from = row * self.step;
+        for line in values.get(from..from + size).unwrap_or_default().chunks(LANES) {
+            prefetch(line, 0);
         }
     }
 }
@@ -40,7 +48,7 @@ pub(crate) fn scores(q: &[f32], keys: Rows, scores: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if tile::has_avx2() {
         // SAFETY: the processor has these operations, as just asked.
-        return unsafe { scores_avx2(q, keys, scores) };
+        return unsafe { avx2::scores(q, keys, scores) };
     }
     scores_plainly(q, keys, scores);
 }
@@ -49,27 +57,13 @@ fn scores_plainly(q: &[f32], keys: Rows, scores: &mut [f32]) {
     wide(
         #[inline(always)]
         || {
+            let count = scores.len();
             for (at, score) in scores.iter_mut().enumerate() {
-                keys.ask(at, q.len());
+                keys.ask(at, count, q.len());
                 *score = product(q, &keys.values[at * keys.step..][..q.len()]);
             }
         },
     );
-}
-
-/// As [`scores`], by the processor's own operations: of plain loops the compiler makes vectors of two numbers here, because of
-/// what adds the lanes up afterwards.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn scores_avx2(q: &[f32], keys: Rows, scores: &mut [f32]) {
-    for (at, score) in scores.iter_mut().enumerate() {
-        keys.ask(at, q.len());
-        let key = &keys.values[at * keys.step..][..q.len()];
-        let ((q, q_rest), (key, rest)) = (q.as_chunks::<LANES>(), key.as_chunks::<LANES>());
-        let mut sums = tile::avx2::Products::zero();
-        q.iter().zip(key).for_each(|(q, key)| sums.add(q, key));
-        *score = q_rest.iter().zip(rest).fold(sums.total(), |sum, (q, key)| q.mul_add(*key, sum));
-    }
 }
 
 /// Σ aᵢ·bᵢ; one chain of sums is enough where many products are on their way at once.
@@ -91,16 +85,25 @@ fn product(a: &[f32], b: &[f32]) -> f32 {
 
 /// Σ pᵢ·vᵢ over as many values as there are `p`, into `out` or added to it.
 pub(crate) fn mixture(p: &[f32], values: Rows, add: bool, out: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if tile::has_avx2() {
+        // SAFETY: the processor has these operations, as just asked.
+        return unsafe { avx2::mixture(p, values, add, out) };
+    }
+    mixture_plainly(p, values, add, out);
+}
+
+fn mixture_plainly(p: &[f32], values: Rows, add: bool, out: &mut [f32]) {
     wide(
         #[inline(always)]
         || {
-            let size = out.len();
+            let (size, count) = (out.len(), p.len());
             let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
             let begun = blocks.len() * BLOCK;
             for (block, out) in blocks.iter_mut().enumerate() {
                 let mut sums = if add { *out } else { [0.0; BLOCK] };
                 for (at, &p) in p.iter().enumerate() {
-                    values.ask(at, if block == 0 { values.step.min(size) } else { 0 });
+                    values.ask(at, count, if block == 0 { values.step.min(size) } else { 0 });
                     let value = &values.values[at * values.step + block * BLOCK..].as_chunks::<BLOCK>().0[0];
                     for column in 0..BLOCK {
                         sums[column] = p.mul_add(value[column], sums[column]);
@@ -132,7 +135,7 @@ mod tests {
                 (0..count).map(|at| ((at * 37 + seed * 11) % 23) as f32 / 7.0 - 1.5).collect()
             };
             let (q, all) = (numbers(size, 1), numbers(count * step + size, 2));
-            let rows = Rows { values: &all, step };
+            let rows = Rows { values: &all, step, then: &all };
             let mut found = vec![f32::NAN; count];
             scores(&q, rows, &mut found);
             let mut plainly = vec![f32::NAN; count];
@@ -145,8 +148,10 @@ mod tests {
             let p = numbers(count, 3);
             let before = numbers(size, 4);
             for add in [false, true] {
-                let mut out = before.clone();
+                let [mut out, mut plainly] = [before.clone(), before.clone()];
                 mixture(&p, rows, add, &mut out);
+                mixture_plainly(&p, rows, add, &mut plainly);
+                assert_eq!(out, plainly, "the same bits with the processor's own operations");
                 for (i, found) in out.iter().enumerate() {
                     let sum: f64 = (0..count).map(|at| f64::from(p[at]) * f64::from(all[at * step + i])).sum();
                     let expected = sum + if add { f64::from(before[i]) } else { 0.0 };

@@ -94,9 +94,19 @@ impl<'a> Tile<'a> {
         [0..shared, own]
     }
 
-    pub(crate) fn rows_of_span<'b>(&self, of: Strided<'b>, span: &Span) -> Rows<'b> {
+    /// The keys or values of a span, with what is read after them.
+    pub(crate) fn rows_of_span<'b>(&self, of: Strided<'b>, span: &Span, then: &'b [f32]) -> Rows<'b> {
         let from = self.row * of.batch + self.group() * of.head + span.key * of.token;
-        Rows { values: &of.values[from..], step: of.token }
+        Rows { values: &of.values[from..], step: of.token, then }
+    }
+
+    /// Where the next head's keys, or values, begin for its queries; nothing after the last of all.
+    pub(crate) fn next_head<'b>(&self, of: Strided<'b>) -> &'b [f32] {
+        let (row, group) = match self.group() + 1 {
+            next if next < self.sizes.groups => (self.row, next),
+            _ => (self.row + 1, 0),
+        };
+        of.values.get(row * of.batch + group * of.head + self.first_key * of.token..).unwrap_or_default()
     }
 
     /// The keys that the tile's queries look at, as they are numbered in the row: what they share, and from the first of their own on.

@@ -31,7 +31,7 @@ pub(crate) struct Panel<'a> {
 /// The sums of `R` rows by a panel's columns, for AVX2.
 pub(crate) mod avx2 {
     use std::arch::x86_64::{
-        __m256, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehdup_ps, _mm_movehl_ps, _mm256_add_ps,
+        __m256, _mm_add_ps, _mm_movehl_ps, _mm_movelh_ps, _mm_shuffle_ps, _mm_storeu_ps, _mm256_add_ps,
         _mm256_castps256_ps128, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps,
         _mm256_setzero_ps, _mm256_storeu_ps,
     };
@@ -159,14 +159,23 @@ pub(crate) mod avx2 {
             self.0 = [_mm256_fmadd_ps(a[0], b[0], self.0[0]), _mm256_fmadd_ps(a[1], b[1], self.0[1])];
         }
 
-        /// All of them added up.
+        /// Of each, all of them added up: sum l with sum l + 8, then with l + 4, l + 2 and l + 1.
         #[inline]
         #[target_feature(enable = "avx2,fma")]
-        pub(crate) fn total(self) -> f32 {
-            let eight = _mm256_add_ps(self.0[0], self.0[1]);
-            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
-            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        pub(crate) fn totals(of: [Self; 4]) -> [f32; 4] {
+            let [a, b, c, d] = of.map(|products| {
+                let eight = _mm256_add_ps(products.0[0], products.0[1]);
+                _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight))
+            });
+            // Of two of them at a time, the first two sums and the last two.
+            let left = _mm_add_ps(_mm_movelh_ps(a, b), _mm_movehl_ps(b, a));
+            let right = _mm_add_ps(_mm_movelh_ps(c, d), _mm_movehl_ps(d, c));
+            let even = _mm_shuffle_ps::<0b10_00_10_00>(left, right);
+            let odd = _mm_shuffle_ps::<0b11_01_11_01>(left, right);
+            let mut totals = [0.0; 4];
+            // SAFETY: four numbers.
+            unsafe { _mm_storeu_ps(totals.as_mut_ptr(), _mm_add_ps(even, odd)) };
+            totals
         }
     }
 
