@@ -7,6 +7,7 @@
 pub mod activation;
 pub mod adam;
 pub mod attention;
+pub mod awake;
 #[cfg(target_arch = "x86_64")]
 mod blocked;
 #[cfg(target_arch = "x86_64")]
@@ -18,6 +19,7 @@ mod many_queries;
 pub mod math;
 pub mod matrix;
 pub mod norm;
+pub mod nucleus;
 mod one_query;
 pub mod packed;
 mod query_tile;

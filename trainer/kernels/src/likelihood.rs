@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::{
     math::{LANES, exp, largest, sum2, total},
-    wide,
+    nucleus, wide,
 };
 
 /// Rows of one task.
@@ -122,5 +122,5 @@ pub fn exponentials(logits: &[f32], scale: f32, out: &mut [f32]) -> f64 {
             out.iter_mut().zip(logits).for_each(|(out, &logit)| *out = exp((logit - highest) * scale));
         },
     );
-    out.iter().map(|&weight| f64::from(weight)).sum()
+    nucleus::sum(out)
 }

@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{kept::Kept, sampling::SamplingSettings};
+use super::{awake_on_the_cpu, kept::Kept, sampling::SamplingSettings};
 use crate::{
     model::{Decoder, KvCache, Layout},
     profile,
@@ -44,7 +44,7 @@ pub fn generate(
     progress: &mut dyn FnMut(usize),
 ) -> Vec<Generated> {
     let context = decoder.config().context_length;
-    let mut rows: Vec<Row> = prompts
+    let rows: Vec<Row> = prompts
         .iter()
         .zip(seed_of_row)
         .enumerate()
@@ -65,7 +65,28 @@ pub fn generate(
     let room = rows.iter().map(|row| row.limit).max().unwrap_or(0);
     let decoder = ready_to_write(decoder, rows.len(), room);
     let wanted: Vec<&[u32]> = rows.iter().map(|row| prompts[row.index].as_slice()).collect();
-    let (mut hidden, mut cache) = read_prompts(&decoder, &wanted, pad_id, room);
+    awake_on_the_cpu(&decoder.token_embedding.device(), || {
+        let begun = read_prompts(&decoder, &wanted, pad_id, room);
+        let told = &mut |ended: usize| progress(skipped + ended);
+        for row in write_answers(&decoder, rows, begun, settings, stop_ids, told) {
+            answers[row.index] = row.out;
+        }
+    });
+    answers
+}
+
+/// Draws token after token for all rows, until each has ended. `begun`: the hidden states of each row's last token so far, and the
+/// cache. `told`: how many rows have ended.
+fn write_answers(
+    decoder: &Decoder,
+    mut rows: Vec<Row>,
+    begun: (Tensor<3>, KvCache),
+    settings: &SamplingSettings,
+    stop_ids: &[u32],
+    told: &mut dyn FnMut(usize),
+) -> Vec<Row> {
+    let (mut hidden, mut cache) = begun;
+    let mut answered = Vec::with_capacity(rows.len());
     loop {
         let logits = decoder.logits(hidden);
         let vocabulary = logits.dims()[2];
@@ -77,14 +98,14 @@ pub fn generate(
         if going.len() < rows.len() {
             let (kept, ended): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| !row.has_ended());
             rows = kept;
-            ended.into_iter().for_each(|row| answers[row.index] = row.out);
+            answered.extend(ended);
             if !rows.is_empty() {
                 cache.select(&going);
             }
         }
-        progress(prompts.len() - rows.len());
+        told(answered.len());
         if rows.is_empty() {
-            return answers;
+            return answered;
         }
         let last: Vec<i32> = rows.iter().filter_map(|row| row.out.tokens.last()).map(|&id| id as i32).collect();
         let shape = [rows.len(), 1];

@@ -19,13 +19,15 @@ enum Form {
 impl Kept {
     /// The tokens whose weight, one for each token of the vocabulary, is above zero.
     pub(super) fn of(weights: &[f32]) -> Self {
-        let kept = || (0u32..).zip(weights).filter(|(_, weight)| **weight > 0.0).map(|(token, _)| token);
-        if kept().count() * 32 <= weights.len() {
-            return Self(Form::Few(kept().collect()));
+        let bit = |(at, weight): (usize, &f32)| u64::from(*weight > 0.0) << at;
+        let word = |weights: &[f32]| weights.iter().enumerate().map(bit).fold(0, |word, bit| word | bit);
+        let bits: Vec<u64> = weights.chunks(64).map(word).collect();
+        let count: usize = bits.iter().map(|word| word.count_ones() as usize).sum();
+        if count * 32 > weights.len() {
+            return Self(Form::Many(bits.into()));
         }
-        let mut bits = vec![0u64; weights.len().div_ceil(64)];
-        kept().for_each(|token| bits[token as usize / 64] |= 1 << (token % 64));
-        Self(Form::Many(bits.into()))
+        let kept = (0u32..).zip(weights).filter(|(_, weight)| **weight > 0.0).map(|(token, _)| token);
+        Self(Form::Few(kept.collect()))
     }
 
     /// Sets `removed`, which has a place for each token of the vocabulary, to whether the token was cut off.

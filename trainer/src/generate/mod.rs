@@ -10,6 +10,9 @@ mod sampling;
 #[cfg(test)]
 mod tests;
 
+use burn::tensor::Device;
+use laurel_kernels::awake::keep_awake;
+
 pub(crate) use decoding::ready_to_write;
 pub use decoding::{Generated, generate, generate_in_batches, row_seed};
 pub use engine::{
@@ -17,3 +20,8 @@ pub use engine::{
 };
 pub use kept::Kept;
 pub use sampling::SamplingSettings;
+
+/// Runs `work`, and keeps the workers awake where they are what computes: a step of decoding is many small pieces.
+fn awake_on_the_cpu<T>(device: &Device, work: impl FnOnce() -> T) -> T {
+    if *device == Device::flex() { keep_awake(work) } else { work() }
+}

@@ -1,6 +1,9 @@
 //! The law that the next token is drawn from: temperature, top-k, top-p.
 
-use laurel_kernels::likelihood::{exponentials, likeliest};
+use laurel_kernels::{
+    likelihood::{exponentials, likeliest},
+    nucleus,
+};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
@@ -88,7 +91,8 @@ struct Law {
 }
 
 impl Law {
-    /// In the order of transformers: temperature, then top-k, then top-p of what is left.
+    /// In the order of transformers: temperature, then top-k, then top-p of what is left: a token when the likelier ones together stay
+    /// below it, so the likeliest always, and of equally likely tokens the first ones.
     fn new(logits: &[f32], settings: &SamplingSettings) -> Self {
         let mut weights = vec![0.0; logits.len()];
         if settings.takes_the_likeliest() {
@@ -99,76 +103,19 @@ impl Law {
         if settings.top_k > 0 && settings.top_k < logits.len() {
             let bound = kth_largest(logits, settings.top_k);
             weights.iter_mut().zip(logits).filter(|(_, logit)| **logit < bound).for_each(|(weight, _)| *weight = 0.0);
-            sum = total(&weights);
+            sum = nucleus::sum(&weights);
         }
-        let mut law = Self { weights, sum };
         if settings.top_p < 1.0 {
-            law.keep_nucleus(settings.top_p);
+            sum = nucleus::keep_nucleus(&mut weights, settings.top_p * sum);
         }
-        law
-    }
-
-    /// Keeps a token when the likelier ones together stay below `top_p`, so the likeliest is always kept. Of equally likely
-    /// tokens the first ones.
-    ///
-    /// The vocabulary is not sorted: its mass is counted by size of the weights, largest first, and only the tokens of the
-    /// size at which the nucleus ends are put in order.
-    fn keep_nucleus(&mut self, top_p: f64) {
-        let mass = top_p * self.sum;
-        let mut of_size = vec![0.0f64; SIZES];
-        self.weights.iter().for_each(|&weight| of_size[size(weight)] += f64::from(weight));
-        let (mut likelier, mut last) = (0.0, SIZES - 1);
-        while last > 0 && likelier + of_size[last] < mass {
-            likelier += of_size[last];
-            last -= 1;
-        }
-        // The largest weight first and of equal ones the first token, in one number: that sorts several times as fast as a
-        // comparison of two.
-        let of_last = (0u32..).zip(&self.weights).filter(|(_, weight)| size(**weight) == last);
-        let mut border: Vec<u64> =
-            of_last.map(|(at, weight)| (u64::from(!weight.to_bits()) << 32) | u64::from(at)).collect();
-        border.sort_unstable();
-        let token = |key: u64| (key & u64::from(u32::MAX)) as usize;
-        let kept = border.iter().take_while(|&&key| {
-            let keep = likelier < mass;
-            likelier += f64::from(self.weights[token(key)]);
-            keep
-        });
-        let kept = kept.count();
-        border[kept..].iter().for_each(|&key| self.weights[token(key)] = 0.0);
-        self.weights.iter_mut().filter(|weight| size(**weight) < last).for_each(|weight| *weight = 0.0);
-        self.sum = total(&self.weights);
+        Self { weights, sum }
     }
 
     /// The token at `point`, uniform in [0, 1), of the cumulated probabilities.
     fn draw(&self, point: f64) -> (u32, f32) {
-        let mut left = point * self.sum;
-        // Rounding may leave the point beyond the end: then it is the last token that has a probability.
-        let (mut chosen, mut last) = (None, 0);
-        for (token, &weight) in self.weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
-            last = token;
-            if left < f64::from(weight) {
-                chosen = Some(token);
-                break;
-            }
-            left -= f64::from(weight);
-        }
-        let chosen = chosen.unwrap_or(last);
+        let chosen = nucleus::place(&self.weights, point * self.sum);
         (chosen as u32, (f64::from(self.weights[chosen]) / self.sum).ln() as f32)
     }
-}
-
-/// Sizes of weights that [`size`] tells apart: 0 to 1 by exponent and the first three bits of the mantissa.
-const SIZES: usize = (1.0f32.to_bits() >> SIZE_BITS) as usize + 1;
-const SIZE_BITS: u32 = 20;
-
-/// A number that grows with the weight, from 0 to 1: the bits of positive numbers are ordered as the numbers are.
-fn size(weight: f32) -> usize {
-    ((weight.to_bits() >> SIZE_BITS) as usize).min(SIZES - 1)
-}
-
-fn total(weights: &[f32]) -> f64 {
-    weights.iter().map(|&weight| f64::from(weight)).sum()
 }
 
 fn kth_largest(logits: &[f32], k: usize) -> f32 {

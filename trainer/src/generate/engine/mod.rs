@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::sampling::SamplingSettings;
+use super::{awake_on_the_cpu, sampling::SamplingSettings};
 use crate::model::{Decoder, KvCache, Layout};
 pub use law::{LogitChanges, TokenLogprobs};
 use reading::Reading;
@@ -156,8 +156,11 @@ impl Engine {
     /// first tokens of prompts that have now been read are told first.
     pub fn step(&mut self, listener: Listener) {
         self.drop_ended();
-        self.read(listener);
-        self.write(listener);
+        let device = self.decoder.token_embedding.device();
+        awake_on_the_cpu(&device, || {
+            self.read(listener);
+            self.write(listener);
+        });
     }
 
     /// Whether there is nothing to do.
