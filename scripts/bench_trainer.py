@@ -7,10 +7,11 @@ usage: scripts/bench_trainer.py [--rounds N] [--only NAME ...] [--out DIRECTORY]
 Each piece of work is done by both programs on the same model, data, number format and threads: a process for each, one
 working while the other waits, ours first in odd rounds and second in even ones. A figure is the median of the rounds,
 with the least and the most. The floor of a training step is its floating-point operations over the rate of a large
-matrix product; that of a token is the bytes of the weights over the bandwidth at which memory is read, or its operations
-over that rate where they take longer. Both rates are measured first, with the faster of the two libraries. On a GPU the
-trainer is built for it and PyTorch uses CUDA; --peak, what the maker says of the device in that precision, adds the
-model-FLOPs utilisation of the training steps. The memory in the table is this machine's, not the GPU's.
+matrix product; that of decoding is the bytes of weights, keys and values over the bandwidth at which memory is read, or
+its operations over that rate where they take longer, after reading the prompts at that rate. Both rates are measured
+first, with the faster of the two libraries. On a GPU the trainer is built for it and PyTorch uses CUDA; --peak, what the
+maker says of the device in that precision, adds the model-FLOPs utilisation of the training steps. The memory in the
+table is this machine's, not the GPU's.
 
 Needs a Python with torch, transformers, peft and trl 1.12.0 (the last with a PPO trainer): BENCH_PYTHON, or made in
 the output directory by the first run.
@@ -42,6 +43,8 @@ SMALL = {
 PPO_PROMPTS, PPO_TOKENS, PPO_EPOCHS = 32, 64, 4
 # Tokens of each of its prompts under the small model's tokenizer and template.
 PPO_PROMPT_TOKENS = 36
+# What decoding reads and writes, as benches/trainer.rs and bench_pytorch.py do it.
+DECODE_PROMPT, DECODE_NEW = 64, 128
 
 
 class Worker:
@@ -257,6 +260,13 @@ def seconds_a_token(model, batch, context, flops, numbers):
     return max(read, 2 * parts["matrices"] * batch / flops)
 
 
+def seconds_a_prompt(model, tokens, flops):
+    """The least that reading the prompts takes: products of all blocks but the last, of which one token a prompt is needed."""
+    config, parts = json.loads((model / "config.json").read_text()), shape(model)
+    blocks = parts["matrices"] - config["hidden_size"] * config["vocab_size"]
+    return 2 * blocks * (parts["layers"] - 1) / parts["layers"] * tokens / flops
+
+
 def rows(bench, wanted):
     """The table's rows: name, unit, both results, the floor as a rate, the operations of a unit."""
     flops, bandwidth = bench.rate_of_machine()
@@ -270,8 +280,10 @@ def rows(bench, wanted):
         return label, "tokens/s", lambda: bench.both(work, str(model)), flops / needed, needed
 
     def decode(label, work, model, batch):
-        # The context grows from 64 to 192 tokens: 128 on average.
-        floor = batch / seconds_a_token(model, batch, 128, flops, numbers)
+        # While the answer grows, half of it stands before a token, beside the prompt.
+        token = seconds_a_token(model, batch, DECODE_PROMPT + DECODE_NEW // 2, flops, numbers)
+        prompt = seconds_a_prompt(model, batch * DECODE_PROMPT, flops)
+        floor = batch * DECODE_NEW / (prompt + DECODE_NEW * token)
         return label, "tokens/s", lambda: bench.both(work, str(model), str(batch)), floor, None
 
     # Of each four answers three repeat the 64 tokens of the prompt; there are no logits.

@@ -258,13 +258,14 @@ fn one_row_on(place: &Place) -> Box<dyn FnMut() -> usize> {
     })
 }
 
-/// Bytes of a matrix too large for the caches, read once by a product with one row.
+/// Bytes of a matrix too large for the caches, read once by a product with one row whose sums stay in them.
 fn one_row() -> Box<dyn FnMut() -> usize> {
-    const SIZE: usize = 8192;
-    let (x, w, mut y) = (vec![0.5f32; SIZE], vec![0.25f32; SIZE * SIZE], vec![0.0f32; SIZE]);
+    const SIZES: [usize; 2] = [1 << 16, 1 << 10];
+    let [k, n] = SIZES;
+    let (x, w, mut y) = (vec![0.5f32; k], vec![0.25f32; k * n], vec![0.0f32; n]);
     Box::new(move || {
         rows_times_matrix(&x, &w, &mut y, 1);
-        4 * SIZE * SIZE
+        4 * k * n
     })
 }
 
