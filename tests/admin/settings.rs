@@ -79,6 +79,7 @@ async fn every_setting_says_what_is_wrong_with_it_and_keeps_what_was_typed() {
         ("training", "{\"sft\": ", "line 1"),
         ("training", "[]", "A JSON object is needed"),
         ("training", "{\"sfft\": {}}", "is no section"),
+        ("training", "{\"pretrain\": {}}", "is no section"),
         ("training", "{\"sft\": 3}", "has the wrong form"),
     ];
     for (field, value, message) in cases {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The sections that a job's config may have, each an object; and `device`, a word.
-const TRAINING_SECTIONS: [&str; 7] = ["sft", "reward", "ppo", "sampling", "evaluate", "lora", "pretrain"];
+const TRAINING_SECTIONS: [&str; 6] = ["sft", "reward", "ppo", "sampling", "evaluate", "lora"];
 const DEVICE: &str = "device";
 
 /// The fields as typed.

@@ -47,8 +47,14 @@ pub struct WrongSettings(String);
 impl JobSettings {
     /// Reads the sections. `lora` is laid under all stages: `{"lora": {"rank": 8}}` is `lora_rank: 8` in each of them.
     pub fn read(config: &Map<String, Value>) -> Result<Self, WrongSettings> {
-        const KNOWN: [&str; 8] = ["sft", "reward", "ppo", "pretrain", "lora", "sampling", "evaluate", "device"];
-        if let Some(other) = config.keys().find(|key| !KNOWN.contains(&key.as_str()) && *key != "seed") {
+        const KNOWN: [&str; 8] = ["sft", "reward", "ppo", "lora", "sampling", "evaluate", "device", "seed"];
+        // Pages took it for long, and nothing was made of it.
+        if config.contains_key("pretrain") {
+            let text = "pretrain: a night begins at the base model and pretrains nothing; take the section out, and bring a \
+                        base model that `laurel-trainer pretrain` made";
+            return Err(WrongSettings(text.to_owned()));
+        }
+        if let Some(other) = config.keys().find(|key| !KNOWN.contains(&key.as_str())) {
             return Err(WrongSettings(format!("there is no section “{other}”")));
         }
         let adapters = adapters(object(config, "lora")?);
@@ -125,6 +131,7 @@ mod tests {
         for (config, said) in [
             (json!({"sftt": {}}), "sftt"),
             (json!({"sft": 3}), "sft"),
+            (json!({"pretrain": {"epochs": 2}}), "take the section out"),
             (json!({"evaluate": {"prompt": 3}}), "unknown field `prompt`"),
             (json!({"sampling": {"temperature": "hot"}}), "sampling"),
         ] {
