@@ -33,7 +33,7 @@ admin-error-slug-taken = There is already a project with this short name.
 admin-error-json = This is no JSON: see line { $line }, column { $column }.
 admin-error-json-object = A JSON object is needed: { "{" } … { "}" }.
 admin-error-json-section = “{ $section }” is no section. There are: { $known }.
-admin-error-json-form = “{ $section }” has the wrong form: a section is an object, device is a word.
+admin-error-json-form = “{ $section }” has the wrong form: a section is an object, device is a word, seed is a whole number from 0 on.
 admin-error-limits = A setting is beyond what can be stored.
 admin-form-wrong = Something is not right yet. What was typed is still here; see below.
 admin-save = Save settings
@@ -76,7 +76,7 @@ admin-promotion-if-better = Promote a new policy at once if it is better on the 
 admin-prompts-per-round = Prompts for each round
 admin-prompts-per-round-hint = As many get new answers when a model is promoted.
 admin-training-settings = Training settings (JSON)
-admin-training-settings-hint = Only what should differ from the trainer's own values; empty is fine. Sections: sft, reward, ppo, sampling, evaluate, lora; and device.
+admin-training-settings-hint = Only what should differ from the trainer's own values; empty is fine. Sections: sft, reward, ppo, sampling, evaluate, lora; and device, seed.
 admin-training-example = Example
 
 admin-guidelines-text = Guidelines, in Markdown

@@ -30,7 +30,7 @@ admin-error-slug-taken = 已有项目使用此短名称。
 admin-error-json = 这不是有效的 JSON：见第 { $line } 行第 { $column } 列。
 admin-error-json-object = 需要一个 JSON 对象：{ "{" } … { "}" }。
 admin-error-json-section = 没有“{ $section }”这一节。可用的有：{ $known }。
-admin-error-json-form = “{ $section }”的形式不对：每一节是对象，device 是一个词。
+admin-error-json-form = “{ $section }”的形式不对：每一节是对象，device 是一个词，seed 是从 0 开始的整数。
 admin-error-limits = 有一项设置超出了可以保存的范围。
 admin-form-wrong = 有些内容需要修改。已填写的内容仍在，请看下方说明。
 admin-save = 保存设置
@@ -73,7 +73,7 @@ admin-promotion-if-better = 新策略在验证集上更好时立即启用
 admin-prompts-per-round = 每轮的提示数
 admin-prompts-per-round-hint = 启用模型时，为这么多提示生成新回答。
 admin-training-settings = 训练设置（JSON）
-admin-training-settings-hint = 只写需要与训练器默认值不同的部分；可以留空。各节：sft、reward、ppo、sampling、evaluate、lora；以及 device。
+admin-training-settings-hint = 只写需要与训练器默认值不同的部分；可以留空。各节：sft、reward、ppo、sampling、evaluate、lora；以及 device、seed。
 admin-training-example = 示例
 
 admin-guidelines-text = 指南（Markdown）

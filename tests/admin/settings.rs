@@ -81,6 +81,7 @@ async fn every_setting_says_what_is_wrong_with_it_and_keeps_what_was_typed() {
         ("training", "{\"sfft\": {}}", "is no section"),
         ("training", "{\"pretrain\": {}}", "is no section"),
         ("training", "{\"sft\": 3}", "has the wrong form"),
+        ("training", "{\"seed\": -1}", "has the wrong form"),
     ];
     for (field, value, message) in cases {
         let reply = ada.post("/admin/projects/p/settings", &settings_with(field, value)).await.assert(422);
@@ -90,10 +91,12 @@ async fn every_setting_says_what_is_wrong_with_it_and_keeps_what_was_typed() {
             reply.assert_contains("value=\"1441\"");
         }
     }
-    let saved = ada.post("/admin/projects/p/settings", &settings_with("training", "{\"sft\":{\"epochs\":3}}")).await;
+    let training = "{\"sft\":{\"epochs\":3},\"seed\":7}";
+    let saved = ada.post("/admin/projects/p/settings", &settings_with("training", training)).await;
     assert_eq!(saved.leads_to(), "/admin/projects/p/settings?saved=1");
     let stored = projects::by_slug(server.pool(), "p").await.expect("the project");
     assert_eq!(stored.settings.training["sft"]["epochs"], 3);
+    assert_eq!(stored.settings.training["seed"], 7);
     let audit = ada.get("/admin/audit?q=project.settings").await.assert(200);
     audit.assert_contains("ada@example.org");
     audit.assert_contains("training");

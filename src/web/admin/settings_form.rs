@@ -12,9 +12,10 @@ use crate::{
     web::Page,
 };
 
-/// The sections that a job's config may have, each an object; and `device`, a word.
+/// The sections that a job's config may have, each an object; `device`, a word; and `seed`, a number.
 const TRAINING_SECTIONS: [&str; 6] = ["sft", "reward", "ppo", "sampling", "evaluate", "lora"];
 const DEVICE: &str = "device";
+const SEED: &str = "seed";
 
 /// The fields as typed.
 #[derive(Debug, Clone, Deserialize)]
@@ -152,9 +153,10 @@ fn training(page: &Page, text: &str) -> Result<Map<String, Value>, String> {
     for (key, value) in &map {
         let right_form = match key.as_str() {
             DEVICE => value.is_string(),
+            SEED => value.is_u64(),
             section if TRAINING_SECTIONS.contains(&section) => value.is_object(),
             _ => {
-                let known = format!("{}, {DEVICE}", TRAINING_SECTIONS.join(", "));
+                let known = format!("{}, {DEVICE}, {SEED}", TRAINING_SECTIONS.join(", "));
                 return Err(page.t2("admin-error-json-section", "section", key.as_str(), "known", known));
             }
         };
