@@ -77,12 +77,24 @@ fn a_lost_connection_and_a_server_in_trouble_are_tried_again_with_the_same_words
 }
 
 #[test]
+fn a_proxy_that_does_not_find_the_server_for_a_moment_is_asked_again() {
+    let (address, server) =
+        server(vec![Answer::Says(204, ""), Answer::Says(404, "404 page not found"), Answer::Says(204, "")]);
+    let client = Client::new(&address, "secret", &Interrupts::default());
+    client.report(Uuid::nil(), &report()).expect("arrived");
+    // A clone knows it as well.
+    client.clone().report(Uuid::nil(), &report()).expect("arrived, too");
+    assert_eq!(server.join().expect("served").len(), 3);
+}
+
+#[test]
 fn refusals_are_not_tried_again_and_say_what_to_do() {
     for (status, body, said) in [
         (401, "{}", "laurel token add"),
         (403, r#"{"code":"forbidden","message":"annotators can't"}"#, "annotators can't"),
         (422, r#"{"code":"invalid","message":"bad","details":["a: b"]}"#, "refuses the report: bad; a: b"),
         (404, "<html>", "is this the address of a Laurel server?"),
+        (413, "<html>", "client_max_body_size"),
     ] {
         let (address, server) = server(vec![Answer::Says(status, body)]);
         let client = Client::new(&address, "secret", &Interrupts::default());

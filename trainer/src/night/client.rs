@@ -5,6 +5,10 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -87,6 +91,8 @@ pub struct Client {
     authorization: String,
     patience: Duration,
     interrupts: Interrupts,
+    /// Whether a Laurel server has answered at this address: then what a proxy says in its place is no refusal.
+    is_known: Arc<AtomicBool>,
 }
 
 impl Client {
@@ -106,6 +112,7 @@ impl Client {
             authorization: format!("Bearer {token}"),
             patience: PATIENCE,
             interrupts: interrupts.clone(),
+            is_known: Arc::default(),
         }
     }
 
@@ -239,17 +246,22 @@ impl Client {
     fn checked(&self, mut answer: Response<Body>) -> Result<Response<Body>, Failed> {
         let status = answer.status().as_u16();
         if answer.status().is_success() {
+            self.is_known.store(true, Ordering::Relaxed);
             return Ok(answer);
         }
         let text = answer.body_mut().with_config().limit(ANSWER_LIMIT).read_to_string().unwrap_or_default();
-        let said = serde_json::from_str::<ApiError>(&text).unwrap_or_else(|_| ApiError {
-            code: String::new(),
-            message: format!("it answers {status} without a reason; is this the address of a Laurel server?"),
-            details: vec![],
-        });
+        let said = match serde_json::from_str::<ApiError>(&text) {
+            Ok(said) => {
+                self.is_known.store(true, Ordering::Relaxed);
+                said
+            }
+            Err(_) => ApiError { code: String::new(), message: without_a_reason(status), details: vec![] },
+        };
         let message = [vec![said.message], said.details].concat().join("; ");
         Err(match status {
-            429 | 500.. => Failed::ForNow(format!("the server is in trouble ({status}): {message}")),
+            // Some proxies say so while the server behind them is started anew.
+            404 if said.code.is_empty() && self.is_known.load(Ordering::Relaxed) => Failed::ForNow(message),
+            408 | 429 | 500.. => Failed::ForNow(format!("the server is in trouble ({status}): {message}")),
             401 => Failed::ForGood(ClientError::UnknownToken { server: self.server.clone() }),
             403 => Failed::ForGood(ClientError::NotAllowed { message }),
             409 if said.code == "lease_lost" => Failed::ForGood(ClientError::LeaseLost),
@@ -314,6 +326,16 @@ fn write_whole(mut content: impl Read, path: &Path, digest: Option<&str>) -> Res
 fn json<T: DeserializeOwned>(answer: &mut Response<Body>, what: &str) -> Result<T, Failed> {
     let text = answer.body_mut().with_config().limit(ANSWER_LIMIT).read_to_string()?;
     serde_json::from_str(&text).map_err(|error| malformed(what, &error))
+}
+
+/// What is told of a refusal that says no word of ours: it may be a proxy's.
+fn without_a_reason(status: u16) -> String {
+    match status {
+        413 => "a proxy in front of it takes no file of this size (413); let it take larger ones, in nginx by \
+                client_max_body_size"
+            .to_owned(),
+        _ => format!("it answers {status} without a reason; is this the address of a Laurel server?"),
+    }
 }
 
 fn malformed(what: &str, error: &serde_json::Error) -> Failed {
