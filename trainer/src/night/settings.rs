@@ -75,6 +75,17 @@ impl JobSettings {
             seed: field(config, "seed")?.unwrap_or_default(),
         })
     }
+
+    /// Settings that were given and of which a night makes nothing: they are for what only the commands have.
+    pub fn idle(&self) -> Vec<String> {
+        const SFT: [&str; 2] = ["eval_prompts", "eval_max_new_tokens"];
+        const PPO: [&str; 4] = ["ptx_coefficient", "ptx_batch_size", "ptx_block_length", "keep_policy_steps"];
+        let given = |stage: &'static str, section: &Map<String, Value>, names: &[&str]| -> Vec<String> {
+            let given = names.iter().filter(|name| section.contains_key(**name));
+            given.map(|name| format!("{stage}.{name}")).collect()
+        };
+        [given("sft", &self.sft, &SFT), given("ppo", &self.ppo, &PPO)].concat()
+    }
 }
 
 /// Naming any setting of adapters switches them on, unless `"on"` says otherwise.
@@ -138,6 +149,13 @@ mod tests {
             let error = read(config).expect_err("refused");
             assert!(error.contains(said), "{error}");
         }
+    }
+
+    #[test]
+    fn settings_that_only_a_command_has_a_use_for_are_named() {
+        let config = json!({"sft": {"epochs": 1, "eval_prompts": 8}, "ppo": {"ptx_coefficient": 2, "steps": 9}});
+        assert_eq!(read(config).expect("settings").idle(), ["sft.eval_prompts", "ppo.ptx_coefficient"]);
+        assert!(read(json!({"ppo": {"steps": 9}})).expect("settings").idle().is_empty());
     }
 
     #[test]

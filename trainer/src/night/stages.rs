@@ -14,7 +14,7 @@ use super::{
 use crate::{
     data::ModelTokenizer,
     model::{ModelDirectory, lora::LoraSettings},
-    train::{Earlier, Run, SettingsError, StageSettings, ppo, reward, settings, sft},
+    train::{Earlier, Run, SettingsError, StageSettings, judge::BestBy, ppo, reward, settings, sft},
 };
 
 /// Learns the demonstrations from `base`.
@@ -65,11 +65,24 @@ pub fn check(work: &Work) -> anyhow::Result<()> {
             );
         }
     }
-    let sft = read::<sft::SftSettings>("sft", &settings.sft)?.precision;
+    let sft = read::<sft::SftSettings>("sft", &settings.sft)?;
+    if sft.best_by == BestBy::Reward {
+        let text = "reward needs a reward model, which a night makes after SFT; leave it at nll";
+        return Err(wrong("sft", SettingsError::value("best_by", text)));
+    }
+    let sft = sft.precision;
     let reward = read::<reward::RewardSettings>("reward", &settings.reward)?.precision;
     let ppo = read::<ppo::PpoSettings>("ppo", &settings.ppo)?.precision;
     for (stage, precision) in [("sft", sft), ("reward", reward), ("ppo", ppo)] {
         settings::ensure_supported(precision, &work.device).map_err(|error| wrong(stage, error))?;
+    }
+    let idle = settings.idle();
+    if !idle.is_empty() {
+        work.warn(format!(
+            "A night makes nothing of {}: it has no reward model before SFT, no pretraining text, and publishes the \
+             last policy alone.",
+            idle.join(", ")
+        ));
     }
     Ok(())
 }

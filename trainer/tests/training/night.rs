@@ -201,6 +201,14 @@ fn layers_that_the_base_does_not_have_are_refused_before_anything_is_trained() {
 }
 
 #[test]
+fn weights_that_a_reward_model_is_to_choose_are_refused_where_there_is_none_yet() {
+    let world = World::new();
+    let base = registered(&world, "base", Stage::Base, 1);
+    let end = end_of(&world, job(base, json!({"sft": {"best_by": "reward"}})));
+    assert_refused(&end, &["settings: sft: ", "best_by", "which a night makes after SFT"]);
+}
+
+#[test]
 fn what_a_killed_download_left_does_not_stay_among_the_models() {
     let world = World::new();
     let base = registered(&world, "base", Stage::Base, 1);
