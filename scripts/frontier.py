@@ -170,7 +170,7 @@ def main():
     parser.add_argument("--most", type=int, default=256, help="answers drawn a prompt, the largest n")
     parser.add_argument("--fresh", action="store_true", help="make everything again")
     arguments = parser.parse_args()
-    need((arguments.base, "make sample-data"))
+    need((arguments.base, "make sample-data"), *sample_task.data_for(arguments.base))
     if arguments.fresh:
         remove(arguments.out)
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -145,7 +145,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--fresh", action="store_true", help="make everything again")
     arguments = parser.parse_args()
-    need((arguments.base, "make sample-data"))
+    need((arguments.base, "make sample-data"), *sample_task.data_for(arguments.base))
     if arguments.fresh:
         remove(arguments.out)
     arguments.out.mkdir(parents=True, exist_ok=True)

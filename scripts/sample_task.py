@@ -7,7 +7,7 @@ to one split by a hash of its words; nothing is learned or chosen on the test sp
 import json
 
 import learn_data
-from stages import ROOT
+from stages import DATA, ROOT
 
 TINY = ROOT / "sample" / "tiny-model"
 SMALL = {"sft": {"epochs": 10, "batch-size": 16, "learning-rate": 1e-3},
@@ -18,10 +18,21 @@ LARGE = {"sft": {"epochs": 3, "batch-size": 16, "learning-rate": 5e-4},
 RANKED = 4
 
 
+def is_tiny(base):
+    """Whether this is sample/tiny-model, however its path is written."""
+    return base.resolve() == TINY
+
+
+def data_for(base):
+    """What the questions are made of that git does not bring, each with what fetches it."""
+    return [] if is_tiny(base) else [(DATA / "chatterbot.demonstrations.jsonl", "make sample-data")]
+
+
 def prepare(stages, base):
     """Data, SFT model, rankings and reward model as paths, and what is known of them."""
-    settings = SMALL if base == TINY else LARGE
-    counts = write_tiny(stages.out) if base == TINY else learn_data.write(stages.out)
+    tiny = is_tiny(base)
+    settings = SMALL if tiny else LARGE
+    counts = write_tiny(stages.out) if tiny else learn_data.write(stages.out)
     task = {split: stages.path(f"prompts.{split}.jsonl") for split in counts}
     sft, sft_metrics = stages.train("sft", "sft", settings["sft"], {
         "model": base, "data": stages.path("demonstrations.jsonl")})

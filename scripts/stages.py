@@ -130,8 +130,11 @@ def run(command, stdout):
 
 
 def digest(path):
-    """Of a file its bytes; of a model the weights."""
+    """Of a file its bytes; of a model the weights, in one file or in shards."""
     path = Path(path)
+    shards = sorted(path.glob("model-*.safetensors")) if path.is_dir() else []
+    if shards:
+        return hashlib.sha256("".join(map(digest, shards)).encode()).hexdigest()
     file = path / "model.safetensors" if path.is_dir() else path
     with open(file, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
