@@ -85,7 +85,7 @@ def learn(stages, base):
         policy, ppo = stages.train(f"ppo-{number}", "ppo", PPO, {
             "policy": sft, "reward": reward, "prompts": prompts["train"]})
         test_answers = measure(f"ppo-{number}", policy)
-        # Of the policy as it was written, on prompts that it did not learn from; the last rollout came before the last update.
+        # Of the policy as it was written, on prompts that it did not learn from; the rollout that PPO ends with is of the training prompts.
         kl = beside(f"ppo-{number}", policy, "sft", sft, prompts["test"])
         found["rounds"].append({"rankings": count, "reward": judged, "kl": kl, "kl_last_rollout": ppo["objective/kl"],
                                 "validation_accuracy": metrics["eval/accuracy"],

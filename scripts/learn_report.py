@@ -79,7 +79,7 @@ def policies(found):
 
 def reward_models(found):
     lines = ["| round | rankings so far | reward model: clear pairs | all pairs | clear pairs of the policy's own | KL of PPO, nats an answer | "
-             "the same in its last rollout |", "|---|---|---|---|---|---|---|"]
+             "the same on training prompts |", "|---|---|---|---|---|---|---|"]
     for number, one in enumerate(found["rounds"], 1):
         def share(answers, kind):
             pairs = one["reward"][answers][kind]
@@ -88,8 +88,9 @@ def reward_models(found):
         lines.append(f"| {number} | {one['rankings']} | {share('asked', 'clear')} | {share('asked', 'all')} | {share('own', 'clear')} | "
                      f"{kl['mean']:.2f} ({kl['low']:.2f} to {kl['high']:.2f}) | {one['kl_last_rollout']:.2f} |")
     return lines + ["", "Pairs are of answers to test prompts, the policy's and others such as people rank them too; clear: their gold "
-                    f"rewards differ by at least {found['clear']:g}. KL is of the finished policy from the SFT model on test prompts; the last "
-                    "rollout is of training prompts and before the last update.", ""]
+                    f"rewards differ by at least {found['clear']:g}. KL is of the finished policy from the SFT model on test "
+                    "prompts, in full at each token; on training prompts it is that of the rollout that PPO ends with, by the drawn "
+                    "tokens (k1).", ""]
 
 
 def times(found):

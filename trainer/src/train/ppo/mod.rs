@@ -41,8 +41,9 @@ pub struct PpoInputs {
     pub pretrain: Vec<PathBuf>,
 }
 
-/// Improves the policy and writes it to `run.out`. Metrics of the last rollout under TRL's names; `objective/scores_before`
-/// and `objective/length_before` are of the first, which the reference policy wrote.
+/// Improves the policy and writes it to `run.out`. Metrics of the last step under TRL's names, `objective/…` of answers that the
+/// policy gives as it is written; `objective/scores_before` and `objective/length_before` are of the first rollout, which the
+/// reference policy wrote.
 pub fn run(
     settings: &PpoSettings,
     inputs: &PpoInputs,
