@@ -100,7 +100,7 @@ impl Browser {
         self.client.goto(&format!("{address}/login")).await.expect("the log-in page");
         self.fill("input[name=email]", email).await;
         self.fill("input[name=password]", password).await;
-        let button = self.client.find(Locator::Css("main button[type=submit]")).await.expect("a button");
+        let button = self.wait().for_element(Locator::Css("main button[type=submit]")).await.expect("a button");
         button.click().await.expect("pressed");
         self.wait().for_element(Locator::Css(".account-menu")).await.expect("logged in");
     }
@@ -124,11 +124,23 @@ impl Browser {
     /// Goes to a page and waits until its scripts have begun: now and then the driver answers before that.
     pub async fn goto(&self, address: &str) -> Result<(), CmdError> {
         self.client.goto(address).await?;
+        self.begun().await;
+        Ok(())
+    }
+
+    /// Loads the page again, and waits as [`Browser::goto`] does.
+    pub async fn refresh(&self) -> Result<(), CmdError> {
+        self.client.refresh().await?;
+        self.begun().await;
+        Ok(())
+    }
+
+    /// Waits until the page is all there, where it runs scripts.
+    async fn begun(&self) {
         if self.runs_scripts() {
             let mut looks = Looks::begin();
             while self.execute(COMPLETE, Vec::new()).await.ok() != Some(json!(true)) && looks.again().await {}
         }
-        Ok(())
     }
 
     /// Waits for a part of the page.
@@ -140,11 +152,14 @@ impl Browser {
     pub async fn until(&self, script: &str, arguments: Vec<Value>) -> Value {
         let mut looks = Looks::begin();
         loop {
-            let found = self.execute(script, arguments.clone()).await.expect("run");
-            if !matches!(found, Value::Null | Value::Bool(false)) {
-                return found;
+            // A look at a page that is just being left, or of which hardly anything is there yet, sees nothing.
+            let looked = self.execute(script, arguments.clone()).await;
+            if let Ok(found) = &looked
+                && !matches!(found, Value::Null | Value::Bool(false))
+            {
+                return found.clone();
             }
-            assert!(looks.again().await, "never: {script}");
+            assert!(looks.again().await, "never: {script}: {looked:?}");
         }
     }
 
