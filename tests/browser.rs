@@ -162,7 +162,7 @@ async fn buttons_alone_rank_and_a_half_done_order_survives_a_reload() {
     };
     press("article[data-letter='C'] [data-place]").await;
     press("article[data-letter='A'] [data-place]").await;
-    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
+    browser.saved().await;
     browser.refresh().await.expect("reloaded");
     browser.wait().for_element(Locator::Css(".tier:nth-child(2)")).await.expect("the order is there again");
     press("article[data-letter='B'] [data-place]").await;
@@ -181,7 +181,7 @@ async fn a_text_survives_a_reload_and_a_lost_session() {
     seed::demonstration_task(&server.state, project, "Write a poem.").await;
     take_next(&server, &browser).await;
     browser.fill("#completion", "Roses are red").await;
-    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
+    browser.saved().await;
     browser.refresh().await.expect("reloaded");
     let value = async || {
         let field = browser.wait().for_element(Locator::Id("completion")).await.expect("the field");
@@ -299,7 +299,7 @@ async fn the_newest_of_two_computers_counts_and_the_other_text_is_not_lost() {
     seed::demonstration_task(&server.state, project, "Write a poem.").await;
     take_next(&server, &browser).await;
     browser.fill("#completion", "At work").await;
-    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
+    browser.saved().await;
     let address = browser.current_url().await.expect("an address");
     // At home the draft is there, and goes on.
     let home = Browser::open().await;

@@ -308,7 +308,7 @@ async fn in_the_browser_answers_stream_in_and_a_letter_chooses() {
     // What is typed and not sent is there after the page was closed, on another computer too.
     browser.fill("#message", "And what about wax").await;
     let chat = browser.current_url().await.expect("an address");
-    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
+    browser.saved().await;
     let elsewhere = server.client();
     elsewhere.log_in("bea@example.org", PASSWORD).await;
     elsewhere.get(chat.path()).await.assert(200).assert_contains("And what about wax</textarea>");

@@ -93,14 +93,11 @@ async fn a_text_survives_a_restart_of_the_server_and_is_submitted_from_the_same_
     browser.goto(&format!("{}/queue", laurel.address)).await.expect("the queue");
     browser.press("n").await;
     browser.fill("#completion", "Roses are red").await;
-    let saved = Locator::Css("[data-draft-state][data-state=saved]");
-    browser.wait().for_element(saved).await.expect("saved");
+    browser.saved().await;
     laurel.restart();
     // The page was open all the while: what is typed on is saved, and what is sent arrives once.
     browser.fill("#completion", ", violets").await;
-    let draft = "return document.querySelector('[data-draft-state]').dataset.state === 'saved'";
-    let caught_up = async || browser.execute(draft, vec![]).await.ok()?.as_bool()?.then_some(());
-    until("the draft", caught_up).await;
+    browser.saved().await;
     browser.refresh().await.expect("again");
     let field = browser.wait().for_element(Locator::Id("completion")).await.expect("the task");
     assert_eq!(field.prop("value").await.expect("read").as_deref(), Some("Roses are red, violets"));

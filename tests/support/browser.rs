@@ -28,6 +28,11 @@ const THERE: &str = "const [by, what] = arguments;
 /// Runs in the page: whether it is all there.
 const COMPLETE: &str = "return document.readyState === 'complete'";
 
+/// Runs in the page: whether the server has what was typed, the last of it too: this browser keeps a copy until then.
+const SAVED: &str = "if (!document.querySelector('[data-draft-state][data-state=saved]')) return false;
+    const copies = ['laurel.draft.', 'laurel.correction.', 'laurel.chat.'];
+    return !Object.keys(localStorage).some((key) => copies.some((copy) => key.startsWith(copy)));";
+
 /// Runs in the page: the letters of the answers with their texts.
 const ANSWERS: &str = "return [...document.querySelectorAll('article.answer')].map((card) =>
     [card.dataset.letter, card.querySelector('[data-source]').textContent])";
@@ -161,6 +166,11 @@ impl Browser {
             }
             assert!(looks.again().await, "never: {script}: {looked:?}");
         }
+    }
+
+    /// Waits until the server has all that was typed, and the page says so: while the last of it waits, it says so of the rest.
+    pub async fn saved(&self) {
+        self.until(SAVED, Vec::new()).await;
     }
 
     /// Types into a field.

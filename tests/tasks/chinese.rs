@@ -169,7 +169,7 @@ async fn writes(server: &Server, browser: &Browser) {
     assert!(words.is_some_and(|words| (4..=8).contains(&words)), "{said}");
     let other = browser.find(Locator::Css("[data-other-script]")).await.expect("a place");
     assert!(!other.is_displayed().await.expect("read"), "Chinese is taken for another language");
-    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
+    browser.saved().await;
     assert_eq!(seed::count(server.pool(), "SELECT count(*) FROM demonstrations").await, 0);
 }
 

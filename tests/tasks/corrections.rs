@@ -299,13 +299,13 @@ async fn a_ranking_that_is_half_corrected_goes_on_in_another_browser_and_is_save
     open_correction(&work, &server.address).await;
     assert_eq!(order_shown(&work).await, [a.clone(), b.clone(), c.clone()]);
     work.press("c\u{E013}").await;
-    let saved = Locator::Css("[data-draft-state][data-state=saved]");
-    work.wait().for_element(saved).await.expect("saved");
+    work.saved().await;
 
     let home = Browser::open().await;
     home.log_in(&server.address, "ada@example.org", PASSWORD).await;
     open_correction(&home, &server.address).await;
     assert_eq!(order_shown(&home).await, [a.clone(), c.clone(), b.clone()]);
+    let saved = Locator::Css("[data-draft-state][data-state=saved]");
     home.wait().for_element(saved).await.expect("it is a draft");
     home.press(ENTER).await;
     home.wait().for_element(Locator::Css(".version-order")).await.expect("the version before");

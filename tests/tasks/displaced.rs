@@ -114,7 +114,7 @@ async fn at_two_computers(server: &Server) -> (Browser, Client, Url) {
     take_next(server, &browser).await;
     let address = browser.current_url().await.expect("an address");
     browser.fill("#completion", "At work").await;
-    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
+    browser.saved().await;
     (browser, home, address)
 }
 

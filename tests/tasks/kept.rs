@@ -76,7 +76,7 @@ async fn a_correction_that_is_half_done_survives_a_closed_tab_and_a_lost_session
     press(&browser, "a[href$='/correct']").await;
     let address = browser.current_url().await.expect("an address");
     browser.fill("#completion", ", violets").await;
-    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
+    browser.saved().await;
     // The tab is closed; what was submitted says that something was begun on it.
     browser.goto(&format!("{}/queue", server.address)).await.expect("elsewhere");
     browser.goto(address.as_str().trim_end_matches("/correct")).await.expect("the task");
@@ -200,7 +200,7 @@ async fn a_slow_submit_says_that_it_is_on_its_way_and_takes_no_more_words() {
     take_next(&server, &browser).await;
     let slow = "window.real = window.fetch; window.fetch = (...of) => new Promise((go) => { window.go = () => go(window.real(...of)); })";
     browser.fill("#completion", "A poem").await;
-    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
+    browser.saved().await;
     run(&browser, slow).await;
     press(&browser, "[data-submit]").await;
     assert_eq!(words(&browser, "[data-draft-state][data-state=sending]").await, "Sending…");

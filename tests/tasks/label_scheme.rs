@@ -120,7 +120,7 @@ async fn answers_are_rated_and_flagged_by_keyboard() {
     browser.press(" \u{E00C}").await;
     browser.press("0c").await;
     // A draft keeps it: after a reload all of it is there.
-    browser.wait().for_element(fantoccini::Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
+    browser.saved().await;
     browser.refresh().await.expect("reloaded");
     browser.wait().for_element(fantoccini::Locator::Css(".tier:nth-child(3)")).await.expect("the order is there again");
     browser.press(ENTER).await;

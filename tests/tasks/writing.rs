@@ -100,7 +100,7 @@ async fn a_few_shot_prompt_is_written_with_the_keys_alone_and_its_draft_is_found
     assert_eq!(browser.execute(focused, vec![]).await.expect("read"), json!("instruction"));
     browser.press(&format!("把句子翻译成英文。{TAB}蜜蜂{TAB}bee{TAB}蜂蜜{TAB}honey{TAB}{TAB}")).await;
     browser.press("花").await;
-    browser.wait().for_element(Locator::Css("[data-draft-state][data-state=saved]")).await.expect("saved");
+    browser.saved().await;
     browser.refresh().await.expect("again");
     let kept = "return [...document.querySelectorAll('#task textarea')].map((field) => field.value).filter(Boolean)";
     let wanted = json!(["把句子翻译成英文。", "蜜蜂", "bee", "蜂蜜", "honey", "花"]);
