@@ -138,7 +138,9 @@ async fn ranks(server: &Server, browser: &Browser) -> Uuid {
     let said = browser.find(Locator::Css("[data-said]")).await.expect("a word").text().await.expect("read");
     assert!(said.contains("所有回答均已排序"), "{said}");
     browser.press(ENTER).await;
-    browser.wait().for_element(Locator::Css("form#task[data-kind=demonstration]")).await.expect("the next task");
+    // While it is only seen ahead, the ranking is on its way.
+    let next = "#content:not([data-under-way]) form#task[data-kind=demonstration]";
+    browser.wait().for_element(Locator::Css(next)).await.expect("the next task");
     let ranked = &exported(server, Kind::Rankings).await[0];
     let by_rank = |place: usize| &ranked["responses"][position_of(ranked, place)]["content"];
     let wanted: Vec<&str> = "DBCA".chars().map(|letter| text[&letter].as_str()).collect();
