@@ -13,10 +13,16 @@ let before = null;
 /** Counts the fetches, so that one which comes late is not taken for the newest. */
 let fetches = 0;
 
+/** Keeps what shows the reserved task, or nothing any more; the page says whether it is there. */
+function keepReady(made) {
+  ready = made;
+  document.getElementById("content").toggleAttribute("data-next-ready", made !== null);
+}
+
 /** Fetches what comes after this assignment, and makes it ready; what can't be shown here is given back. */
 export async function fetchAhead(assignment) {
   reserved = null;
-  ready = null;
+  keepReady(null);
   fetches += 1;
   const mine = fetches;
   const page = await postForPage(`/tasks/${assignment}/ahead`);
@@ -26,7 +32,7 @@ export async function fetchAhead(assignment) {
   reserved = form.dataset.assignment;
   const made = await prepare(page, form);
   if (mine !== fetches) return;
-  ready = made;
+  keepReady(made);
   if (!made) giveBack();
 }
 
@@ -59,7 +65,7 @@ async function prepare(page, form) {
 function giveBack() {
   if (reserved) send("POST", `/tasks/${reserved}/leave`, "");
   reserved = null;
-  ready = null;
+  keepReady(null);
 }
 
 /** What belongs to a task on the page. What announces stays: screen readers hear only a region that they know. */
@@ -135,7 +141,7 @@ export function show({ next, notice }) {
   const { title, words } = ready;
   before = null;
   reserved = null;
-  ready = null;
+  keepReady(null);
   turnTo(address);
   document.title = title;
   const wordsHere = document.getElementById("words");
