@@ -160,10 +160,10 @@ async fn seed_of(server: &Server, position: &'static str) -> String {
 
 #[tokio::test]
 async fn a_model_that_does_not_answer_loses_nothing() {
-    // An address where nobody listens: the port is free again once the listener is gone.
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let nobody = format!("http://{}/v1", listener.local_addr().expect("an address"));
-    drop(listener);
+    // An address where nobody listens, nor can meanwhile: the port is taken.
+    let silent = tokio::net::TcpSocket::new_v4().expect("a socket");
+    silent.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let nobody = format!("http://{}/v1", silent.local_addr().expect("an address"));
     let (server, ada) = with_chat(&nobody).await;
     let bea = server.user("Bea", Role::Annotator).await;
     let chat = begin(&bea, "Hello?").await;
