@@ -30,6 +30,7 @@ fn of_text(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Er
         }
         "partition" | "rpartition" => partition(text, args, method == "rpartition")?,
         "split" | "rsplit" => split(text, args, method == "rsplit")?,
+        "center" | "ljust" | "rjust" => padded(text, args, method)?,
         "index" | "rindex" => {
             let (what,): (&str,) = from_args(args)?;
             let at = if method == "index" { text.find(what) } else { text.rfind(what) };
@@ -51,6 +52,21 @@ fn partition(text: &str, args: &[Value], from_right: bool) -> Result<Value, Erro
         None => [text, "", ""],
     };
     Ok(Value::from(Tuple::from(parts.map(Value::from))))
+}
+
+/// `center(width, fillchar=' ')` and its like: a text that is as wide already stays as it is.
+fn padded(text: &str, args: &[Value], method: &str) -> Result<Value, Error> {
+    let (width, fill): (i32, Option<char>) = from_args(args)?;
+    let width = usize::try_from(width).unwrap_or(0);
+    let missing = width.saturating_sub(text.chars().count());
+    let left = match method {
+        "ljust" => 0,
+        "rjust" => missing,
+        // Of what can't be shared evenly the left side has more where the width is odd.
+        _ => missing / 2 + (missing & width & 1),
+    };
+    let side = |count: usize| fill.unwrap_or(' ').to_string().repeat(count);
+    Ok(Value::from(format!("{}{text}{}", side(left), side(missing - left))))
 }
 
 /// `split(sep=None, maxsplit=-1)`
@@ -147,11 +163,20 @@ mod tests {
             ("''.split('-')", "['']"),
             ("'茶 a 茶'.index('a')", "2"),
             ("'茶 a 茶'.rindex('茶')", "4"),
+            ("'ab'.center(5, '*')", "**ab*"),
+            ("'abc'.center(8, '-')", "--abc---"),
+            ("'茶'.center(4, '·')", "·茶··"),
+            ("'ab'.center(1)", "ab"),
+            ("'ab'.ljust(4, '.')", "ab.."),
+            ("'ab'.rjust(4)", "  ab"),
+            ("'ab'.ljust(-3)", "ab"),
             ("'a'.upper()", "A"),
         ] {
             assert_eq!(render(expression).unwrap(), expected, "{expression}");
         }
-        for none in ["split('')", "partition('')", "index('b')", "split('b', most=1)", "reversed()"] {
+        for none in
+            ["split('')", "partition('')", "index('b')", "split('b', most=1)", "center(3, '--')", "reversed()"]
+        {
             assert!(render(&format!("'a'.{none}")).is_err(), "{none}");
         }
     }
