@@ -143,12 +143,15 @@ impl ModelDirectory {
         kind_of(class.unwrap_or_default())
     }
 
-    /// A file of the model: the adapter's own where it has one. Where it has a tokenizer, nothing of the base's is read beside
-    /// that, as transformers reads a tokenizer from one folder: the base's template may stand in another file.
-    fn file(&self, name: &str) -> PathBuf {
-        let Some(Adapted { path, .. }) = &self.adapter else { return self.path.join(name) };
-        let is_own = path.join(name).exists() || (name != GENERATION && path.join(TOKENIZER).exists());
-        if is_own { path.join(name) } else { self.path.join(name) }
+    /// A file of the model: the adapter's own where it has one; `None` where a GGUF file says the same in its metadata. Where the
+    /// adapter has a tokenizer, nothing of the base's is read beside that, as transformers reads a tokenizer from one folder: the
+    /// base's template may stand in another file.
+    fn file(&self, name: &str) -> Option<PathBuf> {
+        let own = self.adapter.as_ref().map(|adapter| &adapter.path);
+        let is_whole = own.is_some_and(|path| name != GENERATION && path.join(TOKENIZER).exists());
+        let own = own.filter(|path| is_whole || path.join(name).exists());
+        let base = self.gguf.is_none().then_some(&self.path);
+        own.or(base).map(|directory| directory.join(name))
     }
 
     pub fn config(&self) -> &DecoderConfig {
@@ -260,17 +263,17 @@ impl ModelDirectory {
 
     /// The content of `tokenizer.json`; for a GGUF file, made from its metadata. `None` when the model has none.
     pub fn tokenizer_json(&self) -> Result<Option<String>, ModelError> {
-        match &self.gguf {
-            Some(gguf) => gguf.tokenizer_json().map(Some),
-            None => read_text_if_there(&self.file(TOKENIZER)),
+        match (self.file(TOKENIZER), &self.gguf) {
+            (Some(file), _) => read_text_if_there(&file),
+            (None, gguf) => gguf.as_ref().map(GgufFile::tokenizer_json).transpose(),
         }
     }
 
     /// The content of `tokenizer_config.json`; empty when there is none.
     pub fn tokenizer_config(&self) -> Result<Map<String, Value>, ModelError> {
-        match &self.gguf {
-            Some(gguf) => Ok(gguf.tokenizer_config()),
-            None => read_object_if_there(&self.file("tokenizer_config.json")),
+        match (self.file("tokenizer_config.json"), &self.gguf) {
+            (Some(file), _) => read_object_if_there(&file),
+            (None, gguf) => Ok(gguf.as_ref().map(GgufFile::tokenizer_config).unwrap_or_default()),
         }
     }
 
@@ -278,25 +281,24 @@ impl ModelDirectory {
     /// has no `added_tokens_decoder`, what `special_tokens_map.json` names goes before it.
     pub fn named_tokens(&self) -> Result<Map<String, Value>, ModelError> {
         let mut named = self.tokenizer_config()?;
-        if self.gguf.is_none() && !named.contains_key("added_tokens_decoder") {
-            named.extend(read_object_if_there(&self.file("special_tokens_map.json"))?);
+        if !named.contains_key("added_tokens_decoder")
+            && let Some(file) = self.file("special_tokens_map.json")
+        {
+            named.extend(read_object_if_there(&file)?);
         }
         Ok(named)
     }
 
     /// The content of `generation_config.json`; empty when there is none.
     pub fn generation_config(&self) -> Result<Map<String, Value>, ModelError> {
-        if self.gguf.is_some() {
-            return Ok(Map::new());
-        }
-        read_object_if_there(&self.file(GENERATION))
+        self.file(GENERATION).map_or_else(|| Ok(Map::new()), |file| read_object_if_there(&file))
     }
 
     /// The chat template: `chat_template.jinja`, else the field of `tokenizer_config.json` (the one named `default` when
     /// there are several).
     pub fn chat_template(&self) -> Result<Option<String>, ModelError> {
-        if self.gguf.is_none()
-            && let Some(template) = read_text_if_there(&self.file("chat_template.jinja"))?
+        if let Some(file) = self.file("chat_template.jinja")
+            && let Some(template) = read_text_if_there(&file)?
         {
             return Ok(Some(template));
         }

@@ -147,3 +147,49 @@ fn an_adapter_with_a_tokenizer_of_its_own_takes_none_of_its_bases_files() {
     assert!(companions.get("chat_template.jinja").is_none(), "transformers would read it before the other");
     assert!(companions.get("generation_config.json").is_some());
 }
+
+/// As above, where the base's tokenizer stands in the metadata of a GGUF file.
+#[test]
+fn an_adapter_of_a_gguf_file_may_have_a_tokenizer_of_its_own_too() {
+    let text = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
+    let field = |key: &str, kind: u32, value: Vec<u8>| [text(key), kind.to_le_bytes().to_vec(), value].concat();
+    let number = |key: &str, value: u32| field(key, 4, value.to_le_bytes().to_vec());
+    let list = |items: &[&str]| {
+        let head = [&8u32.to_le_bytes()[..], &(items.len() as u64).to_le_bytes()].concat();
+        [head, items.iter().flat_map(|&item| text(item)).collect()].concat()
+    };
+    let fields = [
+        field("general.architecture", 8, text("gpt2")),
+        number("gpt2.attention.head_count", 1),
+        number("gpt2.embedding_length", 8),
+        number("gpt2.feed_forward_length", 8),
+        number("gpt2.block_count", 1),
+        number("gpt2.context_length", 64),
+        field("tokenizer.ggml.model", 8, text("gpt2")),
+        field("tokenizer.ggml.pre", 8, text("gpt-2")),
+        field("tokenizer.ggml.tokens", 9, list(&["of base"])),
+        field("tokenizer.ggml.merges", 9, list(&[])),
+        field("tokenizer.chat_template", 8, text("of base")),
+    ];
+    let counts = [1, fields.len() as u64].map(u64::to_le_bytes).concat();
+    let shape = [8, 1].map(u64::to_le_bytes).concat();
+    let embedding = [text("token_embd.weight"), 2u32.to_le_bytes().to_vec(), shape, vec![0; 12]].concat();
+    let file = [b"GGUF".to_vec(), 3u32.to_le_bytes().to_vec(), counts, fields.concat(), embedding].concat();
+    let scratch = tempfile::tempdir().unwrap();
+    let (base, adapter) = (scratch.path().join("base.gguf"), scratch.path().join("adapter"));
+    std::fs::write(&base, file).unwrap();
+    std::fs::create_dir(&adapter).unwrap();
+    let write = |name: &str, content: &str| std::fs::write(adapter.join(name), content).unwrap();
+    let open = || ModelDirectory::open(&base).unwrap().with_adapter(&adapter).unwrap();
+
+    write("adapter_config.json", r#"{"peft_type": "LORA", "r": 4, "lora_alpha": 8}"#);
+    assert!(open().tokenizer_json().unwrap().unwrap().contains("of base"));
+    assert_eq!(open().chat_template().unwrap().as_deref(), Some("of base"));
+    write("tokenizer.json", "its own");
+    assert_eq!(open().chat_template().unwrap(), None);
+    write("tokenizer_config.json", r#"{"chat_template": "its own"}"#);
+    write("generation_config.json", r#"{"eos_token_id": 5}"#);
+    assert_eq!(open().tokenizer_json().unwrap().as_deref(), Some("its own"));
+    assert_eq!(open().chat_template().unwrap().as_deref(), Some("its own"));
+    assert_eq!(open().stop_token_ids().unwrap(), [5]);
+}
