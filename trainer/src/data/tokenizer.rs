@@ -221,8 +221,9 @@ fn make_special(tokenizer: &mut Tokenizer, files: &Map<String, Value>, named: &[
 /// Name and text of the special tokens in what a tokenizer's files say: those that every model may have, and a model's own.
 fn named_tokens(files: &Map<String, Value>) -> Vec<(String, String)> {
     let usual = NAMED_TOKENS.iter().filter_map(|&name| Some((name.to_string(), text_of(files.get(name)?)?)));
+    let other = files.iter().filter(|(name, _)| name.ends_with("_token") && !NAMED_TOKENS.contains(&name.as_str()));
     let own = files.get("extra_special_tokens").and_then(Value::as_object).into_iter().flatten();
-    usual.chain(own.filter_map(|(name, token)| Some((name.clone(), text_of(token)?)))).collect()
+    usual.chain(other.chain(own).filter_map(|(name, token)| Some((name.clone(), text_of(token)?)))).collect()
 }
 
 /// The text of a token: as it is, or with its properties.

@@ -87,8 +87,9 @@ fn a_token_that_tokenizer_config_describes_or_lists_as_special_is_so() {
         (&bare, "additional_special_tokens", &json!(["<|im_end|>"])),
         (&bare, "extra_special_tokens", &json!([{"content": "<|im_end|>"}])),
         (&bare, "extra_special_tokens", &json!({"turn_token": "<|im_end|>"})),
+        (&bare, "turn_token", &json!("<|im_end|>")),
     ] {
-        let template = if value.get("turn_token").is_some() {
+        let template = if field == "turn_token" || value.get("turn_token").is_some() {
             CHATML.replace("'<|im_end|>'", "turn_token")
         } else {
             CHATML.to_owned()
