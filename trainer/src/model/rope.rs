@@ -88,12 +88,13 @@ impl Rope {
         ]
     }
 
-    /// Angular frequencies in radians a position, one for each pair of dimensions: `[head_size / 2]`.
+    /// Angular frequencies in radians a position, one for each pair of dimensions: `[head_size / 2]`. Rounded wherever PyTorch
+    /// rounds them: a last digit is multiplied by the position, and after a thousand tokens the logits show it.
     pub fn frequencies(&self, head_size: usize) -> Vec<f32> {
         (0..head_size / 2)
             .map(|pair| {
-                let exponent = 2.0 * pair as f64 / head_size as f64;
-                self.scaling.scale(self.theta.powf(-exponent)) as f32
+                let exponent = (2 * pair) as f32 / head_size as f32;
+                self.scaling.scale(1.0 / self.theta.powf(exponent.into()) as f32)
             })
             .collect()
     }
@@ -115,20 +116,20 @@ impl RopeScaling {
         object.as_object().cloned()
     }
 
-    fn scale(&self, frequency: f64) -> f64 {
+    fn scale(&self, frequency: f32) -> f32 {
         match *self {
             Self::None => frequency,
-            Self::Linear { factor } => frequency / factor,
+            Self::Linear { factor } => frequency / factor as f32,
             Self::Llama3 { factor, low_frequency_factor, high_frequency_factor, original_context_length } => {
-                let wavelength = std::f64::consts::TAU / frequency;
-                if wavelength < original_context_length / high_frequency_factor {
+                let wavelength = std::f32::consts::TAU / frequency;
+                if wavelength < (original_context_length / high_frequency_factor) as f32 {
                     frequency
-                } else if wavelength > original_context_length / low_frequency_factor {
-                    frequency / factor
+                } else if wavelength > (original_context_length / low_frequency_factor) as f32 {
+                    frequency / factor as f32
                 } else {
-                    let smooth = (original_context_length / wavelength - low_frequency_factor)
-                        / (high_frequency_factor - low_frequency_factor);
-                    (1.0 - smooth) * frequency / factor + smooth * frequency
+                    let smooth = (original_context_length as f32 / wavelength - low_frequency_factor as f32)
+                        / (high_frequency_factor - low_frequency_factor) as f32;
+                    (1.0 - smooth) * frequency / factor as f32 + smooth * frequency
                 }
             }
         }
@@ -230,6 +231,28 @@ mod tests {
             let written = read.to_json();
             assert_eq!(Rope::from_json(&written).unwrap(), expected, "{fields}");
             assert!(expected.is_in_parameters(&written), "{fields}");
+        }
+    }
+
+    /// Expected: `inv_freq` of `LlamaRotaryEmbedding` of transformers 5.24.
+    #[test]
+    fn frequencies_are_those_of_pytorch_to_the_last_digit() {
+        let linear = RopeScaling::Linear { factor: 3.0 };
+        let llama3 = RopeScaling::Llama3 {
+            factor: 8.0,
+            low_frequency_factor: 1.0,
+            high_frequency_factor: 4.0,
+            original_context_length: 8192.0,
+        };
+        for (theta, scaling, head_size, expected) in [
+            (10_000.0, RopeScaling::None, 80, [(24, 0.0039810706), (31, 0.0007943284), (34, 0.00039810708)]),
+            (10_000.0, linear, 80, [(21, 0.0026477613), (24, 0.0013270235), (36, 8.372957e-5)]),
+            (500_000.0, llama3, 128, [(2, 0.6636013), (32, 0.000524846), (33, 0.00031269365)]),
+        ] {
+            let found = Rope { theta, scaling }.frequencies(head_size);
+            for (pair, frequency) in expected {
+                assert_eq!(found[pair], frequency, "{theta} {pair}");
+            }
         }
     }
 
