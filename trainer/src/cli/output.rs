@@ -40,9 +40,11 @@ pub fn prepare(path: &Path) -> anyhow::Result<()> {
 /// The same for a model, which may take the place of an empty folder.
 pub fn prepare_folder(path: &Path) -> anyhow::Result<()> {
     let folder = folder_of(path);
-    fs::create_dir_all(folder).map_err(ModelError::file(path))?;
-    // Whether something can be written there shows when it is tried.
-    tempfile::tempfile_in(folder).map_err(|error| ModelError::file(path)(error.kind().into()))?;
+    let failed = || format!("{} can't be made", path.display());
+    fs::create_dir_all(folder).map_err(ModelError::file(folder)).with_context(failed)?;
+    // Whether something can be written there shows when it is tried. The name of the temporary file says nothing to the user.
+    let refused = |error: io::Error| io::Error::new(error.kind(), format!("takes no new file ({})", error.kind()));
+    tempfile::tempfile_in(folder).map_err(|error| ModelError::file(folder)(refused(error))).with_context(failed)?;
     Ok(())
 }
 
@@ -87,7 +89,8 @@ mod tests {
         let refused = |path: &Path| prepare(path).unwrap_err().to_string();
         assert!(refused(folder.path()).ends_with("is a directory"));
         fs::write(folder.path().join("file"), "").unwrap();
-        assert!(refused(&folder.path().join("file/answers.jsonl")).contains("/file/answers.jsonl"));
+        let why = format!("{:#}", prepare(&folder.path().join("file/answers.jsonl")).unwrap_err());
+        assert!(why.contains("/file/answers.jsonl can't be made: ") && why.contains("/file: "), "{why}");
         for good in [folder.path().join("new/answers.jsonl"), "-".into(), "answers.jsonl".into()] {
             prepare(&good).unwrap();
         }
