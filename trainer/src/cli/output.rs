@@ -16,7 +16,13 @@ use crate::model::ModelError;
 
 /// Whether a path on the command line means standard output.
 pub fn is_stdout(path: &Path) -> bool {
-    path == Path::new("-")
+    path == Path::new("-") || path == Path::new("/dev/stdout")
+}
+
+/// Whether there is something at a path that is written into as it stands, a device or a pipe: a file that takes its place by rename
+/// would remove it.
+fn is_no_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
 /// Prints what came of a command. What stands on standard output is the command's result, so it fails where that can't be written.
@@ -33,6 +39,10 @@ pub fn prepare(path: &Path) -> anyhow::Result<()> {
     }
     if path.is_dir() {
         return Err(WrongInput(format!("{} is a directory", path.display())).into());
+    }
+    // A pipe is not opened twice: its reader would take the first closing for the end.
+    if is_no_file(path) {
+        return Ok(());
     }
     prepare_folder(path)
 }
@@ -53,12 +63,16 @@ pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Writes one JSON object a line to `path`, which appears by rename; `-` is standard output.
+/// Writes one JSON object a line to `path`, which appears by rename; `-` is standard output. A device or a pipe stays what it is.
 pub fn write_lines<T: Serialize>(path: &Path, lines: impl Iterator<Item = T>) -> anyhow::Result<()> {
     if is_stdout(path) {
         return write_to(&mut io::stdout().lock(), lines).context("standard output");
     }
     let name = || path.display().to_string();
+    if is_no_file(path) {
+        let mut out = fs::OpenOptions::new().write(true).open(path).with_context(name)?;
+        return write_to(&mut out, lines).with_context(name);
+    }
     let folder = folder_of(path);
     // Without the name of the temporary file, which says nothing to the user.
     let partial = tempfile::NamedTempFile::new_in(folder).map_err(|error| io::Error::from(error.kind()));
@@ -96,5 +110,19 @@ mod tests {
         }
         assert!(folder.path().join("new").is_dir());
         prepare_folder(&folder.path().join("new")).unwrap();
+    }
+
+    #[test]
+    fn a_pipe_is_written_into_and_stays() {
+        use std::{io::Read, os::fd::AsRawFd};
+        let (mut reader, writer) = io::pipe().unwrap();
+        let path = format!("/dev/fd/{}", writer.as_raw_fd());
+        prepare(Path::new(&path)).unwrap();
+        write_lines(Path::new(&path), [1, 2].into_iter()).unwrap();
+        drop(writer);
+        let mut written = String::new();
+        reader.read_to_string(&mut written).unwrap();
+        assert_eq!(written, "1\n2\n");
+        assert!(is_stdout(Path::new("/dev/stdout")) && !is_no_file(Path::new("nowhere")));
     }
 }
