@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{Common, WrongInput, output, precision::PrecisionArgs, profiling::ProfileArgs, sampling::SamplingArgs};
 use crate::{
     data::{DataError, ModelTokenizer, records},
-    generate::{Generated, SamplingSettings, generate_in_batches, row_seed},
+    generate::{Generated, NO_LAW, SamplingSettings, generate_in_batches, row_seed},
     model::ModelDirectory,
 };
 
@@ -74,6 +74,9 @@ impl Generate {
         );
         progress.finish();
         let seconds = start.elapsed().as_secs_f64();
+        if answers.iter().flat_map(|answer| &answer.logprobs).any(|logprob| logprob.is_nan()) {
+            anyhow::bail!("{NO_LAW}");
+        }
 
         let name = self.name.clone().unwrap_or_else(|| model_name(&self.model));
         let lines = prompts.into_iter().zip(answers.chunks(samples)).map(|(prompt, answers)| {

@@ -50,10 +50,11 @@ impl SamplingSettings {
     }
 
     /// Draws the next token from `logits` (one a token of the vocabulary): the token and its log-probability under the
-    /// law it was drawn from.
+    /// law it was drawn from. That is NaN where the logits make no law, since some are NaN or infinite.
     pub fn sample(&self, logits: &[f32], rng: &mut impl Rng) -> (u32, f32) {
         if self.takes_the_likeliest() {
-            return (likeliest(logits) as u32, 0.0);
+            let token = likeliest(logits);
+            return (token as u32, if logits[token].is_finite() { 0.0 } else { f32::NAN });
         }
         let law = Law::new(logits, self);
         law.draw(rng.random())
@@ -96,8 +97,9 @@ impl Law {
     fn new(logits: &[f32], settings: &SamplingSettings) -> Self {
         let mut weights = vec![0.0; logits.len()];
         if settings.takes_the_likeliest() {
-            weights[likeliest(logits)] = 1.0;
-            return Self { weights, sum: 1.0 };
+            let token = likeliest(logits);
+            weights[token] = 1.0;
+            return Self { weights, sum: if logits[token].is_finite() { 1.0 } else { f64::NAN } };
         }
         let mut sum = exponentials(logits, (1.0 / settings.temperature) as f32, &mut weights);
         if settings.top_k > 0 && settings.top_k < logits.len() {
@@ -162,6 +164,23 @@ mod tests {
                 let (token, log_prob, kept) = settings.sample_of(&[0.5, 2.0, -1.0], &mut rng);
                 assert_eq!((token, log_prob, kept.is_some()), (1, 0.0, top_k > 0), "{temperature}");
             }
+        }
+    }
+
+    #[test]
+    fn logits_that_make_no_law_are_told_by_the_log_probability() {
+        use rand::SeedableRng;
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let default = SamplingSettings::default();
+        let [some, nucleus] = [SamplingSettings { top_k: 2, ..default }, SamplingSettings { top_p: 0.9, ..default }];
+        let greedy = SamplingSettings::greedy(1);
+        for settings in [default, some, nucleus, greedy, SamplingSettings { top_k: 2, ..greedy }] {
+            for logits in [[f32::NAN; 3], [f32::NEG_INFINITY; 3], [f32::INFINITY, 0.0, 1.0]] {
+                let (token, log_prob, _) = settings.sample_of(&logits, &mut rng);
+                assert!(token < 3 && log_prob.is_nan(), "{settings:?} {logits:?}: {log_prob}");
+            }
+            let (_, log_prob, _) = settings.sample_of(&[0.0, f32::NEG_INFINITY, 1.0], &mut rng);
+            assert!(log_prob.is_finite(), "{settings:?}: a token that can't be drawn spoils no law");
         }
     }
 

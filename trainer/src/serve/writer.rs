@@ -22,7 +22,8 @@ use super::{
 };
 use crate::{
     data::ModelTokenizer,
-    generate::{Engine, Request, RequestId, Sampled, Verdict},
+    generate::{Engine, NO_LAW, Request, RequestId, Sampled, Verdict},
+    terminal,
 };
 
 /// Hands requests to the thread that answers them.
@@ -211,6 +212,13 @@ impl Desk {
         let (open, tokenizer, counts) = (&mut self.open, &self.tokenizer, &self.counts);
         self.engine.step(&mut |sampled| {
             let id = sampled.request;
+            if sampled.logprob.is_nan() {
+                // Whoever waits for it hears that the server has failed.
+                if open.remove(&id).is_some() {
+                    terminal::say(format!("laurel-trainer: {NO_LAW}"));
+                }
+                return Verdict::Leave;
+            }
             let Some(request) = open.get_mut(&id) else { return Verdict::Leave };
             counts.tokens.fetch_add(1, Ordering::Relaxed);
             let verdict = request.tell(sampled, tokenizer);
