@@ -16,6 +16,7 @@ use crate::{
     evaluate::{Judged, RewardReport, Verdict, rewards_of_tokens, verdicts},
     model::{ModelDirectory, RewardModel, hf::ensure_free},
     terminal,
+    train::TrainError,
 };
 
 /// Rewards of answers, a line of JSON each; for rankings and comparisons a last line with accuracy and log_loss
@@ -87,6 +88,7 @@ impl Score {
         let members = directory.load_members(&device)?;
         let found = verdicts(&model, members.as_ref(), &tokenizer, &judged, self.batch, &mut reached)?;
         progress.finish();
+        ensure_finite(found.iter().map(|verdict| verdict.reward))?;
         if tokenizer.cuts() > 0 && !common.quiet {
             // Standard output is the rewards'.
             terminal::say(format!(
@@ -125,12 +127,18 @@ impl Score {
         let progress = common.writing_to(Path::new("-")).progress(rows.len() as u64, "Rows");
         let rewards = rewards_of_tokens(model, &rows, self.batch, &mut |done| progress.reached(done as u64));
         progress.finish();
+        ensure_finite(rewards.iter().copied())?;
         let mut out = BufWriter::new(io::stdout().lock());
         for reward in rewards {
             writeln!(out, "{}", json!({ "reward": reward })).context("standard output")?;
         }
         out.flush().context("standard output")
     }
+}
+
+/// Refuses rewards that are beyond use, as of damaged weights: JSON would have null for them, and an accuracy count them as wrong.
+fn ensure_finite(mut rewards: impl Iterator<Item = f64>) -> Result<(), TrainError> {
+    if rewards.all(f64::is_finite) { Ok(()) } else { Err(TrainError::NotFinite { what: "score of an answer" }) }
 }
 
 /// What rankings say of the rewards: the report, where they put two answers apart, and the line that tells it.
@@ -282,5 +290,18 @@ impl Input {
             }
         }
         Err(WrongInput(format!("{} holds no record", self.path.display())).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rewards_that_are_no_numbers_are_refused() {
+        assert!(ensure_finite([0.5, -2.0].into_iter()).is_ok());
+        for wrong in [f64::NAN, f64::INFINITY] {
+            assert!(ensure_finite([0.5, wrong].into_iter()).is_err_and(|error| error.to_string().contains("score")));
+        }
     }
 }
