@@ -72,10 +72,7 @@ impl Progress {
         // What is done at once needs no line on the way.
         let last = self.last_line.get().unwrap_or(self.started);
         if self.plain && last.elapsed().as_secs_f64() >= PLAIN_INTERVAL {
-            let took = self.started.elapsed().as_secs_f64();
-            let left = took / step.max(1) as f64 * total.saturating_sub(step) as f64;
-            let rate = step as f64 / took;
-            terminal::say(format!("{} {step}/{total} · {rate:.1}/s · {left:.0} s left", self.what));
+            terminal::say(line(&self.what, step, total, self.started.elapsed().as_secs_f64()));
             self.last_line.set(Some(Instant::now()));
         }
     }
@@ -83,5 +80,26 @@ impl Progress {
     /// Takes the bar off the terminal.
     pub fn finish(self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// A line for people; before anything is done nobody knows how long the rest takes.
+fn line(what: &str, step: u64, total: u64, took: f64) -> String {
+    if step == 0 {
+        return format!("{what} 0/{total}");
+    }
+    let left = took / step as f64 * total.saturating_sub(step) as f64;
+    let rate = step as f64 / took;
+    format!("{what} {step}/{total} · {rate:.1}/s · {left:.0} s left")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_that_is_left_is_told_once_something_is_done() {
+        assert_eq!(line("Answers", 0, 32, 40.0), "Answers 0/32");
+        assert_eq!(line("Answers", 8, 32, 40.0), "Answers 8/32 · 0.2/s · 120 s left");
     }
 }
