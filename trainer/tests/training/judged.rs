@@ -220,6 +220,12 @@ fn what_cannot_be_brought_to_an_end_is_refused_before_anybody_answers() {
     let beyond_a_file = format!("{prompts}/answers.jsonl");
     refused(&[&generate[..], &[beyond_a_file.as_str()]].concat(), "answers.jsonl");
 
+    let asked = json!({"id": "1", "prompt": [{"role": "user", "content": "w1"}], "split": "test"});
+    let (asked, learned) = (world.records("asked.jsonl", &[asked]), world.records("learned.jsonl", &demonstrations()));
+    let of_test = ["--prompts", text(&asked), "--split", "test", "--demonstrations", text(&learned)];
+    let place = ["evaluate", "--model", base, "--against", base, "--max-new-tokens", "2", "--out", text(&judged)];
+    refused(&[&place[..], &of_test].concat(), "learned.jsonl holds no demonstration of that split");
+
     // A folder that is not there yet is made.
     succeed(&[&evaluate[..], &["--against", short, "--max-new-tokens", "2"]].concat());
     succeed(&[&generate[..], &[text(&answers)]].concat());

@@ -114,7 +114,14 @@ impl Evaluate {
         }
         let demonstrations = match &self.demonstrations {
             None => vec![],
-            Some(file) => of_split(records::demonstrations(file)?, self.split, |record| record.split),
+            Some(file) => {
+                let found = of_split(records::demonstrations(file)?, self.split, |record| record.split);
+                // Else the report would lack their likelihood without a word.
+                if found.is_empty() {
+                    return Err(WrongInput(format!("{} holds no demonstration of that split", file.display())).into());
+                }
+                found
+            }
         };
         let samples = self.samples as usize;
         let prompts = prompts.into_iter().flat_map(|prompt| vec![prompt; samples]).collect();
