@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     rlhf::best_of_n,
+    terminal,
     train::{
         OnlineInputs,
         best_of_n::{Answered, BestOfN, Chosen},
@@ -82,7 +83,14 @@ impl BestOfNCommand {
         progress.finish();
         let lines = answered.iter().map(|answered| record(answered, self.all, &name, &method, common.seed));
         output::write_lines(&self.out, lines)?;
+        let cut = format!(
+            "{prompts_cut} prompts were too long for the policy or the reward model and lost their beginning"
+        );
         if output::is_stdout(&self.out) {
+            // Standard output is the answers'.
+            if prompts_cut > 0 && !common.quiet {
+                terminal::say(format!("laurel-trainer: {cut}"));
+            }
             return Ok(());
         }
         let (kl, by_n) = (best_of_n::kl(n), expected(&answered, n));
@@ -94,9 +102,7 @@ impl BestOfNCommand {
             summary += &format!("\n  {n:5} {score:8.3}");
         }
         if prompts_cut > 0 {
-            summary += &format!(
-                "\n{prompts_cut} prompts were too long for the policy or the reward model and lost their beginning"
-            );
+            summary += &format!("\n{cut}");
         }
         let by_n: Map<String, Value> = by_n.into_iter().map(|(n, score)| (n.to_string(), json!(score))).collect();
         let mean = |of: fn(&Answered) -> f64| answered.iter().map(of).sum::<f64>() / answered.len().max(1) as f64;

@@ -10,6 +10,7 @@ use crate::{
     data::{DataError, ModelTokenizer, records},
     generate::{Generated, NO_LAW, SamplingSettings, generate_in_batches, row_seed},
     model::ModelDirectory,
+    terminal,
 };
 
 /// Sample candidate answers to prompts
@@ -87,6 +88,10 @@ impl Generate {
         output::write_lines(&self.out, lines)?;
         self.profile.tell(common.json);
         if output::is_stdout(&self.out) {
+            // Standard output is the answers'.
+            if tokenizer.cuts() > 0 && !common.quiet {
+                terminal::say(format!("laurel-trainer: {}", prompts_cut(tokenizer.cuts())));
+            }
             return Ok(());
         }
         let tokens: usize = answers.iter().map(|answer| answer.tokens.len()).sum();
@@ -114,12 +119,16 @@ impl Generate {
                 &format!("\n{unfinished} of them stopped at {} tokens, before their end", self.sampling.max_new_tokens);
         }
         if cut > 0 {
-            summary += &format!("\n{cut} prompts were too long for the model and lost their beginning");
+            summary += &format!("\n{}", prompts_cut(cut));
         }
         let fields = json!({"out": self.out.to_string_lossy(), "answers": answers.len(), "unfinished": unfinished,
             "prompts_cut": cut, "tokens": tokens, "tokens_per_second": rate, "seconds": seconds});
         common.result(&summary, fields)
     }
+}
+
+fn prompts_cut(count: usize) -> String {
+    format!("{count} prompts were too long for the model and lost their beginning")
 }
 
 /// Prompts as tokens, cut so that the context has room for the answer.
