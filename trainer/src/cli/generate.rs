@@ -75,7 +75,7 @@ impl Generate {
         );
         progress.finish();
         let seconds = start.elapsed().as_secs_f64();
-        if answers.iter().flat_map(|answer| &answer.logprobs).any(|logprob| logprob.is_nan()) {
+        if answers.iter().any(Generated::means_nothing) {
             anyhow::bail!("{NO_LAW}");
         }
 

@@ -30,6 +30,13 @@ pub struct Generated {
     pub kept: Vec<Kept>,
 }
 
+impl Generated {
+    /// Whether some of its tokens were drawn from what is no law: the answer means nothing then, and [`super::NO_LAW`] says why.
+    pub(crate) fn means_nothing(&self) -> bool {
+        self.logprobs.iter().any(|logprob| logprob.is_nan())
+    }
+}
+
 /// Samples an answer to each prompt, all in one batch. Prompts that come several times are read once.
 ///
 /// `seed_of_row`: each row draws from random numbers of its own. `progress` is told, after each step, how many rows have

@@ -23,7 +23,7 @@ pub use sampling::SamplingSettings;
 
 /// What is said where a token's log-probability is NaN: the token means nothing.
 pub(crate) const NO_LAW: &str = "the model's logits are no finite numbers, so its answers mean nothing: its weights \
-     are damaged, or the numbers of --precision have no room for what it computes";
+     are damaged, or the number format (precision) has no room for what it computes";
 
 /// Runs `work`, and keeps the workers awake where they are what computes: a step of decoding is many small pieces.
 fn awake_on_the_cpu<T>(device: &Device, work: impl FnOnce() -> T) -> T {

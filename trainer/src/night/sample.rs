@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{stages, uncertainty::Doubter, work::Work, worker::Found};
 use crate::{
     data::ModelTokenizer,
-    generate::{Engine, EngineLimits, Generated, Request, SamplingSettings, answer_all},
+    generate::{Engine, EngineLimits, Generated, NO_LAW, Request, SamplingSettings, answer_all},
     model::ModelDirectory,
 };
 
@@ -41,6 +41,10 @@ pub fn run(work: &Work) -> anyhow::Result<Found> {
     let seeds: Vec<Vec<u64>> = requests.iter().map(|request| request.seeds.clone()).collect();
     let mut ready: Vec<ResponsesRecord> = vec![];
     let done = |place: usize, answers: Vec<Generated>| {
+        // Nobody is to rank them.
+        if answers.iter().any(Generated::means_nothing) {
+            anyhow::bail!("{NO_LAW}");
+        }
         counts.add(&answers);
         ready.push(record(work, &tokenizer, &prompts[place], &answers, &seeds[place]));
         if ready.len() * per_prompt >= BATCH || counts.prompts == prompts.len() {
