@@ -8,7 +8,6 @@ use super::{
     transcript::{Finish, Noted, Piece},
     writer::Told,
 };
-use crate::generate::TokenLogprobs;
 
 /// Which of OpenAI's endpoints is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,7 +158,7 @@ impl<'a> Letter<'a> {
             Form::Text => json!({
                 "tokens": noted.iter().map(|noted| self.token(noted.token).0).collect::<Vec<_>>(),
                 "token_logprobs": noted.iter().map(|noted| finite(noted.logprobs.logprob)).collect::<Vec<_>>(),
-                "top_logprobs": noted.iter().map(|noted| self.text_top(&noted.logprobs)).collect::<Vec<_>>(),
+                "top_logprobs": noted.iter().map(|noted| self.text_top(noted)).collect::<Vec<_>>(),
                 "text_offset": noted.iter().map(|noted| noted.offset).collect::<Vec<_>>(),
             }),
         }
@@ -176,8 +175,11 @@ impl<'a> Letter<'a> {
         object
     }
 
-    fn text_top(&self, logprobs: &TokenLogprobs) -> Map<String, Value> {
-        logprobs.top.iter().map(|&(token, logprob)| (self.token(token).0, json!(finite(logprob)))).collect()
+    /// The likeliest tokens, and the one that was drawn where it is none of them, as in OpenAI's API.
+    fn text_top(&self, noted: &Noted) -> Map<String, Value> {
+        let drawn = (noted.token, noted.logprobs.logprob);
+        let top = noted.logprobs.top.iter().copied().chain([drawn]);
+        top.map(|(token, logprob)| (self.token(token).0, json!(finite(logprob)))).collect()
     }
 
     /// A token as text and as bytes; a part of a character is written as OpenAI writes it, `bytes:\xe8\x9c`.

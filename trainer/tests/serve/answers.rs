@@ -218,6 +218,18 @@ fn texts_are_continued_several_at_once_also_by_their_tokens() {
     assert_eq!(logprobs["top_logprobs"][0].as_object().unwrap().len(), 2);
     assert_eq!(logprobs["top_logprobs"][0][tokens[0]], logprobs["token_logprobs"][0]);
 
+    // The token that was drawn is always among them.
+    let hot = json!({"prompt": "You ask about bees.", "n": 4, "logprobs": 1, "temperature": 2, "seed": 1});
+    let mut unlikely = 0;
+    for choice in ask(hot)["choices"].as_array().unwrap() {
+        let [tokens, tops] = ["tokens", "top_logprobs"].map(|name| choice["logprobs"][name].as_array().unwrap());
+        for (token, top) in tokens.iter().zip(tops) {
+            assert!(top.get(token.as_str().unwrap()).is_some(), "{token} {top}");
+            unlikely += top.as_object().unwrap().len() - 1;
+        }
+    }
+    assert!(unlikely > 0, "no draw was unlikely: the test says nothing");
+
     let both = ask(json!({"prompt": ["You ask about bees.", "The moon"], "n": 2}));
     let texts: Vec<&Value> = both["choices"].as_array().unwrap().iter().map(|choice| &choice["text"]).collect();
     assert_eq!((texts.len(), texts[0], texts[0] == texts[2]), (4, &json!(text), false));
