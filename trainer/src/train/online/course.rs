@@ -24,11 +24,19 @@ const NEWEST: f64 = 0.2;
 /// rewards of before are no measure of those to come.
 const OF_REWARD: [&str; 6] = ["kl_", "score_clip", "missing_eos_", "temperature", "top_k", "top_p"];
 
+/// How settings begin that decide how far a policy may be from its reference, or by which law that is measured: where one of
+/// them has changed, a policy that was near enough before may be too far at once.
+const OF_BOUND: [&str; 4] = ["max_kl", "temperature", "top_k", "top_p"];
+
 /// Steps done, and what they left.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Course {
     #[serde(skip)]
     pub step: usize,
+    /// The step at which the run was taken up with another bound: that the policy of there is beyond it is said of the new bound,
+    /// not of the weights.
+    #[serde(skip)]
+    bounded_anew: Option<usize>,
     pub kl: KlController,
     /// Of the reference policy's scores, once known.
     pub scale: Option<Scale>,
@@ -51,7 +59,16 @@ struct Best {
 
 impl Course {
     pub fn new(kl: KlController) -> Self {
-        Self { step: 0, kl, scale: None, reward: None, best: None, before: BTreeMap::new(), last: BTreeMap::new() }
+        Self {
+            step: 0,
+            bounded_anew: None,
+            kl,
+            scale: None,
+            reward: None,
+            best: None,
+            before: BTreeMap::new(),
+            last: BTreeMap::new(),
+        }
     }
 
     /// Notes the metrics of the step under way.
@@ -147,19 +164,23 @@ impl Course {
         if has_changed(&OF_REWARD) {
             (self.reward, self.best) = (None, None);
         }
+        self.bounded_anew = has_changed(&OF_BOUND).then_some(self.step);
         self
     }
 
     /// Numbers beyond use end the run at `step`. The weights of now gave them: their checkpoint is removed, and the one before
-    /// it named. The weights of step 0 are those that the run was given, and as good as they were.
+    /// it named. The weights of step 0 are those that the run was given, and as good as they were; so are those of a run that was
+    /// taken up with another bound and is beyond it at once.
     pub fn diverged(&self, step: usize, error: TrainError, checkpoints: &Checkpoints) -> TrainError {
+        let is_beyond_new_bound = matches!(error, TrainError::Diverged { .. }) && self.bounded_anew == Some(self.step);
         let reason = match error {
             TrainError::NotFinite { .. } => format!("{error}; a lower learning rate may help"),
             TrainError::BeyondFloat16 => error.to_string(),
             TrainError::Diverged { reason, .. } => reason,
             other => return other,
         };
-        let checkpoint = if self.step == 0 { checkpoints.newest() } else { checkpoints.without(self.step) };
+        let is_good = self.step == 0 || is_beyond_new_bound;
+        let checkpoint = if is_good { checkpoints.newest() } else { checkpoints.without(self.step) };
         TrainError::Diverged { step, reason, checkpoint }
     }
 }
@@ -167,6 +188,10 @@ impl Course {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::{
+        checkpoint::{Earlier, Identity},
+        stored::Stored,
+    };
 
     #[test]
     fn the_best_checkpoint_is_told_by_several_rollouts() {
@@ -212,6 +237,39 @@ mod tests {
         assert_eq!(taken_up("kl_coefficient", steered(0.1, 6.0)), steered(0.1, 6.0));
         let fixed = |coefficient| KlController::Fixed { coefficient };
         assert_eq!(taken_up("kl_target", fixed(0.05)), fixed(0.3));
+    }
+
+    #[test]
+    fn a_checkpoint_that_only_a_new_bound_finds_too_far_is_kept() {
+        let beyond = || TrainError::Diverged { step: 5, reason: "too far".into(), checkpoint: None };
+        let no_number = || TrainError::NotFinite { what: "divergence" };
+        let named = |setting: &str, of: usize, error: TrainError| {
+            let folder = tempfile::tempdir().unwrap();
+            let identity =
+                Identity { stage: "ppo".into(), inputs: BTreeMap::new(), seed: 1, settings: serde_json::Map::new() };
+            let out = folder.path().join("out");
+            let (checkpoints, _) = Checkpoints::open(&out, identity, 2, Earlier::Refuse).unwrap();
+            let tensors = Tensors::from([("one".to_owned(), Stored::number(1.0))]);
+            for step in [3, 4] {
+                checkpoints.add(Position::new(step, &(), None).unwrap(), &tensors).unwrap();
+            }
+            let kl = KlController::Fixed { coefficient: 0.05 };
+            let stored = Course { step: 4, ..Course::new(kl) };
+            let mut course = stored.taken_up(kl, &[format!("{setting} was 1 and is 2")]);
+            course.step = of;
+            let ended = course.diverged(of + 1, error, &checkpoints);
+            let TrainError::Diverged { checkpoint: Some(path), .. } = &ended else { panic!("{setting}: {ended}") };
+            assert_eq!(checkpoints.newest().as_ref(), Some(path), "{setting}");
+            path.file_name().unwrap().to_string_lossy().into_owned()
+        };
+        let [before, newest] = ["step-00000003.safetensors", "step-00000004.safetensors"];
+        assert_eq!(named("max_kl", 4, beyond()), newest);
+        assert_eq!(named("temperature", 4, beyond()), newest);
+        // Under the bound of before it is the weights that are too far; what is no number comes of them whatever the bound.
+        assert_eq!(named("learning_rate", 4, beyond()), before);
+        assert_eq!(named("max_kl", 4, no_number()), before);
+        // A step later nothing is saved yet: the one before it is good.
+        assert_eq!(named("max_kl", 5, beyond()), newest);
     }
 
     #[test]
