@@ -64,7 +64,7 @@ impl BestOfN {
     /// file, settings and seed: it is what `generate` gives for them, unless the reward model reads less than the policy, so that
     /// a long prompt is cut shorter. The last digits of a logit may depend on how many rows are written together (`batch`), and
     /// where two tokens are alike to that degree, the choice between them. `progress` gets the number of answers done and of all.
-    /// Fails where a score is no number.
+    /// Fails where a score is no number, and refuses prompts without a token before anything is answered.
     pub fn run(
         &self,
         inputs: &OnlineInputs,
@@ -85,6 +85,13 @@ impl BestOfN {
             .map(|prompt| tokenizer.prompt_within(&prompt.prompt, room))
             .collect::<Result<_, DataError>>()?;
         let prompts_cut = tokenizer.cuts();
+        if let Some(first) = ids.iter().position(Vec::is_empty) {
+            let (count, id) = (ids.iter().filter(|ids| ids.is_empty()).count(), &prompts[first].id);
+            let text = format!(
+                "there is nothing to answer to {count} prompts: the tokenizer makes no token of them, the first {id:?}"
+            );
+            return Err(TrainError::Input(text));
+        }
         let decoder = directory.load_decoder(device)?.with_precision(self.precision);
         let reward = judge.load_reward_model(device)?.with_precision(self.precision);
         let reading = Reading {

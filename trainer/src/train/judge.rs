@@ -41,6 +41,8 @@ pub(super) struct Judge {
     pub best_by: BestBy,
     /// Prompts that were too long to leave room for an answer and lost their beginning.
     pub prompts_cut: usize,
+    /// Prompts that the tokenizer makes no token of, which are left out.
+    pub prompts_empty: usize,
     /// What is to be said where prompts and answers are bounded by what the reward model reads.
     pub bounded: Option<String>,
 }
@@ -94,12 +96,24 @@ impl Judge {
             })
             .collect();
         // As often as they are answered they are cut: counted once, before.
-        prompts.iter().try_for_each(|prompt| tokenizer.prompt_within(&prompt.prompt, room).map(drop))?;
+        let (mut answered, mut empty) = (Vec::with_capacity(prompts.len()), 0);
+        for prompt in prompts {
+            if tokenizer.prompt_within(&prompt.prompt, room)?.is_empty() {
+                empty += 1;
+            } else {
+                answered.push(prompt);
+            }
+        }
+        if answered.is_empty() && empty > 0 && judging.best_by == BestBy::Reward {
+            let text = "reward needs held-out prompts that can be answered; the tokenizer makes no token of any";
+            return Err(SettingsError::value("best_by", text).into());
+        }
         Ok(Self {
             model: reward.load_reward_model(&run.device)?.with_precision(judging.precision),
             prompts_cut: tokenizer.cuts(),
+            prompts_empty: empty,
             tokenizer,
-            prompts,
+            prompts: answered,
             sampling: SamplingSettings { max_new_tokens: judging.max_new_tokens, ..SamplingSettings::default() },
             seed: run.seed,
             micro_batch_tokens: judging.micro_batch_tokens,

@@ -95,6 +95,10 @@ pub fn run(
     if let Some(text) = judge.as_ref().and_then(|judge| judge.bounded.as_ref()) {
         reporter.log(LogLevel::Info, text);
     }
+    if let Some(empty) = judge.as_ref().map(|judge| judge.prompts_empty).filter(|empty| *empty > 0) {
+        let text = format!("{empty} held-out prompts are not answered: the tokenizer makes no token of them");
+        reporter.log(LogLevel::Warning, &text);
+    }
     if let Some(cut) = judge.as_ref().map(|judge| judge.prompts_cut).filter(|cut| *cut > 0) {
         let text =
             format!("{cut} prompts whose answers the reward model judges leave no room for an answer and were cut");

@@ -9,7 +9,8 @@ use laurel_trainer::{
     train::{
         OnlineInputs, TrainError,
         best_of_n::BestOfN,
-        ppo::{self, PpoSettings},
+        judge::BestBy,
+        ppo::{self, PpoInputs, PpoSettings},
         sft::{self, SftInputs, SftSettings},
     },
 };
@@ -120,4 +121,51 @@ fn the_best_of_n_has_room_in_the_reward_model_too() {
     let chosen = best(6).unwrap();
     assert_eq!((chosen.answered.len(), chosen.prompts_cut), (4, 2));
     assert_refused(best(32), &["an answer of 32 tokens", "no room for a prompt"]);
+}
+
+/// In this language a text without a word has no token.
+#[test]
+fn prompts_without_a_token_are_left_out_and_counted_or_refused() {
+    let world = World::new();
+    let inputs = inputs(&world);
+    let records = |name: &str, contents: &[&str]| {
+        let asked = |(at, content): (usize, &&str)| {
+            json!({"id": format!("prompt {at}"), "prompt": [{"role": "user", "content": content}]})
+        };
+        world.records(name, &contents.iter().enumerate().map(asked).collect::<Vec<Value>>())
+    };
+    let (some, none) = (records("some.jsonl", &["w1 w2", "", " "]), records("none.jsonl", &["", " "]));
+    let settings = PpoSettings { steps: 1, batch_size: 2, max_new_tokens: 6, ..PpoSettings::default() };
+    let ppo = |name: &str, prompts: &Path| {
+        let mut told = Told::default();
+        let inputs = PpoInputs { prompts: prompts.into(), ..inputs.clone() };
+        ppo::run(&settings, &inputs, &world.run(name), &mut told).map(|_| told)
+    };
+    let told = ppo("ppo", &some).unwrap();
+    assert!(told.log.iter().any(|line| line.starts_with("2 prompts are left out")), "{:?}", told.log);
+    assert!(told.log.iter().any(|line| line == "1 prompts to learn from"), "{:?}", told.log);
+    assert_refused(ppo("no-ppo", &none), &["none.jsonl", "no prompt to learn from", "any of 2"]);
+
+    let sampling = SamplingSettings { max_new_tokens: 6, ..SamplingSettings::default() };
+    let method = BestOfN { n: 2, sampling, precision: Precision::Float32, missing_eos_penalty: 0.0, batch: 4 };
+    let asked = OnlineInputs { policy: inputs.policy.clone(), reward: inputs.reward.clone(), prompts: some };
+    let best = method.run(&asked, &Device::flex(), 5, &mut |_, _| {});
+    assert_refused(best, &["nothing to answer to 2 prompts", "\"prompt 1\""]);
+
+    let sft = |name: &str, held_out: &[&str], best_by: BestBy| {
+        let mut records = demonstrations();
+        for (record, content) in records.iter_mut().zip(held_out) {
+            record["prompt"][0]["content"] = (*content).into();
+            record["split"] = "validation".into();
+        }
+        let data = world.records(&format!("{name}.jsonl"), &records);
+        let inputs = SftInputs { model: world.path("base"), data, reward: Some(inputs.reward.clone()) };
+        let settings = SftSettings { steps: 1, eval_max_new_tokens: 6, best_by, ..SftSettings::default() };
+        let mut told = Told::default();
+        sft::run(&settings, &inputs, &world.run(name), &mut told).map(|_| told)
+    };
+    let told = sft("sft", &["w1 w2", " "], BestBy::Reward).unwrap();
+    assert!(told.log.iter().any(|line| line.starts_with("1 held-out prompts are not answered")), "{:?}", told.log);
+    assert_eq!(told.metrics["eval/reward"].len(), 2);
+    assert_refused(sft("no-sft", &[" "], BestBy::Reward), &["best_by", "no token"]);
 }

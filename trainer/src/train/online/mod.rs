@@ -144,6 +144,10 @@ impl<'a> Online<'a> {
         if let Some(text) = self.start.bounded(&self.settings.shared) {
             reporter.log(LogLevel::Info, &text);
         }
+        if self.prompts.empty > 0 {
+            let text = format!("{} prompts are left out: the tokenizer makes no token of them", self.prompts.empty);
+            reporter.log(LogLevel::Warning, &text);
+        }
         if self.tokenizer.cuts() > 0 {
             let text = format!("{} prompts leave no room for an answer and were cut", self.tokenizer.cuts());
             reporter.log(LogLevel::Warning, &text);

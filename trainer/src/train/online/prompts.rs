@@ -89,6 +89,8 @@ fn first_alone<'a>(of: &'a BTreeSet<(u64, String)>, others: &BTreeSet<(u64, Stri
 pub(super) struct Prompts {
     pub tokens: Vec<Vec<u32>>,
     pub conversations: Vec<Vec<Message>>,
+    /// Prompts that the tokenizer makes no token of, which are left out: to nothing there is nothing to answer.
+    pub empty: usize,
 }
 
 impl Prompts {
@@ -107,9 +109,22 @@ impl Prompts {
             let text = format!("{file} holds no prompt to learn from: all {count} are of the validation or test split");
             return Err(TrainError::Input(text));
         }
-        let conversations: Vec<Vec<Message>> = learned.into_iter().map(|record| record.prompt).collect();
-        let tokens = conversations.iter().map(|messages| tokenizer.prompt_within(messages, limit));
-        Ok(Self { tokens: tokens.collect::<Result<_, _>>()?, conversations })
+        let mut prompts = Self { tokens: vec![], conversations: vec![], empty: 0 };
+        for record in learned {
+            let tokens = tokenizer.prompt_within(&record.prompt, limit)?;
+            if tokens.is_empty() {
+                prompts.empty += 1;
+            } else {
+                prompts.tokens.push(tokens);
+                prompts.conversations.push(record.prompt);
+            }
+        }
+        if prompts.tokens.is_empty() {
+            let (file, count) = (file.display(), prompts.empty);
+            let text = format!("{file} holds no prompt to learn from: the tokenizer makes no token of any of {count}");
+            return Err(TrainError::Input(text));
+        }
+        Ok(prompts)
     }
 
     /// The `size` prompts of one rollout: the file in a new order again and again.
@@ -166,7 +181,7 @@ mod tests {
 
     #[test]
     fn rollouts_go_through_the_prompts_again_and_again_each_time_in_a_new_order() {
-        let prompts = Prompts { tokens: vec![vec![]; 5], conversations: vec![vec![]; 5] };
+        let prompts = Prompts { tokens: vec![vec![]; 5], conversations: vec![vec![]; 5], empty: 0 };
         let order = Order::new(5, 1);
         let seen: Vec<usize> = (0..5).flat_map(|step| prompts.batch(step, 7, &order)).collect();
         let expected: Vec<usize> = (0..7).flat_map(|epoch| order.epoch(epoch)).collect();
