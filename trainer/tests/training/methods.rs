@@ -1,7 +1,7 @@
 //! The methods beside PPO: each raises what it is for, by more than noise, and keeps what PPO keeps.
 
 use laurel_trainer::train::{
-    OnlineInputs, StageOutcome, TrainError,
+    OnlineInputs, Run, StageOutcome, TrainError,
     dpo::{self, DpoInputs, DpoSettings},
     grpo::{self, GrpoSettings, LossType},
     rloo::{self, RlooSettings},
@@ -42,6 +42,13 @@ fn grpo_settings() -> GrpoSettings {
         sample_steps: 0,
         ..GrpoSettings::default()
     }
+}
+
+/// What a run to `out` tells.
+fn told(world: &World, out: &str, run: impl FnOnce(&Run, &mut Told) -> Result<StageOutcome, TrainError>) -> Told {
+    let mut told = Told::default();
+    run(&world.run(out), &mut told).unwrap();
+    told
 }
 
 #[track_caller]
@@ -135,21 +142,22 @@ fn grpo_and_rloo_take_the_same_way_in_pieces() {
     for (number, loss_type) in [LossType::Grpo, LossType::Dapo, LossType::DrGrpo].into_iter().enumerate() {
         let losses = |micro_batch_tokens| {
             let settings = GrpoSettings { steps: 2, loss_type, micro_batch_tokens, ..grpo_settings() };
-            let mut told = Told::default();
             let out = format!("{number}-{micro_batch_tokens}");
-            grpo::run(&settings, &inputs, &world.run(&out), &mut told).unwrap();
-            [told.metrics["train/grad_norm"].clone(), told.metrics["kl"].clone()].concat()
+            way(&told(&world, &out, |run, told| grpo::run(&settings, &inputs, run, told)))
         };
         same(&losses(4096), &losses(20));
     }
     let losses = |micro_batch_tokens| {
         let settings = RlooSettings { steps: 2, micro_batch_tokens, ..rloo_settings() };
-        let mut told = Told::default();
         let out = format!("rloo-{micro_batch_tokens}");
-        rloo::run(&settings, &inputs, &world.run(&out), &mut told).unwrap();
-        [told.metrics["train/grad_norm"].clone(), told.metrics["kl"].clone()].concat()
+        way(&told(&world, &out, |run, told| rloo::run(&settings, &inputs, run, told)))
     };
     same(&losses(4096), &losses(20));
+}
+
+/// What shows the way that a run took.
+fn way(told: &Told) -> Vec<f64> {
+    [told.metrics["train/grad_norm"].clone(), told.metrics["kl"].clone()].concat()
 }
 
 #[track_caller]
@@ -163,18 +171,14 @@ fn the_passes_over_a_rollout_end_when_the_policy_has_moved_too_far() {
     let world = World::new();
     let inputs = online(&world);
     let of_rloo = |target_approx_kl: f64| {
-        let mut told = Told::default();
         let few = RlooSettings { steps: 3, num_iterations: 6, minibatch_size: 24, ..rloo_settings() };
         let settings = RlooSettings { target_approx_kl, ..few };
-        rloo::run(&settings, &inputs, &world.run(&format!("rloo-{target_approx_kl}")), &mut told).unwrap();
-        told
+        told(&world, &format!("rloo-{target_approx_kl}"), |run, told| rloo::run(&settings, &inputs, run, told))
     };
     let of_grpo = |target_approx_kl: f64| {
-        let mut told = Told::default();
         let few = GrpoSettings { steps: 3, num_iterations: 6, minibatch_size: 24, ..grpo_settings() };
         let settings = GrpoSettings { target_approx_kl, ..few };
-        grpo::run(&settings, &inputs, &world.run(&format!("grpo-{target_approx_kl}")), &mut told).unwrap();
-        told
+        told(&world, &format!("grpo-{target_approx_kl}"), |run, told| grpo::run(&settings, &inputs, run, told))
     };
     let methods: [(&str, &dyn Fn(f64) -> Told); 2] = [("rloo", &of_rloo), ("grpo", &of_grpo)];
     for (name, run) in methods {
