@@ -163,6 +163,7 @@ pub(super) fn learn<O: Objective>(
         total: plan.total(objective.items()),
         ema: None,
         cadence: Cadence::new(plan.shared.save_steps, plan.shared.save_minutes),
+        computed_anew: None,
     };
     let _recomputing = Recomputing::new(plan.shared.gradient_checkpointing);
     let mut model = model.train();
@@ -181,6 +182,8 @@ pub(super) fn learn<O: Objective>(
             // With nothing left to learn nothing is judged either: the best of before is the only one that there is.
             let goes_on = step < learner.total;
             learner.course = if goes_on { course.taken_up(stage, criterion, &loaded.changed) } else { course };
+            let has_precision = |change: &String| change.starts_with("precision ");
+            learner.computed_anew = loaded.changed.iter().any(has_precision).then_some(step);
             reporter.log(LogLevel::Info, &format!("going on from the checkpoint at step {step}"));
             for change in loaded.changed {
                 reporter.log(LogLevel::Warning, &format!("a setting is not what it was: {change}"));
@@ -218,6 +221,8 @@ struct Learner<'a, O: Objective> {
     total: usize,
     ema: Option<Ema>,
     cadence: Cadence,
+    /// The step at which the run was taken up in another precision.
+    computed_anew: Option<usize>,
 }
 
 impl<O: Objective> Learner<'_, O> {
@@ -350,19 +355,16 @@ impl<O: Objective> Learner<'_, O> {
     }
 
     /// Turns numbers beyond use at `step` into the end of the run. The weights that gave them, those after `weights` steps,
-    /// are nothing to go on from.
+    /// are nothing to go on from, unless it is another precision that they were just taken up in.
     fn diverged(&self, step: usize, weights: usize, error: TrainError) -> TrainError {
-        match error {
-            TrainError::NotFinite { .. } => {
-                let reason = format!("{error}; a lower learning rate may help");
-                TrainError::Diverged { step, reason, checkpoint: self.checkpoints.without(weights) }
-            }
-            TrainError::BeyondFloat16 => {
-                let reason = error.to_string();
-                TrainError::Diverged { step, reason, checkpoint: self.checkpoints.without(weights) }
-            }
-            other => other,
-        }
+        let reason = match error {
+            TrainError::NotFinite { .. } => format!("{error}; a lower learning rate may help"),
+            TrainError::BeyondFloat16 => error.to_string(),
+            other => return other,
+        };
+        let is_good = self.computed_anew == Some(weights);
+        let checkpoint = if is_good { self.checkpoints.newest() } else { self.checkpoints.without(weights) };
+        TrainError::Diverged { step, reason, checkpoint }
     }
 
     /// The best weights in the model, and what was measured with them.

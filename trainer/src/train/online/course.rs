@@ -37,6 +37,9 @@ pub struct Course {
     /// not of the weights.
     #[serde(skip)]
     bounded_anew: Option<usize>,
+    /// The same for another precision: numbers that are none, or too large, are said of it.
+    #[serde(skip)]
+    computed_anew: Option<usize>,
     pub kl: KlController,
     /// Of the reference policy's scores, once known.
     pub scale: Option<Scale>,
@@ -62,6 +65,7 @@ impl Course {
         Self {
             step: 0,
             bounded_anew: None,
+            computed_anew: None,
             kl,
             scale: None,
             reward: None,
@@ -165,21 +169,25 @@ impl Course {
             (self.reward, self.best) = (None, None);
         }
         self.bounded_anew = has_changed(&OF_BOUND).then_some(self.step);
+        self.computed_anew = has_changed(&["precision"]).then_some(self.step);
         self
     }
 
     /// Numbers beyond use end the run at `step`. The weights of now gave them: their checkpoint is removed, and the one before
     /// it named. The weights of step 0 are those that the run was given, and as good as they were; so are those of a run that was
-    /// taken up with another bound and is beyond it at once.
+    /// taken up with another bound, or in another precision, and fails by it at once.
     pub fn diverged(&self, step: usize, error: TrainError, checkpoints: &Checkpoints) -> TrainError {
-        let is_beyond_new_bound = matches!(error, TrainError::Diverged { .. }) && self.bounded_anew == Some(self.step);
+        let changed_at = match error {
+            TrainError::Diverged { .. } => self.bounded_anew,
+            _ => self.computed_anew,
+        };
         let reason = match error {
             TrainError::NotFinite { .. } => format!("{error}; a lower learning rate may help"),
             TrainError::BeyondFloat16 => error.to_string(),
             TrainError::Diverged { reason, .. } => reason,
             other => return other,
         };
-        let is_good = self.step == 0 || is_beyond_new_bound;
+        let is_good = self.step == 0 || changed_at == Some(self.step);
         let checkpoint = if is_good { checkpoints.newest() } else { checkpoints.without(self.step) };
         TrainError::Diverged { step, reason, checkpoint }
     }
@@ -240,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_that_only_a_new_bound_finds_too_far_is_kept() {
+    fn a_checkpoint_that_only_a_new_setting_finds_fault_with_is_kept() {
         let beyond = || TrainError::Diverged { step: 5, reason: "too far".into(), checkpoint: None };
         let no_number = || TrainError::NotFinite { what: "divergence" };
         let named = |setting: &str, of: usize, error: TrainError| {
@@ -265,9 +273,11 @@ mod tests {
         let [before, newest] = ["step-00000003.safetensors", "step-00000004.safetensors"];
         assert_eq!(named("max_kl", 4, beyond()), newest);
         assert_eq!(named("temperature", 4, beyond()), newest);
+        assert_eq!(named("precision", 4, no_number()), newest);
         // Under the bound of before it is the weights that are too far; what is no number comes of them whatever the bound.
         assert_eq!(named("learning_rate", 4, beyond()), before);
         assert_eq!(named("max_kl", 4, no_number()), before);
+        assert_eq!(named("precision", 4, beyond()), before);
         // A step later nothing is saved yet: the one before it is good.
         assert_eq!(named("max_kl", 5, beyond()), newest);
     }

@@ -17,12 +17,14 @@ struct Scripted {
     /// What a judge gives each time, where there is one.
     reward: Option<f64>,
     by_reward: bool,
+    /// The loss is no number.
+    broken: bool,
     done: Cell<usize>,
 }
 
 impl Scripted {
     fn new(nll: &[f64]) -> Self {
-        Self { nll: nll.to_vec(), reward: None, by_reward: false, done: Cell::new(0) }
+        Self { nll: nll.to_vec(), reward: None, by_reward: false, broken: false, done: Cell::new(0) }
     }
 }
 
@@ -46,7 +48,8 @@ impl Objective for Scripted {
     }
 
     fn loss(&self, model: &ScalarHead, items: &[usize]) -> (Tensor<1>, f64) {
-        (model.weight.val().square().sum(), items.len() as f64)
+        let loss = model.weight.val().square().sum();
+        (if self.broken { loss * f64::NAN } else { loss }, items.len() as f64)
     }
 
     fn evaluate(&self, _: &ScalarHead) -> BTreeMap<String, f64> {
@@ -96,10 +99,23 @@ fn run_of(
     earlier: Earlier,
     told: &mut Told,
 ) -> Result<Learned<ScalarHead>, TrainError> {
+    run_in("float32", folder, objective, [epochs, patience], earlier, told)
+}
+
+/// As [`run_of`], in a precision that is told apart by its name alone.
+fn run_in(
+    precision: &str,
+    folder: &Path,
+    objective: &Scripted,
+    [epochs, patience]: [usize; 2],
+    earlier: Earlier,
+    told: &mut Told,
+) -> Result<Learned<ScalarHead>, TrainError> {
     let settings = SftSettings { save_steps: 1, ..SftSettings::default() };
     let plan = Plan { epochs, steps: 0, batch_size: 1, eval_steps: 1, patience, shared: settings.shared() };
     let run = Run { out: folder.join("out"), device: Device::flex(), seed: 1, earlier };
-    let identity = Identity { stage: "sft".into(), inputs: BTreeMap::new(), seed: 1, settings: Map::new() };
+    let named = Map::from_iter([("precision".to_owned(), precision.into())]);
+    let identity = Identity { stage: "sft".into(), inputs: BTreeMap::new(), seed: 1, settings: named };
     learn(objective, ScalarHead::init(4, 1, &run.device), &plan, &run, identity, told)
 }
 
@@ -195,4 +211,21 @@ fn the_best_of_a_finished_run_is_held_against_the_steps_that_are_added_to_it() {
     let (third, weights) = run(3, &[1.5, 1.5, 1.5, 0.5, 1.5, 1.5, 1.5, 1.5, 1.5], Earlier::Resume);
     assert_eq!(third, [24.0, 19.0, 0.5, 4.0]);
     assert_ne!(weights, best);
+}
+
+#[test]
+fn a_checkpoint_in_which_only_another_precision_finds_no_number_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    run_of(folder.path(), &Scripted::new(&[2.0; 9]), [1, 0], Earlier::Refuse, &mut Told::default()).unwrap();
+    let named = |precision: &str| {
+        let broken = Scripted { broken: true, ..Scripted::new(&[]) };
+        let ended = run_in(precision, folder.path(), &broken, [2, 0], Earlier::Resume, &mut Told::default());
+        let error = ended.err().unwrap();
+        let TrainError::Diverged { step: 8, checkpoint: Some(path), .. } = &error else { panic!("{error}") };
+        assert!(path.exists(), "{error}");
+        path.file_name().unwrap().to_string_lossy().into_owned()
+    };
+    assert_eq!(named("float16"), "step-00000007.safetensors");
+    // In the precision that they were learned in, the weights themselves are to blame.
+    assert_eq!(named("float32"), "step-00000006.safetensors");
 }
