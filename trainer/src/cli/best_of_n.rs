@@ -83,9 +83,8 @@ impl BestOfNCommand {
         progress.finish();
         let lines = answered.iter().map(|answered| record(answered, self.all, &name, &method, common.seed));
         output::write_lines(&self.out, lines)?;
-        let cut = format!(
-            "{prompts_cut} prompts were too long for the policy or the reward model and lost their beginning"
-        );
+        let cut =
+            format!("{prompts_cut} prompts were too long for the policy or the reward model and lost their beginning");
         if output::is_stdout(&self.out) {
             // Standard output is the answers'.
             if prompts_cut > 0 && !common.quiet {

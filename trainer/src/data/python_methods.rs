@@ -174,8 +174,7 @@ mod tests {
         ] {
             assert_eq!(render(expression).unwrap(), expected, "{expression}");
         }
-        for none in
-            ["split('')", "partition('')", "index('b')", "split('b', most=1)", "center(3, '--')", "reversed()"]
+        for none in ["split('')", "partition('')", "index('b')", "split('b', most=1)", "center(3, '--')", "reversed()"]
         {
             assert!(render(&format!("'a'.{none}")).is_err(), "{none}");
         }

@@ -129,9 +129,7 @@ fn prompts_without_a_token_are_left_out_and_counted_or_refused() {
     let world = World::new();
     let inputs = inputs(&world);
     let records = |name: &str, contents: &[&str]| {
-        let asked = |(at, content): (usize, &&str)| {
-            json!({"id": format!("prompt {at}"), "prompt": [{"role": "user", "content": content}]})
-        };
+        let asked = |(at, content): (usize, &&str)| json!({"id": format!("prompt {at}"), "prompt": [{"role": "user", "content": content}]});
         world.records(name, &contents.iter().enumerate().map(asked).collect::<Vec<Value>>())
     };
     let (some, none) = (records("some.jsonl", &["w1 w2", "", " "]), records("none.jsonl", &["", " "]));
