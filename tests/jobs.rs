@@ -296,3 +296,20 @@ fn answers(prompt: &PromptRecord, number: usize) -> ResponsesRecord {
         .collect();
     ResponsesRecord { prompt_id: Some(prompt.id.clone()), prompt: prompt.prompt.clone(), responses, extra: Map::new() }
 }
+
+#[tokio::test]
+async fn a_run_finds_another_name_where_somebody_has_brought_a_model_of_its_own() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = ready_project(pool, ProjectSettings::default(), 4).await;
+    let files = vec![support::training::file()];
+    let brought = models::NewBase { name: "sft-1".to_owned(), digest: "1".repeat(64), files, lineage: json!({}) };
+    models::register_base(pool, &admin(), project.id, &brought).await.expect("a base model");
+    job_queue::enqueue_nightly(pool, &admin(), project.id).await.expect("queued");
+    let job = claim(pool).await;
+    let model = made(pool, &job, Stage::Sft).await;
+    assert_eq!(model.name, "sft-1-2");
+    let again = models::register(pool, job.id, &of_stage(job.lease, Stage::Sft, "c")).await.expect("registered");
+    assert_eq!((again.id, again.name.as_str()), (model.id, "sft-1-2"));
+    assert_eq!(made(pool, &job, Stage::Reward).await.name, "reward-1");
+}

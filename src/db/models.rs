@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     audit::{self, Actor},
-    jobs::{self, JobError},
+    jobs::{self, Held, JobError},
     words,
 };
 
@@ -214,6 +214,7 @@ pub async fn register(pool: &PgPool, job: Uuid, model: &RegisterModel) -> Result
         }
     }
     let stage = words::stage(model.stage);
+    let name = free_name(&mut transaction, &held, job, stage).await?;
     let id = sqlx::query_scalar!(
         r#"
         INSERT INTO models (id, project_id, name, stage, round, parent_id, job_id, digest, files, metrics, lineage)
@@ -229,7 +230,7 @@ pub async fn register(pool: &PgPool, job: Uuid, model: &RegisterModel) -> Result
         "#,
         Uuid::now_v7(),
         held.project_id,
-        format!("{stage}-{}", held.round),
+        name,
         stage,
         held.round,
         model.parent,
@@ -244,6 +245,17 @@ pub async fn register(pool: &PgPool, job: Uuid, model: &RegisterModel) -> Result
     let record = by_id(&mut *transaction, id).await?.record;
     transaction.commit().await?;
     Ok(record)
+}
+
+/// The name of what a job's stage makes: `sft-3`. Somebody may have brought a base model of that name: then `sft-3-2`.
+async fn free_name(connection: &mut PgConnection, held: &Held, job: Uuid, stage: &str) -> Result<String, sqlx::Error> {
+    let mut name = format!("{stage}-{}", held.round);
+    let mut number = 1;
+    while by_name(&mut *connection, held.project_id, &name).await?.is_some_and(|known| known.job_id != Some(job)) {
+        number += 1;
+        name = format!("{stage}-{}-{number}", held.round);
+    }
+    Ok(name)
 }
 
 /// A base model that somebody brings.
