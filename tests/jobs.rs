@@ -313,3 +313,16 @@ async fn a_run_finds_another_name_where_somebody_has_brought_a_model_of_its_own(
     assert_eq!((again.id, again.name.as_str()), (model.id, "sft-1-2"));
     assert_eq!(made(pool, &job, Stage::Reward).await.name, "reward-1");
 }
+
+#[tokio::test]
+async fn the_name_of_a_base_model_is_as_long_in_every_script() {
+    let server = support::server().await;
+    let project = project(server.pool(), ProjectSettings::default()).await;
+    let named = |name: String| {
+        let files = vec![support::training::file()];
+        models::NewBase { name, digest: "1".repeat(64), files, lineage: json!({}) }
+    };
+    let register = async |name| models::register_base(server.pool(), &admin(), project.id, &named(name)).await;
+    assert!(register("模".repeat(100)).await.is_ok());
+    assert!(register("模".repeat(101)).await.is_err());
+}

@@ -285,7 +285,7 @@ pub async fn register_base(
     project: Uuid,
     base: &NewBase,
 ) -> Result<ModelRecord, RegisterBaseError> {
-    if base.name.trim().is_empty() || base.name.len() > 100 {
+    if base.name.trim().is_empty() || base.name.chars().count() > 100 {
         return Err(RegisterBaseError::Invalid("a model's name has 1 to 100 characters".to_owned()));
     }
     check_files(&base.files).map_err(|error| RegisterBaseError::Invalid(error.to_string()))?;
