@@ -1,7 +1,7 @@
 //! What prompts a project wants to have written: made by leads, one task a prompt.
 
 use serde_json::json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -89,7 +89,7 @@ pub(super) async fn insert(
 }
 
 /// The briefs of a project, the newest first.
-pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<Brief>> {
+pub async fn of_project(executor: impl PgExecutor<'_>, project: Uuid) -> sqlx::Result<Vec<Brief>> {
     sqlx::query_as!(
         Brief,
         r#"
@@ -109,7 +109,7 @@ pub async fn of_project(pool: &PgPool, project: Uuid) -> sqlx::Result<Vec<Brief>
         "#,
         project
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await
 }
 

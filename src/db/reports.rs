@@ -187,7 +187,8 @@ pub async fn decide(
     match before {
         Some(before) => {
             settle_prompt(&mut transaction, subject, before.withdrawn_at, decision).await?;
-            if decision == Decision::Replace {
+            // Asked for twice, by two clicks or two leads, one prompt takes its place.
+            if decision == Decision::Replace && !is_being_replaced(&mut transaction, project.0, subject).await? {
                 let brief = NewBrief {
                     kind: PromptKind::Plain,
                     about: String::new(),
@@ -204,6 +205,12 @@ pub async fn decide(
         None => settle_brief(&mut transaction, actor, project.0, subject, decision).await?,
     }
     transaction.commit().await
+}
+
+/// Whether somebody is already asked to write another in a prompt's place.
+async fn is_being_replaced(connection: &mut PgConnection, project: Uuid, prompt: Uuid) -> sqlx::Result<bool> {
+    let briefs = briefs::of_project(connection, project).await?;
+    Ok(briefs.iter().any(|brief| brief.replaces == Some(prompt) && !brief.withdrawn && brief.written < brief.wanted))
 }
 
 /// Withdraws a prompt, or asks about it again, as a decision says.
