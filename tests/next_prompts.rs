@@ -74,6 +74,38 @@ async fn what_the_reward_model_is_least_sure_of_comes_first() {
     ada.post("/admin/projects/test/next", &[("order", "sideways"), ("percent", "80")]).await.assert(422);
 }
 
+#[tokio::test]
+async fn another_order_moves_what_rounds_have_left_and_not_what_somebody_has_put_first() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed::default()).await;
+    let mut prompts = Vec::new();
+    for number in 1..=3 {
+        prompts.push(seed::demonstration_task(&server.state, project, &format!("Write number {number}.")).await);
+    }
+    // As a sampling job of round 2 makes them while the oldest come first.
+    sqlx::query("UPDATE tasks SET round = 2, priority = 2").execute(pool).await.expect("tasks of a round");
+    let ada = server.user("Ada", Role::Admin).await;
+    let task: Uuid = sqlx::query_scalar("SELECT id FROM tasks WHERE prompt_id = $1")
+        .bind(prompts[1])
+        .fetch_one(pool)
+        .await
+        .expect("a task");
+    for priority in ["0", "2"] {
+        ada.post(&format!("/admin/projects/test/tasks/{task}/priority"), &[("priority", priority)]).await.leads_to();
+    }
+    let token = server.token(TokenRole::Trainer).await;
+    let scores = json!({ "model": "reward-2", "scores": [{ "prompt_id": prompts[2], "uncertainty": 1.7 }] });
+    assert_eq!(send_scores(&server, &token, &scores).await.status(), 200);
+    ada.post("/admin/projects/test/next", &[("order", "uncertain"), ("percent", "80")]).await.leads_to();
+    let bob = server.user("Bob", Role::Annotator).await;
+    let mut asked = Vec::new();
+    for _ in 0..3 {
+        asked.push(next_question(&bob).await);
+    }
+    assert_eq!(asked, ["2", "3", "1"]);
+}
+
 /// What a worker asks before it scores: the prompts whose answers wait for people, each with the answers of its newest task.
 #[tokio::test]
 async fn answers_that_wait_to_be_ranked_go_out_until_they_are_ranked() {

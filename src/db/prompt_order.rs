@@ -1,7 +1,7 @@
 //! In which order the tasks of a project are handed out, and the scores that the order may follow.
 
 use serde_json::{Value, json};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -93,6 +93,9 @@ pub async fn set(
     )
     .execute(&mut *transaction)
     .await?;
+    if settings.order != TaskOrder::AsMade {
+        forget_rounds(&mut transaction, project.0).await?;
+    }
     sqlx::query!(
         r#"
         UPDATE tasks t
@@ -112,6 +115,28 @@ pub async fn set(
         audit::record(&mut *transaction, actor, "project.order", &subject, Value::Object(changes)).await?;
     }
     Ok(transaction.commit().await?)
+}
+
+/// Where the oldest comes first, tasks of a round have its number as their priority, so that what answers now is ranked before what is
+/// left of earlier rounds. Nobody has given them that by hand: another order moves them too.
+async fn forget_rounds(connection: &mut PgConnection, project: Uuid) -> sqlx::Result<()> {
+    sqlx::query(
+        r#"
+        UPDATE tasks t
+        SET priority = 0
+        WHERE t.project_id = $1
+            AND t.labels < t.overlap
+            AND t.round > 0
+            AND t.priority = t.round
+            AND NOT EXISTS (
+                SELECT 1 FROM audit_log a WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
+            )
+        "#,
+    )
+    .bind(project)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Stores how unsure a model is of prompts, in the place of earlier scores; where the order follows the scores, tasks move at
