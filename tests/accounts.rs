@@ -142,6 +142,17 @@ async fn logging_out_ends_the_session_for_whoever_has_its_cookie() {
 }
 
 #[tokio::test]
+async fn whoever_sent_a_form_with_an_ended_session_comes_back_to_its_page() {
+    let server = server().await;
+    let client = server.user("Ada", Role::Admin).await;
+    sqlx::query("DELETE FROM sessions").execute(server.pool()).await.expect("ended");
+    let page = format!("{}/admin/people?saved=1", server.address);
+    let form = client.request(reqwest::Method::POST, "/admin/tokens").form(&[("name", "a")]);
+    assert_eq!(client.send(form.header("referer", page)).await.leads_to(), "/login?next=/admin/people");
+    assert_eq!(client.post_bare("/admin/tokens", &[]).await.leads_to(), "/login?next=/admin/tokens");
+}
+
+#[tokio::test]
 async fn a_disabled_account_is_out_at_once_and_stays_out() {
     let server = server().await;
     let client = server.user("Bob", Role::Annotator).await;

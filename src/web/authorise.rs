@@ -5,7 +5,7 @@
 
 use axum::{
     extract::{FromRef, FromRequestParts, RawPathParams},
-    http::request::Parts,
+    http::{Method, Uri, header, request::Parts},
 };
 use uuid::Uuid;
 
@@ -34,12 +34,23 @@ pub struct Admin(pub User);
 async fn user_with_role(parts: &mut Parts, state: &AppState, needed: Role) -> Result<User, PageError> {
     let visitor = parts.extensions.get::<Visitor>().cloned().unwrap_or_default();
     let Some(user) = visitor.user else {
-        // Only a page that was asked for can be returned to; a lost form is found again through its draft.
-        let wanted = parts.uri.path_and_query().map(|path| path.as_str()).unwrap_or("/");
-        return Err(PageError::LoginNeeded { return_to: wanted.to_owned() });
+        return Err(PageError::LoginNeeded { return_to: way_back(parts) });
     };
     let here = user.role != Role::Lead || needed == Role::Annotator || leads(parts, state, user.id).await?;
     if user.role.allows(needed) && here { Ok(user) } else { Err(PageError::Forbidden) }
+}
+
+/// Where logging in leads: to the page that was asked for; after a form, whose address may have no page, to the page that it stood
+/// on, where the browser says which. What was in a form is found again through its draft.
+fn way_back(parts: &Parts) -> String {
+    let asked = parts.uri.path_and_query().map(|path| path.as_str()).unwrap_or("/");
+    let form_of = || {
+        let page: Uri = parts.headers.get(header::REFERER)?.to_str().ok()?.parse().ok()?;
+        // Its query may say that an earlier form was saved.
+        Some(page.path().to_owned())
+    };
+    let is_form = !matches!(parts.method, Method::GET | Method::HEAD);
+    is_form.then(form_of).flatten().unwrap_or_else(|| asked.to_owned())
 }
 
 /// Whether the project that the address names has this member. An address without a project is nobody's in particular.
