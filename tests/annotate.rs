@@ -291,7 +291,12 @@ async fn forms_need_the_token_and_a_person() {
     for page in ["/queue", "/projects/test/guidelines"] {
         assert!(stranger.get(page).await.leads_to().starts_with("/login"), "{page}");
     }
-    ada.get("/tasks/not-an-id").await.assert(400);
+    // An address that a mail has cut off, and one that only takes forms, are explained as every other page that is not there.
+    for (address, status) in [("/tasks/not-an-id".to_owned(), 400), (format!("/tasks/{assignment}/heartbeat"), 405)] {
+        let page = ada.get(&address).await.assert(status);
+        page.assert_contains("This page does not exist").assert_contains("To the start");
+        assert!(!page.text.contains("UUID"), "{}", page.text);
+    }
     ada.get(&format!("/tasks/{}", Uuid::now_v7())).await.assert(404);
     assert_eq!(count(server.pool(), "SELECT count(*) FROM demonstrations").await, 0);
 }

@@ -137,6 +137,15 @@ struct ErrorPage {
     detail: Option<String>,
 }
 
+/// What axum refuses by itself, in words about types of Rust's or in none: an address with an id that is none, or one that has no page
+/// and only takes forms.
+fn unexplained(response: &Response) -> Option<Failure> {
+    let form = response.headers().get(header::CONTENT_TYPE);
+    let is_plain = form.is_none_or(|form| form.as_bytes().starts_with(b"text/plain"));
+    let is_address = matches!(response.status(), StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED);
+    (is_plain && is_address).then_some(Failure { key: "error-not-found", detail: None })
+}
+
 /// Middleware: draws failures as pages, or as JSON `{"code", "message"}` for scripts that ask for it.
 pub async fn render(request: Request, next: Next) -> Response {
     let visitor = request.extensions().get::<Visitor>().cloned().unwrap_or_default();
@@ -148,7 +157,8 @@ pub async fn render(request: Request, next: Next) -> Response {
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.starts_with("application/json") || accept.starts_with("text/event-stream"));
     let mut response = next.run(request).await;
-    let Some(failure) = response.extensions_mut().remove::<Failure>() else {
+    let ours = response.extensions_mut().remove::<Failure>();
+    let Some(failure) = ours.or_else(|| unexplained(&response)) else {
         return response;
     };
     let status = response.status();
