@@ -218,3 +218,20 @@ async fn the_open_overview_changes_in_the_browser_without_a_reload() {
     assert_eq!(same, serde_json::json!(true), "the page was loaded again");
     browser.close().await;
 }
+
+/// Says twice that a form is sent, as two clicks do, and gives which of them goes.
+const TWICE: &str = "const form = document.querySelector('main form[method=post]');
+    return [1, 2].map(() => form.dispatchEvent(new Event('submit', { bubbles: true, cancelable: true })))";
+
+#[tokio::test]
+async fn of_two_clicks_on_a_form_of_the_dashboard_one_counts() {
+    let server = server().await;
+    seed::project(server.pool(), Seed::default()).await;
+    server.account("Lea", Role::Admin).await;
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "lea@example.org", PASSWORD).await;
+    browser.goto(&format!("{}/admin/projects/test/writing", server.address)).await.expect("the page");
+    let goes = browser.execute(TWICE, Vec::new()).await.expect("sent");
+    assert_eq!(goes, serde_json::json!([true, false]));
+    browser.close().await;
+}
