@@ -31,6 +31,9 @@ pub enum DataError {
         "an answer of {answer} tokens (max_new_tokens) leaves no room for a prompt: the longest sequence has {context}"
     )]
     NoRoom { answer: usize, context: usize },
+    /// Answers were drawn from what is no law, so they mean nothing; the text says why.
+    #[error("{0}")]
+    NoLaw(&'static str),
     #[error(transparent)]
     Model(#[from] ModelError),
 }
@@ -45,6 +48,7 @@ impl DataError {
             | Self::Template(_)
             | Self::NoRoom { .. } => true,
             Self::File { source, .. } => is_wrong_path(source),
+            Self::NoLaw(_) => false,
             Self::Model(error) => model_error_is_input(error),
         }
     }

@@ -4,7 +4,7 @@ use laurel_records::PromptRecord;
 
 use crate::{
     data::{DataError, ModelTokenizer},
-    generate::{SamplingSettings, generate, ready_to_write},
+    generate::{Generated, NO_LAW, SamplingSettings, generate, ready_to_write},
     model::Decoder,
 };
 
@@ -23,7 +23,8 @@ pub struct Answers {
 
 /// Samples one answer to each prompt, `batch` at a time. The answer to a prompt is a function of model, prompt, settings
 /// and seed; the last digits of a logit may depend on how many rows are written together, and where two tokens are alike to that
-/// degree, the choice between them. `progress` gets the number of prompts done. Refuses answers that leave no room for a prompt.
+/// degree, the choice between them. `progress` gets the number of prompts done. Refuses answers that leave no room for a prompt,
+/// and fails where the model's logits are no finite numbers: nobody is to judge or compare what it writes then.
 pub fn sample_answers(
     decoder: &Decoder,
     tokenizer: &ModelTokenizer,
@@ -43,6 +44,9 @@ pub fn sample_answers(
         let seeds: Vec<u64> = (0..batch.len()).map(|row| seed.wrapping_add((start + row) as u64)).collect();
         let (stop, pad) = (tokenizer.stop_ids(), tokenizer.pad_id());
         let generated = generate(&decoder, &ids, settings, stop, pad, &seeds, &mut |_| {});
+        if generated.iter().any(Generated::means_nothing) {
+            return Err(DataError::NoLaw(NO_LAW));
+        }
         for (prompt, generated) in ids.into_iter().zip(generated) {
             answers.texts.push(tokenizer.decode(&generated.tokens, true).trim().to_owned());
             answers.starts.push(prompt.len());

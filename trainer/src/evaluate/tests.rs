@@ -1,6 +1,9 @@
 //! Measures of tiny models against what the whole logits say.
 
-use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_softmax};
+use burn::{
+    module::Param,
+    tensor::{Device, Int, Tensor, TensorData, activation::log_softmax},
+};
 use laurel_records::{DemonstrationRecord, Message, PromptRecord, Role};
 use serde_json::Map;
 
@@ -35,6 +38,18 @@ fn models() -> (Decoder, Decoder, ModelTokenizer) {
 
 fn asked(text: &str) -> Vec<Message> {
     vec![Message { role: Role::User, content: text.to_owned() }]
+}
+
+fn unanswered(text: &str) -> PromptRecord {
+    PromptRecord {
+        id: text.to_owned(),
+        project: None,
+        prompt: asked(text),
+        language: None,
+        tags: vec![],
+        split: None,
+        extra: Map::new(),
+    }
 }
 
 fn demonstration(question: &str, answer: &str) -> DemonstrationRecord {
@@ -85,15 +100,7 @@ fn likelihood_is_that_of_the_answers_tokens_alone_whatever_the_batch() {
 #[test]
 fn divergence_is_zero_from_itself_and_what_the_laws_say_from_another() {
     let (policy, reference, tokenizer) = models();
-    let prompts = ["What is tea?", "Why is bread fresh?"].map(|text| PromptRecord {
-        id: text.to_owned(),
-        project: None,
-        prompt: asked(text),
-        language: None,
-        tags: vec![],
-        split: None,
-        extra: Map::new(),
-    });
+    let prompts = ["What is tea?", "Why is bread fresh?"].map(unanswered);
     let settings = SamplingSettings { max_new_tokens: 7, ..SamplingSettings::default() };
     let sample =
         |batch| sample_answers(&policy, &tokenizer, &prompts, &settings, 5, batch, &mut |_| {}).expect("answers");
@@ -166,15 +173,7 @@ fn both_readings_of_an_ensemble_are_on_the_way_that_is_told() {
 fn an_answer_that_was_cut_is_scored_as_cut() {
     let (decoder, _, tokenizer) = models();
     let model = RewardModel::from_policy(&decoder, 3);
-    let prompts = ["What is tea?", "Where is the moon?"].map(|text| PromptRecord {
-        id: text.to_owned(),
-        project: None,
-        prompt: asked(text),
-        language: None,
-        tags: vec![],
-        split: None,
-        extra: Map::new(),
-    });
+    let prompts = ["What is tea?", "Where is the moon?"].map(unanswered);
     let (texts, finished) = (["A warm", "Far away."], [false, true]);
     let mut answers = Answers::default();
     for ((prompt, text), finished) in prompts.iter().zip(texts).zip(finished) {
@@ -215,4 +214,14 @@ fn answers_that_leave_no_room_for_a_prompt_are_refused() {
     let settings = SamplingSettings { max_new_tokens: tokenizer.context_length(), ..SamplingSettings::default() };
     let refused = sample_answers(&policy, &tokenizer, &[], &settings, 5, 1, &mut |_| {}).expect_err("no room");
     assert!(refused.is_input() && refused.to_string().contains("no room for a prompt"), "{refused}");
+}
+
+#[test]
+fn answers_of_a_model_whose_logits_are_no_numbers_are_not_given() {
+    let (mut policy, _, tokenizer) = models();
+    policy.token_embedding = Param::from_tensor(policy.token_embedding.val() * f64::NAN);
+    let settings = SamplingSettings { max_new_tokens: 2, ..SamplingSettings::default() };
+    let prompts = [unanswered("What is tea?")];
+    let failed = sample_answers(&policy, &tokenizer, &prompts, &settings, 5, 1, &mut |_| {}).expect_err("no law");
+    assert!(!failed.is_input() && failed.to_string().contains("no finite numbers"), "{failed}");
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     data::{DataError, ModelTokenizer, records},
-    generate::{SamplingSettings, generate_in_batches, ready_to_write, row_seed},
+    generate::{Generated, NO_LAW, SamplingSettings, generate_in_batches, ready_to_write, row_seed},
     model::{ModelDirectory, Precision},
 };
 
@@ -64,7 +64,7 @@ impl BestOfN {
     /// file, settings and seed: it is what `generate` gives for them, unless the reward model reads less than the policy, so that
     /// a long prompt is cut shorter. The last digits of a logit may depend on how many rows are written together (`batch`), and
     /// where two tokens are alike to that degree, the choice between them. `progress` gets the number of answers done and of all.
-    /// Fails where a score is no number, and refuses prompts without a token before anything is answered.
+    /// Fails where a score or the policy's logits are no numbers, and refuses prompts without a token before anything is answered.
     pub fn run(
         &self,
         inputs: &OnlineInputs,
@@ -121,6 +121,10 @@ impl BestOfN {
             let mut told = |ended: usize| progress(first * self.n + ended, total);
             let (stop, pad) = (tokenizer.stop_ids(), tokenizer.pad_id());
             let drawn = generate_in_batches(&decoder, &rows, &self.sampling, stop, pad, &seeds, self.batch, &mut told);
+            // A reward model may well give a number to what means nothing.
+            if drawn.iter().any(Generated::means_nothing) {
+                return Err(DataError::NoLaw(NO_LAW).into());
+            }
             let episodes: Vec<Episode> =
                 rows.into_iter().zip(drawn).map(|(prompt, answer)| Episode::new(prompt, answer)).collect();
             let finished: Vec<bool> = episodes.iter().map(|episode| episode.finished).collect();

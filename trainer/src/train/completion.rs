@@ -91,7 +91,7 @@ impl Objective for Completions {
         let nll = sum / tokens;
         let mut metrics = BTreeMap::from([("eval/nll".to_owned(), nll), ("eval/perplexity".to_owned(), nll.exp())]);
         if let Some(judge) = &self.judge {
-            // The prompts were turned into tokens before: only a fault of ours could make them fail now, and NaN ends the run.
+            // The prompts were turned into tokens before: what fails now are weights that give no numbers, and NaN ends the run.
             let reward = judge.mean_reward(model).unwrap_or(Some(f64::NAN));
             metrics.extend(reward.map(|reward| ("eval/reward".to_owned(), reward)));
         }

@@ -208,7 +208,8 @@ impl Evaluation<'_> {
         let answers =
             evaluate::sample_answers(&decoder, &tokenizer, &self.prompts, sampling, seed, batch, &mut |done| {
                 progress.reached(done as u64);
-            })?;
+            })
+            .with_context(|| self.command.name(which))?;
         progress.finish();
         let cut = tokenizer.cuts();
         let prompts_cut = cut / self.command.samples();
