@@ -116,14 +116,12 @@ impl Evaluation<'_> {
     fn contest(&mut self, policy: &LocalModel, evidence: &mut Evidence) -> anyhow::Result<()> {
         // Without a judge the policy is the SFT model, which is the reference itself.
         let Some(reward) = &self.models.reward else { return Ok(()) };
-        let records = self.records;
-        let most = self.work.settings.evaluate.prompts;
-        let prompts = &records.prompts.held_out[..records.prompts.held_out.len().min(most)];
+        let answering = self.models.answering.as_ref().map(|answering| self.work.fetch(answering)).transpose()?;
+        let prompts = self.prompts_of_contest(policy, answering.as_ref())?;
         if prompts.is_empty() {
-            let why = if most == 0 { "The evaluation is to answer no prompt" } else { "No prompt is held out" };
-            self.work.warn(format!("{why}: the policies can't be compared."));
             return Ok(());
         }
+        let prompts = prompts.as_slice();
         let (decoder, tokenizer) = self.open(policy)?;
         let ours = self.answers(&decoder, &tokenizer, prompts)?;
         if policy.record.id != self.models.start().record.id {
@@ -133,8 +131,7 @@ impl Evaluation<'_> {
         }
         drop(decoder);
         self.step()?;
-        let Some(answering) = &self.models.answering else { return Ok(()) };
-        let answering = self.work.fetch(answering)?;
+        let Some(answering) = answering else { return Ok(()) };
         let (decoder, tokenizer) = self.open(&answering)?;
         let theirs = self.answers(&decoder, &tokenizer, prompts)?;
         drop(decoder);
@@ -158,6 +155,47 @@ impl Evaluation<'_> {
             ));
         }
         self.step()
+    }
+
+    /// The first held-out prompts, as many as the settings want, of those that both policies' tokenizers make tokens of: to nothing
+    /// there is nothing to answer. Says why where there is none.
+    fn prompts_of_contest(
+        &self,
+        policy: &LocalModel,
+        answering: Option<&LocalModel>,
+    ) -> anyhow::Result<Vec<PromptRecord>> {
+        let most = self.work.settings.evaluate.prompts;
+        let mut tokenizers = vec![stages::tokenizer(policy)?];
+        if let Some(answering) = answering {
+            tokenizers.push(stages::tokenizer(answering)?);
+        }
+        let (mut prompts, mut empty) = (vec![], 0);
+        for prompt in &self.records.prompts.held_out {
+            if prompts.len() == most {
+                break;
+            }
+            let mut has_tokens = true;
+            for tokenizer in &tokenizers {
+                has_tokens &= !tokenizer.prompt(&prompt.prompt)?.is_empty();
+            }
+            if has_tokens {
+                prompts.push(prompt.clone());
+            } else {
+                empty += 1;
+            }
+        }
+        if empty > 0 {
+            self.work.warn(format!("{empty} held-out prompts are left out: the tokenizer makes no token of them."));
+        }
+        if prompts.is_empty() {
+            let why = match (most, empty) {
+                (0, _) => "The evaluation is to answer no prompt",
+                (_, 0) => "No prompt is held out",
+                _ => "No held-out prompt can be answered",
+            };
+            self.work.warn(format!("{why}: the policies can't be compared."));
+        }
+        Ok(prompts)
     }
 
     fn answers(

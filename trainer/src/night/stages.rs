@@ -136,7 +136,8 @@ pub fn check_room_of_ppo(work: &Work, base: &LocalModel) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tokenizer(model: &LocalModel) -> anyhow::Result<ModelTokenizer> {
+/// The tokenizer of a model that lies here.
+pub fn tokenizer(model: &LocalModel) -> anyhow::Result<ModelTokenizer> {
     Ok(ModelTokenizer::open(&ModelDirectory::open(&model.path)?)?)
 }
 

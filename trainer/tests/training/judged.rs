@@ -226,6 +226,11 @@ fn what_cannot_be_brought_to_an_end_is_refused_before_anybody_answers() {
     let place = ["evaluate", "--model", base, "--against", base, "--max-new-tokens", "2", "--out", text(&judged)];
     refused(&[&place[..], &of_test].concat(), "learned.jsonl holds no demonstration of that split");
 
+    // In this language a text without a word has no token.
+    let nothing = json!({"id": "nothing", "prompt": [{"role": "user", "content": " "}]});
+    let nothing = world.records("nothing.jsonl", &[nothing]);
+    refused(&[&place[..], &["--prompts", text(&nothing)]].concat(), "makes no token of them, the first \"nothing\"");
+
     // A folder that is not there yet is made.
     succeed(&[&evaluate[..], &["--against", short, "--max-new-tokens", "2"]].concat());
     succeed(&[&generate[..], &[text(&answers)]].concat());

@@ -178,16 +178,34 @@ impl Evaluation<'_> {
     fn check(&self) -> anyhow::Result<()> {
         for which in [Which::Model, Which::Against] {
             let directory = of_kind(self.command.path(which), ModelKind::LanguageModel)?;
-            let limit = ModelTokenizer::open(&directory)?.context_length();
+            let tokenizer = ModelTokenizer::open(&directory)?;
+            let limit = tokenizer.context_length();
             if self.sampling.max_new_tokens >= limit {
                 let why = format!("max-new-tokens must be below {limit}, the context of {}", self.command.name(which));
                 return Err(WrongInput(why).into());
             }
+            self.check_prompts(which, &tokenizer)?;
         }
         if let Some(reward) = &self.command.reward {
             ModelTokenizer::open(&of_kind(reward, ModelKind::RewardModel)?)?;
         }
         Ok(())
+    }
+
+    /// Refuses prompts that the tokenizer of a model makes no token of: to nothing there is nothing to answer.
+    fn check_prompts(&self, which: Which, tokenizer: &ModelTokenizer) -> anyhow::Result<()> {
+        let mut empty = vec![];
+        for prompt in self.prompts.iter().step_by(self.command.samples()) {
+            if tokenizer.prompt(&prompt.prompt)?.is_empty() {
+                empty.push(&prompt.id);
+            }
+        }
+        let Some(first) = empty.first() else { return Ok(()) };
+        let (count, name) = (empty.len(), self.command.name(which));
+        let why = format!(
+            "there is nothing to answer to {count} prompts: the tokenizer of {name} makes no token of them, the first {first:?}"
+        );
+        Err(WrongInput(why).into())
     }
 
     fn open(&self, which: Which) -> anyhow::Result<(ModelDirectory, Decoder, ModelTokenizer)> {
