@@ -209,13 +209,6 @@ impl Checkpoints {
         self.files("step-").ok()?.into_iter().filter(|(other, _)| *other != step).map(|(_, path)| path).next_back()
     }
 
-    /// Writes a checkpoint and removes those that are too many.
-    pub fn save(&self, position: Position, tensors: &Tensors) -> Result<(), TrainError> {
-        self.add(position, tensors)?;
-        self.remove_surplus(None)?;
-        self.remove_unreferenced_best(None)
-    }
-
     /// Writes a checkpoint and leaves those that are there: of weights of which only the next step says whether they are good.
     pub fn add(&self, position: Position, tensors: &Tensors) -> Result<(), TrainError> {
         let path = self.path("step-", position.step);
@@ -232,6 +225,12 @@ impl Checkpoints {
             }
         }
         Ok(())
+    }
+
+    /// Removes the checkpoints that are too many, and best weights, but not those of step `best`, that none of the others needs.
+    pub fn tidy(&self, best: Option<usize>) -> Result<(), TrainError> {
+        self.remove_surplus(None)?;
+        self.remove_unreferenced_best(best)
     }
 
     /// Keeps the weights of `step` as the best so far, and removes those that were the best before and are needed no more.

@@ -164,6 +164,8 @@ pub(super) fn learn<O: Objective>(
         ema: None,
         cadence: Cadence::new(plan.shared.save_steps, plan.shared.save_minutes),
         computed_anew: None,
+        // What a run that was stopped left too much is removed at the first step, too.
+        unproven: true,
     };
     let _recomputing = Recomputing::new(plan.shared.gradient_checkpointing);
     let mut model = model.train();
@@ -223,6 +225,8 @@ struct Learner<'a, O: Objective> {
     cadence: Cadence,
     /// The step at which the run was taken up in another precision.
     computed_anew: Option<usize>,
+    /// No step has shown yet that the weights of the newest checkpoint are good: those before it stay until then.
+    unproven: bool,
 }
 
 impl<O: Objective> Learner<'_, O> {
@@ -250,6 +254,9 @@ impl<O: Objective> Learner<'_, O> {
         let loss = accumulated.mean_loss();
         let (model, norm) =
             self.optimiser.step(model, accumulated, rate).map_err(|error| self.diverged(step + 1, step, error))?;
+        if std::mem::take(&mut self.unproven) {
+            self.checkpoints.tidy(self.course.best_step)?;
+        }
 
         if let Some(ema) = &mut self.ema {
             ema.update(&model);
@@ -344,14 +351,15 @@ impl<O: Objective> Learner<'_, O> {
         self.ema.as_ref().map_or_else(|| model.clone(), |ema| ema.averaged(model))
     }
 
-    fn save(&self, model: &O::Model, step: usize) -> Result<(), TrainError> {
+    fn save(&mut self, model: &O::Model, step: usize) -> Result<(), TrainError> {
         let mut tensors = Tensors::new();
         store_learned("model.", model, &mut tensors);
         self.optimiser.store("adam.", &mut tensors);
         if let Some(ema) = &self.ema {
             ema.store("ema.", &mut tensors);
         }
-        self.checkpoints.save(Position::new(step, &self.course, self.course.best_step)?, &tensors)
+        self.unproven = true;
+        self.checkpoints.add(Position::new(step, &self.course, self.course.best_step)?, &tensors)
     }
 
     /// Turns numbers beyond use at `step` into the end of the run. The weights that gave them, those after `weights` steps,

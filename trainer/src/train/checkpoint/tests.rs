@@ -45,7 +45,10 @@ fn of_the_best_weights_those_of_now_are_kept_and_those_that_a_checkpoint_speaks_
         checkpoints.save_best(step, &tensors()).unwrap();
         steps(&checkpoints, "best-")
     };
-    let save = |step, best| checkpoints.save(Position::new(step, &(), Some(best)).unwrap(), &tensors());
+    let save = |step, best| {
+        let position = Position::new(step, &(), Some(best)).unwrap();
+        checkpoints.add(position, &tensors()).and_then(|()| checkpoints.tidy(None))
+    };
     // Also before the first checkpoint, and where none is ever written.
     assert_eq!((best(1), best(2)), (vec![1], vec![2]));
     save(3, 2).unwrap();
@@ -62,7 +65,7 @@ fn a_run_goes_on_with_other_rates_but_not_with_other_data_or_another_scale() {
     let settings =
         json!({"block_length": 256, "normalise_scores": false, "rating_coefficient": 0.5, "learning_rate": 0.1});
     let (checkpoints, _) = open(folder.path(), &settings, Earlier::Refuse).unwrap();
-    checkpoints.save(Position::new(3, &(), None).unwrap(), &tensors()).unwrap();
+    checkpoints.add(Position::new(3, &(), None).unwrap(), &tensors()).unwrap();
     let resumed = |name: &str, value: Value| {
         let mut settings = settings.clone();
         settings[name] = value;
@@ -84,7 +87,7 @@ fn settings_of_many_digits_are_the_same_when_they_come_back() {
     // What halves in twelve steps, and 16/34: numbers that a quick reader of JSON gets wrong in the last bit.
     let settings = json!({"ema_decay": 0.5f64.powf(1.0 / 12.0), "kl_coefficient": 16.0 / 34.0, "learning_rate": null});
     let (checkpoints, _) = open(folder.path(), &settings, Earlier::Refuse).unwrap();
-    checkpoints.save(Position::new(3, &(), None).unwrap(), &tensors()).unwrap();
+    checkpoints.add(Position::new(3, &(), None).unwrap(), &tensors()).unwrap();
     let (_, loaded) = open(folder.path(), &settings, Earlier::Resume).unwrap();
     assert_eq!(loaded.unwrap().changed, Vec::<String>::new());
 }

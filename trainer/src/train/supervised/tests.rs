@@ -17,14 +17,16 @@ struct Scripted {
     /// What a judge gives each time, where there is one.
     reward: Option<f64>,
     by_reward: bool,
-    /// The loss is no number.
-    broken: bool,
+    /// After so many steps the loss is no number.
+    broken_after: usize,
+    steps: Cell<usize>,
     done: Cell<usize>,
 }
 
 impl Scripted {
     fn new(nll: &[f64]) -> Self {
-        Self { nll: nll.to_vec(), reward: None, by_reward: false, broken: false, done: Cell::new(0) }
+        let (steps, done) = (Cell::new(0), Cell::new(0));
+        Self { nll: nll.to_vec(), reward: None, by_reward: false, broken_after: usize::MAX, steps, done }
     }
 }
 
@@ -49,7 +51,8 @@ impl Objective for Scripted {
 
     fn loss(&self, model: &ScalarHead, items: &[usize]) -> (Tensor<1>, f64) {
         let loss = model.weight.val().square().sum();
-        (if self.broken { loss * f64::NAN } else { loss }, items.len() as f64)
+        let is_broken = self.steps.replace(self.steps.get() + 1) >= self.broken_after;
+        (if is_broken { loss * f64::NAN } else { loss }, items.len() as f64)
     }
 
     fn evaluate(&self, _: &ScalarHead) -> BTreeMap<String, f64> {
@@ -99,19 +102,20 @@ fn run_of(
     earlier: Earlier,
     told: &mut Told,
 ) -> Result<Learned<ScalarHead>, TrainError> {
-    run_in("float32", folder, objective, [epochs, patience], earlier, told)
+    run_in("float32", 2, folder, objective, [epochs, patience], earlier, told)
 }
 
-/// As [`run_of`], in a precision that is told apart by its name alone.
+/// As [`run_of`], in a precision that is told apart by its name alone, with so many checkpoints kept.
 fn run_in(
     precision: &str,
+    save_limit: usize,
     folder: &Path,
     objective: &Scripted,
     [epochs, patience]: [usize; 2],
     earlier: Earlier,
     told: &mut Told,
 ) -> Result<Learned<ScalarHead>, TrainError> {
-    let settings = SftSettings { save_steps: 1, ..SftSettings::default() };
+    let settings = SftSettings { save_steps: 1, save_limit, ..SftSettings::default() };
     let plan = Plan { epochs, steps: 0, batch_size: 1, eval_steps: 1, patience, shared: settings.shared() };
     let run = Run { out: folder.join("out"), device: Device::flex(), seed: 1, earlier };
     let named = Map::from_iter([("precision".to_owned(), precision.into())]);
@@ -218,8 +222,8 @@ fn a_checkpoint_in_which_only_another_precision_finds_no_number_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     run_of(folder.path(), &Scripted::new(&[2.0; 9]), [1, 0], Earlier::Refuse, &mut Told::default()).unwrap();
     let named = |precision: &str| {
-        let broken = Scripted { broken: true, ..Scripted::new(&[]) };
-        let ended = run_in(precision, folder.path(), &broken, [2, 0], Earlier::Resume, &mut Told::default());
+        let broken = Scripted { broken_after: 0, ..Scripted::new(&[]) };
+        let ended = run_in(precision, 2, folder.path(), &broken, [2, 0], Earlier::Resume, &mut Told::default());
         let error = ended.err().unwrap();
         let TrainError::Diverged { step: 8, checkpoint: Some(path), .. } = &error else { panic!("{error}") };
         assert!(path.exists(), "{error}");
@@ -228,4 +232,25 @@ fn a_checkpoint_in_which_only_another_precision_finds_no_number_is_kept() {
     assert_eq!(named("float16"), "step-00000007.safetensors");
     // In the precision that they were learned in, the weights themselves are to blame.
     assert_eq!(named("float32"), "step-00000006.safetensors");
+}
+
+#[test]
+fn where_one_checkpoint_is_kept_the_one_before_it_stays_until_its_weights_are_found_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str, broken_after: usize| {
+        let objective = Scripted { broken_after, ..Scripted::new(&[2.0; 9]) };
+        let folder = folder.path().join(name);
+        let ended = run_in("float32", 1, &folder, &objective, [1, 0], Earlier::Refuse, &mut Told::default());
+        let place = Checkpoints::place(&folder.join("out"));
+        let names = std::fs::read_dir(place).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        (ended.err(), names.filter(|name| name.starts_with("step-")).collect::<Vec<_>>())
+    };
+    // Three steps are done, and each is followed by a checkpoint.
+    let (error, left) = run("broken", 3);
+    let Some(TrainError::Diverged { step: 4, checkpoint: Some(path), .. }) = &error else { panic!("{error:?}") };
+    assert!(path.ends_with("step-00000002.safetensors") && path.exists(), "{error:?}");
+    assert_eq!(left, ["step-00000002.safetensors"]);
+    let (error, left) = run("whole", usize::MAX);
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(left, ["step-00000007.safetensors"]);
 }
