@@ -52,15 +52,8 @@ pub(super) fn divide<R: OfPrompt>(records: Vec<R>, seed: u64) -> (Vec<R>, Vec<R>
     if usable.iter().any(|record| record.split() == Some(Split::Validation)) {
         return usable.into_iter().partition(|record| record.split() != Some(Split::Validation));
     }
-    let mut numbers = BTreeMap::new();
-    let prompt_of: Vec<usize> = usable
-        .iter()
-        .map(|record| {
-            let next = numbers.len();
-            *numbers.entry(serde_json::to_string(record.prompt()).unwrap_or_default()).or_insert(next)
-        })
-        .collect();
-    let prompts = numbers.len();
+    let prompt_of = prompt_numbers(&usable);
+    let prompts = count_of(&prompt_of);
     let mut can_judge = vec![false; prompts];
     usable.iter().zip(&prompt_of).for_each(|(record, &prompt)| can_judge[prompt] |= record.can_judge());
     let judges = can_judge.iter().filter(|can| **can).count();
@@ -73,6 +66,21 @@ pub(super) fn divide<R: OfPrompt>(records: Vec<R>, seed: u64) -> (Vec<R>, Vec<R>
     order.iter().filter(|&&prompt| can_judge[prompt]).take(count).for_each(|&prompt| held_out[prompt] = true);
     let mut side = prompt_of.into_iter().map(|prompt| held_out[prompt]);
     usable.into_iter().partition(|_| !side.next().unwrap_or(false))
+}
+
+/// Which prompt each record belongs to; the prompts are numbered as they come.
+pub(super) fn prompt_numbers<'a, R: OfPrompt + 'a>(records: impl IntoIterator<Item = &'a R>) -> Vec<usize> {
+    let mut numbers = BTreeMap::new();
+    let number_of = |record: &R| {
+        let next = numbers.len();
+        *numbers.entry(serde_json::to_string(record.prompt()).unwrap_or_default()).or_insert(next)
+    };
+    records.into_iter().map(number_of).collect()
+}
+
+/// How many prompts those of [`prompt_numbers`] are.
+pub(super) fn count_of(prompt_numbers: &[usize]) -> usize {
+    prompt_numbers.iter().max().map_or(0, |last| last + 1)
 }
 
 #[cfg(test)]

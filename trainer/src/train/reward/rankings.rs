@@ -9,7 +9,12 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     super::{
-        TrainError, completion::chunks_by_rows, derived_seed, metrics::Reporter, split::divide, supervised::Objective,
+        TrainError,
+        completion::chunks_by_rows,
+        derived_seed,
+        metrics::Reporter,
+        split::{count_of, divide, prompt_numbers},
+        supervised::Objective,
     },
     RewardSettings,
     scores::host,
@@ -99,8 +104,9 @@ impl Rankings {
         let ratings = learned.iter().flat_map(|ranked| ranked.ratings.iter().flatten().copied());
         let spread = if by_ratings { RatingSpread::of(ratings) } else { None };
         let members = settings.ensemble;
+        let prompt_of = prompt_numbers(learned.iter().map(|one| &one.record));
         let times = (0..if members > 1 { members } else { 0 })
-            .map(|member| resampling(learned.len(), derived_seed(seed, "resampled rankings", member as u64)))
+            .map(|member| resampling(&prompt_of, derived_seed(seed, "resampled rankings", member as u64)))
             .collect();
         Ok(Self {
             learned,
@@ -218,7 +224,7 @@ impl Objective for Rankings {
         chunks_by_rows(items, |item| self.learned[item].shape(), self.micro_batch_tokens)
     }
 
-    /// A mean over the members of what each of them is told by its own resampling of the rankings.
+    /// A mean over the members of what each of them is told by its own resampling of the prompts.
     fn loss(&self, model: &RewardEnsemble, items: &[usize]) -> (Tensor<1>, f64) {
         let rankings: Vec<&Ranked> = items.iter().map(|&item| &self.learned[item]).collect();
         let scores = self.scores(model, &rankings);
@@ -255,9 +261,9 @@ impl Objective for Rankings {
     }
 }
 
-/// How often each of `count` rankings is drawn when as many are drawn with replacement, which for many of them is a Poisson
-/// number of mean 1 each.
-fn resampling(count: usize, seed: u64) -> Vec<f64> {
+/// How often each ranking counts when as many prompts as there are are drawn with replacement, which for many of them is a Poisson
+/// number of mean 1 each. Several people's rankings of one prompt go together: they are no independent evidence of what it shows.
+fn resampling(prompt_of: &[usize], seed: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let limit = (-1.0f64).exp();
     let mut drawn = || {
@@ -269,5 +275,19 @@ fn resampling(count: usize, seed: u64) -> Vec<f64> {
         }
         times
     };
-    (0..count).map(|_| drawn()).collect()
+    let of_prompts: Vec<f64> = (0..count_of(prompt_of)).map(|_| drawn()).collect();
+    prompt_of.iter().map(|&prompt| of_prompts[prompt]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_rankings_of_a_prompt_are_drawn_as_often() {
+        let prompt_of: Vec<usize> = (0..200).map(|at| at % 100).collect();
+        let times = resampling(&prompt_of, 7);
+        assert_eq!(times[..100], times[100..]);
+        assert!(times.contains(&0.0) && times.contains(&1.0) && times.contains(&2.0), "{times:?}");
+    }
 }
