@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{self, BufWriter, Write},
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context;
@@ -44,7 +44,7 @@ pub fn prepare(path: &Path) -> anyhow::Result<()> {
     if is_no_file(path) {
         return Ok(());
     }
-    prepare_folder(path)
+    prepare_folder(&place_of(path))
 }
 
 /// The same for a model, which may take the place of an empty folder.
@@ -63,7 +63,13 @@ pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Writes one JSON object a line to `path`, which appears by rename; `-` is standard output. A device or a pipe stays what it is.
+/// Where a file is replaced: what takes the place of a link would leave the file that it leads to as it was.
+fn place_of(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Writes one JSON object a line to `path`, which appears by rename; `-` is standard output. A device or a pipe stays what it is, and
+/// so does a link to a file.
 pub fn write_lines<T: Serialize>(path: &Path, lines: impl Iterator<Item = T>) -> anyhow::Result<()> {
     if is_stdout(path) {
         return write_to(&mut io::stdout().lock(), lines).context("standard output");
@@ -73,14 +79,16 @@ pub fn write_lines<T: Serialize>(path: &Path, lines: impl Iterator<Item = T>) ->
         let mut out = fs::OpenOptions::new().write(true).open(path).with_context(name)?;
         return write_to(&mut out, lines).with_context(name);
     }
-    let folder = folder_of(path);
+    let path = place_of(path);
+    // Who may read it is for the umask to say, as with every new file.
+    let open_to_all = fs::Permissions::from_mode(0o666);
+    let partial = tempfile::Builder::new().permissions(open_to_all).tempfile_in(folder_of(&path));
     // Without the name of the temporary file, which says nothing to the user.
-    let partial = tempfile::NamedTempFile::new_in(folder).map_err(|error| io::Error::from(error.kind()));
+    let partial = partial.map_err(|error| io::Error::from(error.kind()));
     let mut file = partial.with_context(name)?;
     write_to(file.as_file_mut(), lines).with_context(name)?;
-    fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644)).with_context(name)?;
     file.as_file().sync_all().with_context(name)?;
-    file.persist(path).map_err(|error| error.error).with_context(name)?;
+    file.persist(&path).map_err(|error| error.error).with_context(name)?;
     Ok(())
 }
 
@@ -110,6 +118,21 @@ mod tests {
         }
         assert!(folder.path().join("new").is_dir());
         prepare_folder(&folder.path().join("new")).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_replaced_where_a_link_leads_and_is_read_by_whom_the_umask_lets() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link] = ["file", "link"].map(|name| folder.path().join(name));
+        fs::write(&file, "before").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        prepare(&link).unwrap();
+        write_lines(&link, [1, 2].into_iter()).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "1\n2\n");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        fs::write(folder.path().join("other"), "").unwrap();
+        assert_eq!(mode(&file), mode(&folder.path().join("other")));
     }
 
     #[test]
