@@ -28,7 +28,7 @@ impl<R: Reporter> EventFile<R> {
     /// Begins an event file in `folder`, which is the run's own: TensorBoard shows one run a folder.
     ///
     /// An earlier file of the same run stays beside it; from the step that this run starts at, TensorBoard shows what this
-    /// file says.
+    /// file says. A run that ends before it has told anything, since its settings or models are refused, leaves no file.
     pub fn create(folder: &Path, inner: R) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let (now, process) = (seconds(), std::process::id());
@@ -72,6 +72,16 @@ impl<R: Reporter> EventFile<R> {
         if !self.started {
             self.started = true;
             self.put(step, What::Start);
+        }
+    }
+}
+
+impl<R> Drop for EventFile<R> {
+    fn drop(&mut self) {
+        if !self.started {
+            let _ = fs::remove_file(&self.path);
+            // Where other runs have written, it is not empty and stays.
+            let _ = self.path.parent().map(fs::remove_dir);
         }
     }
 }
@@ -136,6 +146,22 @@ fn seconds() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::Silent;
+
+    #[test]
+    fn a_run_that_tells_nothing_leaves_no_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let curves = folder.path().join("curves");
+        let files = || fs::read_dir(&curves).map_or(0, Iterator::count);
+        drop(EventFile::create(&curves, Silent).expect("a file"));
+        assert!(!curves.exists());
+        let mut told = EventFile::create(&curves, Silent).expect("a file");
+        told.progress(Stage::Sft, 0, 1);
+        drop(told);
+        assert_eq!(files(), 1);
+        drop(EventFile::create(&curves, Silent).expect("a file"));
+        assert_eq!(files(), 1);
+    }
 
     /// The events of scripts/tensorboard_reference.py, which writes them with TensorBoard's own writer.
     #[test]
