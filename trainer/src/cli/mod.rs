@@ -32,7 +32,7 @@ pub mod workers;
 
 use std::{io, path::Path, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::Value;
 
 use crate::{
@@ -134,7 +134,8 @@ pub struct WrongInput(pub String);
 pub fn main() -> ExitCode {
     allocator::keep_freed_memory();
     // clap ends the process itself, with 2, where the usage is wrong.
-    let arguments = Arguments::parse();
+    let arguments = Arguments::from_arg_matches(&command().get_matches())
+        .unwrap_or_else(|error| error.format(&mut command()).exit());
     let done = match arguments.command {
         // Serving waits for requests, on threads of its own.
         Command::Serve(_) => run(arguments),
@@ -149,6 +150,18 @@ pub fn main() -> ExitCode {
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// The command line as clap knows it.
+fn command() -> clap::Command {
+    taking_negative_numbers(Arguments::command())
+}
+
+/// A negative number after an option is its value, not the name of another option: what the option takes is said by what reads it.
+fn taking_negative_numbers(command: clap::Command) -> clap::Command {
+    let takes_a_value = |arg: &clap::Arg| !arg.is_positional() && arg.get_action().takes_values();
+    let command = command.mut_args(|arg| if takes_a_value(&arg) { arg.allow_negative_numbers(true) } else { arg });
+    command.mut_subcommands(taking_negative_numbers)
 }
 
 /// Whether what failed is to write to a pipe that nobody reads any more.
@@ -229,7 +242,19 @@ mod tests {
 
     #[test]
     fn the_command_line_holds_together() {
-        use clap::CommandFactory;
-        Arguments::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn a_negative_number_is_the_value_of_the_option_before_it() {
+        let parsed = |arguments: &[&str]| {
+            let arguments = [&["laurel-trainer"][..], arguments].concat();
+            command().try_get_matches_from(arguments).map(|_| ()).map_err(|error| error.to_string())
+        };
+        let generate = ["generate", "--model", "m", "--prompts", "p", "--out", "o"];
+        assert_eq!(parsed(&[&generate[..], &["--temperature", "-1.5"]].concat()), Ok(()));
+        let refused = parsed(&[&generate[..], &["--seed", "-1"]].concat()).unwrap_err();
+        assert!(refused.contains("invalid value '-1' for '--seed"), "{refused}");
+        assert!(parsed(&[&generate[..], &["--temperature", "-x"]].concat()).is_err());
     }
 }

@@ -143,7 +143,6 @@ impl<S: StageSettings> Args for SettingArgs<S> {
             let mut arg = Arg::new(*name)
                 .long(long)
                 .value_name(value_name(default))
-                .allow_negative_numbers(true)
                 .help_heading("Settings")
                 .help(match shown(default) {
                     Some(default) => format!("{documentation} [default: {default}]"),
