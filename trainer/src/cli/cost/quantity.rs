@@ -9,8 +9,8 @@ pub fn parse(text: &str) -> Result<f64, String> {
         Some((at, 'T')) => (&text[..at], 1e12),
         _ => (text, 1.0),
     };
-    match digits.parse::<f64>() {
-        Ok(number) if number.is_finite() && number > 0.0 => Ok(number * scale),
+    match digits.parse::<f64>().map(|number| number * scale) {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
         _ => Err("expected a number above zero, such as 175e9, 175B or 0.5".into()),
     }
 }
@@ -60,7 +60,7 @@ mod tests {
         for (text, number) in [("175e9", 175e9), ("175B", 175e9), ("1.5T", 1.5e12), ("12k", 12e3), ("0.5", 0.5)] {
             assert_eq!(parse(text), Ok(number));
         }
-        for text in ["", "B", "-1", "0", "nan", "inf", "1x", "十"] {
+        for text in ["", "B", "-1", "0", "nan", "inf", "1e308T", "1x", "十"] {
             assert!(parse(text).is_err(), "{text:?}");
         }
         assert!(share("1.01").is_err() && share("1").is_ok());
