@@ -46,10 +46,14 @@ def by_ppo(stages, task, before, steps):
     last, _ = stages.train("ppo", "ppo", {**PPO, "steps": steps, "keep-policy-steps": every}, {
         "policy": task["sft"], "reward": task["reward"], "prompts": task["train"]})
     points = []
-    for policy in sorted(Path(f"{last}.policies").iterdir()):
-        answers, report = stages.evaluate(f"at.{policy.name}", policy, task["sft"], task["reward"], task["test"], SAMPLES)
-        found = rewards(stages, f"at.{policy.name}", answers / "model.jsonl")
-        points.append({"label": int(policy.name), **point(found, before, report["kl"]["full"]["mean"])})
+    policies = {int(policy.name): policy for policy in sorted(Path(f"{last}.policies").iterdir())}
+    # Where the steps are no multiple of those after which one is kept, the last policy is none of them.
+    policies.setdefault(steps, last)
+    for step, policy in policies.items():
+        name = f"at.{step:06}"
+        answers, report = stages.evaluate(name, policy, task["sft"], task["reward"], task["test"], SAMPLES)
+        found = rewards(stages, name, answers / "model.jsonl")
+        points.append({"label": step, **point(found, before, report["kl"]["full"]["mean"])})
     return points
 
 
