@@ -196,6 +196,14 @@ fn one_model_against_another_by_reward_divergence_and_likelihood() {
     let report = result(&[&arguments[..], &more].concat());
     assert!(report["kl"]["full"]["mean"].as_f64().unwrap().abs() < 1e-6, "{report}");
     assert!(report["win_rate"]["low"].as_f64().unwrap() < 0.5 && report["win_rate"]["high"].as_f64().unwrap() > 0.5);
+
+    // Neither has won where both say the same.
+    let same = world.path("same");
+    let more = ["--prompts", text(&inputs.prompts), "--max-new-tokens", "2", "--out", text(&same)];
+    succeed(&[&arguments[..], &more, &["--temperature", "0"]].concat());
+    let figure = fs::read_to_string(same.join("report.svg")).unwrap();
+    let has = |class: &str| figure.contains(&format!("class=\"{class}\""));
+    assert!(has("even") && !has("won") && !has("lost"), "{figure}");
 }
 
 #[test]

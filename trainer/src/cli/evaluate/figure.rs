@@ -9,25 +9,26 @@ const HEIGHT: f64 = 300.0;
 /// Margins around the plot: left, right, top, bottom.
 const MARGINS: [f64; 4] = [44.0, 16.0, 64.0, 48.0];
 const BARS: usize = 24;
-const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1c2733}.axis{stroke:#8794a1;fill:none}.won{fill:#2f7d5b}.lost{fill:#b4553d}\
+const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1c2733}.axis{stroke:#8794a1;fill:none}.won{fill:#2f7d5b}.lost{fill:#b4553d}.even{fill:#8794a1}\
     .mean{stroke:#1c2733;stroke-width:2}.interval{fill:#1c2733;opacity:.15}\
     @media (prefers-color-scheme:dark){text{fill:#e6ebf0}.won{fill:#5cba8f}.lost{fill:#e08a72}.mean{stroke:#e6ebf0}.interval{fill:#e6ebf0}}";
 
-/// A histogram of the differences of the prompts' mean rewards, with their mean and its interval.
+/// A histogram of the differences of the prompts' mean rewards, those without any apart, with their mean and its interval.
 pub fn svg(report: &Report, ours: &[Vec<f64>], theirs: &[Vec<f64>]) -> String {
     let mean = |group: &Vec<f64>| group.iter().sum::<f64>() / group.len().max(1) as f64;
     let differences: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| mean(ours) - mean(theirs)).collect();
     let furthest = differences.iter().map(|one| one.abs()).fold(1e-9, f64::max);
     let [left, right, top, bottom] = MARGINS;
     let (width, height, base) = (WIDTH - left - right, HEIGHT - top - bottom, HEIGHT - bottom);
-    // Zero is in the middle, and no bar has it inside.
+    // Zero is in the middle, and none of these bars has it inside. What is neither more nor less has a bar of its own on it.
     let x = |difference: f64| left + width * (difference / furthest + 1.0) / 2.0;
     let mut counts = [0usize; BARS];
-    for difference in &differences {
+    for difference in differences.iter().filter(|difference| **difference != 0.0) {
         let at = ((difference / furthest + 1.0) / 2.0 * BARS as f64) as usize;
         counts[at.min(BARS - 1)] += 1;
     }
-    let highest = counts.iter().copied().max().unwrap_or(1).max(1);
+    let even = differences.iter().filter(|difference| **difference == 0.0).count();
+    let highest = counts.iter().copied().max().unwrap_or(1).max(even).max(1);
     let (ours, theirs) = (escaped(&report.model.name), escaped(&report.against.name));
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\"><title>{ours} against {theirs}: \
@@ -61,6 +62,16 @@ pub fn svg(report: &Report, ours: &[Vec<f64>], theirs: &[Vec<f64>]) -> String {
             bar - 2.0
         );
     }
+    if even > 0 {
+        let tall = height * even as f64 / highest as f64;
+        let _ = write!(
+            svg,
+            "<rect class=\"even\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{tall:.1}\"/>",
+            x(0.0) - bar / 4.0,
+            base - tall,
+            bar / 2.0
+        );
+    }
     if let Some(rewards) = &report.reward {
         let found = rewards.difference;
         let [low, high] = [found.low.max(-furthest), found.high.min(furthest)].map(x);
@@ -89,9 +100,10 @@ pub fn svg(report: &Report, ours: &[Vec<f64>], theirs: &[Vec<f64>]) -> String {
             tick * furthest
         );
     }
+    let grey = if even > 0 { "; grey: no difference" } else { "" };
     let _ = writeln!(
         svg,
-        "<text x=\"{left}\" y=\"{:.1}\">reward of {ours} less that of {theirs}; height: prompts</text></svg>",
+        "<text x=\"{left}\" y=\"{:.1}\">reward of {ours} less that of {theirs}; height: prompts{grey}</text></svg>",
         HEIGHT - 8.0
     );
     svg
