@@ -8,16 +8,16 @@ use laurel::{
         job_queue::{self, EnqueueError},
         job_samples,
         jobs::{self, JobError},
-        models,
+        models::{self, NewBase},
         projects::{ProjectSettings, PromotionRule},
         promotions::{self, PromoteError, Promoted},
         sampling,
     },
     jobs::clock,
 };
-use laurel_records::{JobKind, JobReport, PromptRecord, ResponseRecord, ResponsesRecord, Stage};
+use laurel_records::{JobKind, JobReport, PromptRecord, RegisterModel, ResponseRecord, ResponsesRecord, Stage};
 use serde_json::{Map, json};
-use support::training::{admin, claim, count, fall_silent, finished, made, of_stage, project, ready_project, report};
+use support::training::{admin, claim, count, fall_silent, file, finished, made, of_stage, project, ready_project, report};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -106,6 +106,34 @@ async fn a_silent_worker_loses_the_job_and_the_next_one_goes_on_after_its_finish
     assert_eq!(unfinished.digest, "d".repeat(64), "what never became complete takes the new content");
     let again = models::register(pool, second.id, &of_stage(second.lease, Stage::Sft, "e")).await.expect("again");
     assert_eq!((again.id, again.digest), (sft.id, sft.digest), "one model a job and stage");
+}
+
+#[tokio::test]
+async fn a_job_goes_on_with_the_base_model_that_its_finished_models_came_of() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = ready_project(pool, ProjectSettings::default(), 4).await;
+    job_queue::enqueue_nightly(pool, &admin(), project.id).await.expect("queued");
+    let bring = |name: &str, digest: &str| NewBase {
+        name: name.to_owned(),
+        digest: digest.repeat(64),
+        files: vec![file()],
+        lineage: json!({}),
+    };
+    let first = claim(pool).await;
+    let old = first.base.as_ref().expect("a base model").id;
+    let brought = models::register_base(pool, &admin(), project.id, &bring("new", "1")).await.expect("a base model");
+    models::complete_base(pool, brought.id).await.expect("complete");
+    fall_silent(pool, first.id).await;
+    let second = claim(pool).await;
+    assert_eq!(second.base.map(|base| base.id), Some(brought.id), "nothing has come of the old one");
+
+    let of_old = RegisterModel { parent: Some(old), ..of_stage(second.lease, Stage::Sft, "b") };
+    let sft = models::register(pool, second.id, &of_old).await.expect("registered");
+    models::complete(pool, sft.id, second.lease).await.expect("complete");
+    fall_silent(pool, second.id).await;
+    let third = claim(pool).await;
+    assert_eq!(third.base.map(|base| base.id), Some(old));
 }
 
 #[tokio::test]

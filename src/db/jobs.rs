@@ -1,6 +1,6 @@
 //! Jobs at work: claimed by lease, signs of life, the end. A job is held by whoever knows its lease.
 
-use laurel_records::{ClaimedJob, FinishRequest, HeartbeatAnswer, JobKind, JobOutcome, PreviousRun, Stage};
+use laurel_records::{ClaimedJob, FinishRequest, HeartbeatAnswer, JobKind, JobOutcome, ModelRecord, PreviousRun, Stage};
 use serde_json::{Map, Value};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -131,6 +131,12 @@ pub async fn claim(pool: &PgPool, worker: &str) -> Result<Option<ClaimedJob>, sq
             (project.settings.answers_per_prompt, reward)
         }
     };
+    let completed: Vec<ModelRecord> = models::of_job(&mut *transaction, row.id)
+        .await?
+        .into_iter()
+        .map(|model| model.record)
+        .filter(|record| record.complete)
+        .collect();
     let job = ClaimedJob {
         id: row.id,
         kind: words::parse(&row.kind)?,
@@ -139,20 +145,31 @@ pub async fn claim(pool: &PgPool, worker: &str) -> Result<Option<ClaimedJob>, sq
         lease_until: row.lease_until,
         attempt: u32::try_from(row.attempts - 1).unwrap_or_default(),
         config: words::parse_json(row.config)?,
-        base: models::base(&mut *transaction, row.project_id).await?.map(|model| model.record),
+        base: base_of(&mut transaction, row.project_id, &completed).await?,
         policy: policy.map(|model| model.record),
         reward: reward.map(|model| model.record),
-        completed: models::of_job(&mut *transaction, row.id)
-            .await?
-            .into_iter()
-            .map(|model| model.record)
-            .filter(|record| record.complete)
-            .collect(),
+        completed,
         answers_per_prompt: u32::try_from(answers).unwrap_or_default(),
         previous: previous_run(&mut transaction, row.project_id).await?,
     };
     transaction.commit().await?;
     Ok(Some(job))
+}
+
+/// The base model of a job: what an earlier attempt has completed came of one, and the job goes on with it, also where another
+/// was brought since; else the project's.
+async fn base_of(
+    connection: &mut PgConnection,
+    project: Uuid,
+    completed: &[ModelRecord],
+) -> Result<Option<ModelRecord>, sqlx::Error> {
+    if let Some(parent) = completed.first().and_then(|first| first.parent) {
+        let parent = models::by_id(&mut *connection, parent).await?.record;
+        if parent.stage == Stage::Base {
+            return Ok(Some(parent));
+        }
+    }
+    Ok(models::base(connection, project).await?.map(|model| model.record))
 }
 
 /// The last nightly run of a project that ended well.
