@@ -17,7 +17,9 @@ use laurel::{
 };
 use laurel_records::{JobKind, JobReport, PromptRecord, RegisterModel, ResponseRecord, ResponsesRecord, Stage};
 use serde_json::{Map, json};
-use support::training::{admin, claim, count, fall_silent, file, finished, made, of_stage, project, ready_project, report};
+use support::training::{
+    admin, claim, count, fall_silent, file, finished, made, of_stage, project, ready_project, report,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 

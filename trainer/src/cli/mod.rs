@@ -157,7 +157,7 @@ fn command() -> clap::Command {
     taking_negative_numbers(Arguments::command())
 }
 
-/// A negative number after an option is its value, not the name of another option: what the option takes is said by what reads it.
+/// A negative number after an option is its value, not the name of another option: what reads it says what the option takes.
 fn taking_negative_numbers(command: clap::Command) -> clap::Command {
     let takes_a_value = |arg: &clap::Arg| !arg.is_positional() && arg.get_action().takes_values();
     let command = command.mut_args(|arg| if takes_a_value(&arg) { arg.allow_negative_numbers(true) } else { arg });

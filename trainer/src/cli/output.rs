@@ -68,8 +68,8 @@ fn place_of(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Writes one JSON object a line to `path`, which appears by rename; `-` is standard output. A device or a pipe stays what it is, and
-/// so does a link to a file.
+/// Writes one JSON object a line to `path`, which appears by rename; `-` is standard output. A device or a pipe stays what it
+/// is, and so does a link to a file.
 pub fn write_lines<T: Serialize>(path: &Path, lines: impl Iterator<Item = T>) -> anyhow::Result<()> {
     if is_stdout(path) {
         return write_to(&mut io::stdout().lock(), lines).context("standard output");

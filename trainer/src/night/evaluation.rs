@@ -157,8 +157,8 @@ impl Evaluation<'_> {
         self.step()
     }
 
-    /// The first held-out prompts, as many as the settings want, of those that both policies' tokenizers make tokens of: to nothing
-    /// there is nothing to answer. Says why where there is none.
+    /// The first held-out prompts, as many as the settings want, of those that both policies' tokenizers make tokens of: to
+    /// nothing there is nothing to answer. Says why where there is none.
     fn prompts_of_contest(
         &self,
         policy: &LocalModel,

@@ -64,7 +64,8 @@ impl BestOfN {
     /// file, settings and seed: it is what `generate` gives for them, unless the reward model reads less than the policy, so that
     /// a long prompt is cut shorter. The last digits of a logit may depend on how many rows are written together (`batch`), and
     /// where two tokens are alike to that degree, the choice between them. `progress` gets the number of answers done and of all.
-    /// Fails where a score or the policy's logits are no numbers, and refuses prompts without a token before anything is answered.
+    /// Fails where a score or the policy's logits are no numbers, and refuses prompts without a token before anything is
+    /// answered.
     pub fn run(
         &self,
         inputs: &OnlineInputs,

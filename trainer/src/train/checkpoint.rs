@@ -227,7 +227,8 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Removes the checkpoints that are too many, and best weights, but not those of step `best`, that none of the others needs.
+    /// Removes the checkpoints that are too many, and best weights, but not those of step `best`, that none of the others
+    /// needs.
     pub fn tidy(&self, best: Option<usize>) -> Result<(), TrainError> {
         self.remove_surplus(None)?;
         self.remove_unreferenced_best(best)

@@ -9,7 +9,8 @@ const HEIGHT: f64 = 300.0;
 /// Margins around the plot: left, right, top, bottom.
 const MARGINS: [f64; 4] = [44.0, 16.0, 64.0, 48.0];
 const BARS: usize = 24;
-const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1c2733}.axis{stroke:#8794a1;fill:none}.won{fill:#2f7d5b}.lost{fill:#b4553d}.even{fill:#8794a1}\
+const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1c2733}.axis{stroke:#8794a1;fill:none}.won{fill:#2f7d5b}.lost{fill:#b4553d}\
+    .even{fill:#8794a1}\
     .mean{stroke:#1c2733;stroke-width:2}.interval{fill:#1c2733;opacity:.15}\
     @media (prefers-color-scheme:dark){text{fill:#e6ebf0}.won{fill:#5cba8f}.lost{fill:#e08a72}.mean{stroke:#e6ebf0}.interval{fill:#e6ebf0}}";
 

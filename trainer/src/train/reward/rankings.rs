@@ -261,8 +261,8 @@ impl Objective for Rankings {
     }
 }
 
-/// How often each ranking counts when as many prompts as there are are drawn with replacement, which for many of them is a Poisson
-/// number of mean 1 each. Several people's rankings of one prompt go together: they are no independent evidence of what it shows.
+/// How often each ranking counts when as many prompts as there are are drawn with replacement, which for many of them is a
+/// Poisson number of mean 1 each. Several people's rankings of one prompt go together: they are no independent evidence.
 fn resampling(prompt_of: &[usize], seed: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let limit = (-1.0f64).exp();
