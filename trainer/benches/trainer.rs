@@ -76,7 +76,7 @@ fn run() -> anyhow::Result<()> {
     };
     say(&json!({"ready": true}));
     if std::env::var_os("BENCH_PROFILE").is_some() {
-        laurel_trainer::profile::switch_on();
+        laurel_trainer::profile::switch_on(&place.device);
     }
     for line in std::io::stdin().lock().lines() {
         line?;

@@ -1,7 +1,8 @@
 //! Where the time of a run goes, part by part of the program (`--profile`): embedding, attention, feed-forward, norm, logits
 //! and loss, each forwards and backwards, and what is around them.
 //!
-//! Off, a part costs the reading of one flag. A part inside another stops the other's clock, so the times add up.
+//! Off, a part costs the reading of one flag. A part inside another stops the other's clock, so the times add up. A GPU is only
+//! told what to do and does it later: there each part waits, at both ends, until all is done that was asked of it.
 
 use std::{
     cell::RefCell,
@@ -13,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use burn::tensor::Device;
 use serde::Serialize;
 
 static ON: AtomicBool = AtomicBool::new(false);
@@ -21,6 +23,8 @@ static TIMES: Mutex<BTreeMap<(&str, Direction), Spent>> = Mutex::new(BTreeMap::n
 
 thread_local! {
     static RUNNING: RefCell<Vec<Running>> = const { RefCell::new(vec![]) };
+    /// What the parts of this thread hand their work to, where that is not the CPU.
+    static GPU: RefCell<Option<Device>> = const { RefCell::new(None) };
 }
 
 /// Whether a part runs on the way to a loss or back from it.
@@ -44,8 +48,11 @@ struct Running {
     before: Duration,
 }
 
-/// Begins to measure.
-pub fn switch_on() {
+/// Begins to measure; the calling thread is the one that gives `device` its work.
+pub fn switch_on(device: &Device) {
+    if *device != Device::flex() {
+        GPU.set(Some(device.clone()));
+    }
     SINCE.get_or_init(Instant::now);
     ON.store(true, Ordering::Relaxed);
 }
@@ -78,6 +85,7 @@ fn enter(part: &'static str, direction: Direction) -> Part {
     if !ON.load(Ordering::Relaxed) {
         return Part(false);
     }
+    wait();
     let now = Instant::now();
     RUNNING.with_borrow_mut(|running| {
         if let Some(outer) = running.last_mut() {
@@ -88,11 +96,22 @@ fn enter(part: &'static str, direction: Direction) -> Part {
     Part(true)
 }
 
+/// Until what this thread asked of its GPU is done.
+fn wait() {
+    GPU.with_borrow(|gpu| {
+        if let Some(gpu) = gpu {
+            // What fails there is told when its result is read.
+            let _ = gpu.sync();
+        }
+    });
+}
+
 impl Drop for Part {
     fn drop(&mut self) {
         if !self.0 {
             return;
         }
+        wait();
         let now = Instant::now();
         RUNNING.with_borrow_mut(|running| {
             let Some(part) = running.pop() else { return };
@@ -163,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_part_inside_another_is_counted_once() {
-        switch_on();
+        switch_on(&Device::flex());
         let started = Instant::now();
         {
             let _outer = part("outer of the test");

@@ -44,11 +44,11 @@ pub struct Generate {
 
 impl Generate {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
-        self.profile.start();
         let common = &common.writing_to(&self.out);
         let settings = self.sampling.settings()?;
         output::prepare(&self.out)?;
         let device = common.device.open()?;
+        self.profile.start(&device);
         let precision = self.precision.on(&device)?;
         let model = ModelDirectory::open(&self.model)?;
         let tokenizer = ModelTokenizer::open(&model)?;

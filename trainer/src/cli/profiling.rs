@@ -1,5 +1,6 @@
 //! `--profile`: where the time of a command went.
 
+use burn::tensor::Device;
 use clap::Args;
 use serde_json::json;
 
@@ -14,10 +15,10 @@ pub struct ProfileArgs {
 }
 
 impl ProfileArgs {
-    /// Begins to measure, if that is wanted.
-    pub fn start(self) {
+    /// Begins to measure, if that is wanted, on the thread that gives `device` its work.
+    pub fn start(self, device: &Device) {
         if self.profile {
-            profile::switch_on();
+            profile::switch_on(device);
         }
     }
 

@@ -58,7 +58,7 @@ impl TrainingArgs {
             let text = format!("--resume: {} holds no checkpoint, so the run begins at its beginning", place.display());
             console.log(LogLevel::Warning, &text);
         }
-        self.profile.start();
+        self.profile.start(&run.device);
         let outcome = match &self.tensorboard {
             None => stage(&run, &mut console),
             Some(folder) => {
