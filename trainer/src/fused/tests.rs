@@ -9,7 +9,8 @@ use burn::{
 
 use crate::{
     model::{Branches, Decoder, DecoderConfig, Layout, lora::LoraSettings},
-    rlhf::logprobs::token_log_probs,
+    rlhf::logprobs::{entropies, token_log_probs},
+    train::{Optimiser, settings::AdamSettings},
 };
 
 thread_local! {
@@ -131,4 +132,66 @@ fn one_seed_gives_the_same_bits_each_time() {
     for _ in 0..4 {
         assert_eq!(once(), first);
     }
+}
+
+/// Token by token over a cache that has to grow, with a padded row; and the entropies of laws, also of those that leave few
+/// tokens to draw.
+#[test]
+fn what_is_written_over_a_cache_is_that_of_the_plain_operations() {
+    let device = Device::flex();
+    let written = |decoder: &Decoder| {
+        let mut cache = decoder.new_cache(2, 40);
+        let layout = Layout::left_padded(&[0, 7], 37, &device);
+        let mut states = vec![decoder.last_hidden_states(ids(2, 37, &device), &layout, &mut cache)];
+        for at in 0..5 {
+            let next: Vec<i32> = vec![3 + at, 90 + at];
+            let next = Tensor::<2, Int>::from_data(TensorData::new(next, [2, 1]), &device);
+            states.push(decoder.hidden_states(next, &Layout::step(&cache), Some(&mut cache)));
+        }
+        let logits = decoder.logits(Tensor::cat(states, 1)).reshape([12, 331]);
+        let cut = Tensor::<2>::full([12, 300], f32::NEG_INFINITY, &device);
+        let few = Tensor::cat(vec![cut, logits.clone().narrow(1, 300, 31)], 1);
+        vec![entropies(logits.clone()), entropies(few), logits.into_data().try_to_vec().unwrap()]
+    };
+    for preset in ["llama-tiny", "qwen2-tiny", "gpt2-tiny"] {
+        let decoder = decoder(preset).to_answer();
+        let plain = plainly(|| written(&decoder));
+        assert_alike(&written(&decoder), &plain);
+        assert_alike(&written(&decoder.packed()), &plain);
+    }
+}
+
+/// Clipped and decaying. Where nothing is fused the steps are burn's, over the same moments: a run may go on elsewhere.
+#[test]
+fn steps_of_the_optimiser_are_those_of_the_plain_operations() {
+    struct Values(Vec<Vec<f32>>);
+    impl ModuleVisitor for Values {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.push(param.val().inner().into_data().try_to_vec().unwrap());
+        }
+    }
+    let device = Device::flex().autodiff();
+    // An ε at which the rounding of a gradient near zero does not decide where its weight goes.
+    let settings = AdamSettings { beta1: 0.9, beta2: 0.95, epsilon: 1e-3, weight_decay: 0.1, max_grad_norm: 1.0 };
+    let start = decoder("qwen2-tiny");
+    let after = |plain: [bool; 3]| {
+        let (mut optimiser, mut decoder, mut norms) = (Optimiser::new(settings), start.clone(), vec![]);
+        for plain in plain {
+            let ids = ids(2, 20, &device);
+            let hidden = decoder.hidden_states(ids.clone(), &Layout::causal(2, 20, &device), None);
+            let mut gradients = optimiser.accumulator();
+            gradients.add(&decoder, -token_log_probs(decoder.logits(hidden), ids).sum(), 1.0);
+            let step = || optimiser.step(decoder, gradients, 1e-2).unwrap();
+            let (stepped, norm) = if plain { plainly(step) } else { step() };
+            decoder = stepped;
+            norms.push(norm as f32);
+        }
+        assert!(norms.iter().all(|norm| *norm > 1.0), "{norms:?}");
+        let mut values = Values(vec![norms]);
+        decoder.visit(&mut values);
+        values.0
+    };
+    let fused = after([false; 3]);
+    assert_alike(&fused, &after([true; 3]));
+    assert_alike(&fused, &after([false, true, false]));
 }
