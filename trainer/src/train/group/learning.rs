@@ -8,7 +8,7 @@ use super::{
     super::{
         completion::chunks_by_tokens,
         error::TrainError,
-        online::{Rollout, Step, number},
+        online::{Rollout, Step, number, numbers},
         optimiser::Accumulator,
     },
     Group, Kind, Learner, Weighting,
@@ -139,10 +139,11 @@ impl Lesson<'_> {
             Kind::Rloo { .. } => (answer_surrogate(new, old, advantages, mask, clip), false),
             Kind::Grpo { .. } => (token_surrogate(new, old, advantages, weights, mask, clip), true),
         };
-        watched.kl += number(kl);
-        watched.ratio += number(ratio);
-        watched.held += number(held);
-        watched.outside += number(outside);
+        let [kl, ratio, held, outside] = numbers([&kl, &ratio, &held, &outside]);
+        watched.kl += kl;
+        watched.ratio += ratio;
+        watched.held += held;
+        watched.outside += outside;
         watched.units += units;
         let coefficient = self.step.coefficient;
         (if penalised && coefficient > 0.0 { loss + penalty * coefficient } else { loss }, weight)

@@ -24,7 +24,7 @@ use serde_json::Value;
 pub(super) use episode::{Episode, Reading, Rows};
 pub(super) use prompts::bounded_by;
 pub(crate) use prompts::same_tokens;
-pub(super) use rollout::{Rollout, ScoreScale, mean, mean_and_deviation, number};
+pub(super) use rollout::{Rollout, ScoreScale, mean, mean_and_deviation, number, numbers};
 pub(super) use scoring::{Scoring, raw_scores};
 pub(super) use settings::{
     OnlineSettings, check_amounts, check_counts, check_dropout, check_sampling, check_steering, kl_controller,

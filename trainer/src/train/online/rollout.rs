@@ -176,3 +176,11 @@ pub fn mean_and_deviation(values: &[f64]) -> [f64; 2] {
 pub fn number(tensor: Tensor<1>) -> f64 {
     f64::from(tensor.inner().into_scalar::<f32>())
 }
+
+/// The numbers of several tensors, read together: a GPU is waited for once.
+pub fn numbers<const N: usize>(tensors: [&Tensor<1>; N]) -> [f64; N] {
+    let tensors = Vec::from(tensors.map(|tensor| tensor.clone().inner()));
+    let read = Tensor::cat(tensors, 0).into_data_as::<f32>();
+    let read: Vec<f32> = read.try_to_vec().expect("the data was just converted to f32");
+    std::array::from_fn(|at| f64::from(read[at]))
+}

@@ -6,7 +6,7 @@ use super::{
     super::{
         completion::{chunks_by_tokens, completion_nll},
         error::TrainError,
-        online::{Rollout, Step, number},
+        online::{Rollout, Step, number, numbers},
     },
     Estimates, PpoSettings,
     learners::{Gradients, Learners, Rates},
@@ -136,17 +136,22 @@ impl Lesson<'_> {
 
 impl Watched {
     fn add(&mut self, policy: &PolicyLoss, value: &ValueLoss, tokens: f64) {
-        let sum = |of: &burn::tensor::Tensor<1>| number(of.clone()) * tokens;
-        self.policy += sum(&policy.loss);
-        self.value += sum(&value.loss);
-        self.clip_fraction += sum(&policy.clip_fraction);
-        self.outside_fraction += sum(&policy.outside_fraction);
-        self.value_clip_fraction += sum(&value.clip_fraction);
-        self.ratio += sum(&policy.ratio_mean);
-        self.ratio_square += sum(&policy.ratio_square);
-        self.approx_kl += sum(&policy.approx_kl_k2);
-        self.approx_kl_k1 += sum(&policy.approx_kl);
-        self.approx_kl_k3 += sum(&policy.approx_kl_k3);
+        let means = [
+            (&mut self.policy, &policy.loss),
+            (&mut self.value, &value.loss),
+            (&mut self.clip_fraction, &policy.clip_fraction),
+            (&mut self.outside_fraction, &policy.outside_fraction),
+            (&mut self.value_clip_fraction, &value.clip_fraction),
+            (&mut self.ratio, &policy.ratio_mean),
+            (&mut self.ratio_square, &policy.ratio_square),
+            (&mut self.approx_kl, &policy.approx_kl_k2),
+            (&mut self.approx_kl_k1, &policy.approx_kl),
+            (&mut self.approx_kl_k3, &policy.approx_kl_k3),
+        ];
+        let read = numbers(means.each_ref().map(|(_, mean)| *mean));
+        for ((sum, _), mean) in means.into_iter().zip(read) {
+            *sum += mean * tokens;
+        }
         self.tokens += tokens;
     }
 
