@@ -30,12 +30,14 @@ pub struct Attention {
     heads: usize,
     key_value_heads: usize,
     head_size: usize,
+    query_factor: f64,
 }
 
 impl Attention {
     pub(super) fn load(
         source: &mut dyn WeightSource,
         layer: &str,
+        index: usize,
         config: &DecoderConfig,
         device: &Device,
     ) -> Result<Self, ModelError> {
@@ -66,6 +68,7 @@ impl Attention {
             heads: config.heads,
             key_value_heads: config.key_value_heads,
             head_size: config.head_size,
+            query_factor: config.query_factor(index),
         })
     }
 
@@ -96,6 +99,7 @@ impl Attention {
         mut cache: Option<(&mut KvCache, usize)>,
     ) -> Tensor<3> {
         let _part = profile::part("attention");
+        let q = if self.query_factor == 1.0 { q } else { q * self.query_factor };
         match self.mix_at_once([&q, &k, &v], pass, &mut cache) {
             Some(mixed) => mixed,
             None => self.mix_plainly([q, k, v], pass, cache),

@@ -218,13 +218,14 @@ impl Block {
     pub(super) fn load(
         source: &mut dyn WeightSource,
         layer: &str,
+        index: usize,
         config: &DecoderConfig,
         device: &Device,
     ) -> Result<Self, ModelError> {
         let [first, second] = norm_names(config.architecture);
         Ok(Self {
             attention_norm: Norm::load(source, &format!("{layer}.{first}"), config, device)?,
-            attention: Attention::load(source, layer, config, device)?,
+            attention: Attention::load(source, layer, index, config, device)?,
             feed_forward_norm: Norm::load(source, &format!("{layer}.{second}"), config, device)?,
             feed_forward: FeedForward::load(source, layer, config, device)?,
         })

@@ -277,6 +277,14 @@ impl DecoderConfig {
         fields
     }
 
+    /// What the queries of a layer are multiplied by besides 1/√size: some GPT-2s divide them by the layer's number as well
+    /// (`scale_attn_by_inverse_layer_idx`), some leave the root out (`scale_attn_weights` = false).
+    pub(super) fn query_factor(&self, layer: usize) -> f64 {
+        let says = |name: &str| flag(&self.raw, name).filter(|_| self.architecture == Architecture::Gpt2);
+        let root = if says("scale_attn_weights") == Some(false) { (self.head_size as f64).sqrt() } else { 1.0 };
+        if says("scale_attn_by_inverse_layer_idx") == Some(true) { root / (layer + 1) as f64 } else { root }
+    }
+
     fn check(&self) -> Result<(), ModelError> {
         let wrong = |message: String| Err(ModelError::Unsupported(message));
         for (name, value) in [
@@ -332,14 +340,11 @@ pub(super) fn set_dtype(config: &mut Map<String, Value>, format: &str) {
 
 /// Refuses settings that change the arithmetic in a way that is not implemented.
 fn refuse_unsupported(architecture: Architecture, raw: &Map<String, Value>) -> Result<(), ModelError> {
-    for name in ["use_sliding_window", "add_cross_attention", "scale_attn_by_inverse_layer_idx"] {
+    for name in ["use_sliding_window", "add_cross_attention"] {
         let is_idle = name == "use_sliding_window" && architecture == Architecture::Qwen2 && !slides(raw);
         if flag(raw, name) == Some(true) && !is_idle {
             return Err(ModelError::Unsupported(format!("config.json: {name} = true is not supported")));
         }
-    }
-    if flag(raw, "scale_attn_weights") == Some(false) {
-        return Err(ModelError::Unsupported("config.json: scale_attn_weights = false is not supported".into()));
     }
     Ok(())
 }

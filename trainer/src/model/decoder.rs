@@ -83,7 +83,7 @@ impl Decoder {
             Architecture::Llama | Architecture::Qwen2 => None,
         };
         let blocks = (0..config.layers)
-            .map(|layer| Block::load(source, &names.layer(layer), config, device))
+            .map(|layer| Block::load(source, &names.layer(layer), layer, config, device))
             .collect::<Result<Vec<_>, _>>()?;
         let final_norm = Norm::load(source, names.final_norm, config, device)?;
         let output = (output && !config.tied_embeddings)
