@@ -143,6 +143,7 @@ impl FeedForward {
             Activation::Gelu => activation::gelu(x),
             Activation::Relu => activation::relu(x),
             Activation::Silu => activation::silu(x),
+            Activation::Tanh => activation::tanh(x),
         }
     }
 

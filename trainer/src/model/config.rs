@@ -72,15 +72,17 @@ pub enum Activation {
     Gelu,
     Relu,
     Silu,
+    Tanh,
 }
 
 impl Activation {
     fn parse(name: &str) -> Result<Self, ModelError> {
         match name {
-            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Self::GeluTanh),
-            "gelu" => Ok(Self::Gelu),
+            "gelu_new" | "gelu_fast" | "gelu_accurate" | "gelu_pytorch_tanh" | "gelu_python_tanh" => Ok(Self::GeluTanh),
+            "gelu" | "gelu_python" => Ok(Self::Gelu),
             "relu" => Ok(Self::Relu),
             "silu" | "swish" => Ok(Self::Silu),
+            "tanh" => Ok(Self::Tanh),
             other => Err(ModelError::Unsupported(format!("activation function {other:?} is not supported"))),
         }
     }
@@ -91,6 +93,7 @@ impl Activation {
             Self::Gelu => "gelu",
             Self::Relu => "relu",
             Self::Silu => "silu",
+            Self::Tanh => "tanh",
         }
     }
 }

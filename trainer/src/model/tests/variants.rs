@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::model::Activation;
 
 /// As `GPT2Attention` of transformers: q·kᵀ / √size is divided by the layer's number too, or not by the root.
 #[test]
@@ -29,5 +30,30 @@ fn gpt2s_that_scale_their_scores_otherwise_are_computed_as_they_say_and_written_
         assert_close(&of(&found), &of(&expected));
         let moved = of(&found).iter().zip(of(&plain)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(moved > 1e-3, "{moved}");
+    }
+}
+
+/// By the names of transformers' `ACT2FN`, several of which mean the same.
+#[test]
+fn every_activation_of_gpt2_is_read_and_written_under_a_name_that_means_it() {
+    let plain = decoder("gpt2-tiny", &Device::flex()).config().to_json();
+    for (name, expected) in [
+        ("gelu_new", Activation::GeluTanh),
+        ("gelu_fast", Activation::GeluTanh),
+        ("gelu_accurate", Activation::GeluTanh),
+        ("gelu_pytorch_tanh", Activation::GeluTanh),
+        ("gelu_python_tanh", Activation::GeluTanh),
+        ("gelu", Activation::Gelu),
+        ("gelu_python", Activation::Gelu),
+        ("relu", Activation::Relu),
+        ("silu", Activation::Silu),
+        ("swish", Activation::Silu),
+        ("tanh", Activation::Tanh),
+    ] {
+        let mut config = plain.clone();
+        config.insert("activation_function".into(), json!(name));
+        let read = DecoderConfig::from_json(config).unwrap();
+        assert_eq!(read.activation, expected, "{name}");
+        assert_eq!(DecoderConfig::from_json(read.to_json()).unwrap().activation, expected, "{name}");
     }
 }
