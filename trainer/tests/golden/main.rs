@@ -23,11 +23,15 @@ pub fn directory() -> PathBuf {
     }
 }
 
-/// What lies in a directory, in order of name; hidden files left out. An absent directory holds nothing.
+/// What lies in a directory, in order of name; hidden files and pages about the cases (`README.md`) left out. An absent
+/// directory holds nothing.
 pub fn entries(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else { return vec![] };
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.'));
+    paths.retain(|path| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        !name.starts_with('.') && !name.ends_with(".md")
+    });
     paths.sort();
     paths
 }

@@ -24,7 +24,7 @@ struct Row {
     last_logits: Vec<f64>,
     /// Of each token but the first, given those before it.
     token_logprobs: Vec<f64>,
-    /// The eight tokens that follow when the likeliest is taken each time.
+    /// The eight tokens that follow when the likeliest is taken each time; fewer where an end of text is among them.
     greedy_8: Vec<u32>,
 }
 
@@ -59,7 +59,8 @@ fn rows_of_different_length_in_one_batch_continue_as_each_alone() {
             let alone = greedy(&decoder, std::slice::from_ref(prompt), 8);
             assert_eq!(together[i], alone[0], "{} row {i}", path.display());
         }
-        assert_eq!(together[rows - 1], expected.rows[rows - 1].greedy_8, "{}", path.display());
+        let expected = &expected.rows[rows - 1].greedy_8;
+        assert_eq!(&together[rows - 1][..expected.len().min(8)], expected.as_slice(), "{}", path.display());
     }
 }
 
