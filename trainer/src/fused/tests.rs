@@ -6,6 +6,7 @@ use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::{Device, Int, Tensor, TensorData},
 };
+use serde_json::json;
 
 use crate::{
     model::{Branches, Decoder, DecoderConfig, Layout, lora::LoraSettings},
@@ -32,10 +33,18 @@ fn plainly<R>(work: impl FnOnce() -> R) -> R {
 /// A model with an odd number of everything that a vector or a tile could divide; weights large enough that attention
 /// is far from even.
 fn decoder(preset: &str) -> Decoder {
+    with_weights(&config(preset))
+}
+
+fn config(preset: &str) -> DecoderConfig {
     let mut config = DecoderConfig::preset(preset).unwrap().with_vocabulary(331, None, vec![], None);
     config.context_length = 160;
+    config
+}
+
+fn with_weights(config: &DecoderConfig) -> Decoder {
     let device = Device::flex().autodiff();
-    let decoder = Decoder::init_with_seed(&config, 3, &device);
+    let decoder = Decoder::init_with_seed(config, 3, &device);
     struct Larger;
     impl burn::module::ModuleMapper for Larger {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -106,6 +115,18 @@ fn values_and_gradients_are_those_of_the_plain_operations() {
         let longest = rows.iter().map(Branches::tokens).max().unwrap();
         compare(&decoder, |device| Layout::branching(&rows, longest, device), [2, longest], &[]);
     }
+}
+
+#[test]
+fn a_sliding_window_is_that_of_the_plain_operations() {
+    let mut config = config("qwen2-tiny");
+    let fields = [("use_sliding_window", json!(true)), ("sliding_window", json!(37)), ("max_window_layers", json!(1))];
+    config.raw.extend(fields.map(|(name, value)| (name.to_owned(), value)));
+    let decoder = with_weights(&config);
+    compare(&decoder, |device| Layout::causal(2, 90, device), [2, 90], &[]);
+    compare(&decoder, |device| Layout::left_padded(&[0, 50], 90, device), [2, 90], &[0, 50]);
+    let segments: Vec<Vec<usize>> = vec![(0..90).map(|at| usize::from(at >= 41)).collect()];
+    compare(&decoder, |device| Layout::packed(&segments, device), [1, 90], &[]);
 }
 
 #[test]

@@ -31,6 +31,9 @@ pub struct Attention {
     key_value_heads: usize,
     head_size: usize,
     query_factor: f64,
+    /// Tokens that each looks back at, itself among them; `None`: all.
+    #[module(skip)]
+    window: Option<usize>,
 }
 
 impl Attention {
@@ -69,6 +72,7 @@ impl Attention {
             key_value_heads: config.key_value_heads,
             head_size: config.head_size,
             query_factor: config.query_factor(index),
+            window: config.window(index),
         })
     }
 
@@ -121,7 +125,7 @@ impl Attention {
             groups: self.key_value_heads,
             head_size: self.head_size,
             before: cache.as_ref().map_or(0, |(cache, _)| cache.length()),
-            starts: pass.layout.starts(q.dims()[0]),
+            starts: pass.layout.starts_within(self.window, q.dims()[0])?,
             shared: pass.layout.shared().to_vec(),
         };
         let rotation = pass.rotation.map(Rotation::angles);
@@ -156,9 +160,8 @@ impl Attention {
         let rows = self.heads / groups * sequence;
         let q = q.swap_dims(1, 2) * (1.0 / (size as f64).sqrt());
         let mut scores = precision.product(q.reshape([batch, groups, rows, size]), k.swap_dims(2, 3));
-        if let Some(bias) = pass.layout.bias() {
-            scores = (scores.reshape([batch, self.heads, sequence, keys]) + bias.clone())
-                .reshape([batch, groups, rows, keys]);
+        if let Some(bias) = pass.layout.bias_within(self.window) {
+            scores = (scores.reshape([batch, self.heads, sequence, keys]) + bias).reshape([batch, groups, rows, keys]);
         }
         let mixed = precision.product(activation::softmax(scores, 3), v);
         mixed.reshape([batch, self.heads, sequence, size]).swap_dims(1, 2).reshape([batch, sequence, self.heads * size])

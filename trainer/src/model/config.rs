@@ -288,6 +288,19 @@ impl DecoderConfig {
         if says("scale_attn_by_inverse_layer_idx") == Some(true) { root / (layer + 1) as f64 } else { root }
     }
 
+    /// How many tokens a layer looks back at, itself among them, where that is not all: some layers of a Qwen2 with
+    /// `use_sliding_window`. What the file does not say is as in `Qwen2Config` of transformers.
+    pub(super) fn window(&self, layer: usize) -> Option<usize> {
+        let or = |name: &str, default: u64| self.raw.get(name).map_or(Some(default), Value::as_u64);
+        let slides = self.architecture == Architecture::Qwen2
+            && flag(&self.raw, "use_sliding_window") == Some(true)
+            && match self.raw.get("layer_types").and_then(Value::as_array) {
+                Some(types) => types.get(layer).is_some_and(|kind| kind == "sliding_attention"),
+                None => or("max_window_layers", 28).is_some_and(|first| layer as u64 >= first),
+            };
+        or("sliding_window", 4096).filter(|&window| slides && window > 0).map(|window| window as usize)
+    }
+
     fn check(&self) -> Result<(), ModelError> {
         let wrong = |message: String| Err(ModelError::Unsupported(message));
         for (name, value) in [
@@ -344,24 +357,12 @@ pub(super) fn set_dtype(config: &mut Map<String, Value>, format: &str) {
 /// Refuses settings that change the arithmetic in a way that is not implemented.
 fn refuse_unsupported(architecture: Architecture, raw: &Map<String, Value>) -> Result<(), ModelError> {
     for name in ["use_sliding_window", "add_cross_attention"] {
-        let is_idle = name == "use_sliding_window" && architecture == Architecture::Qwen2 && !slides(raw);
-        if flag(raw, name) == Some(true) && !is_idle {
+        let is_known = name == "use_sliding_window" && architecture == Architecture::Qwen2;
+        if flag(raw, name) == Some(true) && !is_known {
             return Err(ModelError::Unsupported(format!("config.json: {name} = true is not supported")));
         }
     }
     Ok(())
-}
-
-/// Whether a layer of Qwen2's looks back less far than the context reaches, where `use_sliding_window` is true; what the file does
-/// not say is as in `Qwen2Config` of transformers.
-fn slides(raw: &Map<String, Value>) -> bool {
-    let or = |name: &str, default: u64| raw.get(name).map_or(Some(default), Value::as_u64);
-    let is_narrow = or("sliding_window", 4096).is_some_and(|window| or("max_position_embeddings", 0) > Some(window));
-    is_narrow
-        && match raw.get("layer_types").and_then(Value::as_array) {
-            Some(types) => types.iter().any(|kind| kind == "sliding_attention"),
-            None => or("num_hidden_layers", 0) > or("max_window_layers", 28),
-        }
 }
 
 fn count(raw: &Map<String, Value>, name: &str) -> Result<usize, ModelError> {

@@ -151,8 +151,29 @@ impl Layout {
 
     /// The first key that each token sees, `[batch, sequence]`; the last is the token itself. A token of padding may stand
     /// before its first key: it sees nothing.
-    pub(super) fn starts(&self, batch: usize) -> Vec<u32> {
+    fn starts(&self, batch: usize) -> Vec<u32> {
         if self.starts.is_empty() { vec![0; batch * self.sequence] } else { self.starts.clone() }
+    }
+
+    /// The same where each token sees `window` keys at most, itself among them. `None` where a branch would see the end of what
+    /// its row shares, which no first key can say.
+    pub(super) fn starts_within(&self, window: Option<usize>, batch: usize) -> Option<Vec<u32>> {
+        let mut starts = self.starts(batch);
+        if let Some(window) = self.narrower(window) {
+            if !self.shared.is_empty() {
+                return None;
+            }
+            for (line, start) in starts.iter_mut().enumerate() {
+                let end = self.before + line % self.sequence + 1;
+                *start = (*start).max(end.saturating_sub(window) as u32);
+            }
+        }
+        Some(starts)
+    }
+
+    /// A window that hides something from somebody.
+    fn narrower(&self, window: Option<usize>) -> Option<usize> {
+        window.filter(|&window| window < self.before + self.sequence)
     }
 
     /// Tokens at the beginning of each row that every token sees whose first key lies beyond, `[batch]`; empty: none.
@@ -170,22 +191,41 @@ impl Layout {
         self.bias.get_or_init(|| self.make_bias()).as_ref()
     }
 
+    /// As [`Self::bias`] where each token sees `window` keys at most, itself among them.
+    pub(super) fn bias_within(&self, window: Option<usize>) -> Option<Tensor<4>> {
+        match self.narrower(window) {
+            Some(window) => Some(self.bias_of(window)),
+            None => self.bias().cloned(),
+        }
+    }
+
     fn make_bias(&self) -> Option<Tensor<4>> {
         let (sequence, keys) = (self.sequence, self.before + self.sequence);
         if self.starts.is_empty() {
             return (sequence > 1).then(|| causal_bias(sequence, keys, &self.device));
         }
-        let batch = self.starts.len() / sequence;
+        Some(self.bias_of(usize::MAX))
+    }
+
+    fn bias_of(&self, window: usize) -> Tensor<4> {
+        let (sequence, keys) = (self.sequence, self.before + self.sequence);
+        let starts = self.starts(1);
+        let batch = starts.len() / sequence;
         let mut bias = vec![HIDDEN; batch * sequence * keys];
-        for (line, &start) in self.starts.iter().enumerate() {
-            let (start, last) = (start as usize, self.before + line % sequence);
-            if start <= last {
-                bias[line * keys + start..=line * keys + last].fill(0.0);
+        for ((line, &start), bias) in starts.iter().enumerate().zip(bias.chunks_exact_mut(keys)) {
+            let (start, end) = (start as usize, self.before + line % sequence + 1);
+            let own = start.max(end.saturating_sub(window));
+            if own < end {
+                bias[own..end].fill(0.0);
             }
-            let shared = self.shared.get(line / sequence).map_or(0, |&shared| shared as usize);
-            bias[line * keys..line * keys + shared.min(start)].fill(0.0);
+            // A branch goes on where what it shares ends, wherever in the row it begins.
+            let shared = self.shared.get(line / sequence).map_or(0, |&shared| shared as usize).min(start);
+            let first = (shared + end).saturating_sub(start.saturating_add(window));
+            if first < shared {
+                bias[first..shared].fill(0.0);
+            }
         }
-        Some(Tensor::from_data(TensorData::new(bias, [batch, 1, sequence, keys]), &self.device))
+        Tensor::from_data(TensorData::new(bias, [batch, 1, sequence, keys]), &self.device)
     }
 
     /// Padding on the left of each row; empty when there is none.

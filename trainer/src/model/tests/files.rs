@@ -173,40 +173,6 @@ fn settings_that_would_be_computed_wrongly_are_refused() {
     }
 }
 
-/// Expected: `layer_types` of the Qwen2Config that transformers makes of the same fields, and whether the window is within the context.
-#[test]
-fn a_sliding_window_is_refused_where_it_cuts_something_off_and_nowhere_else() {
-    let device = Device::flex();
-    let scratch = tempfile::tempdir().unwrap();
-    let path = scratch.path().join("model");
-    save(&decoder("qwen2-tiny", &device), &path);
-    let original = config(&path);
-    assert_eq!((&original["num_hidden_layers"], &original["max_position_embeddings"]), (&json!(2), &json!(512)));
-    for (fields, is_refused) in [
-        (json!({"sliding_window": 8, "max_window_layers": 0}), true),
-        (json!({"sliding_window": 8, "max_window_layers": 1}), true),
-        (json!({"sliding_window": 8, "layer_types": ["full_attention", "sliding_attention"]}), true),
-        (json!({"sliding_window": 8, "max_window_layers": 2}), false),
-        (json!({"sliding_window": 8}), false),
-        (
-            json!({"sliding_window": 8, "max_window_layers": 0, "layer_types": ["full_attention", "full_attention"]}),
-            false,
-        ),
-        (json!({"sliding_window": 512, "max_window_layers": 0}), false),
-        (json!({"sliding_window": null, "max_window_layers": 0}), false),
-        (json!({"max_window_layers": 0}), false),
-    ] {
-        let mut changed = original.clone();
-        changed.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        change(&path, &changed, "use_sliding_window", json!(true));
-        let opened = ModelDirectory::open(&path);
-        assert_eq!(opened.is_err(), is_refused, "{fields}");
-        if let Err(error) = opened {
-            assert!(error.to_string().contains("use_sliding_window = true is not supported"), "{error}");
-        }
-    }
-}
-
 #[test]
 fn weights_in_half_precision_and_in_shards_are_read() {
     let device = Device::flex();
