@@ -1,6 +1,8 @@
 //! Jobs at work: claimed by lease, signs of life, the end. A job is held by whoever knows its lease.
 
-use laurel_records::{ClaimedJob, FinishRequest, HeartbeatAnswer, JobKind, JobOutcome, ModelRecord, PreviousRun, Stage};
+use laurel_records::{
+    ClaimedJob, FinishRequest, HeartbeatAnswer, JobKind, JobOutcome, ModelRecord, PreviousRun, Stage,
+};
 use serde_json::{Map, Value};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;

@@ -140,14 +140,12 @@ impl<S: StageSettings> Args for SettingArgs<S> {
             let default = &defaults[*name];
             // Options live as long as the program, and clap wants their names to.
             let long: &'static str = Box::leak(name.replace('_', "-").into_boxed_str());
-            let mut arg = Arg::new(*name)
-                .long(long)
-                .value_name(value_name(default))
-                .help_heading("Settings")
-                .help(match shown(default) {
+            let mut arg = Arg::new(*name).long(long).value_name(value_name(default)).help_heading("Settings").help(
+                match shown(default) {
                     Some(default) => format!("{documentation} [default: {default}]"),
                     None => (*documentation).to_owned(),
-                });
+                },
+            );
             if default.is_boolean() {
                 arg = arg.num_args(0..=1).default_missing_value("true");
             }

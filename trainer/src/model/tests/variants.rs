@@ -116,8 +116,7 @@ fn what_is_outside_of_a_sliding_window_is_not_seen() {
     let padded = [vec![0; 3], text.clone()].concat();
     let mut cache = narrow.new_cache(1, 14);
     let part = |from: usize, to: usize| ids(&[padded[from..to].to_vec()], &device);
-    let mut pieces =
-        vec![narrow.hidden_states(part(0, 6), &Layout::left_padded(&[3], 6, &device), Some(&mut cache))];
+    let mut pieces = vec![narrow.hidden_states(part(0, 6), &Layout::left_padded(&[3], 6, &device), Some(&mut cache))];
     for at in 6..14 {
         pieces.push(narrow.hidden_states(part(at, at + 1), &Layout::step(&cache), Some(&mut cache)));
     }
