@@ -254,17 +254,24 @@ impl Kind {
 /// A file that can be read twice: first for what it holds, then for its records.
 struct Input {
     path: PathBuf,
-    /// Standard input, kept for the second reading.
+    /// Standard input or a pipe, kept for the second reading.
     _kept: Option<tempfile::NamedTempFile>,
 }
 
 impl Input {
     fn open(path: &Path) -> anyhow::Result<Self> {
-        if path != Path::new("-") {
+        let is_stdin = path == Path::new("-");
+        let is_pipe = !is_stdin && fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+        if !is_stdin && !is_pipe {
             return Ok(Self { path: path.to_path_buf(), _kept: None });
         }
-        let mut text = Vec::new();
-        io::stdin().lock().read_to_end(&mut text).context("standard input")?;
+        let text = if is_pipe {
+            fs::read(path).with_context(|| path.display().to_string())?
+        } else {
+            let mut text = Vec::new();
+            io::stdin().lock().read_to_end(&mut text).context("standard input")?;
+            text
+        };
         let mut kept = tempfile::Builder::new().prefix("standard-input-").tempfile()?;
         kept.write_all(&text)?;
         Ok(Self { path: kept.path().to_path_buf(), _kept: Some(kept) })
@@ -303,5 +310,20 @@ mod tests {
         for wrong in [f64::NAN, f64::INFINITY] {
             assert!(ensure_finite([0.5, wrong].into_iter()).is_err_and(|error| error.to_string().contains("score")));
         }
+    }
+
+    #[test]
+    fn what_comes_through_a_pipe_is_kept_for_the_second_reading() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let text = "{\"chosen\":1,\"rejected\":2}\n";
+        let to = pipe.clone();
+        let writer = std::thread::spawn(move || fs::write(to, text));
+        let input = Input::open(&pipe).unwrap();
+        assert_ne!(input.path(), pipe);
+        writer.join().unwrap().unwrap();
+        assert_eq!(input.kind().unwrap(), Kind::Comparisons);
+        assert_eq!(fs::read_to_string(input.path()).unwrap(), text);
     }
 }

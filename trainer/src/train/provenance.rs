@@ -8,9 +8,10 @@ use sha2::{Digest, Sha256};
 use super::{StageSettings, TrainError, checkpoint::Identity, settings::as_map};
 use crate::model::hf::{Lineage, sha256_of_file};
 
-/// SHA-256 of a file of records, or of the records themselves where they came from standard input.
+/// SHA-256 of a file of records, or of the records themselves where they came from standard input or a pipe, which has nothing
+/// more to read, or nobody who writes.
 pub(super) fn digest_of_data<R: Serialize>(path: &Path, records: &[R]) -> Result<String, TrainError> {
-    if path != Path::new("-") {
+    if path != Path::new("-") && path.is_file() {
         return Ok(sha256_of_file(path)?);
     }
     let mut hasher = Sha256::new();
@@ -49,5 +50,22 @@ pub(super) fn lineage_of(
         settings: settings.into(),
         metrics: serde_json::to_value(metrics).unwrap_or_default(),
         ..Lineage::of(stage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_that_cannot_be_read_twice_are_known_by_what_was_read() {
+        let digest = |path: &str, records: &[&str]| digest_of_data(Path::new(path), records).unwrap();
+        // Neither is a file.
+        for path in ["-", "/dev/null"] {
+            assert_ne!(digest(path, &["a"]), digest(path, &["b"]), "{path}");
+        }
+        assert_eq!(digest("/dev/null", &["a"]), digest("-", &["a"]));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(digest(&file.path().display().to_string(), &["a"]), sha256_of_file(file.path()).unwrap());
     }
 }
