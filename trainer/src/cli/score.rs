@@ -201,7 +201,7 @@ impl Kind {
             () if has("chosen") => Self::Comparisons,
             () if has("ranks") => Self::Rankings,
             () if has("responses") => Self::Responses,
-            () if has("completion") => Self::Demonstrations,
+            () if has("completion") || has("messages") => Self::Demonstrations,
             () => return None,
         })
     }

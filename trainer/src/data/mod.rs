@@ -7,6 +7,7 @@ pub mod corpus;
 mod decoding;
 mod error;
 mod example;
+mod forms;
 pub mod new_tokenizer;
 pub mod order;
 mod python_json;

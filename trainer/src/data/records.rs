@@ -1,6 +1,7 @@
 //! Reads records from JSONL files; every bad line is named with its file, line and field.
 //!
-//! `-` is standard input. Empty lines are passed over. A record without an `id` gets the number of its line.
+//! `-` is standard input. Empty lines are passed over. A record without an `id` gets the number of its line. What TRL and
+//! `datasets` write in other forms is read as well (forms.rs).
 
 use std::{
     fs::File,
@@ -15,14 +16,15 @@ use laurel_records::{
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::{corpus::text_of, error::DataError};
+use super::{corpus::text_of, error::DataError, forms};
 
 /// So many bad lines are named; the rest is counted.
 const NAMED_PROBLEMS: usize = 20;
 
 /// Prompts that wait for an answer.
 pub fn prompts(path: &Path) -> Result<Vec<PromptRecord>, DataError> {
-    read(path, |line| {
+    read(path, |mut line| {
+        forms::prompt_of_messages(&mut line.object);
         let record: PromptRecord = line.with_id().parse()?;
         check_prompt(&record.prompt)?;
         Ok(record)
@@ -31,7 +33,8 @@ pub fn prompts(path: &Path) -> Result<Vec<PromptRecord>, DataError> {
 
 /// Prompts with the answer that a person wrote.
 pub fn demonstrations(path: &Path) -> Result<Vec<DemonstrationRecord>, DataError> {
-    read(path, |line| {
+    read(path, |mut line| {
+        forms::answer_of_messages(&mut line.object).or_else(|why| wrong("messages", why))?;
         let record: DemonstrationRecord = line.with_id().parse()?;
         check_prompt(&record.prompt)?;
         check_answer("completion", &record.completion)?;
@@ -120,13 +123,21 @@ struct Line {
 }
 
 impl Line {
-    /// Names a record that came without a name of its own.
+    /// Names a record that came without a name of its own. Many data sets number their records.
     fn with_id(mut self) -> Self {
-        self.object.entry("id").or_insert_with(|| Value::String(format!("line {}", self.number)));
+        let id = match self.object.get("id") {
+            None | Some(Value::Null) => Some(format!("line {}", self.number)),
+            Some(Value::Number(number)) => Some(number.to_string()),
+            Some(_) => None,
+        };
+        if let Some(id) = id {
+            self.object.insert("id".into(), Value::String(id));
+        }
         self
     }
 
-    fn parse<T: DeserializeOwned>(self) -> Result<T, Problem> {
+    fn parse<T: DeserializeOwned>(mut self) -> Result<T, Problem> {
+        forms::texts_to_messages(&mut self.object);
         serde_path_to_error::deserialize(Value::Object(self.object)).map_err(|error| {
             let path = error.path().to_string();
             let field = if path == "." { String::new() } else { path };
@@ -195,8 +206,9 @@ fn parse_line(bytes: &[u8], number: usize) -> Result<Option<Line>, Problem> {
     }
 }
 
-fn comparison(line: Line) -> Result<RankingRecord, Problem> {
+fn comparison(mut line: Line) -> Result<RankingRecord, Problem> {
     let id = format!("line {}", line.number);
+    forms::shared_prompt(&mut line.object);
     let record: ComparisonRecord = line.parse()?;
     check_prompt(&record.prompt)?;
     let chosen = check_answer("chosen", &record.chosen)?;

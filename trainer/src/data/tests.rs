@@ -1,5 +1,6 @@
 //! Records, masks, cuts and batches, on a small tokenizer with a ChatML template.
 
+mod forms;
 mod tokens;
 
 use std::{io::Write, path::Path};

@@ -1,0 +1,64 @@
+//! Records as TRL and `datasets` have them: plain texts, `messages`, the prompt in front of both answers.
+
+use laurel_records::{Message, Role};
+
+use super::{file, problems, records, says};
+
+#[test]
+fn a_plain_text_is_one_message() {
+    let lines = r#"{"id":7,"prompt":"q","completion":"a"}"#;
+    let found = records::demonstrations(file(lines).path()).unwrap().remove(0);
+    assert_eq!((found.id.as_str(), found.prompt), ("7", vec![says(Role::User, "q")]));
+    assert_eq!(found.completion, [says(Role::Assistant, "a")]);
+    let prompt = records::prompts(file(r#"{"id":null,"prompt":"q"}"#).path()).unwrap().remove(0);
+    assert_eq!((prompt.id.as_str(), prompt.prompt), ("line 1", vec![says(Role::User, "q")]));
+    let lines = concat!(
+        r#"{"prompt":"q","chosen":"good","rejected":"bad"}"#,
+        "\n",
+        r#"{"prompt":"q","responses":["good",{"content":"bad"}],"ranks":[1,2]}"#,
+    );
+    for found in records::rankings(file(lines).path()).unwrap() {
+        assert_eq!(found.prompt, [says(Role::User, "q")]);
+        assert_eq!([&found.responses[0].content, &found.responses[1].content], ["good", "bad"]);
+    }
+}
+
+#[test]
+fn the_last_of_the_messages_is_the_answer() {
+    let conversation = r#"{"role":"system","content":"s"},{"role":"user","content":"q"}"#;
+    let answer = r#"{"role":"assistant","content":"a"}"#;
+    let prompt: [Message; 2] = [says(Role::System, "s"), says(Role::User, "q")];
+    // Data sets often have the first question beside the conversation.
+    let line = format!(r#"{{"prompt":"q","messages":[{conversation},{answer}]}}"#);
+    let found = records::demonstrations(file(&line).path()).unwrap().remove(0);
+    assert_eq!((&found.prompt[..], &found.completion[..]), (&prompt[..], &[says(Role::Assistant, "a")][..]));
+    for messages in [conversation.to_owned(), format!("{conversation},{answer}")] {
+        let line = format!(r#"{{"messages":[{messages}]}}"#);
+        assert_eq!(records::prompts(file(&line).path()).unwrap()[0].prompt, prompt);
+    }
+    let lines = format!("{{\"messages\":[{conversation}]}}\n{{\"messages\":[{answer}]}}");
+    assert_eq!(
+        problems(records::demonstrations, &lines),
+        [
+            "line 1: messages: must end with a message of the assistant's, the answer that is learned",
+            "line 2: messages: has nothing before the answer",
+        ]
+    );
+}
+
+#[test]
+fn what_both_conversations_begin_with_is_the_prompt() {
+    let message = |role: &str, content: &str| format!(r#"{{"role":"{role}","content":"{content}"}}"#);
+    let (question, answer) = (message("user", "q"), |content: &str| message("assistant", content));
+    // As UltraFeedback has it, and as TRL calls an implicit prompt; two answers may be the same.
+    for (prompt, rejected) in [(r#""prompt":"q","#, "bad"), ("", "bad"), ("", "good")] {
+        let (chosen, rejected) = (answer("good"), answer(rejected));
+        let line = format!(r#"{{{prompt}"chosen":[{question},{chosen}],"rejected":[{question},{rejected}]}}"#);
+        let found = records::rankings(file(&line).path()).unwrap().remove(0);
+        assert_eq!((&found.prompt[..], found.ranks), (&[says(Role::User, "q")][..], vec![1, 2]));
+        assert_eq!(found.responses[0].content, "good");
+    }
+    let (a, b) = (message("user", "other"), answer("good"));
+    let line = format!(r#"{{"chosen":[{question},{b}],"rejected":[{a},{b}]}}"#);
+    assert_eq!(problems(records::rankings, &line), ["line 1: missing field `prompt`"]);
+}
