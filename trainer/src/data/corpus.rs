@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{error::DataError, records};
 
-/// The documents of a file. A `.jsonl` file has one a line: its `text`, or the messages of its conversation (`messages`,
+/// The documents of a file. A `.jsonl` file has one a line: its `text`, or the messages of its conversation (`messages`, else
 /// `prompt`, `completion`, `chosen`), a line each. Any other file is plain text, and one document.
 pub fn documents(path: &Path) -> Result<Vec<String>, DataError> {
     if path.extension().is_some_and(|extension| extension == "jsonl") {
@@ -41,7 +41,10 @@ pub(super) fn text_of(object: &serde_json::Map<String, Value>) -> Result<String,
         return text.as_str().map(String::from).ok_or("text");
     }
     let mut lines = vec![];
-    for field in ["messages", "prompt", "completion", "chosen"] {
+    // Many data sets have a conversation under `messages` and parts of it again beside it.
+    let has_all = object.get("messages").is_some_and(Value::is_array);
+    let fields: &[&'static str] = if has_all { &["messages"] } else { &["messages", "prompt", "completion", "chosen"] };
+    for &field in fields {
         match object.get(field) {
             Some(Value::String(text)) => lines.push(text.clone()),
             Some(Value::Array(messages)) => {
@@ -54,4 +57,23 @@ pub(super) fn text_of(object: &serde_json::Map<String, Value>) -> Result<String,
         }
     }
     if lines.is_empty() { Err("text") } else { Ok(lines.join("\n")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_stands_beside_a_conversation_again_is_learned_once() {
+        let says = |role: &str, content: &str| json!({ "role": role, "content": content });
+        let (question, answer) = (says("user", "q"), says("assistant", "a"));
+        let text = |record: Value| text_of(record.as_object().unwrap());
+        // As UltraChat and UltraFeedback have it.
+        let whole = json!({"prompt": "q", "messages": [question, answer], "chosen": [question, answer]});
+        assert_eq!(text(whole), Ok("q\na".to_owned()));
+        assert_eq!(text(json!({"prompt": [question], "completion": [answer]})), Ok("q\na".to_owned()));
+        assert_eq!(text(json!({"messages": null, "prompt": "q"})), Err("messages"));
+    }
 }
