@@ -19,6 +19,8 @@ pub fn documents(path: &Path) -> Result<Vec<String>, DataError> {
         let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|&&b| b == b'\n').count();
         DataError::Records { problems: vec![format!("{}, line {line}: is not UTF-8", path.display())] }
     })?;
+    // Some editors put a byte order mark in front of a file.
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     if text.trim().is_empty() {
         return Err(DataError::Records { problems: vec![format!("{}: holds no text", path.display())] });
     }
@@ -64,6 +66,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_no_text() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "\u{feff}Tea.\n").unwrap();
+        assert_eq!(documents(file.path()).unwrap(), ["Tea.\n"]);
+    }
 
     #[test]
     fn what_stands_beside_a_conversation_again_is_learned_once() {
