@@ -105,7 +105,9 @@ pub fn run(
     };
     if objective.learned.0.is_empty() {
         let file = inputs.data.display();
-        let text = format!("{file} holds no ranking to learn from: one that puts two answers apart");
+        let text = format!(
+            "{file} holds no ranking to learn from: one that puts two answers apart and is not of the validation or test split"
+        );
         return Err(TrainError::Input(text));
     }
     objective.say(&tokenizer, reporter);

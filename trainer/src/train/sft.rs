@@ -117,7 +117,9 @@ pub fn run(
         judge,
     };
     if objective.learned.is_empty() {
-        return Err(TrainError::Input(format!("{} holds no demonstration to learn from", inputs.data.display())));
+        let file = inputs.data.display();
+        let text = format!("{file} holds no demonstration to learn from: all are of the validation or test split");
+        return Err(TrainError::Input(text));
     }
     say_what_is_learned(&objective, &tokenizer, "demonstrations", reporter);
 

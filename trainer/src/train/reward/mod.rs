@@ -117,7 +117,7 @@ pub fn run(
     if objective.is_empty() {
         let file = inputs.data.display();
         return Err(TrainError::Input(format!(
-            "{file} holds no ranking to learn from: one that puts two answers apart"
+            "{file} holds no ranking to learn from: one that puts two answers apart and is not of the validation or test split"
         )));
     }
     // Read before anything is learned: what is wrong with them is said now, and what is cut is counted.
