@@ -49,6 +49,8 @@ pub struct Layout {
     before: usize,
     /// The mask as numbers, made when somebody asks for it.
     bias: OnceLock<Option<Tensor<4>>>,
+    /// The same within a window, with the window that it was made for: all layers of a model that slide have one.
+    narrow_bias: OnceLock<(usize, Tensor<4>)>,
     /// How many tokens on the left of each row are padding (empty: none).
     pads: Vec<usize>,
     device: Device,
@@ -146,7 +148,8 @@ impl Layout {
 
     fn new(positions: Tensor<2, Int>, before: usize, sequence: usize, device: &Device) -> Self {
         let (starts, shared, pads) = (vec![], vec![], vec![]);
-        Self { positions, starts, shared, sequence, before, bias: OnceLock::new(), pads, device: device.clone() }
+        let (bias, narrow_bias) = (OnceLock::new(), OnceLock::new());
+        Self { positions, starts, shared, sequence, before, bias, narrow_bias, pads, device: device.clone() }
     }
 
     /// The first key that each token sees, `[batch, sequence]`; the last is the token itself. A token of padding may stand
@@ -187,16 +190,15 @@ impl Layout {
     }
 
     /// What is added to the attention scores, `[batch or 1, 1, sequence, keys]`; `None` where every key is visible.
-    pub fn bias(&self) -> Option<&Tensor<4>> {
+    fn bias(&self) -> Option<&Tensor<4>> {
         self.bias.get_or_init(|| self.make_bias()).as_ref()
     }
 
     /// As [`Self::bias`] where each token sees `window` keys at most, itself among them.
     pub(super) fn bias_within(&self, window: Option<usize>) -> Option<Tensor<4>> {
-        match self.narrower(window) {
-            Some(window) => Some(self.bias_of(window)),
-            None => self.bias().cloned(),
-        }
+        let Some(window) = self.narrower(window) else { return self.bias().cloned() };
+        let (made_for, bias) = self.narrow_bias.get_or_init(|| (window, self.bias_of(window)));
+        Some(if *made_for == window { bias.clone() } else { self.bias_of(window) })
     }
 
     fn make_bias(&self) -> Option<Tensor<4>> {
