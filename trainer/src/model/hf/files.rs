@@ -1,0 +1,123 @@
+//! What goes with a model besides its weights: tokenizer, chat template, what ends a text; an adapter's own before its base's.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, Value};
+
+use super::{
+    super::{config, error::ModelError, gguf::GgufFile},
+    Companions, ModelDirectory, read_object,
+};
+
+const TOKENIZER: &str = "tokenizer.json";
+/// What is no part of a tokenizer among the files that go with a model.
+const GENERATION: &str = "generation_config.json";
+
+impl ModelDirectory {
+    /// A file of the model: the adapter's own where it has one; `None` where a GGUF file says the same in its metadata. Where the
+    /// adapter has a tokenizer, nothing of the base's is read beside that, as transformers reads a tokenizer from one folder: the
+    /// base's template may stand in another file.
+    fn file(&self, name: &str) -> Option<PathBuf> {
+        let own = self.adapter.as_ref().map(|adapter| &adapter.path);
+        let is_whole = own.is_some_and(|path| name != GENERATION && path.join(TOKENIZER).exists());
+        let own = own.filter(|path| is_whole || path.join(name).exists());
+        let base = self.gguf.is_none().then_some(&self.path);
+        own.or(base).map(|directory| directory.join(name))
+    }
+
+    /// The content of `tokenizer.json`; for a GGUF file, made from its metadata. `None` when the model has none.
+    pub fn tokenizer_json(&self) -> Result<Option<String>, ModelError> {
+        match (self.file(TOKENIZER), &self.gguf) {
+            (Some(file), _) => read_text_if_there(&file),
+            (None, gguf) => gguf.as_ref().map(GgufFile::tokenizer_json).transpose(),
+        }
+    }
+
+    /// The content of `tokenizer_config.json`; empty when there is none.
+    pub fn tokenizer_config(&self) -> Result<Map<String, Value>, ModelError> {
+        match (self.file("tokenizer_config.json"), &self.gguf) {
+            (Some(file), _) => read_object_if_there(&file),
+            (None, gguf) => Ok(gguf.as_ref().map(GgufFile::tokenizer_config).unwrap_or_default()),
+        }
+    }
+
+    /// What the tokenizer's files say, special tokens above all, as transformers reads them: `tokenizer_config.json`; where that
+    /// has no `added_tokens_decoder`, what `special_tokens_map.json` names goes before it.
+    pub fn named_tokens(&self) -> Result<Map<String, Value>, ModelError> {
+        let mut named = self.tokenizer_config()?;
+        if !named.contains_key("added_tokens_decoder")
+            && let Some(file) = self.file("special_tokens_map.json")
+        {
+            named.extend(read_object_if_there(&file)?);
+        }
+        Ok(named)
+    }
+
+    /// The content of `generation_config.json`; empty when there is none.
+    pub fn generation_config(&self) -> Result<Map<String, Value>, ModelError> {
+        self.file(GENERATION).map_or_else(|| Ok(Map::new()), |file| read_object_if_there(&file))
+    }
+
+    /// The chat template: `chat_template.jinja`, else the field of `tokenizer_config.json` (the one named `default` when
+    /// there are several).
+    pub fn chat_template(&self) -> Result<Option<String>, ModelError> {
+        if let Some(file) = self.file("chat_template.jinja")
+            && let Some(template) = read_text_if_there(&file)?
+        {
+            return Ok(Some(template));
+        }
+        let config = self.tokenizer_config()?;
+        Ok(match config.get("chat_template") {
+            Some(Value::String(template)) => Some(template.clone()),
+            Some(Value::Array(named)) => named
+                .iter()
+                .find(|one| one["name"] == "default")
+                .and_then(|one| one["template"].as_str())
+                .map(String::from),
+            _ => None,
+        })
+    }
+
+    /// Every token that ends a text, by `config.json` and `generation_config.json` together.
+    pub fn stop_token_ids(&self) -> Result<Vec<u32>, ModelError> {
+        let mut ids = self.config.eos_token_ids.clone();
+        for id in config::tokens(&self.generation_config()?, "eos_token_id") {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        Ok(ids)
+    }
+
+    /// The files that belong to the model besides its weights and configuration, to be written beside new weights.
+    pub fn companions(&self) -> Result<Companions, ModelError> {
+        let mut companions = match &self.gguf {
+            Some(gguf) => Companions::of_gguf(gguf, &self.config)?,
+            None => Companions::of_directory(&self.path)?,
+        };
+        if let Some(adapter) = &self.adapter {
+            let own = Companions::of_directory(&adapter.path)?;
+            if own.get(TOKENIZER).is_some() {
+                companions.files.retain(|(name, _)| name == GENERATION);
+            }
+            for (name, content) in own.files {
+                companions = companions.with(&name, content);
+            }
+        }
+        Ok(companions)
+    }
+}
+
+fn read_object_if_there(path: &Path) -> Result<Map<String, Value>, ModelError> {
+    if path.exists() { read_object(path) } else { Ok(Map::new()) }
+}
+
+fn read_text_if_there(path: &Path) -> Result<Option<String>, ModelError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    fs::read_to_string(path).map(Some).map_err(ModelError::file(path))
+}
