@@ -1,8 +1,12 @@
 //! The shape of a decoder, read from and written to the `config.json` of Hugging Face transformers.
 
+mod activation;
+
 use serde_json::{Map, Value, json};
 
 use super::{error::ModelError, rope::Rope};
+
+pub use activation::Activation;
 
 /// The families of decoder-only transformers that share our blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,41 +63,6 @@ impl Architecture {
                 "architecture {:?} is not supported; supported are GPT2LMHeadModel, LlamaForCausalLM and Qwen2ForCausalLM",
                 if class.is_empty() { model_type } else { class }
             ))),
-        }
-    }
-}
-
-/// The non-linearity of the feed-forward block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// GELU by the tanh approximation (`gelu_new`).
-    GeluTanh,
-    /// Exact GELU.
-    Gelu,
-    Relu,
-    Silu,
-    Tanh,
-}
-
-impl Activation {
-    fn parse(name: &str) -> Result<Self, ModelError> {
-        match name {
-            "gelu_new" | "gelu_fast" | "gelu_accurate" | "gelu_pytorch_tanh" | "gelu_python_tanh" => Ok(Self::GeluTanh),
-            "gelu" | "gelu_python" => Ok(Self::Gelu),
-            "relu" => Ok(Self::Relu),
-            "silu" | "swish" => Ok(Self::Silu),
-            "tanh" => Ok(Self::Tanh),
-            other => Err(ModelError::Unsupported(format!("activation function {other:?} is not supported"))),
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::GeluTanh => "gelu_new",
-            Self::Gelu => "gelu",
-            Self::Relu => "relu",
-            Self::Silu => "silu",
-            Self::Tanh => "tanh",
         }
     }
 }
