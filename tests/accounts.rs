@@ -6,7 +6,11 @@ use laurel::{
     db::{audit::Actor, invitations, password_resets},
     domain::role::Role,
 };
-use support::{PASSWORD, Server, email_of, server};
+use support::{
+    PASSWORD, Server, email_of,
+    seed::{self, Seed},
+    server,
+};
 
 async fn invited(server: &Server, role: Role, email: Option<&str>) -> String {
     let secret = invitations::create(server.pool(), &Actor::program("test"), role, email, None).await;
@@ -150,6 +154,26 @@ async fn whoever_sent_a_form_with_an_ended_session_comes_back_to_its_page() {
     let form = client.request(reqwest::Method::POST, "/admin/tokens").form(&[("name", "a")]);
     assert_eq!(client.send(form.header("referer", page)).await.leads_to(), "/login?next=/admin/people");
     assert_eq!(client.post_bare("/admin/tokens", &[]).await.leads_to(), "/login?next=/admin/tokens");
+}
+
+/// The buttons for language and theme lead back to the address of the page, and so does logging in again.
+#[tokio::test]
+async fn a_page_that_a_form_was_answered_with_leads_back_to_the_page_of_the_form() {
+    let server = server().await;
+    seed::project(server.pool(), Seed::default()).await;
+    let ada = server.user("Ada", Role::Admin).await;
+    for (form, page) in [
+        ("/account/password", "/account"),
+        ("/admin/people/invite", "/admin/people"),
+        ("/admin/tokens", "/admin/people"),
+        ("/admin/projects/test/invitations", "/admin/projects/test/people"),
+        ("/admin/projects/test/training/run", "/admin/projects/test/training"),
+        ("/admin/projects/test/training/schedule", "/admin/projects/test/training"),
+        ("/admin/projects/test/models/import", "/admin/projects/test/models"),
+    ] {
+        ada.post(form, &[]).await.assert_contains(&format!("name=\"next\" value=\"{form}\""));
+        assert_eq!(ada.get(form).await.leads_to(), page);
+    }
 }
 
 #[tokio::test]

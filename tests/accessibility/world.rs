@@ -71,6 +71,7 @@ impl World {
         let values = [
             ("projects", seeded.project.slug.clone()),
             ("jobs", finished.to_string()),
+            ("people", annotator.to_string()),
             ("turns", "0".to_owned()),
             ("answers", "0".to_owned()),
             ("export", "prompts".to_owned()),

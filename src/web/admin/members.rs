@@ -70,6 +70,11 @@ pub async fn get(
     Ok(Html(shown.render()?))
 }
 
+/// Whoever logs in again after a form of the page, or turns what it was answered with to another language, comes here.
+pub async fn back(_: Lead, InProject(project): InProject) -> Redirect {
+    Redirect::to(&format!("/admin/projects/{}/people", project.slug))
+}
+
 #[derive(Debug, Deserialize)]
 pub struct MembersForm {
     #[serde(default)]

@@ -118,6 +118,11 @@ pub async fn get(
     Ok(Html(shown.render()?))
 }
 
+/// Whoever logs in again after a form of the page, or turns what it was answered with to another language, comes here.
+pub async fn back(_: Lead, InProject(project): InProject) -> Redirect {
+    Redirect::to(&format!("/admin/projects/{}/models", project.slug))
+}
+
 async fn build(state: &AppState, page: Page, project: &Project) -> Result<ModelsPage, PageError> {
     let found = models::of_project(&state.pool, project.id).await?;
     let promotions = promotions::of_project(&state.pool, project.id).await?;

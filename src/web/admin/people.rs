@@ -104,6 +104,11 @@ pub async fn get(
     Ok(Html(build(&state, page, user.id).await?.render()?))
 }
 
+/// Whoever logs in again after a form of the page, or turns what it was answered with to another language, comes here.
+pub async fn back(_: Admin) -> Redirect {
+    Redirect::to("/admin/people")
+}
+
 /// `POST /admin/people/invite`: makes a link and shows it.
 pub async fn invite(
     Admin(user): Admin,

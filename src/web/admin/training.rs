@@ -77,6 +77,11 @@ pub async fn get(
     Ok(Html(TrainingPage { saved: query.saved.is_some(), ..shown }.render()?).into_response())
 }
 
+/// Whoever logs in again after a form of the page, or turns what it was answered with to another language, comes here.
+pub async fn back(_: Lead, InProject(project): InProject) -> Redirect {
+    Redirect::to(&format!("/admin/projects/{}/training", project.slug))
+}
+
 /// `POST /admin/projects/{slug}/training/run`: queues a run, or says what it lacks.
 pub async fn run(
     Lead(user): Lead,

@@ -155,6 +155,11 @@ pub async fn password(
     }
 }
 
+/// Whoever logs in again after a form of the page, or turns what it was answered with to another language, comes here.
+pub async fn back() -> Redirect {
+    Redirect::to("/account")
+}
+
 /// `POST /account/sessions`: logs out everywhere else.
 pub async fn end_other_sessions(
     Annotator(user): Annotator,

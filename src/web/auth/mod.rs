@@ -29,8 +29,8 @@ pub fn routes() -> Routes {
         .route("/invitations/{secret}", get(invitation::get).post(invitation::post))
         .route("/reset/{secret}", get(reset::get).post(reset::post))
         .route("/account", get(account::get).post(account::post))
-        .route("/account/languages", post(languages::post))
-        .route("/account/password", post(account::password))
+        .route("/account/languages", get(account::back).post(languages::post))
+        .route("/account/password", get(account::back).post(account::password))
         .route("/account/sessions", post(account::end_other_sessions))
 }
 
