@@ -106,6 +106,29 @@ async fn another_order_moves_what_rounds_have_left_and_not_what_somebody_has_put
     assert_eq!(asked, ["2", "3", "1"]);
 }
 
+#[tokio::test]
+async fn what_answers_now_is_ranked_first_again_once_the_oldest_come_first_again() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed::default()).await;
+    for round in 1_i32..=2 {
+        let prompt = seed::demonstration_task(&server.state, project, &format!("Write number {round}.")).await;
+        // As a sampling job of that round makes it.
+        sqlx::query("UPDATE tasks SET round = $2, priority = $2 WHERE prompt_id = $1")
+            .bind(prompt)
+            .bind(round)
+            .execute(pool)
+            .await
+            .expect("a task of a round");
+    }
+    let ada = server.user("Ada", Role::Admin).await;
+    for order in ["random", "as_made"] {
+        ada.post("/admin/projects/test/next", &[("order", order), ("percent", "80")]).await.leads_to();
+    }
+    let bob = server.user("Bob", Role::Annotator).await;
+    assert_eq!([next_question(&bob).await, next_question(&bob).await], ["2", "1"]);
+}
+
 /// What a worker asks before it scores: the prompts whose answers wait for people, each with the answers of its newest task.
 #[tokio::test]
 async fn answers_that_wait_to_be_ranked_go_out_until_they_are_ranked() {
