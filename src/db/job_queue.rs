@@ -13,7 +13,7 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Readiness {
     pub has_base: bool,
-    /// Standing demonstrations and rankings of the training split.
+    /// Demonstrations and rankings of the training split that stand, without what a reviewer set aside.
     pub demonstrations: i64,
     pub rankings: i64,
 }
@@ -41,7 +41,8 @@ pub async fn readiness(connection: &mut PgConnection, project: Uuid) -> Result<R
             (SELECT count(*) FROM standing_demonstrations d JOIN prompts p ON p.id = d.prompt_id
                 WHERE p.project_id = $1 AND p.split = 'train') AS "demonstrations!",
             (SELECT count(*) FROM current_rankings r JOIN prompts p ON p.id = r.prompt_id
-                WHERE p.project_id = $1 AND p.split = 'train') AS "rankings!"
+                WHERE p.project_id = $1 AND p.split = 'train'
+                    AND NOT EXISTS (SELECT 1 FROM rankings_set_aside aside WHERE aside.ranking_id = r.id)) AS "rankings!"
         "#,
         project
     )

@@ -64,7 +64,7 @@ pub async fn projects(pool: &PgPool, member: Option<Uuid>) -> Result<Vec<Listed>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     pub prompts: i64,
-    /// Labels that stand, imported ones and extra opinions included.
+    /// Labels that stand, imported ones and extra opinions included; not those that a reviewer set aside.
     pub demonstrations: i64,
     pub rankings: i64,
     pub comparisons: i64,
@@ -89,9 +89,12 @@ pub async fn progress(pool: &PgPool, project: Uuid) -> Result<Progress, sqlx::Er
             (SELECT count(*) FROM standing_demonstrations d JOIN prompts p ON p.id = d.prompt_id
                 WHERE p.project_id = $1) AS "demonstrations!",
             (SELECT count(*) FROM current_rankings r JOIN prompts p ON p.id = r.prompt_id
-                WHERE p.project_id = $1) AS "rankings!",
+                WHERE p.project_id = $1
+                    AND NOT EXISTS (SELECT 1 FROM rankings_set_aside aside WHERE aside.ranking_id = r.id)) AS "rankings!",
             (SELECT count(*) FROM comparisons c JOIN prompts p ON p.id = c.prompt_id
-                WHERE p.project_id = $1) AS "comparisons!",
+                WHERE p.project_id = $1
+                    AND NOT EXISTS (SELECT 1 FROM rankings_set_aside aside WHERE aside.ranking_id = c.ranking_id)
+            ) AS "comparisons!",
             coalesce(sum(labels) FILTER (WHERE kind = 'demonstration'), 0) AS "demonstrations_done!",
             coalesce(sum(overlap) FILTER (WHERE kind = 'demonstration'), 0) AS "demonstrations_wanted!",
             coalesce(sum(labels) FILTER (WHERE kind = 'ranking'), 0) AS "rankings_done!",

@@ -1,7 +1,7 @@
 //! The review queue over real HTTP: what is disputed, what a reviewer decides, and what becomes of it.
 
 use laurel::{
-    db::reviews,
+    db::{job_queue, overview, reviews},
     domain::role::Role,
     export::{Kind, Selection},
 };
@@ -48,7 +48,7 @@ async fn fields_on(server: &Server, email: &str) -> (String, String) {
 #[tokio::test]
 async fn a_dispute_is_decided_without_names_and_the_decision_is_exported_in_place_of_what_was_rejected() {
     let server = server().await;
-    project(&server, 1).await;
+    let project = project(&server, 1).await;
     let root = server.user("Root", Role::Admin).await;
     root.post("/admin/projects/test/reviews", &[("audit_percent", "0")]).await.assert(303);
     root.post("/admin/projects/test/reviews", &[("audit_percent", "101")]).await.assert(422);
@@ -98,6 +98,13 @@ async fn a_dispute_is_decided_without_names_and_the_decision_is_exported_in_plac
     let all = records(&server, Kind::Rankings, Selection { include_rejected: true, ..Selection::default() }).await;
     assert_eq!(all.len(), 3);
     assert!(all.iter().any(|record| record["review"] == "rejected" && record["annotator"] == "bob@example.org"));
+    // Nor is what was rejected counted, on the dashboard or as something to train from.
+    let counted = overview::progress(server.pool(), project).await.expect("counts");
+    assert_eq!((counted.rankings, counted.comparisons), (2, 5));
+    sqlx::query("UPDATE prompts SET split = 'train'").execute(server.pool()).await.expect("moved");
+    let mut connection = server.pool().acquire().await.expect("a connection");
+    assert_eq!(job_queue::readiness(&mut connection, project).await.expect("counts").rankings, 2);
+    drop(connection);
 
     let bob = sqlx::query_scalar("SELECT id FROM users WHERE email = 'bob@example.org'")
         .fetch_one(server.pool())

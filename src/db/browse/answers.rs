@@ -19,7 +19,7 @@ pub struct Answer {
     pub language: Option<String>,
     pub split: String,
     pub created_at: OffsetDateTime,
-    /// Standing rankings that have it.
+    /// Standing rankings that have it, without those that a reviewer set aside.
     pub rankings: i64,
 }
 
@@ -46,7 +46,11 @@ pub async fn before(
                 SELECT count(*)
                 FROM ranking_responses rr
                 JOIN current_rankings r ON r.id = rr.ranking_id
-                WHERE r.prompt_id = p.id AND rr.response_id = a.id
+                WHERE r.prompt_id = p.id
+                    AND rr.response_id = a.id
+                    AND coalesce((
+                        SELECT v.verdict FROM reviews v WHERE v.ranking_id = r.id ORDER BY v.id DESC LIMIT 1
+                    ), 'accepted') = 'accepted'
             ) AS "rankings!"
         FROM responses a
         JOIN prompts p ON p.id = a.prompt_id

@@ -17,6 +17,7 @@ pub struct Prompt {
     pub split: String,
     pub state: String,
     pub responses: i64,
+    /// Those that a reviewer set aside are not among them.
     pub demonstrations: i64,
     pub rankings: i64,
 }
@@ -41,7 +42,14 @@ pub async fn after(
             s.state AS "state!",
             (SELECT count(*) FROM responses r WHERE r.prompt_id = p.id) AS "responses!",
             (SELECT count(*) FROM standing_demonstrations d WHERE d.prompt_id = p.id) AS "demonstrations!",
-            (SELECT count(*) FROM current_rankings r WHERE r.prompt_id = p.id) AS "rankings!"
+            (
+                SELECT count(*)
+                FROM current_rankings r
+                WHERE r.prompt_id = p.id
+                    AND coalesce((
+                        SELECT v.verdict FROM reviews v WHERE v.ranking_id = r.id ORDER BY v.id DESC LIMIT 1
+                    ), 'accepted') = 'accepted'
+            ) AS "rankings!"
         FROM prompts p
         JOIN prompt_states s ON s.prompt_id = p.id
         WHERE p.project_id = $1
