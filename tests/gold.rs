@@ -121,6 +121,19 @@ async fn checks_come_unannounced_are_scored_and_are_no_data() {
 }
 
 #[tokio::test]
+async fn two_leads_who_make_a_known_answer_of_one_task_make_one() {
+    let (server, project, admin) = led().await;
+    let other = server.user("Di", Role::Admin).await;
+    let (task, _) = seed::ranking_task(&server.state, project, "A check.", &["poor", "good"]).await;
+    let form = format!("/admin/projects/test/gold/{task}");
+    let fields = [("rank_0", "2"), ("rank_1", "1"), ("purpose", "course")];
+    let (one, two) = tokio::join!(admin.post(&form, &fields), other.post(&form, &fields));
+    one.assert(303);
+    two.assert(303);
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM gold_tasks").await, 1);
+}
+
+#[tokio::test]
 async fn of_a_skipped_check_the_page_says_what_it_says_of_every_task() {
     let (server, project, admin) = led().await;
     known(&server, project, &admin, "A check.", "check").await;

@@ -2,7 +2,7 @@
 
 use laurel_records::Message;
 use serde_json::{Value, json};
-use sqlx::{PgExecutor, PgPool, types::Json};
+use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 use uuid::Uuid;
 
 use super::{
@@ -219,8 +219,12 @@ pub async fn save(
     known: &Known,
 ) -> sqlx::Result<Uuid> {
     let mut transaction = pool.begin().await?;
-    let task = match &material.known {
-        Some(_) => material.task,
+    let known_task = match &material.known {
+        Some(_) => Some(material.task),
+        None => made_from(&mut transaction, material.task).await?,
+    };
+    let task = match known_task {
+        Some(task) => task,
         None => {
             let copy = Uuid::now_v7();
             sqlx::query!(
@@ -275,6 +279,30 @@ pub async fn save(
     audit::record(&mut *transaction, actor, "gold.save", &format!("project/{}", project.1), detail).await?;
     transaction.commit().await?;
     Ok(task)
+}
+
+/// The known task that was made of the answers of an ordinary one already. The ordinary one stays locked for the rest of the
+/// transaction: of two leads at once, the second changes what the first has stored, and nobody is asked the same twice.
+async fn made_from(connection: &mut PgConnection, task: Uuid) -> sqlx::Result<Option<Uuid>> {
+    sqlx::query_scalar!("SELECT id FROM tasks WHERE id = $1 FOR NO KEY UPDATE", task)
+        .fetch_one(&mut *connection)
+        .await?;
+    sqlx::query_scalar!(
+        r#"
+        SELECT g.task_id
+        FROM tasks t
+        JOIN tasks made ON made.prompt_id = t.prompt_id
+        JOIN gold_tasks g ON g.task_id = made.id
+        WHERE t.id = $1
+            AND ARRAY(SELECT a.response_id FROM task_responses a WHERE a.task_id = made.id ORDER BY a.position)
+                = ARRAY(SELECT a.response_id FROM task_responses a WHERE a.task_id = t.id ORDER BY a.position)
+        ORDER BY g.retired_at IS NOT NULL, g.created_at, g.task_id
+        LIMIT 1
+        "#,
+        task
+    )
+    .fetch_optional(connection)
+    .await
 }
 
 /// How one person has done on known answers.
