@@ -238,7 +238,18 @@ pub async fn next(pool: &PgPool, project: Uuid, limit: i64) -> Result<Vec<Next>,
             p.id AS prompt_id,
             t.kind,
             left(p.conversation -> -1 ->> 'content', 160) AS "excerpt!",
-            CASE WHEN t.priority > 0 THEN t.priority END AS priority,
+            -- The number of its round, which a sampling job gives a task, is none; see `forget_rounds`.
+            CASE
+                WHEN t.priority > 0
+                    AND (
+                        t.priority <> t.round
+                        OR EXISTS (
+                            SELECT 1 FROM audit_log a
+                            WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
+                        )
+                    )
+                    THEN t.priority
+            END AS priority,
             s.uncertainty AS "uncertainty?"
         FROM tasks t
         JOIN prompts p ON p.id = t.prompt_id
