@@ -118,21 +118,21 @@ pub async fn set(
 /// Where the oldest comes first, tasks of a round have its number as their priority, so that what answers now is ranked before what is
 /// left of earlier rounds. Nobody has given them that by hand: another order moves them too, and that one gives it back.
 async fn order_rounds(connection: &mut PgConnection, project: Uuid, order: TaskOrder) -> sqlx::Result<()> {
-    sqlx::query(
+    sqlx::query!(
         r#"
         UPDATE tasks t
-        SET priority = CASE WHEN $2 THEN t.round ELSE 0 END
+        SET priority = CASE WHEN $2::boolean THEN t.round ELSE 0 END
         WHERE t.project_id = $1
             AND t.labels < t.overlap
             AND t.round > 0
-            AND CASE WHEN $2 THEN t.priority <= 0 ELSE t.priority = t.round END
+            AND CASE WHEN $2::boolean THEN t.priority <= 0 ELSE t.priority = t.round END
             AND NOT EXISTS (
                 SELECT 1 FROM audit_log a WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
             )
         "#,
+        project,
+        order == TaskOrder::AsMade
     )
-    .bind(project)
-    .bind(order == TaskOrder::AsMade)
     .execute(connection)
     .await?;
     Ok(())
