@@ -15,7 +15,9 @@ use laurel::{
     },
     jobs::clock,
 };
-use laurel_records::{JobKind, JobReport, PromptRecord, RegisterModel, ResponseRecord, ResponsesRecord, Stage};
+use laurel_records::{
+    JobKind, JobReport, LogLevel, LogLine, PromptRecord, RegisterModel, ResponseRecord, ResponsesRecord, Stage,
+};
 use serde_json::{Map, json};
 use support::training::{
     admin, claim, count, fall_silent, file, finished, made, of_stage, project, ready_project, report,
@@ -214,6 +216,33 @@ async fn a_report_that_is_sent_again_changes_nothing() {
     assert_eq!((samples[1].policy_reward, samples[1].policy.contains('\0')), (None, false));
     let job = job_list::by_id(pool, job.id).await.expect("the job");
     assert_eq!((job.stage.as_deref(), job.step, job.total_steps), (Some("sft"), Some(7), Some(20)));
+}
+
+#[tokio::test]
+async fn whoever_follows_a_log_misses_no_line_of_it() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = ready_project(pool, ProjectSettings::default(), 4).await;
+    job_queue::enqueue_nightly(pool, &admin(), project.id).await.expect("queued");
+    let job = claim(pool).await;
+    let line = |sequence| LogLine {
+        sequence,
+        at: OffsetDateTime::now_utc(),
+        level: LogLevel::Info,
+        text: format!("line {sequence}"),
+    };
+    let report = JobReport { log: (0..5).map(line).collect(), ..report(job.lease) };
+    job_metrics::report(pool, job.id, &report).await.expect("stored");
+    let (mut place, mut read) = ((0, -1), Vec::new());
+    loop {
+        let lines = job_metrics::log_next(pool, job.id, place, 2).await.expect("lines");
+        let Some(last) = lines.last() else { break };
+        place = (last.attempt, last.sequence);
+        read.extend(lines.iter().map(|line| line.sequence));
+    }
+    assert_eq!(read, [0, 1, 2, 3, 4]);
+    let newest = job_metrics::log_after(pool, job.id, (0, -1), 2).await.expect("lines");
+    assert_eq!(newest.iter().map(|line| line.sequence).collect::<Vec<_>>(), [3, 4], "a page shows the newest");
 }
 
 #[tokio::test]

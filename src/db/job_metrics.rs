@@ -175,3 +175,28 @@ pub async fn log_after(pool: &PgPool, job: Uuid, after: (i32, i64), limit: i64) 
     lines.reverse();
     Ok(lines)
 }
+
+/// The next `limit` lines of a job's log after the line `(attempt, sequence)`, oldest first: whoever reads on misses none.
+pub async fn log_next(pool: &PgPool, job: Uuid, after: (i32, i64), limit: i64) -> Result<Vec<Line>, sqlx::Error> {
+    sqlx::query_as!(
+        Line,
+        r#"
+        SELECT
+            attempt,
+            sequence,
+            at,
+            level,
+            text
+        FROM job_logs
+        WHERE job_id = $1 AND (attempt, sequence) > ($2, $3)
+        ORDER BY attempt, sequence
+        LIMIT $4
+        "#,
+        job,
+        after.0,
+        after.1,
+        limit
+    )
+    .fetch_all(pool)
+    .await
+}

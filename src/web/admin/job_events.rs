@@ -31,7 +31,7 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(700);
 /// A connection ends after this time and the browser comes again: a server that stops does not wait for readers for long.
 const LONGEST: Duration = Duration::from_secs(20);
-/// Lines of the log in one event.
+/// Lines of the log in one event; more come in the next ones.
 const LINES: i64 = 1000;
 
 /// Where a reader is: `<microseconds of the newest metric>.<attempt>.<line>.<microseconds of the newest sample>`.
@@ -88,48 +88,61 @@ fn follow(pool: PgPool, id: Uuid, mut cursor: Cursor) -> impl Stream<Item = Resu
         let until = Instant::now() + LONGEST;
         let mut told = Value::Null;
         loop {
+            let before = cursor;
             // A database that is away for a moment ends the connection; the browser comes again.
-            let Ok((job, events)) = look(&pool, id, &mut cursor).await else { break };
+            let Ok(Look { job, events, more }) = look(&pool, id, &mut cursor).await else { break };
             let state = state_of(&job);
             if state != told {
-                yield Ok(event("state", &state, &cursor));
+                yield Ok(event("state", &state, &before));
                 told = state;
             }
-            for (name, data) in events {
-                yield Ok(event(name, &data, &cursor));
+            for (name, data, place) in events {
+                yield Ok(event(name, &data, &place));
             }
-            if !job.is_under_way() {
+            if !more && !job.is_under_way() {
                 yield Ok(event("end", &told, &cursor));
                 break;
             }
             if Instant::now() > until {
                 break;
             }
-            tokio::time::sleep(LOOK).await;
+            if !more {
+                tokio::time::sleep(LOOK).await;
+            }
         }
     }
 }
 
+/// What one look at the database has found.
+struct Look {
+    job: Job,
+    /// Each with the place to go on from for a reader whose connection breaks right after it.
+    events: Vec<(&'static str, Value, Cursor)>,
+    /// The log may go on.
+    more: bool,
+}
+
 /// What is new since the cursor, which moves on. The job is read first: when it has ended, all its numbers are seen.
-async fn look(pool: &PgPool, id: Uuid, cursor: &mut Cursor) -> Result<(Job, Vec<(&'static str, Value)>), sqlx::Error> {
+async fn look(pool: &PgPool, id: Uuid, cursor: &mut Cursor) -> Result<Look, sqlx::Error> {
     let job = job_list::by_id(pool, id).await?;
     let mut events = Vec::new();
     let (metrics, newest) = job_metrics::metrics_after(pool, id, cursor.metrics).await?;
     if !metrics.is_empty() {
-        events.push(("metrics", json!(metrics)));
+        cursor.metrics = newest;
+        events.push(("metrics", json!(metrics), *cursor));
     }
-    let lines = job_metrics::log_after(pool, id, cursor.log, LINES).await?;
+    let lines = job_metrics::log_next(pool, id, cursor.log, LINES).await?;
+    let more = i64::try_from(lines.len()).is_ok_and(|count| count == LINES);
     if let Some(last) = lines.last() {
         cursor.log = (last.attempt, last.sequence);
-        events.push(("log", json!(lines)));
+        events.push(("log", json!(lines), *cursor));
     }
-    cursor.metrics = newest;
     let newest = job_samples::newest(pool, id).await?;
     if newest > cursor.samples {
         cursor.samples = newest;
-        events.push(("samples", json!({})));
+        events.push(("samples", json!({}), *cursor));
     }
-    Ok((job, events))
+    Ok(Look { job, events, more })
 }
 
 fn state_of(job: &Job) -> Value {
