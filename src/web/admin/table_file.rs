@@ -30,7 +30,23 @@ pub fn cell(value: Option<f64>) -> String {
     value.map(|value| format!("{value:.6}")).unwrap_or_default()
 }
 
-/// A spreadsheet takes what begins with = + @ for a formula: a quote before it makes it text again.
+/// A spreadsheet takes what begins with = + - @ for a formula: a quote before it makes it text again. A number below zero
+/// stays one.
 fn plain(cell: &str) -> String {
-    if cell.starts_with(['=', '+', '@', '\t', '\r']) { format!("'{cell}") } else { cell.to_owned() }
+    let is_number = cell.starts_with('-') && cell.parse::<f64>().is_ok();
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number { format!("'{cell}") } else { cell.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn names_are_no_formulas_and_numbers_stay_numbers() {
+        assert_eq!(plain("-2+3|cmd"), "'-2+3|cmd");
+        assert_eq!(plain("=1+1"), "'=1+1");
+        assert_eq!(plain("+8613800000000"), "'+8613800000000");
+        assert_eq!(plain("-0.250000"), "-0.250000");
+        assert_eq!(plain("Ada-Lu"), "Ada-Lu");
+    }
 }
