@@ -97,7 +97,12 @@ async fn wrong_fields_of_an_invitation_are_explained_and_use_nothing_up() {
         reply.assert_contains("aria-invalid");
         assert!(!reply.text.contains(PASSWORD), "a password stands in the page");
     }
-    client.post(&link, &form("bob@example.org", "Bob", PASSWORD)).await.leads_to();
+    client.post(&link, &form("Bob@Example.org ", "Bob", PASSWORD)).await.leads_to();
+    let noted: String = sqlx::query_scalar("SELECT actor FROM audit_log WHERE action = 'invitation.accept'")
+        .fetch_one(server.pool())
+        .await
+        .expect("an entry");
+    assert_eq!(noted, "bob@example.org", "the log knows another person");
 }
 
 #[tokio::test]

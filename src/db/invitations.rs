@@ -127,8 +127,10 @@ pub async fn accept(
     .await?
     .ok_or(AcceptError::NotValid)?;
     let role: Role = invitation.role.parse().map_err(|_| AcceptError::NotValid)?;
+    // As the account has it, so that the log knows them by one address.
+    let email = users::normal_email(email)?;
     let user = NewUser {
-        email: email.to_owned(),
+        email: email.clone(),
         name: name.to_owned(),
         role,
         language: language.to_owned(),
@@ -145,7 +147,7 @@ pub async fn accept(
             .await?;
         detail["project"] = json!(slug_of(&mut transaction, project).await?);
     }
-    let actor = Actor { name: email.to_owned(), user: Some(id) };
+    let actor = Actor::person(id, &email);
     audit::record(&mut *transaction, &actor, "invitation.accept", &format!("invitation/{}", invitation.id), detail)
         .await?;
     transaction.commit().await?;
