@@ -190,6 +190,13 @@ async fn near_duplicates_are_held_back_until_somebody_lets_them_go() {
     assert_eq!(done.leads_to(), "/admin/projects/test/next?found=1#duplicates");
     ada.get("/admin/projects/test/next").await.assert(200).assert_contains("One prompt is held back");
     assert_eq!(count(pool, waiting).await, 2);
+    // What is withdrawn besides, by a report or because its writer has corrected it, is not let go by this.
+    let withdraw = "UPDATE prompts SET withdrawn_at = CASE WHEN $2 THEN now() END WHERE id = $1";
+    sqlx::query(withdraw).bind(again).bind(true).execute(pool).await.expect("withdrawn");
+    ada.post(&format!("/admin/projects/test/next/{again}/release"), &[]).await.assert(404);
+    ada.get("/admin/projects/test/next").await.assert(200).assert_contains("No prompt is held back");
+    assert_eq!(count(pool, waiting).await, 2);
+    sqlx::query(withdraw).bind(again).bind(false).execute(pool).await.expect("restored");
     // Let go, it is asked again, and another search leaves it alone.
     ada.post(&format!("/admin/projects/test/next/{again}/release"), &[]).await.leads_to();
     assert_eq!(count(pool, waiting).await, 3);

@@ -169,10 +169,14 @@ pub struct HeldBack {
     pub held_back_at: OffsetDateTime,
 }
 
-/// The prompts that are held back, the newest first, and how many there are in all.
+/// The prompts that are held back, the newest first, and how many there are in all; what is withdrawn besides is none of them.
 pub async fn held_back(pool: &PgPool, project: Uuid) -> Result<(Vec<HeldBack>, i64), sqlx::Error> {
     let total = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM prompts WHERE project_id = $1 AND held_back_at IS NOT NULL"#,
+        r#"
+        SELECT count(*) AS "count!"
+        FROM prompts
+        WHERE project_id = $1 AND held_back_at IS NOT NULL AND withdrawn_at IS NULL
+        "#,
         project
     )
     .fetch_one(pool)
@@ -189,7 +193,7 @@ pub async fn held_back(pool: &PgPool, project: Uuid) -> Result<(Vec<HeldBack>, i
             p.held_back_at AS "held_back_at!"
         FROM prompts p
         JOIN prompts o ON o.id = p.duplicate_of
-        WHERE p.project_id = $1 AND p.held_back_at IS NOT NULL
+        WHERE p.project_id = $1 AND p.held_back_at IS NOT NULL AND p.withdrawn_at IS NULL
         ORDER BY p.id DESC
         LIMIT $2
         "#,
@@ -202,14 +206,14 @@ pub async fn held_back(pool: &PgPool, project: Uuid) -> Result<(Vec<HeldBack>, i
 }
 
 /// Lets a prompt go for good: what was withdrawn with it is asked again. `RowNotFound` where the project holds back no such
-/// prompt.
+/// prompt, or where its writer has put another in its place or a lead has withdrawn it: nobody is asked about that one.
 pub async fn release(pool: &PgPool, actor: &Actor, project: Uuid, prompt: Uuid) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
     let held_back_at = sqlx::query_scalar!(
         r#"
         SELECT held_back_at AS "held_back_at!"
         FROM prompts
-        WHERE id = $1 AND project_id = $2 AND held_back_at IS NOT NULL
+        WHERE id = $1 AND project_id = $2 AND held_back_at IS NOT NULL AND withdrawn_at IS NULL
         FOR UPDATE
         "#,
         prompt,
