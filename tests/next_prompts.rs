@@ -216,6 +216,18 @@ async fn near_duplicates_are_held_back_until_somebody_lets_them_go() {
     assert_eq!(count(pool, noted).await, 1, "what the import held back is noted");
     assert_eq!(count(pool, "SELECT count(*) FROM prompts WHERE held_back_at IS NOT NULL").await, 1);
     assert_eq!(count(pool, waiting).await, 3);
+
+    // What was let go is asked, and what is nearly the same as it is not.
+    let tea = "Tell a guest how to brew green tea so that it does not taste bitter.";
+    let let_go = seed::demonstration_task(&server.state, project.id, tea).await;
+    sqlx::query("UPDATE prompts SET never_held_back = true WHERE id = $1")
+        .bind(let_go)
+        .execute(pool)
+        .await
+        .expect("let go");
+    seed::demonstration_task(&server.state, project.id, &tea.replace("guest", "guest:")).await;
+    let done = ada.post("/admin/projects/test/next/duplicates", &[]).await;
+    assert_eq!(done.leads_to(), "/admin/projects/test/next?found=1#duplicates");
 }
 
 #[tokio::test]

@@ -24,12 +24,13 @@ struct Read {
     id: Uuid,
     /// What user and assistant say; system messages are often the same.
     text: String,
-    /// It stays whatever it is like: people have begun with it.
+    /// It stays whatever it is like: people have begun with it, or a lead has let it go.
     stays: bool,
 }
 
-/// Looks at every prompt of a project but those that were let go, and holds back those that are nearly the same as an earlier one: their tasks that nobody
-/// has begun are withdrawn, and new ones are not asked.
+/// Looks at every prompt of a project and holds back those that are nearly the same as an earlier one: their tasks that
+/// nobody has begun are withdrawn, and new ones are not asked. What was let go stays, and a later one that is nearly the same
+/// as it does not.
 pub async fn hold_back(pool: &PgPool, actor: &Actor, project: (Uuid, &str)) -> anyhow::Result<Found> {
     let mut transaction = pool.begin().await?;
     let found = search(&mut transaction, project.0).await?;
@@ -97,14 +98,18 @@ async fn search(connection: &mut PgConnection, project: Uuid) -> Result<Found, s
                 FROM jsonb_array_elements(p.conversation) WITH ORDINALITY AS said (message, place)
                 WHERE said.message ->> 'role' <> 'system'
             ), '') AS "text!",
-            (
+            (begun.yes OR p.never_held_back) AS "stays!"
+        FROM prompts p
+        CROSS JOIN LATERAL (
+            SELECT
                 EXISTS (SELECT 1 FROM demonstrations d WHERE d.prompt_id = p.id)
                 OR EXISTS (SELECT 1 FROM rankings r WHERE r.prompt_id = p.id)
                 OR EXISTS (SELECT 1 FROM tasks t JOIN assignments a ON a.task_id = t.id WHERE t.prompt_id = p.id)
-            ) AS "stays!"
-        FROM prompts p
-        WHERE p.project_id = $1 AND p.held_back_at IS NULL AND p.withdrawn_at IS NULL AND NOT p.never_held_back
-        ORDER BY 3 DESC, p.id
+                AS yes
+        ) AS begun
+        WHERE p.project_id = $1 AND p.held_back_at IS NULL AND p.withdrawn_at IS NULL
+        -- What was let go has no say about earlier ones: it is like one of them itself.
+        ORDER BY begun.yes DESC, p.id
         "#,
         project
     )
