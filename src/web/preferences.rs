@@ -57,9 +57,11 @@ fn kept(mut cookie: Cookie<'static>) -> Cookie<'static> {
     cookie
 }
 
-/// A path on this server, whatever was sent: `//evil.example` and full addresses lead to the start.
+/// A path on this server, whatever was sent: `//evil.example` and full addresses lead to the start. So does what has a control
+/// character: browsers leave tabs out of an address, and what is left may begin with two slashes.
 pub fn local_path(wanted: &str) -> &str {
-    let local = wanted.starts_with('/') && !wanted.starts_with("//") && !wanted.contains(['\\', '\r', '\n']);
+    let strange = |letter: char| letter == '\\' || letter.is_control();
+    let local = wanted.starts_with('/') && !wanted.starts_with("//") && !wanted.contains(strange);
     if local { wanted } else { "/" }
 }
 
@@ -70,7 +72,8 @@ mod tests {
     #[test]
     fn only_paths_of_this_server_are_followed() {
         assert_eq!(local_path("/queue?x=1"), "/queue?x=1");
-        for wanted in ["//evil.example", "https://evil.example", "/\\evil.example", "", "queue"] {
+        let strange = ["/\\evil.example", "/\t/evil.example", "/\n/evil.example", "/queue\0"];
+        for wanted in ["//evil.example", "https://evil.example", "", "queue"].into_iter().chain(strange) {
             assert_eq!(local_path(wanted), "/", "{wanted}");
         }
     }
