@@ -1,6 +1,7 @@
 //! What a person sees of their own work: how much, how fast, how far others and known answers agree with it.
 
 use sqlx::PgPool;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Days whose work the figures are of.
@@ -15,9 +16,10 @@ pub struct Done {
     pub ever: i64,
 }
 
-/// Counts what the person has submitted, choices in conversations included; days begin in the time zone of that name. What was
-/// corrected counts once, on the day of its first version.
-pub async fn done(pool: &PgPool, user: Uuid, zone: &str) -> sqlx::Result<Done> {
+/// Counts what the person has submitted, choices in conversations included, since their day and their week began: moments, as
+/// the database may not know the time zone by the name that a browser gives. What was corrected counts once, on the day of its
+/// first version.
+pub async fn done(pool: &PgPool, user: Uuid, day: OffsetDateTime, week: OffsetDateTime) -> sqlx::Result<Done> {
     sqlx::query_as!(
         Done,
         r#"
@@ -31,15 +33,14 @@ pub async fn done(pool: &PgPool, user: Uuid, zone: &str) -> sqlx::Result<Done> {
             WHERE user_id = $1
         )
         SELECT
-            count(*) FILTER (
-                WHERE work.at >= date_trunc('day', now() AT TIME ZONE $2) AT TIME ZONE $2) AS "today!",
-            count(*) FILTER (
-                WHERE work.at >= date_trunc('week', now() AT TIME ZONE $2) AT TIME ZONE $2) AS "week!",
+            count(*) FILTER (WHERE work.at >= $2::timestamptz) AS "today!",
+            count(*) FILTER (WHERE work.at >= $3::timestamptz) AS "week!",
             count(*) AS "ever!"
         FROM work
         "#,
         user,
-        zone
+        day,
+        week
     )
     .fetch_one(pool)
     .await

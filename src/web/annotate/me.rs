@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::{extract::State, response::Html};
 use axum_extra::extract::CookieJar;
+use time::{Date, Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
@@ -85,8 +86,9 @@ pub async fn get(
     }
     let clusters = clusters(&own::shared(&state.pool, user.id).await?);
     let checks = own::checks(&state.pool, user.id).await?;
+    let (day, week) = begun(zone, OffsetDateTime::now_utc());
     let shown = MePage {
-        done: own::done(&state.pool, user.id, &zone).await?,
+        done: own::done(&state.pool, user.id, day, week).await?,
         paces,
         shared: clusters.len(),
         agreement: enough(&clusters),
@@ -97,16 +99,23 @@ pub async fn get(
         fewest: FEWEST,
         courses: own::courses(&state.pool, user.id).await?,
         feedback: reviews::feedback_for(&state.pool, user.id, REVIEWS).await?,
-        zone,
+        zone: zone.map_or("UTC", |zone| zone.timezone()).to_owned(),
         page,
     };
     Ok(Html(shown.render()?))
 }
 
-/// The time zone that the browser names, if there is one of that name; else UTC.
-fn zone(jar: &CookieJar) -> String {
-    let named = jar.get(ZONE_COOKIE).and_then(|cookie| DailyTime::new(0, cookie.value()).ok());
-    named.map_or("UTC", |day| day.timezone()).to_owned()
+/// Midnight in the time zone that the browser names, if there is one of that name; else days begin as in UTC.
+fn zone(jar: &CookieJar) -> Option<DailyTime> {
+    DailyTime::new(0, jar.get(ZONE_COOKIE)?.value()).ok()
+}
+
+/// When the day of a moment began in a time zone, and when its week did, on Monday.
+fn begun(zone: Option<DailyTime>, now: OffsetDateTime) -> (OffsetDateTime, OffsetDateTime) {
+    let midnight = |day: Date| zone.map_or_else(|| day.midnight().assume_utc(), |zone| zone.on(day));
+    let today = zone.map_or(now, |zone| zone.local(now)).date();
+    let monday = today.saturating_sub(Duration::days(i64::from(today.weekday().number_days_from_monday())));
+    (midnight(today), midnight(monday))
 }
 
 /// Pairs by prompt: those on which both chose the same answer, and those that both decided.
@@ -125,4 +134,21 @@ fn clusters(shared: &[Shared]) -> Vec<(f64, f64)> {
 /// The share over clusters, where there are enough of them to say one.
 fn enough(clusters: &[(f64, f64)]) -> Option<Proportion> {
     (clusters.len() >= FEWEST).then(|| proportion::clustered(clusters.iter().copied())).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn days_and_weeks_begin_where_the_person_is() {
+        let now = datetime!(2026-11-24 19:00 UTC);
+        // As some browsers call Kolkata, where it is 00:30 on Wednesday.
+        let calcutta = DailyTime::new(0, "Asia/Calcutta").ok();
+        assert!(calcutta.is_some());
+        assert_eq!(begun(calcutta, now), (datetime!(2026-11-24 18:30 UTC), datetime!(2026-11-22 18:30 UTC)));
+        assert_eq!(begun(None, now), (datetime!(2026-11-24 00:00 UTC), datetime!(2026-11-23 00:00 UTC)));
+    }
 }
