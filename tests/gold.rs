@@ -246,6 +246,28 @@ async fn a_skipped_task_of_the_course_comes_again_and_its_report_reaches_the_lea
 }
 
 #[tokio::test]
+async fn no_course_asks_about_a_prompt_that_a_lead_has_withdrawn() {
+    let (server, project, admin) = led().await;
+    for number in 0..2 {
+        known(&server, project, &admin, &format!("Lesson {number}."), "course").await;
+    }
+    checks(&admin, "0", "2").await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let first = next(&ada).await;
+    skip(&ada, &first, "report", "It asks for a break-in.").await;
+    let prompt: Uuid = sqlx::query_scalar("SELECT id FROM prompts WHERE conversation -> -1 ->> 'content' = 'Lesson 0.'")
+        .fetch_one(server.pool())
+        .await
+        .expect("the prompt");
+    for (decision, in_use) in [("withdraw", 1), ("keep", 2)] {
+        let form = [("decision", decision)];
+        admin.post(&format!("/admin/projects/test/reports/{prompt}"), &form).await.assert(303);
+        let counted = count(server.pool(), "SELECT count(*) FROM gold_tasks WHERE retired_at IS NULL").await;
+        assert_eq!(counted, in_use, "{decision}");
+    }
+}
+
+#[tokio::test]
 async fn whoever_skips_the_whole_course_is_on_the_leads_list() {
     let (server, project, admin) = led().await;
     for number in 0..2 {

@@ -228,18 +228,49 @@ async fn settle_prompt(
             sqlx::query!("UPDATE tasks SET withdrawn_at = NULL WHERE prompt_id = $1 AND withdrawn_at = $2", prompt, at)
                 .execute(&mut *connection)
                 .await?;
+            sqlx::query!(
+                r#"
+                UPDATE gold_tasks g
+                SET retired_at = NULL
+                FROM tasks t
+                WHERE t.id = g.task_id AND t.prompt_id = $1 AND g.retired_at = $2
+                "#,
+                prompt,
+                at
+            )
+            .execute(&mut *connection)
+            .await?;
             sqlx::query!("UPDATE prompts SET withdrawn_at = NULL WHERE id = $1", prompt).execute(connection).await?;
         }
-        (Decision::Keep, None) | (Decision::Withdraw | Decision::Replace, Some(_)) => {}
+        (Decision::Keep, None) => {}
+        (Decision::Withdraw | Decision::Replace, Some(_)) => retire_known(connection, prompt).await?,
         (Decision::Withdraw | Decision::Replace, None) => {
             sqlx::query!("UPDATE prompts SET withdrawn_at = now() WHERE id = $1", prompt)
                 .execute(&mut *connection)
                 .await?;
             sqlx::query!("UPDATE tasks SET withdrawn_at = now() WHERE prompt_id = $1 AND withdrawn_at IS NULL", prompt)
-                .execute(connection)
+                .execute(&mut *connection)
                 .await?;
+            retire_known(connection, prompt).await?;
         }
     }
+    Ok(())
+}
+
+/// Checks and courses ask about a withdrawn prompt no more: their tasks are outside the ordinary queue.
+async fn retire_known(connection: &mut PgConnection, prompt: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        UPDATE gold_tasks g
+        SET retired_at = p.withdrawn_at
+        FROM tasks t
+        JOIN prompts p ON p.id = t.prompt_id
+        WHERE t.id = g.task_id AND p.id = $1 AND g.retired_at IS NULL
+        "#,
+        prompt
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
