@@ -215,8 +215,14 @@ async fn a_new_password_needs_the_present_one_and_ends_other_sessions() {
     wrong.assert_contains("This is not your present password");
     client.post("/account/password", &change(PASSWORD, "short")).await.assert(422).assert_contains("at least 10");
     elsewhere.get("/account").await.assert(200).assert_contains("one other browser");
+    let bob: uuid::Uuid =
+        sqlx::query_scalar("SELECT id FROM users").fetch_one(server.pool()).await.expect("the only person");
+    let made = password_resets::create(server.pool(), &Actor::program("test"), bob).await.expect("an answer");
+    let link = format!("/reset/{}", made.expect("a link").secret);
+    server.client().get(&link).await.assert(200);
 
     client.post("/account/password", &change(PASSWORD, "a new password")).await.leads_to();
+    server.client().get(&link).await.assert(410);
     client.get("/account").await.assert(200).assert_contains("You are logged in here only");
     elsewhere.get("/account").await.leads_to();
     server.client().log_in(&email_of("Bob"), "a new password").await;

@@ -34,7 +34,7 @@ pub struct NewReset {
 /// Why a password is not set.
 #[derive(Debug, thiserror::Error)]
 pub enum ResetError {
-    /// Used, replaced by a newer link, expired, or never made; or the account is shut out.
+    /// Used, replaced by a newer link or a new password, expired, or never made; or the account is shut out.
     #[error("this link is not valid any more")]
     NotValid,
     #[error(transparent)]

@@ -157,10 +157,17 @@ pub async fn set_language(pool: &PgPool, id: Uuid, language: &str) -> Result<(),
     transaction.commit().await
 }
 
-/// Sets a person's own new password, ends every session but `keep` and notes the change, in one transaction.
+/// Sets a person's own new password, ends every session but `keep` and every link for a new password, and notes the change, in
+/// one transaction.
 pub async fn set_password(pool: &PgPool, id: Uuid, password: &str, keep: Option<&[u8]>) -> Result<(), AccountError> {
     let mut transaction = pool.begin().await?;
     let email = replace_password(&mut transaction, id, password, keep).await?;
+    sqlx::query!(
+        "UPDATE password_resets SET revoked_at = now() WHERE user_id = $1 AND used_at IS NULL AND revoked_at IS NULL",
+        id
+    )
+    .execute(&mut *transaction)
+    .await?;
     let subject = format!("person/{email}");
     audit::record(&mut *transaction, &Actor::person(id, &email), "account.password", &subject, json!({})).await?;
     transaction.commit().await?;
