@@ -255,10 +255,11 @@ async fn no_course_asks_about_a_prompt_that_a_lead_has_withdrawn() {
     let ada = server.user("Ada", Role::Annotator).await;
     let first = next(&ada).await;
     skip(&ada, &first, "report", "It asks for a break-in.").await;
-    let prompt: Uuid = sqlx::query_scalar("SELECT id FROM prompts WHERE conversation -> -1 ->> 'content' = 'Lesson 0.'")
-        .fetch_one(server.pool())
-        .await
-        .expect("the prompt");
+    let prompt: Uuid =
+        sqlx::query_scalar("SELECT id FROM prompts WHERE conversation -> -1 ->> 'content' = 'Lesson 0.'")
+            .fetch_one(server.pool())
+            .await
+            .expect("the prompt");
     for (decision, in_use) in [("withdraw", 1), ("keep", 2)] {
         let form = [("decision", decision)];
         admin.post(&format!("/admin/projects/test/reports/{prompt}"), &form).await.assert(303);

@@ -129,13 +129,8 @@ pub async fn accept(
     let role: Role = invitation.role.parse().map_err(|_| AcceptError::NotValid)?;
     // As the account has it, so that the log knows them by one address.
     let email = users::normal_email(email)?;
-    let user = NewUser {
-        email: email.clone(),
-        name: name.to_owned(),
-        role,
-        language: language.to_owned(),
-        simulated: false,
-    };
+    let user =
+        NewUser { email: email.clone(), name: name.to_owned(), role, language: language.to_owned(), simulated: false };
     let id = users::create(&mut *transaction, &user, password).await?;
     sqlx::query!("UPDATE invitations SET used_at = now(), used_by = $2 WHERE id = $1", invitation.id, id)
         .execute(&mut *transaction)

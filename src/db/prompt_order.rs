@@ -238,7 +238,7 @@ pub async fn next(pool: &PgPool, project: Uuid, limit: i64) -> Result<Vec<Next>,
             p.id AS prompt_id,
             t.kind,
             left(p.conversation -> -1 ->> 'content', 160) AS "excerpt!",
-            -- The number of its round, which a sampling job gives a task, is none; see `forget_rounds`.
+            -- The number of its round, which a sampling job gives a task, is none; see `order_rounds`.
             CASE
                 WHEN t.priority > 0
                     AND (
