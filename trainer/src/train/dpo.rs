@@ -103,7 +103,12 @@ pub fn run(
         label_smoothing: settings.label_smoothing,
         sums: RefCell::default(),
     };
-    if objective.learned.0.is_empty() {
+    let without_tokens = objective.learned.without_tokens + objective.held_out.without_tokens;
+    if without_tokens > 0 {
+        let text = format!("{without_tokens} answers are left out: they have no token that could be learned");
+        reporter.log(LogLevel::Warning, &text);
+    }
+    if objective.learned.rankings.is_empty() {
         let file = inputs.data.display();
         let text = format!(
             "{file} holds no ranking to learn from: one that puts two answers apart and is not of the validation or test split"
@@ -137,8 +142,7 @@ impl Reading {
         let [rows, length] = input_ids.dims();
         let (mut before, mut targets, mut row_of) = (vec![], vec![], vec![]);
         for (row, answer) in answers.iter().enumerate() {
-            let learned = answer.completion_mask.iter().enumerate().skip(1).filter(|(_, on)| **on == 1);
-            for (at, _) in learned {
+            for at in learned_places(answer) {
                 before.push((row * length + at) as i32 - 1);
                 targets.push(answer.ids[at] as i32);
                 row_of.push(row as i32);
@@ -163,7 +167,11 @@ struct Ranked {
 }
 
 /// Rankings that say something.
-struct Preferences(Vec<Ranked>);
+struct Preferences {
+    rankings: Vec<Ranked>,
+    /// Answers without a token to learn, which are left out.
+    without_tokens: usize,
+}
 
 impl Preferences {
     /// Tokens, pairs, and what the reference policy thinks of each answer, asked once.
@@ -173,11 +181,15 @@ impl Preferences {
         reference: &Decoder,
         reading: &Reading,
     ) -> Result<Self, TrainError> {
-        let mut rankings = Vec::with_capacity(records.len());
+        let (mut rankings, mut without_tokens) = (Vec::with_capacity(records.len()), 0);
         for record in records {
             let answers = record.responses.iter().map(|answer| tokenizer.example(&record.prompt, &answer.content));
             let answers = answers.collect::<Result<Vec<_>, _>>()?;
-            let ranks = &record.ranks;
+            // An empty text that no end of text follows has log π = 0 under every policy: nothing about it can be learned.
+            let has_token = |answer: &Example| learned_places(answer).next().is_some();
+            let (answers, ranks): (Vec<Example>, Vec<u32>) =
+                answers.into_iter().zip(record.ranks).filter(|(answer, _)| has_token(answer)).unzip();
+            without_tokens += record.responses.len() - answers.len();
             let pairs = (0..ranks.len()).flat_map(|a| (0..ranks.len()).map(move |b| (a, b)));
             let pairs: Vec<(usize, usize)> = pairs.filter(|&(a, b)| ranks[a] < ranks[b]).collect();
             // All ties: nothing to learn, nothing to judge by.
@@ -203,11 +215,11 @@ impl Preferences {
             let (ranking, answer) = all[item];
             rankings[ranking].reference[answer] = value;
         }
-        Ok(Self(rankings))
+        Ok(Self { rankings, without_tokens })
     }
 
     fn pairs(&self) -> usize {
-        self.0.iter().map(|ranked| ranked.pairs.len()).sum()
+        self.rankings.iter().map(|ranked| ranked.pairs.len()).sum()
     }
 }
 
@@ -235,9 +247,9 @@ impl PreferredAnswers<'_> {
     fn say(&self, tokenizer: &ModelTokenizer, reporter: &mut dyn Reporter) {
         let text = format!(
             "learning from {} rankings ({} pairs), judging by {} held out ({} pairs)",
-            self.learned.0.len(),
+            self.learned.rankings.len(),
             self.learned.pairs(),
-            self.held_out.0.len(),
+            self.held_out.rankings.len(),
             self.held_out.pairs()
         );
         reporter.log(LogLevel::Info, &text);
@@ -245,7 +257,7 @@ impl PreferredAnswers<'_> {
             let text = format!("{} conversations are longer than the context and were cut", tokenizer.cuts());
             reporter.log(LogLevel::Warning, &text);
         }
-        if self.held_out.0.is_empty() {
+        if self.held_out.rankings.is_empty() {
             let text = "nothing is held out: the last weights are kept, whether or not they are best";
             reporter.log(LogLevel::Warning, text);
         }
@@ -298,11 +310,11 @@ impl Objective for PreferredAnswers<'_> {
     }
 
     fn items(&self) -> usize {
-        self.learned.0.len()
+        self.learned.rankings.len()
     }
 
     fn length(&self, item: usize) -> usize {
-        shape(&self.learned.0[item]).iter().product()
+        shape(&self.learned.rankings[item]).iter().product()
     }
 
     fn micro_batch_tokens(&self) -> usize {
@@ -310,11 +322,11 @@ impl Objective for PreferredAnswers<'_> {
     }
 
     fn micro_batches(&self, items: Vec<usize>) -> Vec<Vec<usize>> {
-        chunks_by_rows(items, |item| shape(&self.learned.0[item]), self.micro_batch_tokens())
+        chunks_by_rows(items, |item| shape(&self.learned.rankings[item]), self.micro_batch_tokens())
     }
 
     fn loss(&self, model: &Decoder, items: &[usize]) -> (Tensor<1>, f64) {
-        let rankings: Vec<&Ranked> = items.iter().map(|&item| &self.learned.0[item]).collect();
+        let rankings: Vec<&Ranked> = items.iter().map(|&item| &self.learned.rankings[item]).collect();
         let (loss, sums) = self.loss_of(model, &rankings);
         self.sums.borrow_mut().add(sums);
         (loss, rankings.len() as f64)
@@ -325,7 +337,7 @@ impl Objective for PreferredAnswers<'_> {
     }
 
     fn evaluate(&self, model: &Decoder) -> BTreeMap<String, f64> {
-        let rankings = &self.held_out.0;
+        let rankings = &self.held_out.rankings;
         let mut sums = Sums::default();
         let items = (0..rankings.len()).collect();
         for chunk in chunks_by_rows(items, |item| shape(&rankings[item]), self.reading.micro_batch_tokens) {
@@ -366,6 +378,11 @@ impl Sums {
         .map(|(name, value)| (format!("{prefix}{name}"), value))
         .into()
     }
+}
+
+/// Where the tokens are that an answer is learned by: nothing foretells the first of all.
+fn learned_places(answer: &Example) -> impl Iterator<Item = usize> {
+    answer.completion_mask.iter().enumerate().skip(1).filter(|(_, on)| **on == 1).map(|(at, _)| at)
 }
 
 /// How many answers a ranking has, and the tokens of the longest.
