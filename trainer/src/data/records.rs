@@ -171,6 +171,13 @@ fn read<T>(path: &Path, record: impl Fn(Line) -> Result<T, Problem>) -> Result<V
     let (mut records, mut problems, mut bad) = (vec![], vec![], 0);
     for (number, bytes) in (1..).zip(lines.split(b'\n')) {
         let bytes = bytes.map_err(failed)?;
+        // Each line of such a file would be bad, and none of the reasons would be the one.
+        if records.is_empty()
+            && bad == 0
+            && let Some(what) = other_format(&bytes)
+        {
+            return Err(DataError::Records { problems: vec![format!("{name} {what}")] });
+        }
         match parse_line(&bytes, number).and_then(|line| line.map(&record).transpose()) {
             Ok(found) => records.extend(found),
             Err(problem) => {
@@ -189,6 +196,19 @@ fn read<T>(path: &Path, record: impl Fn(Line) -> Result<T, Problem>) -> Result<V
         problems.push(format!("{name}: holds no record"));
     }
     if problems.is_empty() { Ok(records) } else { Err(DataError::Records { problems }) }
+}
+
+/// What a file is whose first line with something in it is this one, where it is not JSONL but something that is often taken for
+/// it.
+pub fn other_format(line: &[u8]) -> Option<&'static str> {
+    let text = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line).trim_ascii();
+    match text {
+        _ if line.starts_with(b"\x1F\x8B") => Some("is compressed with gzip: decompress it first"),
+        _ if line.starts_with(b"PAR1") => Some("is a Parquet file: write its rows as JSONL first, a JSON object a line"),
+        [b'[', ..] => Some("holds one JSON list: write what is in it as JSONL, a JSON object a line"),
+        b"{" => Some("holds JSON over several lines: write each record as JSONL, a JSON object a line"),
+        _ => None,
+    }
 }
 
 fn parse_line(bytes: &[u8], number: usize) -> Result<Option<Line>, Problem> {

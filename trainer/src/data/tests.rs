@@ -369,3 +369,25 @@ fn ranks_that_are_no_competition_ranking_are_refused() {
     assert_eq!(problems[2], "line 3: responses: a ranking needs at least two answers");
     assert_eq!(problems[3], "line 4: ranks: has 3 numbers for 2 answers");
 }
+
+#[test]
+fn a_file_of_another_format_is_named_once() {
+    let refused = |bytes: &[u8]| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let error = records::prompts(file.path()).unwrap_err();
+        assert!(error.is_input());
+        error.to_string()
+    };
+    let list = b"\xEF\xBB\xBF\n[\n  {\"prompt\": \"Tea?\"},\n  {\"prompt\": \"Why?\"}\n]\n";
+    for (bytes, expected) in [
+        (&list[..], "holds one JSON list"),
+        (&b"[{\"prompt\": \"Tea?\"}]"[..], "holds one JSON list"),
+        (&b"{\n  \"prompt\": \"Tea?\"\n}\n"[..], "over several lines"),
+        (&b"\x1F\x8B\x08\x00\n\xFF\n"[..], "gzip"),
+        (&b"PAR1\x15\x04\n\x15\n"[..], "Parquet"),
+    ] {
+        let found = refused(bytes);
+        assert!(found.contains(expected) && found.lines().count() == 1, "{found}");
+    }
+}
