@@ -20,6 +20,8 @@ pub struct EventFile<R> {
     inner: R,
     out: Option<BufWriter<File>>,
     path: PathBuf,
+    /// The folder was not there before.
+    made_folder: bool,
     /// The step that the run goes on from has been said.
     started: bool,
 }
@@ -30,6 +32,7 @@ impl<R: Reporter> EventFile<R> {
     /// An earlier file of the same run stays beside it; from the step that this run starts at, TensorBoard shows what this
     /// file says. A run that ends before it has told anything, since its settings or models are refused, leaves no file.
     pub fn create(folder: &Path, inner: R) -> io::Result<Self> {
+        let made_folder = !folder.exists();
         fs::create_dir_all(folder)?;
         let (now, process) = (seconds(), std::process::id());
         // TensorBoard reads the files of a run in the order of their names.
@@ -42,7 +45,7 @@ impl<R: Reporter> EventFile<R> {
                 Err(error) => return Err(error),
             }
         };
-        let mut board = Self { inner, out: Some(BufWriter::new(file)), path, started: false };
+        let mut board = Self { inner, out: Some(BufWriter::new(file)), path, made_folder, started: false };
         board.put(0, What::FileVersion);
         Ok(board)
     }
@@ -80,8 +83,10 @@ impl<R> Drop for EventFile<R> {
     fn drop(&mut self) {
         if !self.started {
             let _ = fs::remove_file(&self.path);
-            // Where other runs have written, it is not empty and stays.
-            let _ = self.path.parent().map(fs::remove_dir);
+            if self.made_folder {
+                // Where another run has written meanwhile, it is not empty and stays.
+                let _ = self.path.parent().map(fs::remove_dir);
+            }
         }
     }
 }
@@ -155,6 +160,9 @@ mod tests {
         let files = || fs::read_dir(&curves).map_or(0, Iterator::count);
         drop(EventFile::create(&curves, Silent).expect("a file"));
         assert!(!curves.exists());
+        fs::create_dir(&curves).expect("a folder");
+        drop(EventFile::create(&curves, Silent).expect("a file"));
+        assert!(curves.exists() && files() == 0, "a folder that was there before stays");
         let mut told = EventFile::create(&curves, Silent).expect("a file");
         told.progress(Stage::Sft, 0, 1);
         drop(told);
