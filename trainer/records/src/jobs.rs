@@ -80,7 +80,8 @@ pub struct ClaimedJob {
     pub attempt: u32,
     /// Settings of the stages, as the project has them: `{"sft":{…},"reward":{…},"ppo":{…},"sampling":{…},"device":"auto"}`; every field has a default.
     pub config: Map<String, Value>,
-    /// The pretrained model of the project: where SFT starts (kind `nightly`).
+    /// The pretrained model where SFT starts (kind `nightly`): the one that `completed` came of, where there are any; else the
+    /// project's.
     pub base: Option<ModelRecord>,
     /// The model that answers now (kind `nightly`), or the one to sample from (kind `sample`).
     pub policy: Option<ModelRecord>,
