@@ -54,7 +54,7 @@ impl SamplingSettings {
     pub fn sample(&self, logits: &[f32], rng: &mut impl Rng) -> (u32, f32) {
         if self.takes_the_likeliest() {
             let token = likeliest(logits);
-            return (token as u32, if logits[token].is_finite() { 0.0 } else { f32::NAN });
+            return (token as u32, if makes_law(logits, token) { 0.0 } else { f32::NAN });
         }
         let law = Law::new(logits, self);
         law.draw(rng.random())
@@ -99,7 +99,7 @@ impl Law {
         if settings.takes_the_likeliest() {
             let token = likeliest(logits);
             weights[token] = 1.0;
-            return Self { weights, sum: if logits[token].is_finite() { 1.0 } else { f64::NAN } };
+            return Self { weights, sum: if makes_law(logits, token) { 1.0 } else { f64::NAN } };
         }
         let mut sum = exponentials(logits, (1.0 / settings.temperature) as f32, &mut weights);
         if settings.top_k > 0 && settings.top_k < logits.len() {
@@ -118,6 +118,12 @@ impl Law {
         let chosen = nucleus::place(&self.weights, point * self.sum);
         (chosen as u32, (f64::from(self.weights[chosen]) / self.sum).ln() as f32)
     }
+}
+
+/// Whether the likeliest of the logits is finite and none of the others NaN, which every comparison passes over.
+fn makes_law(logits: &[f32], likeliest: usize) -> bool {
+    // Without a way out in the middle: so it takes several logits at once.
+    logits[likeliest].is_finite() && !logits.iter().fold(false, |found, logit| found | logit.is_nan())
 }
 
 fn kth_largest(logits: &[f32], k: usize) -> f32 {
@@ -175,7 +181,7 @@ mod tests {
         let [some, nucleus] = [SamplingSettings { top_k: 2, ..default }, SamplingSettings { top_p: 0.9, ..default }];
         let greedy = SamplingSettings::greedy(1);
         for settings in [default, some, nucleus, greedy, SamplingSettings { top_k: 2, ..greedy }] {
-            for logits in [[f32::NAN; 3], [f32::NEG_INFINITY; 3], [f32::INFINITY, 0.0, 1.0]] {
+            for logits in [[f32::NAN; 3], [f32::NEG_INFINITY; 3], [f32::INFINITY, 0.0, 1.0], [0.0, f32::NAN, 1.0]] {
                 let (token, log_prob, _) = settings.sample_of(&logits, &mut rng);
                 assert!(token < 3 && log_prob.is_nan(), "{settings:?} {logits:?}: {log_prob}");
             }
