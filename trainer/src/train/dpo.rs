@@ -84,14 +84,15 @@ pub fn run(
 ) -> Result<StageOutcome, TrainError> {
     run.ensure_possible(settings.precision)?;
     let directory = ModelDirectory::open(&inputs.model)?;
+    // Before the weights: what is wrong with the records is said at once.
+    let records = records::rankings(&inputs.data)?;
+    let data = digest_of_data(&inputs.data, &records)?;
     let decoder = directory.load_decoder_to_learn(&run.device)?.with_precision(settings.precision);
     let settings = settings.clone().resolved(decoder.num_params());
     settings.check()?;
     let plan = plan_of!(settings);
     let tokenizer = tokenizer_of(&directory, plan.shared.max_length)?;
 
-    let records = records::rankings(&inputs.data)?;
-    let data = digest_of_data(&inputs.data, &records)?;
     let (learned, held_out) = divide(records, run.seed);
     let reading = Reading { pad_id: tokenizer.pad_id(), micro_batch_tokens: plan.shared.micro_batch_tokens };
     let preferences = |records| Preferences::new(records, &tokenizer, &decoder, &reading);

@@ -104,6 +104,9 @@ pub fn run(
 ) -> Result<StageOutcome, TrainError> {
     run.ensure_possible(settings.precision)?;
     let directory = ModelDirectory::open(&inputs.model)?;
+    // Before the weights: what is wrong with the records is said at once.
+    let records = records::rankings(&inputs.data)?;
+    let data = digest_of_data(&inputs.data, &records)?;
     let seeds: Vec<u64> = (0..settings.ensemble).map(|member| member_seed(run.seed, member)).collect();
     let model = start(&directory, &seeds, settings.precision, run)?;
     let settings = settings.clone().resolved(model.decoder.num_params());
@@ -111,8 +114,6 @@ pub fn run(
     let plan = plan_of!(settings);
     let tokenizer = tokenizer_of(&directory, plan.shared.max_length)?;
 
-    let records = records::rankings(&inputs.data)?;
-    let data = digest_of_data(&inputs.data, &records)?;
     let objective = Rankings::new(records, &tokenizer, &settings, run.seed)?;
     if objective.is_empty() {
         let file = inputs.data.display();
