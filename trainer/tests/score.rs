@@ -84,6 +84,10 @@ fn the_same_answer_has_the_same_reward_in_every_kind_of_file_and_pairs_are_count
     let answers = [texts[0], texts[1], "A warm drink. Far away."].map(|text| json!({ "content": text }));
     let rankings = scored(&model, &[json!({ "id": "r", "prompt": prompt, "responses": answers, "ranks": [2, 1, 2] })]);
     assert_eq!((rankings.len(), &rankings[3]["pairs"]), (4, &json!(2)), "the tie makes no pair");
+    let ranking = json!({ "id": "r", "prompt": prompt, "responses": &answers[..2], "ranks": [2, 1] });
+    let mixed = scored(&model, &[pair(0, 1), ranking]);
+    let names: Vec<&Value> = mixed[..4].iter().map(|line| &line["answer"]).collect();
+    assert_eq!(names, [&json!("chosen"), &json!("rejected"), &json!(0), &json!(1)]);
 }
 
 #[test]

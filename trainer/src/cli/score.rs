@@ -219,7 +219,8 @@ impl Kind {
                 .map(|record| {
                     let mut answers: Vec<_> =
                         numbered(record.responses.iter().map(|response| response.content.clone()).collect());
-                    if self == Self::Comparisons {
+                    // A file may hold rankings too, and those put their answers in any order.
+                    if self == Self::Comparisons && record.ranks == [1, 2] {
                         answers
                             .iter_mut()
                             .zip(["chosen", "rejected"])
