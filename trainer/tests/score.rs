@@ -115,7 +115,8 @@ fn wrong_files_and_wrong_models_are_the_users_mistake() {
     for (model, input, words) in [
         (model.as_str(), "", "holds no record"),
         (model.as_str(), "{\"text\":\"x\"}\n", "neither responses, demonstrations, rankings nor comparisons"),
-        (model.as_str(), "{\"prompt\":[],\"responses\":[]}\n", "prompt"),
+        (model.as_str(), "{\"prompt\":[],\"responses\":[]}\n", "standard input, line 1: prompt"),
+        (model.as_str(), "[\n{\"prompt\":[]}\n]\n", "standard input holds one JSON list"),
         (policy.to_str().expect("a path"), &format!("{line}\n"), "a reward model is needed here"),
     ] {
         let output = trainer(&["score", "--model", model, "--data", "-"], input);

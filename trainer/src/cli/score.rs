@@ -73,10 +73,10 @@ impl Score {
         }
         if kind == Kind::Tokens {
             let model = directory.load_reward_model(&device)?.with_precision(precision);
-            return self.score_tokens(common, &directory, &model, input.path());
+            return self.score_tokens(common, &directory, &model, &input);
         }
         let tokenizer = ModelTokenizer::open(&directory)?;
-        let records = kind.read(input.path())?;
+        let records = kind.read(&input)?;
         let model = directory.load_reward_model(&device)?.with_precision(precision);
         let judged: Vec<Judged> = records
             .iter()
@@ -119,10 +119,10 @@ impl Score {
         common: &Common,
         directory: &ModelDirectory,
         model: &RewardModel,
-        path: &Path,
+        input: &Input,
     ) -> anyhow::Result<()> {
         let config = directory.config();
-        let rows = records::token_ids(path, config.vocabulary_size, config.context_length)?;
+        let rows = input.read(|path| records::token_ids(path, config.vocabulary_size, config.context_length))?;
         let rows: Vec<&[u32]> = rows.iter().map(|row| row.input_ids.as_slice()).collect();
         let progress = common.writing_to(Path::new("-")).progress(rows.len() as u64, "Rows");
         let rewards = rewards_of_tokens(model, &rows, self.batch, &mut |done| progress.reached(done as u64));
@@ -211,10 +211,11 @@ impl Kind {
         matches!(self, Self::Rankings | Self::Comparisons)
     }
 
-    fn read(self, path: &Path) -> anyhow::Result<Vec<Scored>> {
+    fn read(self, input: &Input) -> anyhow::Result<Vec<Scored>> {
         let numbered = |texts: Vec<String>| texts.into_iter().enumerate().map(|(at, text)| (json!(at), text)).collect();
         Ok(match self {
-            Self::Rankings | Self::Comparisons => records::rankings(path)?
+            Self::Rankings | Self::Comparisons => input
+                .read(records::rankings)?
                 .into_iter()
                 .map(|record| {
                     let mut answers: Vec<_> =
@@ -230,7 +231,8 @@ impl Kind {
                     Scored { id, prompt, answers, ranking: Some(record) }
                 })
                 .collect(),
-            Self::Responses => records::responses(path)?
+            Self::Responses => input
+                .read(records::responses)?
                 .into_iter()
                 .map(|record| Scored {
                     id: record.prompt_id.unwrap_or_default(),
@@ -239,7 +241,8 @@ impl Kind {
                     ranking: None,
                 })
                 .collect(),
-            Self::Demonstrations | Self::Tokens => records::demonstrations(path)?
+            Self::Demonstrations | Self::Tokens => input
+                .read(records::demonstrations)?
                 .into_iter()
                 .map(|record| Scored {
                     id: record.id,
@@ -255,6 +258,8 @@ impl Kind {
 /// A file that can be read twice: first for what it holds, then for its records.
 struct Input {
     path: PathBuf,
+    /// What the user calls it.
+    name: String,
     /// Standard input or a pipe, kept for the second reading.
     _kept: Option<tempfile::NamedTempFile>,
 }
@@ -264,40 +269,57 @@ impl Input {
         let is_stdin = path == Path::new("-");
         let is_pipe = !is_stdin && fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
         if !is_stdin && !is_pipe {
-            return Ok(Self { path: path.to_path_buf(), _kept: None });
+            return Ok(Self { path: path.to_path_buf(), name: path.display().to_string(), _kept: None });
         }
+        let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
         let text = if is_pipe {
-            fs::read(path).with_context(|| path.display().to_string())?
+            fs::read(path).with_context(|| name.clone())?
         } else {
             let mut text = Vec::new();
-            io::stdin().lock().read_to_end(&mut text).context("standard input")?;
+            io::stdin().lock().read_to_end(&mut text).with_context(|| name.clone())?;
             text
         };
         let mut kept = tempfile::Builder::new().prefix("standard-input-").tempfile()?;
         kept.write_all(&text)?;
-        Ok(Self { path: kept.path().to_path_buf(), _kept: Some(kept) })
+        Ok(Self { path: kept.path().to_path_buf(), name, _kept: Some(kept) })
     }
 
-    fn path(&self) -> &Path {
-        &self.path
+    /// The records; what is wrong with them is said with the input's own name, not with that of the kept copy.
+    fn read<T>(&self, read: impl FnOnce(&Path) -> Result<T, DataError>) -> Result<T, DataError> {
+        let path = self.path.display().to_string();
+        read(&self.path).map_err(|error| match error {
+            DataError::Records { problems } => {
+                DataError::Records { problems: problems.iter().map(|one| one.replacen(&path, &self.name, 1)).collect() }
+            }
+            DataError::File { source, .. } => self.failed(source),
+            other => other,
+        })
+    }
+
+    fn failed(&self, source: io::Error) -> DataError {
+        DataError::File { path: PathBuf::from(&self.name), source }
     }
 
     /// By the first line that holds something.
     fn kind(&self) -> anyhow::Result<Kind> {
-        let file =
-            fs::File::open(&self.path).map_err(|error| WrongInput(format!("{}: {error}", self.path.display())))?;
-        for line in BufReader::new(file).lines() {
-            let line = line.map_err(|source| DataError::File { path: self.path.clone(), source })?;
+        let name = &self.name;
+        let file = fs::File::open(&self.path).map_err(|error| WrongInput(format!("{name}: {error}")))?;
+        for bytes in BufReader::new(file).split(b'\n') {
+            let bytes = bytes.map_err(|source| self.failed(source))?;
+            if let Some(what) = records::other_format(&bytes) {
+                return Err(WrongInput(format!("{name} {what}")).into());
+            }
+            let line = str::from_utf8(&bytes).map_err(|_| WrongInput(format!("{name} is not UTF-8")))?;
             let line = line.trim_start_matches('\u{feff}').trim();
             if !line.is_empty() {
                 let object = serde_json::from_str::<Map<String, Value>>(line).ok();
                 let what = "holds neither responses, demonstrations, rankings nor comparisons";
                 return object
                     .and_then(|object| Kind::of(&object))
-                    .ok_or_else(|| WrongInput(format!("{} {what}", self.path.display())).into());
+                    .ok_or_else(|| WrongInput(format!("{name} {what}")).into());
             }
         }
-        Err(WrongInput(format!("{} holds no record", self.path.display())).into())
+        Err(WrongInput(format!("{name} holds no record")).into())
     }
 }
 
@@ -322,9 +344,11 @@ mod tests {
         let to = pipe.clone();
         let writer = std::thread::spawn(move || fs::write(to, text));
         let input = Input::open(&pipe).unwrap();
-        assert_ne!(input.path(), pipe);
+        assert_ne!(input.path, pipe);
         writer.join().unwrap().unwrap();
         assert_eq!(input.kind().unwrap(), Kind::Comparisons);
-        assert_eq!(fs::read_to_string(input.path()).unwrap(), text);
+        assert_eq!(fs::read_to_string(&input.path).unwrap(), text);
+        let error = input.read(records::rankings).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{}, line 1: ", pipe.display())), "{error}");
     }
 }
