@@ -92,6 +92,9 @@ impl Compress {
         ensure_free(&self.out)?;
         output::prepare_folder(&self.out)?;
         let method = self.method()?;
+        for (option, path) in [("--calibration", &self.calibration), ("--evaluation", &self.evaluation)] {
+            ensure_file(option, path.as_deref())?;
+        }
         let device = common.device.open()?;
         let directory = ModelDirectory::open(&self.model)?;
         if self.evaluation.is_some() && directory.kind() == ModelKind::RewardModel {
@@ -245,6 +248,16 @@ fn wrong_input(error: CompressError) -> WrongInput {
     WrongInput(error.to_string())
 }
 
+/// Refuses a pipe: these files are read more than once, and a pipe has then nothing more to read, or not its beginning.
+fn ensure_file(option: &str, path: Option<&Path>) -> Result<(), WrongInput> {
+    let Some(path) = path else { return Ok(()) };
+    if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        let why = "is read more than once, so it must be a file and not a pipe";
+        return Err(WrongInput(format!("{option} {}: {why}", path.display())));
+    }
+    Ok(())
+}
+
 /// Whether the first line of a file that holds something is an object with token ids.
 fn holds_token_ids(path: &Path) -> anyhow::Result<bool> {
     let failed = |source| crate::data::DataError::File { path: path.to_path_buf(), source };
@@ -291,6 +304,19 @@ mod tests {
         let all: Vec<Vec<u32>> = (0..10).map(|i| vec![i]).collect();
         assert_eq!(spread(all.clone(), 4), [vec![0], vec![2], vec![5], vec![7]]);
         assert_eq!(spread(all.clone(), 20), all);
+    }
+
+    #[test]
+    fn a_pipe_is_refused_since_files_are_read_more_than_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, file) = (folder.path().join("pipe"), folder.path().join("file"));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        std::fs::write(&file, "Tea.").unwrap();
+        let error = ensure_file("--calibration", Some(&pipe)).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("--calibration {}: ", pipe.display())), "{error}");
+        for fine in [None, Some(file.as_path()), Some(folder.path()), Some(Path::new("/nowhere"))] {
+            assert!(ensure_file("--calibration", fine).is_ok());
+        }
     }
 
     #[test]
