@@ -54,6 +54,7 @@ impl Generate {
         let tokenizer = ModelTokenizer::open(&model)?;
         let prompts = records::prompts(&self.prompts)?;
         let ids = prompt_ids(&prompts, &tokenizer, &settings)?;
+        let empty = ids.iter().filter(|ids| ids.is_empty()).count();
         // The float32 weights are not needed beside those that it answers with.
         let decoder = model.load_decoder(&device)?.with_precision(precision).to_answer();
 
@@ -89,13 +90,13 @@ impl Generate {
         self.profile.tell(common.json);
         if output::is_stdout(&self.out) {
             // Standard output is the answers'.
-            if tokenizer.cuts() > 0 && !common.quiet {
-                terminal::say(format!("laurel-trainer: {}", prompts_cut(tokenizer.cuts())));
+            for text in odd_prompts(tokenizer.cuts(), empty).filter(|_| !common.quiet) {
+                terminal::say(format!("laurel-trainer: {text}"));
             }
             return Ok(());
         }
         let tokens: usize = answers.iter().map(|answer| answer.tokens.len()).sum();
-        self.report(common, &answers, tokens, tokenizer.cuts(), seconds)
+        self.report(common, &answers, tokens, [tokenizer.cuts(), empty], seconds)
     }
 
     fn report(
@@ -103,10 +104,11 @@ impl Generate {
         common: &Common,
         answers: &[Generated],
         tokens: usize,
-        cut: usize,
+        [cut, empty]: [usize; 2],
         seconds: f64,
     ) -> anyhow::Result<()> {
-        let unfinished = answers.iter().filter(|answer| !answer.finished).count();
+        // To a prompt without a token nothing was begun.
+        let unfinished = answers.iter().filter(|answer| !answer.finished && !answer.tokens.is_empty()).count();
         let rate = tokens as f64 / seconds.max(1e-9);
         let mut summary = format!(
             "{} answers to {} prompts in {} ({tokens} tokens, {rate:.0} a second)",
@@ -118,17 +120,22 @@ impl Generate {
             summary +=
                 &format!("\n{unfinished} of them stopped at {} tokens, before their end", self.sampling.max_new_tokens);
         }
-        if cut > 0 {
-            summary += &format!("\n{}", prompts_cut(cut));
+        for text in odd_prompts(cut, empty) {
+            summary += &format!("\n{text}");
         }
         let fields = json!({"out": self.out.to_string_lossy(), "answers": answers.len(), "unfinished": unfinished,
-            "prompts_cut": cut, "tokens": tokens, "tokens_per_second": rate, "seconds": seconds});
+            "prompts_cut": cut, "prompts_empty": empty, "tokens": tokens, "tokens_per_second": rate,
+            "seconds": seconds});
         common.result(&summary, fields)
     }
 }
 
-fn prompts_cut(count: usize) -> String {
-    format!("{count} prompts were too long for the model and lost their beginning")
+/// What is to be said of prompts that were cut, and of those that have no token.
+fn odd_prompts(cut: usize, empty: usize) -> impl Iterator<Item = String> {
+    let cut = (cut > 0).then(|| format!("{cut} prompts were too long for the model and lost their beginning"));
+    let empty = (empty > 0)
+        .then(|| format!("the answers to {empty} prompts are empty: the tokenizer makes no token of these prompts"));
+    cut.into_iter().chain(empty)
 }
 
 /// Prompts as tokens, cut so that the context has room for the answer.

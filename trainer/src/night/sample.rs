@@ -38,6 +38,10 @@ pub fn run(work: &Work) -> anyhow::Result<Found> {
     // In low precision the engine keeps rounded weights of its own.
     drop(decoder);
     let requests = requests(work, &tokenizer, &prompts, per_prompt)?;
+    let empty = requests.iter().filter(|request| request.prompt.is_empty()).count();
+    if empty > 0 {
+        work.warn(format!("The answers to {empty} prompts are empty: the tokenizer makes no token of these prompts."));
+    }
     let seeds: Vec<Vec<u64>> = requests.iter().map(|request| request.seeds.clone()).collect();
     let mut ready: Vec<ResponsesRecord> = vec![];
     let done = |place: usize, answers: Vec<Generated>| {
@@ -86,7 +90,8 @@ impl Counts {
         self.prompts += 1;
         self.answers += answers.len();
         self.tokens += answers.iter().map(|answer| answer.tokens.len()).sum::<usize>();
-        self.unfinished += answers.iter().filter(|answer| !answer.finished).count();
+        // To a prompt without a token nothing was begun.
+        self.unfinished += answers.iter().filter(|answer| !answer.finished && !answer.tokens.is_empty()).count();
     }
 
     fn mean_length(&self) -> f64 {

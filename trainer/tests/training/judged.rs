@@ -239,6 +239,10 @@ fn what_cannot_be_brought_to_an_end_is_refused_before_anybody_answers() {
     let nothing = world.records("nothing.jsonl", &[nothing]);
     refused(&[&place[..], &["--prompts", text(&nothing)]].concat(), "makes no token of them, the first \"nothing\"");
 
+    let of_nothing = ["generate", "--model", base, "--prompts", text(&nothing), "--max-new-tokens", "2", "--out", "-"];
+    let said = String::from_utf8(succeed(&of_nothing).stderr).unwrap();
+    assert!(said.contains("the answers to 1 prompts are empty"), "{said}");
+
     // A folder that is not there yet is made.
     succeed(&[&evaluate[..], &["--against", short, "--max-new-tokens", "2"]].concat());
     succeed(&[&generate[..], &[text(&answers)]].concat());
