@@ -9,6 +9,7 @@ use laurel_trainer::{
     train::{
         OnlineInputs, TrainError,
         best_of_n::BestOfN,
+        dpo::{self, DpoInputs, DpoSettings},
         judge::BestBy,
         ppo::{self, PpoInputs, PpoSettings},
         sft::{self, SftInputs, SftSettings},
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::{
     ppo::inputs,
-    world::{Told, World, demonstrations},
+    world::{Told, World, demonstrations, rankings},
 };
 
 /// The reward model as one that reads at most 32 tokens; the policies of these tests read 64.
@@ -166,4 +167,32 @@ fn prompts_without_a_token_are_left_out_and_counted_or_refused() {
     assert!(told.log.iter().any(|line| line.starts_with("1 held-out prompts are not answered")), "{:?}", told.log);
     assert_eq!(told.metrics["eval/reward"].len(), 2);
     assert_refused(sft("no-sft", &[" "], BestBy::Reward), &["best_by", "no token"]);
+}
+
+/// Where a model has no end of text and no template, an answer without a word has no token.
+#[test]
+fn answers_without_a_token_are_left_out_of_dpo_and_counted() {
+    let world = World::new();
+    for (name, field) in [("config.json", "eos_token_id"), ("tokenizer_config.json", "eos_token")] {
+        let path = world.path("base").join(name);
+        let mut settings: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        settings[field] = Value::Null;
+        fs::write(&path, settings.to_string()).unwrap();
+    }
+    let dpo = |name: &str, records: &[Value]| {
+        let inputs = DpoInputs { model: world.path("base"), data: world.records(&format!("{name}.jsonl"), records) };
+        let mut told = Told::default();
+        let settings = DpoSettings { steps: 1, batch_size: 4, ..DpoSettings::default() };
+        dpo::run(&settings, &inputs, &world.run(name), &mut told).map(|_| told)
+    };
+    let mut records = rankings();
+    records[0]["responses"][0]["content"] = " ".into();
+    let told = dpo("some", &records).unwrap();
+    assert!(told.log.iter().any(|line| line.starts_with("1 answers are left out")), "{:?}", told.log);
+
+    records.truncate(2);
+    for answer in records.iter_mut().flat_map(|record| record["responses"].as_array_mut().unwrap()) {
+        answer["content"] = "".into();
+    }
+    assert_refused(dpo("none", &records), &["none.jsonl", "no ranking to learn from"]);
 }
