@@ -77,6 +77,18 @@ fn inputs_that_do_not_fit() {
 }
 
 #[test]
+fn a_wrong_file_of_records_is_told_before_the_weights_are_read() {
+    let world = World::new();
+    let (base, out) = (world.path("base"), world.path("out"));
+    fs::remove_file(base.join("model.safetensors")).unwrap();
+    let wrong = world.records("wrong.jsonl", &[serde_json::json!({"id": "1"})]);
+    for command in ["sft", "reward", "dpo"] {
+        let arguments = [command, "--model", text(&base), "--data", text(&wrong), "--out", text(&out)];
+        refused(&arguments, &["wrong.jsonl, line 1: "]);
+    }
+}
+
+#[test]
 fn a_place_where_no_model_can_appear_is_refused_before_anything_is_learned() {
     let world = World::new();
     let (base, data) = (world.path("base"), world.records("data.jsonl", &demonstrations()));
