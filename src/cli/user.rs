@@ -94,7 +94,9 @@ async fn add(storage: Storage, add: Add) -> anyhow::Result<()> {
             AccountError::Internal(error) => error,
             other => WrongInput(other.to_string()).into(),
         })?;
-        let detail = serde_json::json!({ "email": user.email, "role": user.role });
+        // As the account has it, so that the log can be searched by the one address.
+        let email = users::normal_email(&user.email).unwrap_or_else(|_| user.email.clone());
+        let detail = serde_json::json!({ "email": email, "role": user.role });
         let actor = Actor::program("command line");
         audit::record(&mut *transaction, &actor, "user.create", &format!("user/{id}"), detail).await?;
         transaction.commit().await?;
