@@ -58,13 +58,14 @@ pub async fn restore(config: &Config, file: &Path) -> Result<Summary, RestoreErr
     fs::create_dir_all(&config.data_dir)?;
     let unpacked = models_dir.with_extension("restoring");
     let (manifest, dump) = tokio::task::block_in_place(|| unpack(&mut archive, &unpacked, &config.data_dir))?;
-    let filled = fill(config, dump).await;
+    let has_models = unpacked.exists();
+    let fits = if has_models { rehearse(&unpacked, &models_dir) } else { Ok(()) };
+    let filled = match fits {
+        Ok(()) => fill(config, dump).await,
+        Err(error) => Err(error.into()),
+    };
     match filled {
-        Ok(()) if unpacked.exists() => {
-            // An empty directory may be in the way.
-            let _ = fs::remove_dir(&models_dir);
-            fs::rename(&unpacked, &models_dir)?;
-        }
+        Ok(()) if has_models => fs::rename(&unpacked, &models_dir)?,
         Ok(()) => {}
         Err(error) => {
             let _ = fs::remove_dir_all(&unpacked);
@@ -72,6 +73,18 @@ pub async fn restore(config: &Config, file: &Path) -> Result<Summary, RestoreErr
         }
     }
     Ok(manifest.summary())
+}
+
+/// Whether the models can take their place, which a mount or a link may keep: there and back, before the database is filled.
+fn rehearse(unpacked: &Path, models_dir: &Path) -> anyhow::Result<()> {
+    // An empty directory may be in the way.
+    let _ = fs::remove_dir(models_dir);
+    let there = fs::rename(unpacked, models_dir);
+    there.with_context(|| {
+        let place = models_dir.display();
+        format!("{place} can't be replaced: if it is a mount or a link, take it away until the backup is restored")
+    })?;
+    Ok(fs::rename(models_dir, unpacked)?)
 }
 
 /// Opens the database of the settings, without making any table, and fills it if it is empty.

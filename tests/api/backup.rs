@@ -154,6 +154,15 @@ async fn a_label_and_a_model_survive_backup_and_restore() {
         std::fs::read_dir(elsewhere).expect("a directory").flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");
 
+    // Where the models can't take their place, the database stays empty too.
+    let empty = directory();
+    std::os::unix::fs::symlink(empty.path(), to.join("models")).expect("a link");
+    let refused = run(to, &["restore", archive_text]);
+    assert!(!refused.status.success());
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("can't be replaced"), "{said}");
+    std::fs::remove_file(to.join("models")).expect("removed");
+
     done(to, &["restore", archive_text]);
     assert_eq!(with_pool(to, labels).await, ["Because.", "Later."]);
     assert_eq!(models(to), models(from));
