@@ -175,3 +175,17 @@ async fn the_log_says_what_a_chat_a_scheme_guidelines_languages_and_a_priority_w
         assert!(words.contains(part), "“{part}” is not in:\n{words}");
     }
 }
+
+#[tokio::test]
+async fn older_entries_are_offered_only_where_there_are_some() {
+    let server = server().await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let insert = "INSERT INTO audit_log (actor, action, subject, detail)
+        SELECT 'clock', 'job.start', 'job/' || number, '{}' FROM generate_series(1, 100) AS number";
+    sqlx::query(insert).execute(server.pool()).await.expect("entries");
+    let full = ada.get("/admin/audit?action=job.start").await.assert(200);
+    assert!(!full.text.contains("rel=\"next\""), "{}", full.text);
+    sqlx::query(insert).execute(server.pool()).await.expect("entries");
+    let first = ada.get("/admin/audit?action=job.start").await.assert(200);
+    first.assert_contains("rel=\"next\"");
+}

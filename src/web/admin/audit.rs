@@ -112,10 +112,14 @@ pub async fn get(
         from: days::begin(&wanted.from),
         until: days::end(&wanted.until),
     };
-    let entries = audit::page(&state.pool, &filter, wanted.before, PER_PAGE).await?;
-    let full = i64::try_from(entries.len()).is_ok_and(|count| count == PER_PAGE);
+    // One more than is shown: whether there is anything older.
+    let mut entries = audit::page(&state.pool, &filter, wanted.before, PER_PAGE + 1).await?;
+    let more = i64::try_from(entries.len()).is_ok_and(|count| count > PER_PAGE);
+    if more {
+        entries.pop();
+    }
     let older = match entries.last() {
-        Some(last) if full => {
+        Some(last) if more => {
             let query = serde_html_form::to_string(Wanted { before: Some(last.id), ..wanted.clone() })
                 .map_err(anyhow::Error::from)?;
             Some(format!("/admin/audit?{query}"))
