@@ -38,6 +38,7 @@ training-timezone = Time zone
 training-error-time = A time of day is needed: 02:00.
 training-error-timezone = This is no time zone of the IANA list: Europe/Berlin, Asia/Shanghai, UTC.
 training-runs = Runs
+training-runs-newest = These are the newest { $count }. Older nightly runs can be chosen under “Compare two runs”.
 training-no-runs = No run yet
 training-no-runs-why = Runs and the sampling of new answers are listed here, with their curves and logs.
 training-what = Run

@@ -38,6 +38,7 @@ training-timezone = 时区
 training-error-time = 请输入时间，例如 02:00。
 training-error-timezone = 这不是 IANA 列表中的时区，例如 Europe/Berlin、Asia/Shanghai、UTC。
 training-runs = 运行记录
+training-runs-newest = 这里列出最新的 { $count } 条。更早的夜间运行可在“比较两次运行”中选择。
 training-no-runs = 还没有运行
 training-no-runs-why = 训练与新回答的采样会列在这里，附有曲线和日志。
 training-what = 运行

@@ -49,6 +49,8 @@ struct TrainingPage {
     fewest: i64,
     under_way: bool,
     jobs: Vec<Job>,
+    /// There are older ones, which are not listed.
+    older: bool,
     form: ScheduleForm,
     errors: Errors,
     saved: bool,
@@ -140,7 +142,12 @@ async fn build(state: &AppState, page: Page, project: &Project) -> Result<Traini
     let mut connection = state.pool.acquire().await?;
     let readiness = job_queue::readiness(&mut connection, project.id).await?;
     drop(connection);
-    let jobs = job_list::of_project(&state.pool, project.id, LISTED).await?;
+    // One more than is listed: whether there are older ones.
+    let mut jobs = job_list::of_project(&state.pool, project.id, LISTED + 1).await?;
+    let older = i64::try_from(jobs.len()).is_ok_and(|count| count > LISTED);
+    if older {
+        jobs.pop();
+    }
     let schedule = schedules::of_project(&state.pool, project.id).await?;
     let next_run = schedule.next_run(OffsetDateTime::now_utc());
     let daily = schedule.daily().ok();
@@ -155,6 +162,7 @@ async fn build(state: &AppState, page: Page, project: &Project) -> Result<Traini
         fewest: FEWEST_LABELS,
         under_way: jobs.iter().any(|job| job.kind == "nightly" && job.is_under_way()),
         jobs,
+        older,
         form: ScheduleForm {
             drawn: schedule.drawn_with(),
             enabled: schedule.enabled.then(|| "on".to_owned()),
