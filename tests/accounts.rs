@@ -182,6 +182,19 @@ async fn a_page_that_a_form_was_answered_with_leads_back_to_the_page_of_the_form
 }
 
 #[tokio::test]
+async fn the_page_that_refuses_a_form_leads_back_to_the_page_of_the_form() {
+    let server = server().await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let id: String = sqlx::query_scalar("SELECT id::text FROM users").fetch_one(server.pool()).await.expect("Ada");
+    let token = ada.csrf().await;
+    let form = ada.request(reqwest::Method::POST, &format!("/admin/people/{id}/role"));
+    let form = form.form(&[("role", "annotator"), ("csrf", token.as_str())]);
+    // She is the last admin.
+    let refused = ada.send(form.header("referer", format!("{}/admin/people", server.address))).await.assert(409);
+    refused.assert_contains("name=\"next\" value=\"/admin/people\"");
+}
+
+#[tokio::test]
 async fn a_disabled_account_is_out_at_once_and_stays_out() {
     let server = server().await;
     let client = server.user("Bob", Role::Annotator).await;

@@ -5,7 +5,7 @@
 
 use axum::{
     extract::{FromRef, FromRequestParts, RawPathParams},
-    http::{Method, Uri, header, request::Parts},
+    http::{HeaderMap, Method, Uri, header, request::Parts},
 };
 use uuid::Uuid;
 
@@ -40,17 +40,21 @@ async fn user_with_role(parts: &mut Parts, state: &AppState, needed: Role) -> Re
     if user.role.allows(needed) && here { Ok(user) } else { Err(PageError::Forbidden) }
 }
 
-/// Where logging in leads: to the page that was asked for; after a form, whose address may have no page, to the page that it stood
-/// on, where the browser says which. What was in a form is found again through its draft.
+/// Where logging in leads: to the page that was asked for; after a form, to the page that it stood on. What was in a form is
+/// found again through its draft.
 fn way_back(parts: &Parts) -> String {
     let asked = parts.uri.path_and_query().map(|path| path.as_str()).unwrap_or("/");
-    let form_of = || {
-        let page: Uri = parts.headers.get(header::REFERER)?.to_str().ok()?.parse().ok()?;
-        // Its query may say that an earlier form was saved.
-        Some(page.path().to_owned())
-    };
-    let is_form = !matches!(parts.method, Method::GET | Method::HEAD);
-    is_form.then(form_of).flatten().unwrap_or_else(|| asked.to_owned())
+    page_of_form(&parts.method, &parts.headers).unwrap_or_else(|| asked.to_owned())
+}
+
+/// The path of the page that a form stood on, where this is one and the browser says which: its own address may have no page.
+pub fn page_of_form(method: &Method, headers: &HeaderMap) -> Option<String> {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return None;
+    }
+    let page: Uri = headers.get(header::REFERER)?.to_str().ok()?.parse().ok()?;
+    // Its query may say that an earlier form was saved.
+    Some(page.path().to_owned())
 }
 
 /// Whether the project that the address names has this member. An address without a project is nobody's in particular.

@@ -8,7 +8,7 @@ use axum::{
     response::{Html, IntoResponse, Redirect, Response},
 };
 
-use super::{Page, session::Visitor};
+use super::{Page, authorise, session::Visitor};
 
 /// Why a page can't be given. Handlers return it with `?`; [`render`] draws it.
 #[derive(Debug, thiserror::Error)]
@@ -149,7 +149,9 @@ fn unexplained(response: &Response) -> Option<Failure> {
 /// Middleware: draws failures as pages, or as JSON `{"code", "message"}` for scripts that ask for it.
 pub async fn render(request: Request, next: Next) -> Response {
     let visitor = request.extensions().get::<Visitor>().cloned().unwrap_or_default();
-    let page = visitor.page(request.uri().path());
+    // The buttons for language and theme lead back to the form, whose own address may have no page.
+    let stood_on = authorise::page_of_form(request.method(), request.headers());
+    let page = visitor.page(stood_on.as_deref().unwrap_or(request.uri().path()));
     // Those that want a stream of events are scripts too.
     let wants_json = request
         .headers()
