@@ -25,6 +25,7 @@ import-field = Field
 import-reason = What is wrong
 import-error-kind = Choose what the file holds.
 import-error-file = Choose a file.
+import-gone = This file does not wait any more: it has been imported already, or nobody imported it within 24 hours and it was removed.
 
 export-what = What people and models said, as files that TRL and datasets read unconverted.
 export-kind = Records

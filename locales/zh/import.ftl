@@ -22,6 +22,7 @@ import-field = 字段
 import-reason = 问题
 import-error-kind = 请选择文件内容。
 import-error-file = 请选择文件。
+import-gone = 该文件已不在等待导入：它已被导入，或因 24 小时内无人导入而被移除。
 
 export-what = 人和模型所说的内容，TRL 和 datasets 可直接读取的文件。
 export-kind = 记录

@@ -10,7 +10,7 @@ use axum::{
 };
 use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
-use tokio::fs::File;
+use tokio::{fs::File, sync::Mutex};
 use tokio_util::io::StreamReader;
 use uuid::Uuid;
 
@@ -42,6 +42,9 @@ const REHEARSED: i64 = 32 * 1024 * 1024;
 /// Bad records that a preview shows, and that its report has.
 const SHOWN: usize = 20;
 const REPORTED: usize = 100_000;
+
+/// One import of a file at a time: a second press waits, and finds what became of the first. Files share these by their ids.
+static TURNS: [Mutex<()>; 16] = [const { Mutex::const_new(()) }; 16];
 
 /// What the columns are, as typed: `target` of the first `column`, and so on.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -253,7 +256,7 @@ fn failed(error: ImportError) -> PageError {
     }
 }
 
-/// `POST /admin/projects/{slug}/import/{upload}`: what was seen goes in.
+/// `POST /admin/projects/{slug}/import/{upload}`: what was seen goes in; 409 where it has gone in already.
 pub async fn post(
     Lead(user): Lead,
     State(state): State<AppState>,
@@ -262,7 +265,11 @@ pub async fn post(
     page: Page,
     CsrfForm(chosen): CsrfForm<Chosen>,
 ) -> Result<Response, PageError> {
-    let upload = uploads::find(&state.pool, project.id, id).await?;
+    let _turn = TURNS[usize::from(id.as_bytes()[15] % 16)].lock().await;
+    let upload = match uploads::find(&state.pool, project.id, id).await {
+        Err(sqlx::Error::RowNotFound) => return Err(PageError::ConflictAs("import-gone")),
+        found => found?,
+    };
     let mut file = File::open(place(&state, id)).await.map_err(|error| gone(&error))?;
     let (kind, mapping) = (chosen.kind(&upload), chosen.mapping());
     match import::import_mapped(&state.pool, &actor(&user), &project, kind, &mapping, &mut file).await {
