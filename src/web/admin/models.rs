@@ -1,6 +1,9 @@
 //! `/admin/projects/{slug}/models`: the model registry, promotion with confirmation, and base models from the server's disk.
 
-use std::{collections::HashMap, path::Path as FilePath};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    path::Path as FilePath,
+};
 
 use askama::Template;
 use axum::{
@@ -35,7 +38,7 @@ use crate::{
     },
 };
 
-/// Runs whose summaries say how many records a model learned from.
+/// The newest runs, whose summaries are read at once: they say how many records a model learned from.
 const RUNS: i64 = 500;
 
 /// A model as the registry shows it.
@@ -127,11 +130,18 @@ async fn build(state: &AppState, page: Page, project: &Project) -> Result<Models
     let found = models::of_project(&state.pool, project.id).await?;
     let promotions = promotions::of_project(&state.pool, project.id).await?;
     let answering = promotions.first().map(|promotion| promotion.model_id);
-    let summaries: HashMap<Uuid, Value> = job_list::of_project(&state.pool, project.id, RUNS)
+    let mut summaries: HashMap<Uuid, Value> = job_list::of_project(&state.pool, project.id, RUNS)
         .await?
         .into_iter()
         .map(|job| (job.id, job.summary))
         .collect();
+    // Those of older runs one by one.
+    let jobs: Vec<Uuid> = found.iter().filter_map(|model| model.job_id).collect();
+    for job in jobs {
+        if let Entry::Vacant(summary) = summaries.entry(job) {
+            summary.insert(job_list::by_id(&state.pool, job).await?.summary);
+        }
+    }
     let family: HashMap<Uuid, (String, Option<Uuid>)> =
         found.iter().map(|model| (model.record.id, (model.record.name.clone(), model.record.parent))).collect();
     let models = found
