@@ -9,6 +9,9 @@ const START = 5;
 export function makeDraggable({ handleOf, labelOf, over, drop, board }) {
   let held = null;
 
+  /** Whether it is the pointer that holds: a second finger on the screen neither moves nor drops what the first one drags. */
+  const holds = (event) => held?.pointer === event.pointerId;
+
   const end = () => {
     held?.ghost?.remove();
     over(null);
@@ -20,11 +23,13 @@ export function makeDraggable({ handleOf, labelOf, over, drop, board }) {
     if (event.button !== 0 || !event.isPrimary) return;
     const position = handleOf(event.target);
     if (position === null) return;
-    held = { position, x: event.clientX, y: event.clientY, ghost: null };
+    // What held before was never let go where the page could hear it.
+    if (held) end();
+    held = { position, pointer: event.pointerId, x: event.clientX, y: event.clientY, ghost: null };
   });
 
   document.addEventListener("pointermove", (event) => {
-    if (!held) return;
+    if (!holds(event)) return;
     const { clientX: x, clientY: y } = event;
     if (!held.ghost) {
       if (Math.hypot(x - held.x, y - held.y) < START) return;
@@ -41,7 +46,7 @@ export function makeDraggable({ handleOf, labelOf, over, drop, board }) {
   }, { passive: false });
 
   document.addEventListener("pointerup", (event) => {
-    if (!held) return;
+    if (!holds(event)) return;
     const { position, ghost } = held;
     if (ghost) {
       const place = over({ x: event.clientX, y: event.clientY });
@@ -56,6 +61,6 @@ export function makeDraggable({ handleOf, labelOf, over, drop, board }) {
     }
   });
 
-  document.addEventListener("pointercancel", () => held && end());
+  document.addEventListener("pointercancel", (event) => holds(event) && end());
   document.addEventListener("keydown", (event) => event.key === "Escape" && held?.ghost && end());
 }
