@@ -35,6 +35,8 @@ document.addEventListener("keydown", (event) => {
   if (form.dataset.kind !== "comparison" || !isForPage(event)) return;
   const point = digit(event);
   const key = keyName(event);
+  // What a second press takes back is not to hang on how long the first one was held.
+  if (event.repeat && key === "0") return event.preventDefault();
   if (point) choose(point);
   else if (key === "a" || key === "b") pick(key);
   else if (key === "m" && picked) flagsOf(picked.dataset.position);

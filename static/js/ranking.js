@@ -169,6 +169,8 @@ document.addEventListener("keydown", (event) => {
   if (!here() || !isForPage(event)) return;
   const key = keyName(event);
   const own = event.target.closest?.("button, a, summary");
+  // What a second press takes back is not to hang on how long the first one was held.
+  if (event.repeat && /^[0-9=]$/.test(key)) return event.preventDefault();
   if (byLetter.has(key)) {
     place(byLetter.get(key));
   } else if (/^[1-9]$/.test(key) && order.current !== null) {

@@ -262,6 +262,8 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (!isForPage(event)) return;
+  // Nor does a key that is held fold and unfold by turns.
+  if (event.repeat && ["s", "x"].includes(keyName(event))) return event.preventDefault();
   // Of seven answers and more, one is called G.
   const rankable = document.querySelector('article[data-letter="G"]');
   const sheet = { "?": "keys", r: "guidelines", ...(rankable ? {} : { g: "guidelines" }) }[keyName(event)];

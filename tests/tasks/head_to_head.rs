@@ -173,6 +173,13 @@ async fn a_digit_and_enter_are_enough_with_a_keyboard_and_a_button_without_scrip
     browser.press(ENTER).await;
     let error = browser.wait().for_element(fantoccini::Locator::Css("#task-error:not([hidden])")).await.expect("told");
     assert!(error.text().await.expect("read").contains("Say which answer is better"));
+    // However long a key is held, it says once that both are bad; only the next press takes that back.
+    let held = "for (const repeat of [false, true]) {
+            document.body.dispatchEvent(new KeyboardEvent('keydown', { key: '0', repeat, bubbles: true, cancelable: true }));
+        }
+        return document.getElementById('task').elements.all_bad.checked";
+    assert_eq!(browser.execute(held, Vec::new()).await.expect("held"), true);
+    browser.press("0").await;
     let straight = as_stored(&browser.source().await.expect("the page"));
     let first = browser.current_url().await.expect("an address");
     browser.press(&format!("8{ENTER}")).await;
