@@ -301,9 +301,11 @@ async fn what_came_ahead_and_can_not_be_shown_is_given_back_and_comes_by_its_pag
     let (server, browser) = two_kinds(1).await;
     browser.wait().for_element(Locator::Css("form#task[data-kind=ranking] .chip")).await.expect("the order is drawn");
     until_reserved(&server, 2).await;
-    // Its script is gone, as after an update; another language was chosen in another tab.
+    // Its script is gone, or another version than the one that runs here, as after an update; another language was chosen in another
+    // tab.
     for changed in [
         r#"text.replace(/data-script="[^"]*"/, 'data-script="/static/js/gone.js"')"#,
+        r#"text.replace(/data-script="[^"]*"/, 'data-script="/static/js/ranking.js?v=another"')"#,
         r#"text.replace('lang="en"', 'lang="zh"')"#,
     ] {
         browser.execute(&OTHERWISE.replace("CHANGED", changed), Vec::new()).await.expect("fetched");

@@ -13,6 +13,9 @@ let before = null;
 /** Counts the fetches, so that one which comes late is not taken for the newest. */
 let fetches = 0;
 
+/** The scripts that run here: each one's address, with its version, by its path. */
+const running = new Map([...document.querySelectorAll("script[src]")].map(({ src }) => [new URL(src).pathname, src]));
+
 /** Keeps what shows the reserved task, or nothing any more; the page says whether it is there. */
 function keepReady(made) {
   ready = made;
@@ -45,12 +48,16 @@ async function prepare(page, form) {
   if (!script || !content || !words) return null;
   // Nor one in the language that was chosen in another tab since.
   if (page.documentElement.lang !== document.documentElement.lang) return null;
+  // Nor one of a newer program: its script would hear each key beside the old one, which has the task before in mind.
+  const { href, pathname } = new URL(script, location.href);
+  if ((running.get(pathname) ?? href) !== href) return null;
   for (const sheet of page.head.querySelectorAll('link[rel="stylesheet"]')) {
     const here = document.head.querySelector(`link[href="${CSS.escape(sheet.getAttribute("href"))}"]`);
     if (!here) document.head.append(document.importNode(sheet));
   }
   try {
     await import(script);
+    running.set(pathname, href);
   } catch {
     return null;
   }
