@@ -53,6 +53,7 @@ export function follow(task) {
   running = false;
   again = false;
   closed = false;
+  // The form is not for the browser to fill in (`autocomplete="off"`): what that had kept itself would pass for the server's draft.
   saved = JSON.stringify(fields());
   base = Number(form.dataset.savedAt);
   unanswered = null;
