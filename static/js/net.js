@@ -2,6 +2,8 @@
 
 /** Milliseconds after which a request counts as lost: a server that hangs must not look like one that works. */
 const PATIENCE = 20_000;
+/** Characters a millisecond that a slow connection still carries: a long text has the time that it takes to go there. */
+const SLOWEST = 4;
 /** Bytes up to which a request outlives its page. Browsers refuse more than 64 KiB of them at once: a draft and what is submitted. */
 const OUTLIVES = 30_000;
 /** Statuses by which a proxy says that the server behind it is away. */
@@ -10,8 +12,8 @@ const AWAY = [502, 503, 504];
 const token = () => document.querySelector('meta[name="csrf"]');
 
 /** Ends a request when it takes too long, or when whoever began it wants to. */
-const patience = (stop) => {
-  const late = AbortSignal.timeout(PATIENCE);
+const patience = (stop, body = "") => {
+  const late = AbortSignal.timeout(PATIENCE + Math.ceil(body.length / SLOWEST));
   return stop ? AbortSignal.any([late, stop]) : late;
 };
 
@@ -24,7 +26,7 @@ async function once(method, address, body, type, stop) {
       method,
       body,
       redirect: "manual",
-      signal: patience(stop),
+      signal: patience(stop, body),
       keepalive: body !== undefined && body.length < OUTLIVES && new TextEncoder().encode(body).length < OUTLIVES,
       headers: { accept: "application/json", "x-csrf-token": token().content, ...(type ? { "content-type": type } : {}) },
     });
