@@ -182,6 +182,15 @@ async fn a_text_survives_a_reload_and_a_lost_session() {
     take_next(&server, &browser).await;
     browser.fill("#completion", "Roses are red").await;
     browser.saved().await;
+    // A key that went down elsewhere and is still held writes nothing into the text; one that went down in it does.
+    let held = "const text = document.getElementById('completion');
+        const press = (place, repeat) =>
+            place.dispatchEvent(new KeyboardEvent('keydown', { key: 'n', repeat, bubbles: true, cancelable: true }));
+        press(document.body, false);
+        const elsewhere = press(text, true);
+        press(text, false);
+        return [elsewhere, press(text, true)];";
+    assert_eq!(browser.execute(held, Vec::new()).await.expect("held"), json!([false, true]));
     browser.refresh().await.expect("reloaded");
     let value = async || {
         let field = browser.wait().for_element(Locator::Id("completion")).await.expect("the field");

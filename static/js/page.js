@@ -122,6 +122,15 @@ const FIELDS = 'input:not([type="radio"]):not([type="checkbox"]), textarea, sele
 /** Whether an input method has this key press; Safari says so of the key that ends a composition by its old number alone. */
 export const isComposing = (event) => event.isComposing || event.keyCode === 229;
 
+/** Where the key that is held went down. */
+let pressed = null;
+// What it repeats is not written into a field that has the focus since: it took the next task, say, or opened the note.
+document.addEventListener("keydown", (event) => {
+  if (!event.repeat) pressed = event.target;
+  if (event.target === pressed || !event.target.closest?.(FIELDS)) return;
+  if (event.key.length === 1 || event.key === "Enter") event.preventDefault();
+}, { capture: true });
+
 /** Whether a sheet lies over the page. */
 export const sheetIsOpen = () => document.querySelector("[popover]:popover-open") !== null;
 
