@@ -145,7 +145,9 @@ function settle(answer, sent) {
     forgetSkip();
     if (!show(answer.data)) {
       takeBack();
-      lock(false);
+      // What is typed while the next page loads would be kept nowhere: this is stored, and nothing more is sent from here.
+      sending = true;
+      lock(true);
       // Whoever comes back finds what was submitted, and not a form that keeps nothing more.
       window.addEventListener("pageshow", (event) => event.persisted && location.reload());
       location.assign(answer.data.next);
