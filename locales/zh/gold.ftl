@@ -48,5 +48,5 @@ gold-queue-course = 培训：正式工作前还有 { $count } 个任务
 gold-queue-failed = 尚未通过培训。请向负责人咨询下一步。
 gold-again = 请其重修
 gold-retakes = 已要求重修 { $count } 次
-gold-import = 导入已知答案
-import-kind-known-answers = 已知答案
+gold-import = 导入标准答案
+import-kind-known-answers = 标准答案

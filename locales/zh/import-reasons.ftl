@@ -100,4 +100,4 @@ import-reason-other-answer = “{ $name }”是另一个回答的 id
 import-reason-other-ranking = “{ $name }”是另一份排序的 id
 import-reason-other-demonstration = “{ $name }”是另一份示范的 id
 import-reason-twice = “{ $name }”在这里出现了两次
-import-reason-other-order = 这些回答已有另一种已知的顺序
+import-reason-other-order = 这些回答已有另一种标准顺序
