@@ -6,7 +6,6 @@ import-kind-rankings = Rankings
 import-kind-comparisons = Comparisons
 import-file = File
 import-file-hint = JSON lines, a JSON list, or CSV with column names.
-import-now = Import
 import-whole = The whole file goes in, or nothing of it. Importing the same file again changes nothing.
 import-forms = Forms
 import-foreign = One object a record. Files of Anthropic HH, Open-Assistant, Alpaca, ShareGPT, TRL, Argilla and Label Studio are recognised too.

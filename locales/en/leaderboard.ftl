@@ -12,7 +12,13 @@ board-win-rate = Win rate
 board-won = Won
 board-tied = Tied
 board-lost = Lost
-board-basis = { $comparisons } comparisons on { $prompts } prompts.
+board-basis = { $comparisons ->
+    [one] { $comparisons } comparison
+   *[other] { $comparisons } comparisons
+ } on { $prompts ->
+    [one] { $prompts } prompt
+   *[other] { $prompts } prompts
+ }.
 board-ties = Two equal models would tie in { $share } of the comparisons.
 board-triads = { $circular } of { $complete } triads of models are circular (A beats B, B beats C, C beats A).
 board-triads-many = One order does not fit these preferences well: look at the table of pairs.

@@ -1,4 +1,3 @@
-overview-state = How far
 overview-all = All
 overview-in-hand = { $count ->
     [0] Nobody has a task in hand.

@@ -26,7 +26,13 @@ training-there = there
 training-missing = missing
 training-base-there = A base model to start from
 training-base-missing = A base model to start from: bring one
-training-labels = { $demonstrations } demonstrations and { $rankings } rankings on training prompts
+training-labels = { $demonstrations ->
+    [one] { $demonstrations } demonstration
+   *[other] { $demonstrations } demonstrations
+ } and { $rankings ->
+    [one] { $rankings } ranking
+   *[other] { $rankings } rankings
+ } on training prompts
 training-labels-needed = (at least { $fewest } of one kind are needed)
 training-not-ready = A run can't start yet: what it needs is not all there. See what is missing below.
 training-schedule = Schedule
@@ -107,7 +113,6 @@ training-config-none = The trainer’s own values
 training-config = Settings of this run
 
 training-model = Model
-training-models = Models
 training-metrics = Metrics
 training-metrics-more = { $count } more
 training-files = Files

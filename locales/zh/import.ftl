@@ -6,7 +6,6 @@ import-kind-rankings = 排序
 import-kind-comparisons = 比较
 import-file = 文件
 import-file-hint = JSON 行、JSON 列表，或带列名的 CSV。
-import-now = 导入
 import-whole = 整个文件要么全部导入，要么完全不导入。重复导入同一文件不会有变化。
 import-forms = 格式
 import-foreign = 每条记录一个对象。也能识别 Anthropic HH、Open-Assistant、Alpaca、ShareGPT、TRL、Argilla 和 Label Studio 的文件。

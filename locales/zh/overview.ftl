@@ -1,4 +1,3 @@
-overview-state = 进展
 overview-all = 合计
 overview-in-hand = { $count ->
     [0] 目前没有人正在做任务。

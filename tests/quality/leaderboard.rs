@@ -127,10 +127,10 @@ async fn labels_of_programs_can_be_left_out_of_page_files_and_blind_tests() {
         format!("2 of 2 labels</td>{}", cells.concat())
     };
     let page = rosa.figures(BOARD).await;
-    page.assert_contains("name=\"whose\"").assert_contains("8 comparisons on 1 prompts");
+    page.assert_contains("name=\"whose\"").assert_contains("8 comparisons on 1 prompt.");
     page.assert_contains(&outcomes(1, 1));
     let page = rosa.figures(&format!("{BOARD}?whose=people")).await;
-    page.assert_contains("value=\"people\" selected").assert_contains("4 comparisons on 1 prompts");
+    page.assert_contains("value=\"people\" selected").assert_contains("4 comparisons on 1 prompt.");
     page.assert_contains(&outcomes(1, 0));
     page.assert_contains("models.csv?language=&amp;tag=&amp;whose=people");
     page.assert_contains("win-rates.csv?language=&amp;tag=&amp;whose=people");
