@@ -101,6 +101,7 @@ audit-members-added = Came in
 audit-members-removed = Left
 audit-looked-at = Prompts looked at
 value-named = { $name }: { $value }
+value-colon = :{" "}
 setting-sft = SFT
 setting-reward = Reward model
 setting-ppo = PPO

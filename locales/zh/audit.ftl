@@ -101,6 +101,7 @@ audit-members-added = 加入
 audit-members-removed = 退出
 audit-looked-at = 检查过的提示
 value-named = { $name }：{ $value }
+value-colon = ：
 setting-sft = SFT
 setting-reward = 奖励模型
 setting-ppo = PPO
