@@ -74,7 +74,7 @@ annotate-said-picked = { $letter } picked, rank { $rank }
 annotate-said-tie-next = The next letter ties with { $letter }
 annotate-said-tie-off = The next letter comes after
 annotate-said-undone = Undone
-annotate-said-complete = All answers are ranked. Enter submits.
+annotate-said-complete = { $place }. All answers are ranked. Enter submits.
 annotate-still-unranked = Not ranked yet: { $letters }
 
 annotate-submit-next = Submit and next

@@ -102,6 +102,7 @@ audit-members-removed = Left
 audit-looked-at = Prompts looked at
 value-named = { $name }: { $value }
 value-colon = :{" "}
+value-comma = ,{" "}
 setting-sft = SFT
 setting-reward = Reward model
 setting-ppo = PPO

@@ -71,7 +71,7 @@ annotate-said-picked = 已选中 { $letter }，第 { $rank } 名
 annotate-said-tie-next = 下一个字母将与 { $letter } 并列
 annotate-said-tie-off = 下一个字母排在其后
 annotate-said-undone = 已撤销
-annotate-said-complete = 所有回答均已排序。按 Enter 提交。
+annotate-said-complete = { $place }。所有回答均已排序。按 Enter 提交。
 annotate-still-unranked = 尚未排序：{ $letters }
 
 annotate-submit-next = 提交并继续

@@ -102,6 +102,7 @@ audit-members-removed = 退出
 audit-looked-at = 检查过的提示
 value-named = { $name }：{ $value }
 value-colon = ：
+value-comma = 、
 setting-sft = SFT
 setting-reward = 奖励模型
 setting-ppo = PPO

@@ -109,10 +109,10 @@ function tell(text) {
 
 /** Says where an answer stands now, and that all are ranked once they are. */
 function tellRank(position) {
-  const others = order.tiedWith(position).map(letter).join(", ");
+  const others = order.tiedWith(position).map(letter).join(words.comma);
   const values = { letter: letter(position), rank: order.rank(position), others };
   const place = say(others ? words.saidTied : words.saidRanked, values);
-  tell(order.unranked.length === 0 ? `${place}. ${words.saidComplete}` : place);
+  tell(order.unranked.length === 0 ? say(words.saidComplete, { place }) : place);
 }
 
 /** Draws, tells, and lets the draft know. */
@@ -214,7 +214,7 @@ function refuseUnranked(event) {
   const missing = order.unranked;
   if (missing.length === 0) return;
   event.preventDefault();
-  const text = say(words.unranked, { letters: missing.map(letter).sort().join(", ") });
+  const text = say(words.unranked, { letters: missing.map(letter).sort().join(words.comma) });
   showError(text);
   tell(text);
 }

@@ -101,10 +101,11 @@ impl LeaderboardPage {
     /// The groups in words, each with the names of its models.
     fn groups(&self) -> Vec<String> {
         let groups = self.board.groups().into_iter().zip(1_usize..);
+        let comma = self.page.t("value-comma");
         groups
             .map(|(group, number)| {
                 let names: Vec<&str> = group.iter().map(|standing| self.name(&standing.model)).collect();
-                self.page.t2("board-group-of", "number", number, "models", names.join(", "))
+                self.page.t2("board-group-of", "number", number, "models", names.join(comma.as_str()))
             })
             .collect()
     }

@@ -33,7 +33,7 @@ pub fn promotion(page: &Page, reason: &str) -> String {
             let told: Vec<String> = numbers.map(|number| finding(page, number)).collect();
             match told.is_empty() {
                 true => page.t("training-by-split"),
-                false => page.t1("training-by-split-numbers", "numbers", told.join(", ")),
+                false => page.t1("training-by-split-numbers", "numbers", told.join(page.t("value-comma").as_str())),
             }
         }
         None => reason.to_owned(),

@@ -160,13 +160,14 @@ pub async fn after(pool: &PgPool, user: Uuid, assignment: Option<Uuid>) -> Resul
 /// A form's error in the reader's words; answers are named by the letters of this person's page.
 pub fn explain(page: &Page, task: &Task, error: &FormError) -> String {
     let letter = |position: &usize| view::letter_of(task, *position).to_string();
+    let comma = page.t("value-comma");
     match error {
         FormError::Empty => page.t("annotate-error-empty"),
         FormError::TooLong { longest } => page.t1("annotate-error-too-long", "longest", longest),
         FormError::Unranked { positions } => {
             let mut letters: Vec<String> = positions.iter().map(letter).collect();
             letters.sort();
-            page.t2("annotate-error-unranked", "letters", letters.join(", "), "count", letters.len())
+            page.t2("annotate-error-unranked", "letters", letters.join(comma.as_str()), "count", letters.len())
         }
         FormError::NotARank { position } => page.t1("annotate-error-not-a-rank", "letter", letter(position)),
         FormError::Ranks(RankingError::Gap { position, rank, expected }) => page.translator.with(
@@ -177,7 +178,7 @@ pub fn explain(page: &Page, task: &Task, error: &FormError) -> String {
         FormError::Unrated { positions } => {
             let mut letters: Vec<String> = positions.iter().map(letter).collect();
             letters.sort();
-            page.t1("scheme-error-unrated", "letters", letters.join(", "))
+            page.t1("scheme-error-unrated", "letters", letters.join(comma.as_str()))
         }
         FormError::NotARating { position, scale } => page.translator.with(
             "scheme-error-not-a-rating",
