@@ -204,7 +204,9 @@ pub fn other_format(line: &[u8]) -> Option<&'static str> {
     let text = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line).trim_ascii();
     match text {
         _ if line.starts_with(b"\x1F\x8B") => Some("is compressed with gzip: decompress it first"),
-        _ if line.starts_with(b"PAR1") => Some("is a Parquet file: write its rows as JSONL first, a JSON object a line"),
+        _ if line.starts_with(b"PAR1") => {
+            Some("is a Parquet file: write its rows as JSONL first, a JSON object a line")
+        }
         [b'[', ..] => Some("holds one JSON list: write what is in it as JSONL, a JSON object a line"),
         b"{" => Some("holds JSON over several lines: write each record as JSONL, a JSON object a line"),
         _ => None,
