@@ -252,7 +252,7 @@ fn wrong_input(error: CompressError) -> WrongInput {
 fn ensure_file(option: &str, path: Option<&Path>) -> Result<(), WrongInput> {
     let Some(path) = path else { return Ok(()) };
     if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-        let why = "is read more than once, so it must be a file and not a pipe";
+        let why = "this must be a file and not a pipe, since it is read more than once";
         return Err(WrongInput(format!("{option} {}: {why}", path.display())));
     }
     Ok(())
