@@ -9,7 +9,8 @@ use std::{
 use rayon::prelude::*;
 
 use crate::{
-    copied::{Copied, Part, copy},
+    copied::Copied,
+    copy::{Part, copy},
     matrix::View,
     share::Shared,
     tile::{PANEL, ROWS, Terms, avx2::Tile, has_avx2},

@@ -8,10 +8,12 @@ pub mod activation;
 pub mod adam;
 pub mod attention;
 pub mod awake;
+pub mod bfloat16;
 #[cfg(target_arch = "x86_64")]
 mod blocked;
 #[cfg(target_arch = "x86_64")]
 mod copied;
+mod copy;
 pub mod few_rows;
 pub mod likelihood;
 #[cfg(target_arch = "x86_64")]

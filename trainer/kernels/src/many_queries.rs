@@ -7,7 +7,8 @@ use rayon::prelude::*;
 
 use crate::{
     attention::{Asked, Gradients, Passed, Sizes, Strided},
-    copied::{Lines, Part, copy},
+    copied::Lines,
+    copy::{Part, copy},
     few_rows::prefetch,
     matrix::View,
     query_tile::Tile,

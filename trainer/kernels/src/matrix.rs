@@ -43,8 +43,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// What the product of our own reads.
-#[cfg(target_arch = "x86_64")]
+/// What products of our own read.
 impl<'a> View<'a> {
     /// Rows and columns.
     pub(crate) fn dims(&self) -> [usize; 2] {
@@ -82,11 +81,27 @@ impl<'a> Target<'a> {
     pub fn add(values: &'a mut [f32], row_step: usize) -> Self {
         Self { values, row_step, add: true }
     }
+
+    /// The numbers, how far apart their rows lie, and whether the product is added to them.
+    pub(crate) fn into_parts(self) -> (&'a mut [f32], usize, bool) {
+        (self.values, self.row_step, self.add)
+    }
+
+    /// Stops where the sizes of a product don't fit each other, before anything is written.
+    pub(crate) fn check(&self, a: View, [terms, n]: [usize; 2]) {
+        let m = a.rows;
+        assert_eq!(a.columns, terms, "inner dimensions of a product");
+        if m > 0 && n > 0 {
+            let end = (m - 1).checked_mul(self.row_step).and_then(|last| last.checked_add(n));
+            assert!(end.is_some_and(|end| end <= self.values.len()), "a product beyond its target");
+            assert!(m == 1 || n <= self.row_step, "rows of a product's target overlap");
+        }
+    }
 }
 
 /// `a·b` into `target`, on all cores when it is large.
 pub fn product(target: Target, a: View, b: View) {
-    check(&target, a, b);
+    target.check(a, b.dims());
     #[cfg(target_arch = "x86_64")]
     if blocked::product(target.values, target.row_step, target.add, a, b) {
         return;
@@ -101,20 +116,9 @@ pub(crate) fn product_here(target: Target, a: View, b: View) {
     multiply(target, a, b, Parallelism::None);
 }
 
-/// Stops where the sizes don't fit each other, before anything is written.
-fn check(target: &Target, a: View, b: View) {
-    let (m, n) = (a.rows, b.columns);
-    assert_eq!(a.columns, b.rows, "inner dimensions of a product");
-    if m > 0 && n > 0 {
-        let end = (m - 1).checked_mul(target.row_step).and_then(|last| last.checked_add(n));
-        assert!(end.is_some_and(|end| end <= target.values.len()), "a product beyond its target");
-        assert!(m == 1 || n <= target.row_step, "rows of a product's target overlap");
-    }
-}
-
 fn multiply(target: Target, a: View, b: View, parallelism: Parallelism) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
-    check(&target, a, b);
+    target.check(a, b.dims());
     if m == 0 || n == 0 {
         return;
     }

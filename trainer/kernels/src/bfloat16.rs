@@ -1,0 +1,255 @@
+//! Products of numbers rounded to bfloat16, added up in float32: what processors with AVX512-BF16 (Zen 4, Sapphire Rapids) do at
+//! twice the rate of float32, and what decoding reads from memory in half the time.
+//!
+//! Both matrices are put in the order in which the innermost part reads them (Goto and van de Geijn 2008), and rounded on the
+//! way, to nearest, ties to even. Two terms that follow each other share a word, as the processor's operation takes them. Each
+//! number of a product is made in one order, whatever the other rows and columns are, and however many threads there are.
+
+use std::{
+    cell::RefCell,
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rayon::prelude::*;
+
+use crate::{
+    copy::Part,
+    matrix::{Target, View},
+    share::Shared,
+};
+
+#[cfg(target_arch = "x86_64")]
+mod native;
+mod order;
+mod tile;
+
+use order::{Line, Side, put_left_in_order, put_right_in_order};
+use tile::{LeftWords, Way};
+
+/// Columns that are multiplied at a time: two vectors of AVX-512.
+const PANEL: usize = 32;
+/// Terms that are summed at a time: a panel of so many takes half of the first cache.
+const DEPTH: usize = 256;
+/// As many pairs of terms.
+const PAIRS: usize = DEPTH / 2;
+/// Rows of a block, at most: with as many terms as are multiplied at once it takes 384 KiB of the second cache.
+const BLOCK: usize = 96;
+/// Tasks that there are for each thread, if there can be: a core that is held up leaves some of its own to the others.
+const TASKS_A_THREAD: usize = 3;
+/// Terms, and columns of the right matrix, that are put in order before they are multiplied.
+const AT_ONCE: usize = 2048;
+/// Panels that one task puts in order.
+const PANELS_A_TASK: usize = 8;
+
+/// Memory of right matrices in order, kept for the next product: asking for it and clearing it would cost as much as filling it.
+static KEPT: Mutex<Vec<Line>> = Mutex::new(vec![]);
+
+thread_local! {
+    /// A block of the left matrix: put in order by who multiplies it, so that it is in the cache.
+    static LEFT: RefCell<Vec<u32>> = const { RefCell::new(vec![]) };
+}
+
+/// Whether the processor multiplies bfloat16 itself; elsewhere the numbers are rounded all the same, and multiplied as float32.
+pub fn is_native() -> bool {
+    Way::of_processor() == Way::Native
+}
+
+/// A matrix `[k, n]` rounded to bfloat16 in the order in which products read it: for what is multiplied again and again, as
+/// decoding does with a model's matrices. A clone is the same memory.
+#[derive(Debug, Clone)]
+pub struct Rounded {
+    lines: Arc<Vec<Line>>,
+    k: usize,
+    n: usize,
+}
+
+impl Rounded {
+    /// Rounds a matrix.
+    pub fn new(from: View) -> Self {
+        let [k, n] = from.dims();
+        let mut lines = vec![];
+        let [terms, columns] = [k, n].map(|count| Part { first: 0, count });
+        order_right(from, terms, columns, &mut lines);
+        Self { lines: Arc::new(lines), k, n }
+    }
+
+    /// Rows and columns.
+    pub fn dims(&self) -> [usize; 2] {
+        [self.k, self.n]
+    }
+
+    /// A part of it, which begins with one of [`AT_ONCE`] terms.
+    fn part(&self, terms: Part) -> Right<'_> {
+        Right { lines: &self.lines, pairs: self.k.div_ceil(2), first: terms.first / 2, columns: self.n }
+    }
+}
+
+/// `a·b` of the numbers rounded to bfloat16, into `target`, on all cores.
+pub fn product(target: Target, a: View, b: View) {
+    let (k, [_, n]) = (a.dims()[1], b.dims());
+    let target = Output::of(target, a, b.dims());
+    // Taken, not held: a product that comes meanwhile has memory of its own.
+    let kept = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut lines = std::mem::take(&mut *kept());
+    for terms in parts(k) {
+        for columns in parts(n) {
+            order_right(b, terms, columns, &mut lines);
+            let right = Right { lines: &lines, pairs: terms.count.div_ceil(2), first: 0, columns: columns.count };
+            multiply(&Left { a, terms }, right, &target.from_column(columns.first), terms.first > 0);
+        }
+    }
+    *kept() = lines;
+}
+
+/// As [`product`] with a matrix that is in order.
+pub fn product_with(target: Target, a: View, b: &Rounded) {
+    let target = Output::of(target, a, b.dims());
+    for terms in parts(b.k) {
+        multiply(&Left { a, terms }, b.part(terms), &target.from_column(0), terms.first > 0);
+    }
+}
+
+fn parts(count: usize) -> impl Iterator<Item = Part> {
+    (0..count).step_by(AT_ONCE).map(move |first| Part { first, count: AT_ONCE.min(count - first) })
+}
+
+/// Panels of some columns over some terms, one after the other, into the first lines.
+fn order_right(from: View, terms: Part, columns: Part, lines: &mut Vec<Line>) {
+    let pairs = terms.count.div_ceil(2);
+    let count = columns.count.div_ceil(PANEL) * pairs;
+    if lines.len() < count {
+        lines.clear();
+        lines.resize(count, Line::ZERO);
+    }
+    if pairs > 0 {
+        let tasks = lines[..count].par_chunks_mut(PANELS_A_TASK * pairs).enumerate();
+        tasks.for_each(|(task, panels)| {
+            let before = task * PANELS_A_TASK * PANEL;
+            let columns = Part { first: columns.first + before, count: columns.count - before };
+            put_right_in_order(Way::of_processor(), from, terms, columns, panels);
+        });
+    }
+}
+
+/// The left matrix, over some terms.
+#[derive(Clone, Copy)]
+struct Left<'a> {
+    a: View<'a>,
+    terms: Part,
+}
+
+/// The right matrix in order: panels of so many pairs of terms, of which those from `first` on are multiplied.
+#[derive(Clone, Copy)]
+struct Right<'a> {
+    lines: &'a [Line],
+    pairs: usize,
+    first: usize,
+    columns: usize,
+}
+
+impl Right<'_> {
+    fn panel(&self, panel: usize, pairs: Range<usize>) -> &[Line] {
+        &self.lines[panel * self.pairs + self.first + pairs.start..][..pairs.len()]
+    }
+}
+
+/// Where a product is written.
+struct Output<'a> {
+    numbers: Shared<'a>,
+    row_step: usize,
+    add: bool,
+}
+
+/// The same from a column on.
+struct Columns<'o, 'a> {
+    output: &'o Output<'a>,
+    first: usize,
+}
+
+impl<'a> Output<'a> {
+    /// Stops where the sizes don't fit each other; without any term a product is zero.
+    fn of(target: Target<'a>, a: View, [k, n]: [usize; 2]) -> Self {
+        let [m, _] = a.dims();
+        target.check(a, [k, n]);
+        let (values, row_step, add) = target.into_parts();
+        if k == 0 && !add && m * n > 0 {
+            values.chunks_mut(row_step).take(m).for_each(|row| row[..n].fill(0.0));
+        }
+        Self { numbers: Shared::new(values), row_step, add }
+    }
+
+    fn from_column(&self, first: usize) -> Columns<'_, 'a> {
+        Columns { output: self, first }
+    }
+}
+
+/// What a task multiplies: some rows by some panels.
+struct Task {
+    rows: Part,
+    panels: Part,
+}
+
+/// A part of a product, written or added to what the parts before have made.
+fn multiply(left: &Left, right: Right, target: &Columns, later: bool) {
+    let m = left.a.dims()[0];
+    if m == 0 || right.columns == 0 || left.terms.count == 0 {
+        return;
+    }
+    let way = Way::of_processor();
+    let blocks = shares(m, m.div_ceil(BLOCK));
+    let wanted = TASKS_A_THREAD * rayon::current_num_threads();
+    let panels = shares(right.columns.div_ceil(PANEL), wanted.div_ceil(blocks.len()));
+    let tasks = panels.iter().flat_map(|&panels| blocks.iter().map(move |&rows| Task { rows, panels }));
+    let add = target.output.add || later;
+    tasks.collect::<Vec<Task>>().into_par_iter().for_each(|task| task.run(way, left, right, target, add));
+}
+
+/// `count` things in so many nearly equal parts, none of them empty.
+fn shares(count: usize, parts: usize) -> Vec<Part> {
+    let parts = parts.clamp(1, count.max(1));
+    let part = |at: usize| Part { first: at * count / parts, count: (at + 1) * count / parts - at * count / parts };
+    (0..parts).map(part).collect()
+}
+
+impl Task {
+    fn run(&self, way: Way, left: &Left, right: Right, target: &Columns, add: bool) {
+        let groups = way.groups(self.rows.count);
+        let pairs = left.terms.count.div_ceil(2);
+        let size = way.words_a_row(pairs);
+        let apart = Side::of(left.a.transposed()) == Some(Side::Terms);
+        let mut words = LEFT.take();
+        words.resize(words.len().max(self.rows.count * size), 0);
+        for group in &groups {
+            let rows = Part { first: self.rows.first + group.first, count: group.count };
+            put_left_in_order(way, left.a, left.terms, rows, &mut words[group.first * size..][..group.count * size]);
+        }
+        for panel in self.panels.all() {
+            let column = panel * PANEL;
+            let width = PANEL.min(right.columns - column);
+            for from in (0..pairs).step_by(PAIRS) {
+                let depth = from..pairs.min(from + PAIRS);
+                let lines = right.panel(panel, depth.clone());
+                for group in &groups {
+                    let place = (self.rows.first + group.first) * target.output.row_step + target.first + column;
+                    let rows = tile::Rows {
+                        numbers: &target.output.numbers,
+                        place,
+                        step: target.output.row_step,
+                        width,
+                        add: add || from > 0,
+                    };
+                    let first = group.first * size + group.count * way.words_a_row(depth.start);
+                    let words = &words[first..][..group.count * way.words_a_row(depth.len())];
+                    let left = LeftWords { words, apart, ahead: group.first == 0 };
+                    // SAFETY: each task writes rows and columns of its own.
+                    unsafe { way.multiply(group.count, left, lines, &rows) };
+                }
+            }
+        }
+        LEFT.set(words);
+    }
+}
+
+#[cfg(test)]
+mod tests;
