@@ -93,8 +93,9 @@ fn check(what: &str, ours: &Found, theirs: &Found, exact: &Found, precision: Pre
         assert!((0.4..2.5).contains(&(ours / rounding)), "{what}: rounding of {ours}, PyTorch's is {rounding}");
     }
     assert!((ours.loss - theirs.loss).abs() < of_loss, "{what}: loss {}, PyTorch's {}", ours.loss, theirs.loss);
-    let ratio = ours.gradient_norm / theirs.gradient_norm;
-    assert!((ratio - 1.0).abs() < of_norm, "{what}: norm of the gradient {} times PyTorch's", ratio);
+    // Theirs is up to 1.7 % from that of float32, in the one direction or the other.
+    let ratio = ours.gradient_norm / exact.gradient_norm;
+    assert!((ratio - 1.0).abs() < of_norm, "{what}: norm of the gradient {ratio} times that in float32");
 }
 
 #[test]

@@ -102,11 +102,13 @@ pub fn product(target: Target, a: View, b: View) {
     *kept() = lines;
 }
 
-/// As [`product`] with a matrix that is in order.
-pub fn product_with(target: Target, a: View, b: &Rounded) {
-    let target = Output::of(target, a, b.dims());
-    for terms in parts(b.k) {
-        multiply(&Left { a, terms }, b.part(terms), &target.from_column(0), terms.first > 0);
+/// As [`product`] with some matrices that are in order: each `a·b`, dense, to its place.
+pub fn products_with<const N: usize>(a: View, b: [&Rounded; N], mut out: [&mut [f32]; N]) {
+    for (b, out) in b.iter().zip(&mut out) {
+        let target = Output::of(Target::write(out, b.n), a, b.dims());
+        for terms in parts(b.k) {
+            multiply(&Left { a, terms }, b.part(terms), &target.from_column(0), terms.first > 0);
+        }
     }
 }
 

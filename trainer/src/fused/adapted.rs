@@ -1,21 +1,25 @@
 //! A frozen linear layer with its low-rank adapter, in one operation: nothing as wide as the output is made besides it.
 
 use burn::tensor::Tensor;
-use laurel_kernels::matrix::{Target, View, product};
+use laurel_kernels::matrix::{Target, View};
+
+use crate::model::Precision;
 
 use super::{
     held::{Held, apply, dense, numbers, room, sizes, tensor},
-    ops::{matrix, times},
+    ops::{matrix, product_in, times},
 };
 
 /// `x·W + scale·x·A·B` (Hu et al. 2021, eq. 3): `x` `[tokens, in]`, `weight` `[in, out]`, `a` `[in, rank]`, `b` `[rank, out]`
-/// → `[tokens, out]`.
+/// → `[tokens, out]`, all of them float32; every product is computed in `precision`.
 pub(crate) fn adapted_linear(
     x: &Tensor<2>,
     weight: &Tensor<2>,
     [a, b]: [&Tensor<2>; 2],
     scale: f64,
+    precision: Precision,
 ) -> Option<Tensor<2>> {
+    let product = product_in(precision)?;
     let inputs = [Held::of(x)?, Held::of(weight)?, Held::of(a)?, Held::of(b)?];
     Some(apply(inputs, |inputs| {
         let [x, weight, a, b] = inputs.map(dense);
@@ -24,7 +28,7 @@ pub(crate) fn adapted_linear(
         product(Target::write(&mut thin, rank), matrix(&x), matrix(&a));
         thin.iter_mut().for_each(|value| *value *= scale as f32);
         let mut y = room(tokens * output);
-        times(&x, &weight, &mut y);
+        times(&x, &weight, false, &mut y, precision);
         product(Target::add(&mut y, output), View::new(&thin, tokens, rank), matrix(&b));
         let back = move |gradient, [of_x, of_weight, of_a, of_b]: [bool; 4]| {
             let gradient = dense(gradient);

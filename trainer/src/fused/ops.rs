@@ -6,28 +6,40 @@ use burn::{
 };
 use burn_flex::FlexTensor;
 use laurel_kernels::{
-    activation, few_rows, likelihood,
-    matrix::{Target, View, matrix_times_row, product},
+    activation, bfloat16, few_rows, likelihood,
+    matrix::{self, Target, View, matrix_times_row},
     norm,
 };
 
+use crate::model::Precision;
+
 use super::held::{Held, apply, dense, numbers, numbers_mut, owned, read_f32, room, sizes, tensor};
 
-/// `x·W`, or `x·Wᵀ` when `transposed`: `[tokens, in]` → `[tokens, out]`, `weight` `[in, out]` (`[out, in]`).
+/// A product of float32 matrices, in the precision that it stands for.
+pub(super) type Product = fn(Target, View, View);
+
+/// What multiplies float32 matrices in a precision; nothing here does in float16.
+pub(super) fn product_in(precision: Precision) -> Option<Product> {
+    match precision {
+        Precision::Float32 => Some(matrix::product),
+        Precision::Bfloat16 => Some(bfloat16::product),
+        Precision::Float16 => None,
+    }
+}
+
+/// `x·W`, or `x·Wᵀ` when `transposed`: `[tokens, in]` → `[tokens, out]`, `weight` `[in, out]` (`[out, in]`). All three are float32;
+/// this product and those on the way back are computed in `precision`.
 ///
 /// A weight or an input that learns nothing costs nothing on the way back.
-pub(crate) fn linear(x: &Tensor<2>, weight: &Tensor<2>, transposed: bool) -> Option<Tensor<2>> {
+pub(crate) fn linear(x: &Tensor<2>, weight: &Tensor<2>, transposed: bool, precision: Precision) -> Option<Tensor<2>> {
+    let product = product_in(precision)?;
     let inputs = [Held::of(x)?, Held::of(weight)?];
     Some(apply(inputs, |[x, weight]| {
         let (x, weight) = (dense(x), dense(weight));
         let ([tokens, input], [rows, columns]) = (sizes(&x), sizes(&weight));
         let output = if transposed { rows } else { columns };
         let mut y = room(tokens * output);
-        if transposed {
-            times_transposed(&x, &weight, &mut y);
-        } else {
-            times(&x, &weight, &mut y);
-        }
+        times(&x, &weight, transposed, &mut y, precision);
         let back = move |gradient, [of_x, of_weight]: [bool; 2]| {
             let gradient = dense(gradient);
             let dy = View::new(numbers(&gradient), tokens, output);
@@ -71,21 +83,17 @@ pub(crate) fn linears<const N: usize>(x: &Tensor<2>, weights: [&Tensor<2>; N]) -
     }))
 }
 
-/// `x·W` into `y`, by what is fastest for so many tokens: both dense, `[tokens, in]` and `[in, out]`.
-pub(super) fn times(x: &FlexTensor, weight: &FlexTensor, y: &mut [f32]) {
-    let ([tokens, _], [_, output]) = (sizes(x), sizes(weight));
-    match tokens {
-        1..=few_rows::MOST => few_rows::rows_times_matrix(numbers(x), numbers(weight), y, tokens),
-        _ => product(Target::write(y, output), matrix(x), matrix(weight)),
-    }
-}
-
-/// `x·Wᵀ` into `y`: `[tokens, in]` and `[out, in]`.
-fn times_transposed(x: &FlexTensor, weight: &FlexTensor, y: &mut [f32]) {
-    let ([tokens, _], [output, _]) = (sizes(x), sizes(weight));
-    match tokens {
-        1 => matrix_times_row(numbers(weight), numbers(x), y),
-        _ => product(Target::write(y, output), matrix(x), matrix(weight).transposed()),
+/// `x·W`, or `x·Wᵀ`, into `y`, by what is fastest for so many tokens: both dense, `[tokens, in]` and `[in, out]` (`[out, in]`).
+pub(super) fn times(x: &FlexTensor, weight: &FlexTensor, transposed: bool, y: &mut [f32], precision: Precision) {
+    let ([tokens, _], [rows, columns]) = (sizes(x), sizes(weight));
+    let (w, output) = if transposed { (matrix(weight).transposed(), rows) } else { (matrix(weight), columns) };
+    match (precision, tokens, transposed) {
+        (Precision::Float32, 1..=few_rows::MOST, false) => {
+            few_rows::rows_times_matrix(numbers(x), numbers(weight), y, tokens);
+        }
+        (Precision::Float32, 1, true) => matrix_times_row(numbers(weight), numbers(x), y),
+        (Precision::Bfloat16, ..) => bfloat16::product(Target::write(y, output), matrix(x), w),
+        _ => matrix::product(Target::write(y, output), matrix(x), w),
     }
 }
 

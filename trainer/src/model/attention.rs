@@ -110,14 +110,14 @@ impl Attention {
         }
     }
 
-    /// In one operation, where the device has it: in float32 alone.
+    /// In one operation, where the device has it: in float32.
     fn mix_at_once(
         &self,
         [q, k, v]: [&Tensor<3>; 3],
         pass: &Pass,
         cache: &mut Option<(&mut KvCache, usize)>,
     ) -> Option<Tensor<3>> {
-        if pass.precision != Precision::Float32 {
+        if pass.precision == Precision::Float16 {
             return None;
         }
         let shape = Heads {
@@ -149,7 +149,8 @@ impl Attention {
             k = rotation.apply(k);
         }
         // Cast before they are stored, so that a cache holds what the products take.
-        let (k, v) = (precision.cast(k.swap_dims(1, 2)), precision.cast(v));
+        let kept = precision.of_caches(&k.device());
+        let (k, v) = (k.swap_dims(1, 2).cast(kept), v.cast(kept));
         let (k, v) = match cache {
             Some((cache, layer)) => cache.append(layer, k, v),
             None => (k, v),

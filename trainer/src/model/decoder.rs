@@ -5,8 +5,6 @@ use burn::{
     tensor::{Device, Int, Tensor, TensorData, module::embedding},
 };
 
-use laurel_kernels::packed::Packed;
-
 use super::{
     blocks::{Block, InputObserver, Norm, Pass, tokens_at},
     cache::KvCache,
@@ -19,7 +17,10 @@ use super::{
     rope::Rotation,
     weights::{NamedTensor, RandomWeights, WeightSource},
 };
-use crate::{fused, profile};
+use crate::{
+    fused::{self, InOrder},
+    profile,
+};
 
 /// Up to this many rows, multiplying the embedding by them is faster than the other way round (twice as fast at 8 rows
 /// and a vocabulary of 49,152): the smaller matrix is the one that the product repacks.
@@ -46,9 +47,9 @@ pub struct Decoder {
     /// The embedding as the output matrix of [`Self::to_answer`] in low precision; looking tokens up stays float32.
     #[module(skip)]
     held_output: Option<Tensor<2>>,
-    /// The embedding as the output matrix of [`Self::packed`].
+    /// The embedding as the output matrix, as products of some rows read it.
     #[module(skip)]
-    packed_output: Option<Packed>,
+    packed_output: Option<InOrder>,
 }
 
 impl Decoder {
@@ -123,12 +124,15 @@ impl Decoder {
         if precision == Precision::Float32 {
             return decoder;
         }
-        decoder.packed_output = None;
         decoder.for_each_linear(&mut |_, linear| linear.hold(precision));
         match &mut decoder.output {
             Some(output) => output.hold(precision),
             None if decoder.held_output.is_some() => {}
-            None => decoder.held_output = Some(precision.cast(decoder.token_embedding.val())),
+            None => {
+                let embedding = decoder.token_embedding.val();
+                decoder.packed_output = fused::pack(&embedding, true, precision);
+                decoder.held_output = Some(precision.cast(embedding));
+            }
         }
         decoder
     }
@@ -144,7 +148,7 @@ impl Decoder {
         match &mut self.output {
             Some(output) => output.pack(),
             None if self.packed_output.is_some() => {}
-            None => self.packed_output = fused::pack(&self.token_embedding.val(), true),
+            None => self.packed_output = fused::pack(&self.token_embedding.val(), true, Precision::Float32),
         }
         self
     }
@@ -258,14 +262,13 @@ impl Decoder {
         let [batch, sequence, size] = hidden.dims();
         let (rows, vocabulary) = (batch * sequence, self.config.vocabulary_size);
         let hidden = hidden.reshape([rows, size]);
-        let packed = self.packed_output.as_ref().filter(|_| precision == Precision::Float32);
-        if let Some([logits]) = packed.and_then(|packed| fused::packed_linears(&hidden, [packed])) {
+        if let Some([logits]) = fused::packed_linears(&hidden, [self.packed_output.as_ref()], precision) {
             return logits.reshape([batch, sequence, vocabulary]);
         }
         let embedding = self.held_output.clone().unwrap_or_else(|| self.token_embedding.val());
         let few = (2..=FEW_ROWS).contains(&rows);
-        let at_once = precision == Precision::Float32 && !few;
-        let fused = if at_once { fused::linear(&hidden, &embedding, true) } else { None };
+        let at_once = precision == Precision::Bfloat16 || !few;
+        let fused = if at_once { fused::linear(&hidden, &embedding, true, precision) } else { None };
         let logits = if let Some(logits) = fused {
             logits
         } else if few {

@@ -2,9 +2,8 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Device, Int, Tensor, TensorData},
+    tensor::{DType, Device, Int, Tensor, TensorData},
 };
-use laurel_kernels::packed::Packed;
 use rayon::prelude::*;
 
 use super::{
@@ -13,7 +12,7 @@ use super::{
     precision::Precision,
     weights::{NamedTensor, WeightSource},
 };
-use crate::fused;
+use crate::fused::{self, InOrder};
 
 /// `y = x·W + b`, plus the adapter's `scale · x·A·B` when there is one.
 #[derive(Module, Debug)]
@@ -26,7 +25,7 @@ pub struct Linear {
     pub adapter: Option<Adapter>,
     /// The weight once more as products of some rows read it: of a layer that only answers.
     #[module(skip)]
-    packed: Option<Packed>,
+    packed: Option<InOrder>,
 }
 
 impl Linear {
@@ -71,13 +70,7 @@ impl Linear {
         let output = self.weight.dims()[1];
         // One product over all tokens of the batch, instead of one a row.
         let x = x.reshape([batch * sequence, input]);
-        let mut y = match precision {
-            Precision::Float32 => self.product(x),
-            low => {
-                let y = low.product(x.clone(), self.weight.val());
-                if let Some(adapter) = &self.adapter { y + adapter.forward(x, low) } else { y }
-            }
-        };
+        let mut y = self.product(x, precision);
         if let Some(bias) = &self.bias {
             y = y + bias.val().unsqueeze();
         }
@@ -87,14 +80,13 @@ impl Linear {
     /// Several layers over the same `x` `[batch, sequence, in]`; in one piece where a step of decoding can be.
     pub fn forward_together<const N: usize>(linears: [&Self; N], x: Tensor<3>, precision: Precision) -> [Tensor<3>; N] {
         let [batch, sequence, input] = x.dims();
-        let plain = precision == Precision::Float32 && linears.iter().all(|linear| linear.adapter.is_none());
+        let plain = linears.iter().all(|linear| linear.adapter.is_none());
         let weights = linears.map(|linear| linear.weight.val());
         let rows = x.clone().reshape([batch * sequence, input]);
         let at_once = || {
-            let packed = linears.map(|linear| linear.packed.as_ref());
-            let packed = if packed.iter().all(Option::is_some) { Some(packed.map(Option::unwrap)) } else { None };
-            let packed = packed.and_then(|packed| fused::packed_linears(&rows, packed));
-            packed.or_else(|| fused::linears(&rows, weights.each_ref()))
+            let packed = fused::packed_linears(&rows, linears.map(|linear| linear.packed.as_ref()), precision);
+            let one_by_one = || fused::linears(&rows, weights.each_ref());
+            packed.or_else(|| (precision == Precision::Float32).then(one_by_one).flatten())
         };
         let Some(products) = plain.then(at_once).flatten() else {
             return linears.map(|linear| linear.forward(x.clone(), precision));
@@ -108,34 +100,35 @@ impl Linear {
         })
     }
 
-    /// `x·W` and the adapter's part in float32: `[tokens, in]` → `[tokens, out]`.
-    fn product(&self, x: Tensor<2>) -> Tensor<2> {
-        let packed = self.packed.as_ref().filter(|_| self.adapter.is_none());
-        if let Some([y]) = packed.and_then(|packed| fused::packed_linears(&x, [packed])) {
-            return y;
+    /// `x·W` and the adapter's part: `[tokens, in]` → `[tokens, out]`.
+    fn product(&self, x: Tensor<2>, precision: Precision) -> Tensor<2> {
+        let with_adapter = |y: Tensor<2>| match &self.adapter {
+            Some(adapter) => y + adapter.forward(x.clone(), precision),
+            None => y,
+        };
+        if let Some([y]) = fused::packed_linears(&x, [self.packed.as_ref()], precision) {
+            return with_adapter(y);
         }
         let weight = self.weight.val();
-        let at_once = self.adapter.as_ref().and_then(|adapter| adapter.beside(&x, &weight));
-        match (at_once, &self.adapter) {
-            (Some(y), _) => y,
-            (None, adapter) => {
-                let y = fused::linear(&x, &weight, false).unwrap_or_else(|| x.clone().matmul(weight));
-                if let Some(adapter) = adapter { y + adapter.forward(x, Precision::Float32) } else { y }
-            }
-        }
+        let at_once = self.adapter.as_ref().and_then(|adapter| adapter.beside(&x, &weight, precision));
+        at_once.unwrap_or_else(|| with_adapter(precision.linear(x.clone(), weight)))
     }
 
     /// Puts the weight, once more, in the order in which products of some rows read it, where that is of use. Nothing is to be
     /// learned from then on.
     pub(super) fn pack(&mut self) {
         if self.adapter.is_none() && self.packed.is_none() {
-            self.packed = fused::pack(&self.weight.val(), false);
+            self.packed = fused::pack(&self.weight.val(), false, Precision::Float32);
         }
     }
 
     /// Keeps the matrices as products in `precision` take them. Nothing is to be learned from them then.
     pub(super) fn hold(&mut self, precision: Precision) {
-        self.packed = None;
+        let weight = self.weight.val();
+        if weight.dtype() != DType::F32 {
+            return;
+        }
+        self.packed = fused::pack(&weight, false, precision);
         self.weight = self.weight.clone().map(|weight| precision.cast(weight));
         if let Some(adapter) = &mut self.adapter {
             adapter.hold(precision);

@@ -94,21 +94,24 @@ impl Adapter {
     pub fn forward(&self, x: Tensor<2>, precision: Precision) -> Tensor<2> {
         let x = if recompute::is_plain_pass() { self.dropped(x) } else { self.dropout.forward(x) };
         // Scaling the thin product is cheaper than scaling the wide one.
-        precision.product(precision.product(x, self.a.val()) * self.scale, self.b.val())
+        precision.linear(precision.linear(x, self.a.val()) * self.scale, self.b.val())
     }
 
     /// Keeps both matrices as products in `precision` take them.
     pub(super) fn hold(&mut self, precision: Precision) {
-        self.a = self.a.clone().map(|a| precision.cast(a));
-        self.b = self.b.clone().map(|b| precision.cast(b));
+        // What rounds as it multiplies takes them as they are; they are small.
+        if !precision.rounds_as_it_multiplies(&self.a.device()) {
+            self.a = self.a.clone().map(|a| precision.cast(a));
+            self.b = self.b.clone().map(|b| precision.cast(b));
+        }
     }
 
     /// `x·W` and this adapter's part in one operation, where nothing is dropped and the device has it.
-    pub(super) fn beside(&self, x: &Tensor<2>, weight: &Tensor<2>) -> Option<Tensor<2>> {
+    pub(super) fn beside(&self, x: &Tensor<2>, weight: &Tensor<2>, precision: Precision) -> Option<Tensor<2>> {
         if self.drops() {
             return None;
         }
-        fused::adapted_linear(x, weight, [&self.a.val(), &self.b.val()], self.scale)
+        fused::adapted_linear(x, weight, [&self.a.val(), &self.b.val()], self.scale, precision)
     }
 
     /// Dropout where there is no graph, as [`Dropout`] does it where there is one.

@@ -5,10 +5,13 @@ use std::{fmt, str::FromStr};
 use burn::tensor::{Device, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::fused;
+
 /// What matrix products are computed in: those of linear layers, adapters and the output matrix, and both of attention.
 ///
 /// Their inputs are cast for the product and its result is cast back (Micikevicius et al. 2018, section 3.1, as PyTorch's
-/// `torch.autocast` does it). Weights, norms, softmax, the residual stream, logits, losses, gradients of weights and the
+/// `torch.autocast` does it). On the CPU the result of a product in bfloat16 is not rounded, and attention is float32 then: its
+/// products are too small to gain by less. Weights, norms, softmax, the residual stream, logits, losses, gradients of weights and the
 /// optimiser are float32 whatever this says; so are the scalar heads, whose one product costs nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -69,6 +72,24 @@ impl Precision {
     /// The values rounded to this precision; their gradient comes back in the format that they had.
     pub(super) fn cast<const D: usize>(self, tensor: Tensor<D>) -> Tensor<D> {
         tensor.cast(self.dtype())
+    }
+
+    /// Whether products of float32 matrices round their numbers to this format on the way, so that nothing is cast before.
+    pub(super) fn rounds_as_it_multiplies(self, device: &Device) -> bool {
+        self == Self::Bfloat16 && device.clone().inner() == Device::flex()
+    }
+
+    /// What keys and values of tokens already seen are kept in.
+    pub(super) fn of_caches(self, device: &Device) -> FloatDType {
+        if self.rounds_as_it_multiplies(device) { FloatDType::F32 } else { self.dtype() }
+    }
+
+    /// `a·b` of matrices, computed in this precision, as float32.
+    pub(super) fn linear(self, a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
+        fused::linear(&a, &b, false, self).unwrap_or_else(|| match self {
+            Self::Float32 => a.matmul(b),
+            low => low.product(a, b),
+        })
     }
 
     /// `a·b` of the last two dimensions, computed in this precision, as float32.

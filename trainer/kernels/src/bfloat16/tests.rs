@@ -41,7 +41,12 @@ fn products_agree_with_the_definition() {
                 let mut found = vec![1.0; m * step];
                 product(Target::add(&mut found, step), a, b);
                 product(Target::write(&mut found, step), a, b);
-                product_with(Target::add(&mut found, step), a, &Rounded::new(b));
+                let mut in_order = [vec![f32::NAN; m * n], vec![f32::NAN; m * n]];
+                let right = Rounded::new(b);
+                products_with(a, [&right; 2], in_order.each_mut().map(Vec::as_mut_slice));
+                let written: Vec<f32> = found.chunks(step).flat_map(|row| &row[..n]).copied().collect();
+                assert_eq!(in_order, [written.clone(), written], "{m} × {k} × {n}");
+                product(Target::add(&mut found, step), a, b);
                 for (row, found) in found.chunks(step).enumerate() {
                     for (column, &found) in found[..n].iter().enumerate() {
                         let expected = 2.0 * expected[row * n + column];
@@ -153,7 +158,7 @@ fn bfloat16_beside_float32() {
         let mut out = vec![0.0; m * n];
         let mut ways: [(&str, &dyn Fn(Target)); 3] = [
             ("bfloat16", &|target| product(target, a, b)),
-            ("in order", &|target| product_with(target, a, &right)),
+            ("in order", &|target| products_with(a, [&right], [target.into_parts().0])),
             ("float32", &|target| crate::matrix::product(target, a, b)),
         ];
         print!("{m} × {k} × {n}:");
