@@ -16,3 +16,19 @@ pub fn say(text: impl Display) {
 pub fn report(text: impl Display) {
     let _ = writeln!(io::stdout().lock(), "{text}");
 }
+
+/// A count of things, which have an s where they are not one: `1 answer`, `4 answers`.
+pub fn counted(count: usize, thing: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{s}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_thing_is_not_told_of_in_the_plural() {
+        assert_eq!([0, 1, 2].map(|count| counted(count, "prompt")), ["0 prompts", "1 prompt", "2 prompts"]);
+    }
+}

@@ -7,11 +7,16 @@ use laurel_records::{ResponseRecord, ResponsesRecord};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Common, WrongInput, generate::model_name, output, precision::PrecisionArgs, sampling::SamplingArgs, training::blame,
+    Common, WrongInput,
+    generate::{cut_prompts, model_name},
+    output,
+    precision::PrecisionArgs,
+    sampling::SamplingArgs,
+    training::blame,
 };
 use crate::{
     rlhf::best_of_n,
-    terminal,
+    terminal::{self, counted},
     train::{
         OnlineInputs,
         best_of_n::{Answered, BestOfN, Chosen},
@@ -83,8 +88,7 @@ impl BestOfNCommand {
         progress.finish();
         let lines = answered.iter().map(|answered| record(answered, self.all, &name, &method, common.seed));
         output::write_lines(&self.out, lines)?;
-        let cut =
-            format!("{prompts_cut} prompts were too long for the policy or the reward model and lost their beginning");
+        let cut = cut_prompts(prompts_cut, "the policy or the reward model");
         if output::is_stdout(&self.out) {
             // Standard output is the answers'.
             if prompts_cut > 0 && !common.quiet {
@@ -93,8 +97,11 @@ impl BestOfNCommand {
             return Ok(());
         }
         let (kl, by_n) = (best_of_n::kl(n), expected(&answered, n));
-        let mut summary =
-            format!("the best of {n} answers to each of {} prompts in {}", answered.len(), self.out.display());
+        let asked = match answered.len() {
+            1 => "1 prompt".to_owned(),
+            count => format!("each of {count} prompts"),
+        };
+        let mut summary = format!("the best of {} to {asked} in {}", counted(n, "answer"), self.out.display());
         summary += &format!("\nKL from the policy: at most {kl:.3} nats an answer (log n − (n−1)/n)");
         summary += "\nscore of the best of";
         for (n, score) in &by_n {

@@ -20,6 +20,7 @@ use crate::{
         Decoder, ModelDirectory, RewardModel,
         hf::{Lineage, ModelKind, ensure_free, sha256_of_file, write_decoder, write_reward_model},
     },
+    terminal::counted,
 };
 
 /// Compress a model: round its weights, or remove those that matter least
@@ -211,10 +212,10 @@ impl Compress {
         let removed = mean(layers.iter().map(|layer| layer.sparsity)).unwrap_or(0.0) * 100.0;
         let seconds = start.elapsed().as_secs_f64();
         let mut summary = format!(
-            "{}: {}, {removed:.1} % of the weights of {} layers are zero or gone, in {seconds:.0} s",
+            "{}: {}, {removed:.1} % of the weights of {} are zero or gone, in {seconds:.0} s",
             self.out.display(),
             self.method,
-            layers.len()
+            counted(layers.len(), "layer")
         );
         if let Some(error) = metrics["mean_relative_error"].as_f64() {
             summary += &format!("\nthe layers' outputs moved by {:.2} % (squared, mean over layers)", error * 100.0);

@@ -10,7 +10,7 @@ use crate::{
     data::{DataError, ModelTokenizer, records},
     generate::{Generated, NO_LAW, SamplingSettings, generate_in_batches, row_seed},
     model::ModelDirectory,
-    terminal,
+    terminal::{self, counted},
 };
 
 /// Sample candidate answers to prompts
@@ -111,14 +111,14 @@ impl Generate {
         let unfinished = answers.iter().filter(|answer| !answer.finished && !answer.tokens.is_empty()).count();
         let rate = tokens as f64 / seconds.max(1e-9);
         let mut summary = format!(
-            "{} answers to {} prompts in {} ({tokens} tokens, {rate:.0} a second)",
-            answers.len(),
-            answers.len() / self.samples as usize,
+            "{} to {} in {} ({}, {rate:.0} a second)",
+            counted(answers.len(), "answer"),
+            counted(answers.len() / self.samples as usize, "prompt"),
             self.out.display(),
+            counted(tokens, "token"),
         );
         if unfinished > 0 {
-            summary +=
-                &format!("\n{unfinished} of them stopped at {} tokens, before their end", self.sampling.max_new_tokens);
+            summary += &format!("\n{}", stopped(unfinished, answers.len(), self.sampling.max_new_tokens));
         }
         for text in odd_prompts(cut, empty) {
             summary += &format!("\n{text}");
@@ -130,12 +130,32 @@ impl Generate {
     }
 }
 
+/// What is to be said of answers, `cut` of all, that have as many tokens as they may have.
+fn stopped(cut: usize, all: usize, tokens: usize) -> String {
+    let tokens = counted(tokens, "token");
+    match (cut, all) {
+        (1, 1) => format!("it stopped at {tokens}, before its end"),
+        (1, _) => format!("1 of them stopped at {tokens}, before its end"),
+        _ => format!("{cut} of them stopped at {tokens}, before their end"),
+    }
+}
+
 /// What is to be said of prompts that were cut, and of those that have no token.
 fn odd_prompts(cut: usize, empty: usize) -> impl Iterator<Item = String> {
-    let cut = (cut > 0).then(|| format!("{cut} prompts were too long for the model and lost their beginning"));
-    let empty = (empty > 0)
-        .then(|| format!("the answers to {empty} prompts are empty: the tokenizer makes no token of these prompts"));
+    let cut = (cut > 0).then(|| cut_prompts(cut, "the model"));
+    let empty = (empty > 0).then(|| match empty {
+        1 => "the answers to 1 prompt are empty: the tokenizer makes no token of it".to_owned(),
+        _ => format!("the answers to {empty} prompts are empty: the tokenizer makes no token of these prompts"),
+    });
     cut.into_iter().chain(empty)
+}
+
+/// What is to be said of prompts that were longer than what reads them.
+pub(super) fn cut_prompts(count: usize, reader: &str) -> String {
+    match count {
+        1 => format!("1 prompt was too long for {reader} and lost its beginning"),
+        _ => format!("{count} prompts were too long for {reader} and lost their beginning"),
+    }
 }
 
 /// Prompts as tokens, cut so that the context has room for the answer.
@@ -177,4 +197,25 @@ fn response(
 pub(super) fn model_name(path: &std::path::Path) -> String {
     let whole = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     whole.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_answer_and_one_prompt_are_told_of_in_the_singular() {
+        assert_eq!(stopped(1, 1, 1), "it stopped at 1 token, before its end");
+        assert_eq!(stopped(1, 4, 8), "1 of them stopped at 8 tokens, before its end");
+        assert_eq!(stopped(2, 4, 8), "2 of them stopped at 8 tokens, before their end");
+        let said: Vec<String> = odd_prompts(1, 1).chain(odd_prompts(2, 0)).collect();
+        assert_eq!(
+            said,
+            [
+                "1 prompt was too long for the model and lost its beginning",
+                "the answers to 1 prompt are empty: the tokenizer makes no token of it",
+                "2 prompts were too long for the model and lost their beginning",
+            ]
+        );
+    }
 }

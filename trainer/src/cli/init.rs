@@ -12,7 +12,7 @@ use crate::{
         Decoder, DecoderConfig, PRESETS,
         hf::{Lineage, ensure_free, write_decoder},
     },
-    terminal,
+    terminal::{self, counted},
 };
 
 /// Make a new model: a tokenizer learned from text, and random weights
@@ -44,7 +44,7 @@ impl Init {
         }
         let wanted = self.vocabulary.unwrap_or(config.vocabulary_size);
         if !common.quiet && !common.json {
-            terminal::say(format!("learning at most {wanted} tokens from {} texts", texts.len()));
+            terminal::say(format!("learning at most {wanted} tokens from {}", counted(texts.len(), "text")));
         }
         let tokenizer = NewTokenizer::learn(&texts, wanted).map_err(WrongInput)?;
         let config =

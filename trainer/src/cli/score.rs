@@ -15,7 +15,7 @@ use crate::{
     data::{DataError, ModelTokenizer, records},
     evaluate::{Judged, RewardReport, Verdict, rewards_of_tokens, verdicts},
     model::{ModelDirectory, RewardModel, hf::ensure_free},
-    terminal,
+    terminal::{self, counted},
     train::TrainError,
 };
 
@@ -91,11 +91,9 @@ impl Score {
         ensure_finite(found.iter().map(|verdict| verdict.reward))?;
         if tokenizer.cuts() > 0 && !common.quiet {
             // Standard output is the rewards'.
-            terminal::say(format!(
-                "laurel-trainer: {} of {} conversations are longer than the context and were cut",
-                tokenizer.cuts(),
-                judged.len()
-            ));
+            let (cut, of) = (tokenizer.cuts(), counted(judged.len(), "conversation"));
+            let [are, were] = if cut == 1 { ["is", "was"] } else { ["are", "were"] };
+            terminal::say(format!("laurel-trainer: {cut} of {of} {are} longer than the context and {were} cut"));
         }
         let mut rest = found.as_slice();
         let of_records: Vec<&[Verdict]> = records

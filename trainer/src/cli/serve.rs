@@ -15,7 +15,7 @@ use crate::{
     data::ModelTokenizer,
     model::ModelDirectory,
     serve::{Ended, Identity, Limits, Served, Tally, serve},
-    terminal,
+    terminal::{self, counted},
 };
 
 /// Answer conversations over HTTP as OpenAI's API does, several at once
@@ -86,7 +86,8 @@ impl Serve {
         let tally = runtime.block_on(self.listen(common, &name, served, ended))?;
         runtime.shutdown_timeout(Duration::from_secs(1));
         let Tally { answers, tokens } = tally;
-        common.result(&format!("{answers} answers, {tokens} tokens"), json!({"answers": answers, "tokens": tokens}))
+        let summary = format!("{}, {}", counted(answers, "answer"), counted(tokens, "token"));
+        common.result(&summary, json!({"answers": answers, "tokens": tokens}))
     }
 
     async fn listen(&self, common: &Common, name: &str, served: Served, ended: Ended) -> anyhow::Result<Tally> {

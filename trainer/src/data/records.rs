@@ -17,6 +17,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{corpus::text_of, error::DataError, forms};
+use crate::terminal::counted;
 
 /// So many bad lines are named; the rest is counted.
 const NAMED_PROBLEMS: usize = 20;
@@ -190,7 +191,7 @@ fn read<T>(path: &Path, record: impl Fn(Line) -> Result<T, Problem>) -> Result<V
         }
     }
     if bad > NAMED_PROBLEMS {
-        problems.push(format!("{name}: {} more bad lines", bad - NAMED_PROBLEMS));
+        problems.push(format!("{name}: {}", counted(bad - NAMED_PROBLEMS, "more bad line")));
     }
     if records.is_empty() && problems.is_empty() {
         problems.push(format!("{name}: holds no record"));

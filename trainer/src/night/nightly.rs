@@ -11,6 +11,7 @@ use laurel_records::{ModelRecord, Stage};
 use serde_json::{Value, json};
 
 use super::{evaluation, models::LocalModel, records::Records, stages, uncertainty, work::Work, worker::Found};
+use crate::terminal::counted;
 
 /// Fewest demonstrations, and fewest rankings, from which a stage learns.
 const FEWEST: usize = 4;
@@ -71,21 +72,21 @@ pub fn run(work: &Work) -> anyhow::Result<Found> {
 fn learn(work: &Work, records: &Records, models: &mut Models) -> anyhow::Result<()> {
     let demonstrations = records.demonstrations.train.len();
     if demonstrations >= FEWEST {
-        work.log(format!("SFT from {} on {demonstrations} demonstrations.", models.base.record.name));
+        work.log(format!("SFT from {} on {}.", models.base.record.name, counted(demonstrations, "demonstration")));
         let base = &models.base;
         models.sft = Some(work.stage(Stage::Sft, &base.record, |out| stages::sft(work, base, records, out))?);
     } else {
-        work.warn(format!("No SFT: {demonstrations} demonstrations to learn from, at least {FEWEST} are needed."));
+        let demonstrations = counted(demonstrations, "demonstration");
+        work.warn(format!("No SFT: {demonstrations} to learn from, at least {FEWEST} are needed."));
     }
     let rankings = records.rankings.train.len();
     if rankings < FEWEST {
-        work.warn(format!(
-            "No reward model and no PPO: {rankings} rankings to learn from, at least {FEWEST} are needed."
-        ));
+        let rankings = counted(rankings, "ranking");
+        work.warn(format!("No reward model and no PPO: {rankings} to learn from, at least {FEWEST} are needed."));
         return Ok(());
     }
     let start = models.start().clone();
-    work.log(format!("A reward model from {} on {rankings} rankings.", start.record.name));
+    work.log(format!("A reward model from {} on {}.", start.record.name, counted(rankings, "ranking")));
     let judge = work.stage(Stage::Reward, &start.record, |out| stages::reward(work, &start, records, out))?;
     models.reward = Some(judge.clone());
     let prompts = records.prompts.train.len();
@@ -93,7 +94,8 @@ fn learn(work: &Work, records: &Records, models: &mut Models) -> anyhow::Result<
         work.warn("No PPO: the training split has no prompts.");
         return Ok(());
     }
-    work.log(format!("PPO from {} against {} on {prompts} prompts.", start.record.name, judge.record.name));
+    let asked = counted(prompts, "prompt");
+    work.log(format!("PPO from {} against {} on {asked}.", start.record.name, judge.record.name));
     models.ppo = Some(work.stage(Stage::Ppo, &start.record, |out| stages::ppo(work, &start, &judge, records, out))?);
     Ok(())
 }
@@ -111,10 +113,10 @@ fn tell_records(work: &Work, records: &Records, found: &mut Found) {
     let (new_demonstrations, new_rankings) =
         since.map_or((demonstrations.train.len(), rankings.train.len()), |since| records.newer_than(since));
     work.log(format!(
-        "Records: {} demonstrations ({new_demonstrations} new), {} rankings ({new_rankings} new), {} prompts; held out: {}, {} and {}.",
-        demonstrations.train.len(),
-        rankings.train.len(),
-        records.prompts.train.len(),
+        "Records: {} ({new_demonstrations} new), {} ({new_rankings} new), {}; held out: {}, {} and {}.",
+        counted(demonstrations.train.len(), "demonstration"),
+        counted(rankings.train.len(), "ranking"),
+        counted(records.prompts.train.len(), "prompt"),
         demonstrations.held_out.len(),
         rankings.held_out.len(),
         records.prompts.held_out.len(),

@@ -11,6 +11,7 @@ use crate::{
     data::ModelTokenizer,
     generate::{Engine, EngineLimits, Generated, NO_LAW, Request, SamplingSettings, answer_all},
     model::ModelDirectory,
+    terminal::counted,
 };
 
 /// Answers that are sampled together, and about as many that go to the server together.
@@ -26,7 +27,8 @@ pub fn run(work: &Work) -> anyhow::Result<Found> {
     let decoder = work.decoder(&directory)?;
     let prompts = work.client.prompts_to_answer(work.job.id)?;
     let per_prompt = work.job.answers_per_prompt.max(1) as usize;
-    work.log(format!("{per_prompt} answers of {} to each of {} prompts.", policy.name, prompts.len()));
+    let (answers, of_prompts) = (counted(per_prompt, "answer"), counted(prompts.len(), "prompt"));
+    work.log(format!("{answers} of {} to each of {of_prompts}.", policy.name));
     let total = prompts.len() as u64;
     work.reports.progress(Stage::Sample, 0, total);
     let mut counts = Counts::default();
@@ -40,7 +42,8 @@ pub fn run(work: &Work) -> anyhow::Result<Found> {
     let requests = requests(work, &tokenizer, &prompts, per_prompt)?;
     let empty = requests.iter().filter(|request| request.prompt.is_empty()).count();
     if empty > 0 {
-        work.warn(format!("The answers to {empty} prompts are empty: the tokenizer makes no token of these prompts."));
+        let prompts = counted(empty, "prompt");
+        work.warn(format!("The answers to {prompts} are empty: the tokenizer makes no token of what is asked."));
     }
     let seeds: Vec<Vec<u64>> = requests.iter().map(|request| request.seeds.clone()).collect();
     let mut ready: Vec<ResponsesRecord> = vec![];
@@ -99,16 +102,17 @@ impl Counts {
     }
 
     fn tell(&self, work: &Work, tokenizer: &ModelTokenizer) {
-        work.log(format!("{} answers, {:.0} tokens each.", self.answers, self.mean_length()));
+        work.log(format!("{}, {:.0} tokens each.", counted(self.answers, "answer"), self.mean_length()));
         if self.unfinished > 0 {
-            let most = work.settings.sampling.max_new_tokens;
-            work.warn(format!("{} answers were cut at {most} tokens (sampling: max_new_tokens).", self.unfinished));
+            let were = if self.unfinished == 1 { "was" } else { "were" };
+            let answers = counted(self.unfinished, "answer");
+            let most = counted(work.settings.sampling.max_new_tokens, "token");
+            work.warn(format!("{answers} {were} cut at {most} (sampling: max_new_tokens)."));
         }
-        if tokenizer.cuts() > 0 {
-            work.warn(format!(
-                "{} conversations were longer than the context and lost their beginning.",
-                tokenizer.cuts()
-            ));
+        match tokenizer.cuts() {
+            0 => {}
+            1 => work.warn("1 conversation was longer than the context and lost its beginning."),
+            cut => work.warn(format!("{cut} conversations were longer than the context and lost their beginning.")),
         }
     }
 }

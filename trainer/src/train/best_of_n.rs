@@ -87,11 +87,13 @@ impl BestOfN {
             .collect::<Result<_, DataError>>()?;
         let prompts_cut = tokenizer.cuts();
         if let Some(first) = ids.iter().position(Vec::is_empty) {
-            let (count, id) = (ids.iter().filter(|ids| ids.is_empty()).count(), &prompts[first].id);
-            let text = format!(
-                "there is nothing to answer to {count} prompts: the tokenizer makes no token of them, the first {id:?}"
-            );
-            return Err(TrainError::Input(text));
+            let (id, nothing) = (&prompts[first].id, "there is nothing to answer to");
+            return Err(TrainError::Input(match ids.iter().filter(|ids| ids.is_empty()).count() {
+                1 => format!("{nothing} the prompt {id:?}: the tokenizer makes no token of it"),
+                count => {
+                    format!("{nothing} {count} prompts: the tokenizer makes no token of them, the first {id:?}")
+                }
+            }));
         }
         let decoder = directory.load_decoder(device)?.with_precision(self.precision);
         let reward = judge.load_reward_model(device)?.with_precision(self.precision);

@@ -13,7 +13,7 @@ use super::{
     Run, Schedule, SettingsError, StageOutcome, StageSettings, TrainError,
     completion::{chunks_by_rows, chunks_by_tokens, log_probs_of, places},
     learning::to_learn,
-    metrics::Reporter,
+    metrics::{Reporter, warn_of_cuts},
     provenance::{digest_of_data, identity_of, lineage_of},
     settings::{at_least_one, stage_settings},
     split::divide,
@@ -25,6 +25,7 @@ use crate::{
     data::{Example, ModelTokenizer, padded_right, records},
     model::{Decoder, Layout, ModelDirectory},
     rlhf::dpo::loss,
+    terminal::counted,
 };
 
 stage_settings! {
@@ -106,7 +107,10 @@ pub fn run(
     };
     let without_tokens = objective.learned.without_tokens + objective.held_out.without_tokens;
     if without_tokens > 0 {
-        let text = format!("{without_tokens} answers are left out: they have no token that could be learned");
+        let text = match without_tokens {
+            1 => "1 answer is left out: it has no token that could be learned".to_owned(),
+            count => format!("{count} answers are left out: they have no token that could be learned"),
+        };
         reporter.log(LogLevel::Warning, &text);
     }
     if objective.learned.rankings.is_empty() {
@@ -247,17 +251,14 @@ struct PreferredAnswers<'a> {
 impl PreferredAnswers<'_> {
     fn say(&self, tokenizer: &ModelTokenizer, reporter: &mut dyn Reporter) {
         let text = format!(
-            "learning from {} rankings ({} pairs), judging by {} held out ({} pairs)",
-            self.learned.rankings.len(),
-            self.learned.pairs(),
+            "learning from {} ({}), judging by {} held out ({})",
+            counted(self.learned.rankings.len(), "ranking"),
+            counted(self.learned.pairs(), "pair"),
             self.held_out.rankings.len(),
-            self.held_out.pairs()
+            counted(self.held_out.pairs(), "pair")
         );
         reporter.log(LogLevel::Info, &text);
-        if tokenizer.cuts() > 0 {
-            let text = format!("{} conversations are longer than the context and were cut", tokenizer.cuts());
-            reporter.log(LogLevel::Warning, &text);
-        }
+        warn_of_cuts(tokenizer.cuts(), reporter);
         if self.held_out.rankings.is_empty() {
             let text = "nothing is held out: the last weights are kept, whether or not they are best";
             reporter.log(LogLevel::Warning, text);

@@ -6,7 +6,7 @@ use super::{
     Run, StageOutcome, StageSettings, TrainError,
     completion::Completions,
     learning::to_learn,
-    metrics::Reporter,
+    metrics::{Reporter, warn_of_cuts},
     provenance::{identity_of, lineage_of},
     supervised::{Learned, Plan, learn},
     written::write_policy,
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     data::ModelTokenizer,
     model::{Decoder, ModelDirectory},
+    terminal::counted,
 };
 
 /// A stage with all that it needs to begin.
@@ -51,7 +52,7 @@ impl<S: StageSettings> LanguageModelStage<'_, S> {
     }
 }
 
-/// Tells how much there is to learn from, and what is amiss with it; `what` names the items.
+/// Tells how much there is to learn from, and what is amiss with it; `what` names one of the items.
 pub(super) fn say_what_is_learned(
     objective: &Completions,
     tokenizer: &ModelTokenizer,
@@ -59,11 +60,9 @@ pub(super) fn say_what_is_learned(
     reporter: &mut dyn Reporter,
 ) {
     let (learned, held_out) = (objective.learned.len(), objective.held_out.len());
-    reporter.log(LogLevel::Info, &format!("learning from {learned} {what}, judging by {held_out} held out"));
-    if tokenizer.cuts() > 0 {
-        let text = format!("{} conversations are longer than the context and were cut", tokenizer.cuts());
-        reporter.log(LogLevel::Warning, &text);
-    }
+    let learned = counted(learned, what);
+    reporter.log(LogLevel::Info, &format!("learning from {learned}, judging by {held_out} held out"));
+    warn_of_cuts(tokenizer.cuts(), reporter);
     if held_out == 0 {
         reporter.log(LogLevel::Warning, "nothing is held out: the last weights are kept, whether or not they are best");
     }

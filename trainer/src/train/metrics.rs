@@ -56,6 +56,16 @@ impl<R: Reporter + ?Sized> Reporter for &mut R {
     }
 }
 
+/// Warns of conversations that did not fit into what a model reads.
+pub(super) fn warn_of_cuts(cuts: usize, reporter: &mut dyn Reporter) {
+    let text = match cuts {
+        0 => return,
+        1 => "1 conversation is longer than the context and was cut".to_owned(),
+        _ => format!("{cuts} conversations are longer than the context and were cut"),
+    };
+    reporter.log(LogLevel::Warning, &text);
+}
+
 /// Tells nobody.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Silent;

@@ -100,7 +100,7 @@ pub fn run(
     if objective.learned.is_empty() {
         return Err(TrainError::Input("the corpus is shorter than two blocks of text".into()));
     }
-    say_what_is_learned(&objective, &tokenizer, "blocks of text", reporter);
+    say_what_is_learned(&objective, &tokenizer, "text block", reporter);
 
     let stage = LanguageModelStage {
         name: "pretrain",

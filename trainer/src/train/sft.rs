@@ -97,12 +97,17 @@ pub fn run(
         reporter.log(LogLevel::Info, text);
     }
     if let Some(empty) = judge.as_ref().map(|judge| judge.prompts_empty).filter(|empty| *empty > 0) {
-        let text = format!("{empty} held-out prompts are not answered: the tokenizer makes no token of them");
+        let text = match empty {
+            1 => "1 held-out prompt is not answered: the tokenizer makes no token of it".to_owned(),
+            _ => format!("{empty} held-out prompts are not answered: the tokenizer makes no token of them"),
+        };
         reporter.log(LogLevel::Warning, &text);
     }
     if let Some(cut) = judge.as_ref().map(|judge| judge.prompts_cut).filter(|cut| *cut > 0) {
-        let text =
-            format!("{cut} prompts whose answers the reward model judges leave no room for an answer and were cut");
+        let text = match cut {
+            1 => "1 prompt that the reward model judges leaves no room for an answer and was cut".to_owned(),
+            _ => format!("{cut} prompts that the reward model judges leave no room for an answer and were cut"),
+        };
         reporter.log(LogLevel::Warning, &text);
     }
     let (learned, held_out) = (examples(&learned)?, examples(&held_out)?);
@@ -122,7 +127,7 @@ pub fn run(
         let text = format!("{file} holds no demonstration to learn from: all are of the validation or test split");
         return Err(TrainError::Input(text));
     }
-    say_what_is_learned(&objective, &tokenizer, "demonstrations", reporter);
+    say_what_is_learned(&objective, &tokenizer, "demonstration", reporter);
 
     let stage = LanguageModelStage {
         name: "sft",

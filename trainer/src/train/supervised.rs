@@ -18,7 +18,7 @@ use super::{
     settings::Shared,
     stored::{Tensors, restore_learned, store_learned},
 };
-use crate::{data::Order, model::recompute::Recomputing};
+use crate::{data::Order, model::recompute::Recomputing, terminal::counted};
 
 /// What is learned from which items, and how it is judged.
 pub(super) trait Objective {
@@ -206,7 +206,8 @@ pub(super) fn learn<O: Objective>(
         }
     }
     if step < learner.total {
-        let text = format!("no better for {} evaluations: the run ends after step {step}", learner.course.since_best);
+        let evaluations = counted(learner.course.since_best, "evaluation");
+        let text = format!("no better for {evaluations}: the run ends after step {step}");
         reporter.log(LogLevel::Info, &text);
     }
     learner.finish(model, step)

@@ -237,11 +237,12 @@ fn what_cannot_be_brought_to_an_end_is_refused_before_anybody_answers() {
     // In this language a text without a word has no token.
     let nothing = json!({"id": "nothing", "prompt": [{"role": "user", "content": " "}]});
     let nothing = world.records("nothing.jsonl", &[nothing]);
-    refused(&[&place[..], &["--prompts", text(&nothing)]].concat(), "makes no token of them, the first \"nothing\"");
+    let why = "the prompt \"nothing\": the tokenizer of base makes no token of it";
+    refused(&[&place[..], &["--prompts", text(&nothing)]].concat(), why);
 
     let of_nothing = ["generate", "--model", base, "--prompts", text(&nothing), "--max-new-tokens", "2", "--out", "-"];
     let said = String::from_utf8(succeed(&of_nothing).stderr).unwrap();
-    assert!(said.contains("the answers to 1 prompts are empty"), "{said}");
+    assert!(said.contains("the answers to 1 prompt are empty"), "{said}");
 
     // A folder that is not there yet is made.
     succeed(&[&evaluate[..], &["--against", short, "--max-new-tokens", "2"]].concat());

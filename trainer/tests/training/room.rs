@@ -142,7 +142,7 @@ fn prompts_without_a_token_are_left_out_and_counted_or_refused() {
     };
     let told = ppo("ppo", &some).unwrap();
     assert!(told.log.iter().any(|line| line.starts_with("2 prompts are left out")), "{:?}", told.log);
-    assert!(told.log.iter().any(|line| line == "1 prompts to learn from"), "{:?}", told.log);
+    assert!(told.log.iter().any(|line| line == "1 prompt to learn from"), "{:?}", told.log);
     assert_refused(ppo("no-ppo", &none), &["none.jsonl", "no prompt to learn from", "any of 2"]);
 
     let sampling = SamplingSettings { max_new_tokens: 6, ..SamplingSettings::default() };
@@ -164,7 +164,7 @@ fn prompts_without_a_token_are_left_out_and_counted_or_refused() {
         sft::run(&settings, &inputs, &world.run(name), &mut told).map(|_| told)
     };
     let told = sft("sft", &["w1 w2", " "], BestBy::Reward).unwrap();
-    assert!(told.log.iter().any(|line| line.starts_with("1 held-out prompts are not answered")), "{:?}", told.log);
+    assert!(told.log.iter().any(|line| line.starts_with("1 held-out prompt is not answered")), "{:?}", told.log);
     assert_eq!(told.metrics["eval/reward"].len(), 2);
     assert_refused(sft("no-sft", &[" "], BestBy::Reward), &["best_by", "no token"]);
 }
@@ -188,7 +188,7 @@ fn answers_without_a_token_are_left_out_of_dpo_and_counted() {
     let mut records = rankings();
     records[0]["responses"][0]["content"] = " ".into();
     let told = dpo("some", &records).unwrap();
-    assert!(told.log.iter().any(|line| line.starts_with("1 answers are left out")), "{:?}", told.log);
+    assert!(told.log.iter().any(|line| line.starts_with("1 answer is left out")), "{:?}", told.log);
 
     records.truncate(2);
     for answer in records.iter_mut().flat_map(|record| record["responses"].as_array_mut().unwrap()) {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::report::Report;
+use crate::terminal::counted;
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 300.0;
@@ -39,8 +40,8 @@ pub fn svg(report: &Report, ours: &[Vec<f64>], theirs: &[Vec<f64>]) -> String {
         let [rate, low, high] = [won.rate, won.low, won.high].map(|share| share * 100.0);
         let _ = write!(
             svg,
-            "<text x=\"{left}\" y=\"22\">{ours} wins {rate:.1} % of {} prompts against {theirs} (95 %: {low:.1} to {high:.1} %)</text>",
-            won.contests
+            "<text x=\"{left}\" y=\"22\">{ours} wins {rate:.1} % of {} against {theirs} (95 %: {low:.1} to {high:.1} %)</text>",
+            counted(won.contests, "prompt")
         );
     }
     if let Some(rewards) = &report.reward {

@@ -201,10 +201,14 @@ impl Evaluation<'_> {
             }
         }
         let Some(first) = empty.first() else { return Ok(()) };
-        let (count, name) = (empty.len(), self.command.name(which));
-        let why = format!(
-            "there is nothing to answer to {count} prompts: the tokenizer of {name} makes no token of them, the first {first:?}"
-        );
+        let (tokenizer, nothing) = (self.command.name(which), "there is nothing to answer to");
+        let why = match empty.len() {
+            1 => format!("{nothing} the prompt {first:?}: the tokenizer of {tokenizer} makes no token of it"),
+            count => {
+                let of_them = format!("the tokenizer of {tokenizer} makes no token of them, the first {first:?}");
+                format!("{nothing} {count} prompts: {of_them}")
+            }
+        };
         Err(WrongInput(why).into())
     }
 

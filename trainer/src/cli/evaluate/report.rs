@@ -6,6 +6,7 @@ use super::by_prompt;
 use crate::{
     evaluate::{Divergence, Mean, WinRate},
     generate::SamplingSettings,
+    terminal::counted,
 };
 
 /// An evaluation: `report.json`, and with `--json` the result.
@@ -101,10 +102,10 @@ impl Report {
     pub fn table(&self) -> String {
         let Self { model, against, .. } = self;
         let mut lines = vec![format!(
-            "{} against {}, {} prompts, {} each",
+            "{} against {}, {}, {} each",
             model.name,
             against.name,
-            self.prompts,
+            counted(self.prompts, "prompt"),
             if self.samples == 1 { "one answer".to_owned() } else { format!("{} answers", self.samples) },
         )];
         if let Some(WinRate { rate, low, high, .. }) = self.win_rate {

@@ -140,16 +140,15 @@ impl<'a> Online<'a> {
         more: Vec<(&'static str, String)>,
         reporter: &mut dyn Reporter,
     ) -> Result<StageOutcome, TrainError> {
-        reporter.log(LogLevel::Info, &format!("{} prompts to learn from", self.prompts.tokens.len()));
+        self.prompts.tell(reporter);
         if let Some(text) = self.start.bounded(&self.settings.shared) {
             reporter.log(LogLevel::Info, &text);
         }
-        if self.prompts.empty > 0 {
-            let text = format!("{} prompts are left out: the tokenizer makes no token of them", self.prompts.empty);
-            reporter.log(LogLevel::Warning, &text);
-        }
         if self.tokenizer.cuts() > 0 {
-            let text = format!("{} prompts leave no room for an answer and were cut", self.tokenizer.cuts());
+            let text = match self.tokenizer.cuts() {
+                1 => "1 prompt leaves no room for an answer and was cut".to_owned(),
+                cut => format!("{cut} prompts leave no room for an answer and were cut"),
+            };
             reporter.log(LogLevel::Warning, &text);
         }
         let (parent, judge) = (self.start.directory.digest()?, self.start.reward_directory.digest()?);

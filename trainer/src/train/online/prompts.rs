@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use laurel_records::{Message, PromptRecord, Split};
+use laurel_records::{LogLevel, Message, PromptRecord, Split};
 use serde_json::Value;
 
-use super::super::TrainError;
+use super::super::{TrainError, metrics::Reporter};
 use crate::{
     data::{ModelTokenizer, Order},
     model::ModelDirectory,
+    terminal::counted,
 };
 
 /// The reward model reads the policy's tokens, so both must have the same: the vocabulary, and the tokens that were added to it.
@@ -125,6 +126,17 @@ impl Prompts {
             return Err(TrainError::Input(text));
         }
         Ok(prompts)
+    }
+
+    /// Says how many there are, and how many are left out.
+    pub fn tell(&self, reporter: &mut dyn Reporter) {
+        reporter.log(LogLevel::Info, &format!("{} to learn from", counted(self.tokens.len(), "prompt")));
+        let text = match self.empty {
+            0 => return,
+            1 => "1 prompt is left out: the tokenizer makes no token of it".to_owned(),
+            empty => format!("{empty} prompts are left out: the tokenizer makes no token of them"),
+        };
+        reporter.log(LogLevel::Warning, &text);
     }
 
     /// The `size` prompts of one rollout: the file in a new order again and again.

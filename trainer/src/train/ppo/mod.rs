@@ -65,7 +65,11 @@ pub fn run(
             reporter.log(LogLevel::Warning, "ptx_coefficient is 0: nothing of the pretraining text is mixed in");
             pretraining.clear();
         } else {
-            reporter.log(LogLevel::Info, &format!("{} blocks of pretraining text are mixed in", pretraining.len()));
+            let text = match pretraining.len() {
+                1 => "1 block of pretraining text is mixed in".to_owned(),
+                count => format!("{count} blocks of pretraining text are mixed in"),
+            };
+            reporter.log(LogLevel::Info, &text);
         }
         digests.push(("pretraining text", corpus::digest(&documents)));
     }

@@ -12,7 +12,7 @@ use super::{
         TrainError,
         completion::chunks_by_rows,
         derived_seed,
-        metrics::Reporter,
+        metrics::{Reporter, warn_of_cuts},
         split::{count_of, divide, prompt_numbers},
         supervised::Objective,
     },
@@ -27,6 +27,7 @@ use crate::{
         ratings::{Rated, RatingSpread, rating_loss_sum, share_of_scale},
         reward::{Order, Pairs, kwise_loss_sum, pair_loss_sum},
     },
+    terminal::counted,
 };
 
 /// One ranking as tokens.
@@ -131,21 +132,18 @@ impl Rankings {
         let pairs = |rankings: &[Ranked]| rankings.iter().map(|one| one.order().pairs().count()).sum::<usize>();
         let (learned, held_out) = (&self.learned, &self.held_out);
         let text = format!(
-            "learning from {} rankings ({} pairs), judging by {} held out ({} pairs)",
-            learned.len(),
-            pairs(learned),
+            "learning from {} ({}), judging by {} held out ({})",
+            counted(learned.len(), "ranking"),
+            counted(pairs(learned), "pair"),
             held_out.len(),
-            pairs(held_out)
+            counted(pairs(held_out), "pair")
         );
         reporter.log(LogLevel::Info, &text);
         if self.rating_coefficient > 0.0 && self.spread.is_none() {
             let text = "rating_coefficient asks to learn from ratings, and the rankings have none that differ";
             return Err(TrainError::Input(text.into()));
         }
-        if tokenizer.cuts() > 0 {
-            let text = format!("{} conversations are longer than the context and were cut", tokenizer.cuts());
-            reporter.log(LogLevel::Warning, &text);
-        }
+        warn_of_cuts(tokenizer.cuts(), reporter);
         if held_out.is_empty() {
             reporter
                 .log(LogLevel::Warning, "nothing is held out: the last weights are kept, whether or not they are best");
