@@ -10,6 +10,7 @@ mod example;
 mod forms;
 pub mod new_tokenizer;
 pub mod order;
+mod percent;
 mod python_json;
 mod python_methods;
 pub mod records;

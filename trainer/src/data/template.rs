@@ -2,12 +2,13 @@
 //!
 //! What `transformers` gives a template to work with is given here too: whitespace rules (`trim_blocks`,
 //! `lstrip_blocks`), Python's methods on strings and lists, `raise_exception`, `strftime_now`, a `tojson` that is Python's
-//! `json.dumps`, loop controls. `{% generation %}` blocks, which mark the assistant's words, print what is in them.
+//! `json.dumps`, loop controls, `%` after a text in quotes. `{% generation %}` blocks, which mark the assistant's words, print
+//! what is in them.
 
 use laurel_records::{Message, Role};
 use minijinja::{Environment, Error, ErrorKind, Value, context, syntax::SyntaxConfig, value::Kwargs};
 
-use super::{error::DataError, python_json::Style, python_methods};
+use super::{error::DataError, percent, python_json::Style, python_methods};
 
 const NAME: &str = "chat";
 
@@ -29,13 +30,15 @@ impl ChatTemplate {
         environment.add_function("strftime_now", strftime_now);
         environment.add_function("joiner", minijinja_contrib::globals::joiner);
         environment.add_filter("tojson", tojson);
+        environment.add_filter(percent::FILTER, percent::filled);
         environment.add_test("sequence", is_sequence);
         for (name, value) in special_tokens {
             environment.add_global(name.clone(), value.as_str());
         }
         // Jinja has one kind of line end, wherever a file was written.
         let source = source.replace("\r\n", "\n").replace('\r', "\n");
-        environment.add_template_owned(NAME, without_generation_blocks(&source)).map_err(error)?;
+        let source = percent::as_filter(&without_generation_blocks(&source));
+        environment.add_template_owned(NAME, source).map_err(error)?;
         Ok(Self { environment })
     }
 
@@ -68,6 +71,9 @@ fn error(error: Error) -> DataError {
         (ErrorKind::InvalidOperation, Some(detail)) if detail.starts_with(REFUSAL) => {
             format!("refuses this conversation: {}", detail.trim_start_matches(REFUSAL))
         }
+        (_, Some(detail)) if detail.starts_with(FILLS_A_TEXT) => {
+            format!("fills a text by %{line}, which is known of a text in quotes alone: write text | format(value, …)")
+        }
         (kind, Some(detail)) => format!("fails: {kind}: {detail}{line}"),
         (kind, None) => format!("fails: {kind}{line}"),
     })
@@ -75,6 +81,9 @@ fn error(error: Error) -> DataError {
 
 /// Marks what a template says by `raise_exception`, to tell it from errors in the template.
 const REFUSAL: &str = "\u{1}";
+
+/// What the engine says of `%` between a text and something.
+const FILLS_A_TEXT: &str = "tried to use % operator on unsupported types string and";
 
 fn raise_exception(message: String) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, format!("{REFUSAL}{message}")))
@@ -187,6 +196,15 @@ mod tests {
     fn a_conversation_that_the_template_refuses_is_refused_in_its_words() {
         let error = render("{{ raise_exception('Roles must alternate') }}", "").unwrap_err().to_string();
         assert_eq!(error, "the model's chat template refuses this conversation: Roles must alternate");
+    }
+
+    /// Expected: the same template rendered by Jinja2.
+    #[test]
+    fn a_text_in_quotes_is_filled_by_percent_and_of_another_it_is_said_what_to_write() {
+        let source = "{% for message in messages %}{{ '<%s>%s' % (message.role, message['content']) }}{% endfor %}";
+        assert_eq!(render(source, "100 %").unwrap(), "<user>100 %");
+        let error = render("{% set line = '%s' %}\n{{ line % 'a' }}", "").unwrap_err().to_string();
+        assert!(error.contains("fills a text by % (line 2)") && error.contains("| format(value"), "{error}");
     }
 
     #[test]
