@@ -1,17 +1,19 @@
 //! Direct preference optimisation: the policy learns the order in which people put answers, without a reward model and
 //! without sampling (Rafailov et al. 2023).
 
+mod preferences;
+
 use std::{cell::RefCell, collections::BTreeMap, path::PathBuf};
 
 use burn::{
     module::Module,
     tensor::{Device, Int, Tensor, TensorData},
 };
-use laurel_records::{LogLevel, RankingRecord, Stage};
+use laurel_records::{LogLevel, Stage};
 
 use super::{
     Run, Schedule, SettingsError, StageOutcome, StageSettings, TrainError,
-    completion::{chunks_by_rows, chunks_by_tokens, log_probs_of, places},
+    completion::chunks_by_rows,
     learning::to_learn,
     metrics::{Reporter, warn_of_cuts},
     provenance::{digest_of_data, identity_of, lineage_of},
@@ -22,11 +24,12 @@ use super::{
     written::write_policy,
 };
 use crate::{
-    data::{Example, ModelTokenizer, padded_right, records},
-    model::{Decoder, Layout, ModelDirectory},
+    data::{Example, ModelTokenizer, records},
+    model::{Decoder, ModelDirectory},
     rlhf::dpo::loss,
     terminal::counted,
 };
+use preferences::{Preferences, Ranked, Reading, numbers};
 
 stage_settings! {
     /// Settings of DPO.
@@ -132,102 +135,6 @@ pub fn run(
     Ok(StageOutcome { metrics, out: run.out.clone() })
 }
 
-/// How answers are read.
-struct Reading {
-    pad_id: u32,
-    micro_batch_tokens: usize,
-}
-
-impl Reading {
-    /// log π of whole answers, the end of turn included: `[answers]`.
-    fn log_probs(&self, policy: &Decoder, answers: &[&Example]) -> Tensor<1> {
-        let device = policy.token_embedding.device();
-        let ids: Vec<&[u32]> = answers.iter().map(|answer| answer.ids.as_slice()).collect();
-        let (input_ids, _) = padded_right(&ids, self.pad_id, &device);
-        let [rows, length] = input_ids.dims();
-        let (mut before, mut targets, mut row_of) = (vec![], vec![], vec![]);
-        for (row, answer) in answers.iter().enumerate() {
-            for at in learned_places(answer) {
-                before.push((row * length + at) as i32 - 1);
-                targets.push(answer.ids[at] as i32);
-                row_of.push(row as i32);
-            }
-        }
-        let before = places(before, &device);
-        let hidden = policy.hidden_states_at(input_ids, &Layout::causal(rows, length, &device), None, &before);
-        let flat = log_probs_of(policy.logits(hidden), targets);
-        let row_of = places(row_of, &device);
-        let zeros = Tensor::<1>::zeros([rows], &device);
-        zeros.scatter(0, row_of, flat, burn::tensor::IndexingUpdateOp::Add)
-    }
-}
-
-/// The answers to one prompt, as tokens.
-struct Ranked {
-    answers: Vec<Example>,
-    /// log π_ref of each.
-    reference: Vec<f32>,
-    /// (better, worse), by place.
-    pairs: Vec<(usize, usize)>,
-}
-
-/// Rankings that say something.
-struct Preferences {
-    rankings: Vec<Ranked>,
-    /// Answers without a token to learn, which are left out.
-    without_tokens: usize,
-}
-
-impl Preferences {
-    /// Tokens, pairs, and what the reference policy thinks of each answer, asked once.
-    fn new(
-        records: Vec<RankingRecord>,
-        tokenizer: &ModelTokenizer,
-        reference: &Decoder,
-        reading: &Reading,
-    ) -> Result<Self, TrainError> {
-        let (mut rankings, mut without_tokens) = (Vec::with_capacity(records.len()), 0);
-        for record in records {
-            let answers = record.responses.iter().map(|answer| tokenizer.example(&record.prompt, &answer.content));
-            let answers = answers.collect::<Result<Vec<_>, _>>()?;
-            // An empty text that no end of text follows has log π = 0 under every policy: nothing about it can be learned.
-            let has_token = |answer: &Example| learned_places(answer).next().is_some();
-            let (answers, ranks): (Vec<Example>, Vec<u32>) =
-                answers.into_iter().zip(record.ranks).filter(|(answer, _)| has_token(answer)).unzip();
-            without_tokens += record.responses.len() - answers.len();
-            let pairs = (0..ranks.len()).flat_map(|a| (0..ranks.len()).map(move |b| (a, b)));
-            let pairs: Vec<(usize, usize)> = pairs.filter(|&(a, b)| ranks[a] < ranks[b]).collect();
-            // All ties: nothing to learn, nothing to judge by.
-            if !pairs.is_empty() {
-                rankings.push(Ranked { reference: vec![0.0; answers.len()], answers, pairs });
-            }
-        }
-        let all: Vec<(usize, usize)> = rankings
-            .iter()
-            .enumerate()
-            .flat_map(|(ranking, ranked)| (0..ranked.answers.len()).map(move |answer| (ranking, answer)))
-            .collect();
-        let answer = |item: usize| &rankings[all[item].0].answers[all[item].1];
-        let mut found = Vec::with_capacity(all.len());
-        for chunk in
-            chunks_by_tokens((0..all.len()).collect(), |item| answer(item).ids.len(), reading.micro_batch_tokens)
-        {
-            let answers: Vec<&Example> = chunk.iter().map(|&item| answer(item)).collect();
-            let values = numbers(reading.log_probs(reference, &answers));
-            found.extend(chunk.into_iter().zip(values));
-        }
-        for (item, value) in found {
-            let (ranking, answer) = all[item];
-            rankings[ranking].reference[answer] = value;
-        }
-        Ok(Self { rankings, without_tokens })
-    }
-
-    fn pairs(&self) -> usize {
-        self.rankings.iter().map(|ranked| ranked.pairs.len()).sum()
-    }
-}
-
 /// Sums over pairs, each weighted by one over the pairs of its prompt.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sums {
@@ -316,7 +223,7 @@ impl Objective for PreferredAnswers<'_> {
     }
 
     fn length(&self, item: usize) -> usize {
-        shape(&self.learned.rankings[item]).iter().product()
+        self.learned.rankings[item].shape().iter().product()
     }
 
     fn micro_batch_tokens(&self) -> usize {
@@ -324,7 +231,7 @@ impl Objective for PreferredAnswers<'_> {
     }
 
     fn micro_batches(&self, items: Vec<usize>) -> Vec<Vec<usize>> {
-        chunks_by_rows(items, |item| shape(&self.learned.rankings[item]), self.micro_batch_tokens())
+        chunks_by_rows(items, |item| self.learned.rankings[item].shape(), self.micro_batch_tokens())
     }
 
     fn loss(&self, model: &Decoder, items: &[usize]) -> (Tensor<1>, f64) {
@@ -342,7 +249,7 @@ impl Objective for PreferredAnswers<'_> {
         let rankings = &self.held_out.rankings;
         let mut sums = Sums::default();
         let items = (0..rankings.len()).collect();
-        for chunk in chunks_by_rows(items, |item| shape(&rankings[item]), self.reading.micro_batch_tokens) {
+        for chunk in chunks_by_rows(items, |item| rankings[item].shape(), self.reading.micro_batch_tokens) {
             let rankings: Vec<&Ranked> = chunk.iter().map(|&item| &rankings[item]).collect();
             sums.add(self.loss_of(model, &rankings).1);
         }
@@ -382,23 +289,9 @@ impl Sums {
     }
 }
 
-/// Where the tokens are that an answer is learned by: nothing foretells the first of all.
-fn learned_places(answer: &Example) -> impl Iterator<Item = usize> {
-    answer.completion_mask.iter().enumerate().skip(1).filter(|(_, on)| **on == 1).map(|(at, _)| at)
-}
-
-/// How many answers a ranking has, and the tokens of the longest.
-fn shape(ranked: &Ranked) -> [usize; 2] {
-    [ranked.answers.len(), ranked.answers.iter().map(|answer| answer.ids.len()).max().unwrap_or(0)]
-}
-
 fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {
     let count = values.len();
     Tensor::from_data(TensorData::new(values, [count]), device)
-}
-
-fn numbers(tensor: Tensor<1>) -> Vec<f32> {
-    tensor.inner().into_data_as::<f32>().try_to_vec().expect("the data was just converted to f32")
 }
 
 fn number(tensor: &Tensor<1>) -> f64 {

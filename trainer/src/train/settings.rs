@@ -1,11 +1,13 @@
 //! Settings of a training stage: one flat struct each, from defaults, a TOML file, JSON of a job and the command line.
 //!
-//! Layers are laid over one another by name; a name that no field has, and a value that a field cannot take, are refused
-//! with that name.
+//! How those are laid over one another stands in layers.rs.
+
+mod layers;
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Map, Value};
+
+pub use layers::{as_map, from_text, from_toml, read};
 
 use super::schedule::Schedule;
 use crate::model::{Precision, hf::WriteOptions, lora::LoraSettings};
@@ -315,89 +317,6 @@ macro_rules! stage_settings {
     };
 }
 pub(crate) use stage_settings;
-
-/// The settings that the layers give, later ones over earlier ones, over the defaults.
-pub fn read<S: StageSettings>(layers: &[Map<String, Value>]) -> Result<S, SettingsError> {
-    let defaults = as_map(&S::default());
-    let mut values = defaults.clone();
-    for layer in layers {
-        for (name, value) in layer {
-            let Some(default) = defaults.get(name) else {
-                return Err(unknown(name, &defaults));
-            };
-            values.insert(name.clone(), value.clone());
-            // One field at a time, so that the message can name it.
-            let one = Map::from_iter([(name.clone(), value.clone())]);
-            if let Err(error) = S::deserialize(Value::Object(one)) {
-                return Err(SettingsError::value(name, refusal(default, value, &error.to_string())));
-            }
-        }
-        // Who names a setting of adapters wants some, unless `lora` says otherwise beside it: a small model would learn all its
-        // weights in silence else.
-        let names_one = layer.keys().any(|name| name.starts_with("lora_")) && !layer.contains_key("lora");
-        if names_one && values.get("lora").is_some_and(|choice| choice == "auto") {
-            values.insert("lora".into(), "on".into());
-        }
-    }
-    let settings: S = serde_json::from_value(Value::Object(values))
-        .map_err(|error| SettingsError::Value { name: "as a whole".into(), message: error.to_string() })?;
-    settings.check()?;
-    Ok(settings)
-}
-
-/// The settings of a TOML file, as a layer.
-pub fn from_toml(file: &str, text: &str) -> Result<Map<String, Value>, SettingsError> {
-    let wrong = |message: String| SettingsError::File { file: file.into(), message };
-    let table: toml::Table = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
-    let Ok(Value::Object(map)) = serde_json::to_value(table) else {
-        return Err(wrong("is not a table of settings".into()));
-    };
-    // JSON has no word for TOML's nan and inf, and null would read as a setting that is not given.
-    if let Some((name, _)) = map.iter().find(|(_, value)| value.is_null()) {
-        return Err(SettingsError::value(name, "is not a finite number"));
-    }
-    Ok(map)
-}
-
-/// A value as it is written on the command line, in the form that the field with this default takes.
-pub fn from_text(default: &Value, text: &str) -> Value {
-    match default {
-        Value::String(_) => Value::String(text.into()),
-        Value::Array(_) => text.split(',').map(|part| Value::String(part.trim().into())).collect(),
-        _ => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.into())),
-    }
-}
-
-/// Settings as a JSON object.
-pub fn as_map<S: Serialize>(settings: &S) -> Map<String, Value> {
-    match serde_json::to_value(settings) {
-        Ok(Value::Object(map)) => map,
-        _ => Map::new(),
-    }
-}
-
-fn unknown(name: &str, known: &Map<String, Value>) -> SettingsError {
-    let near = known.keys().find(|other| other.replace('_', "") == name.replace(['_', '-'], ""));
-    let hint = match near {
-        Some(near) => format!("; {near} was meant?"),
-        None => format!("; there are {}", known.keys().cloned().collect::<Vec<_>>().join(", ")),
-    };
-    SettingsError::Unknown { name: name.into(), hint }
-}
-
-/// What is wrong with `value` in words; only for a choice among names the deserialiser's own message is better.
-fn refusal(default: &Value, value: &Value, message: &str) -> String {
-    let kind = match default {
-        Value::String(_) if value.is_string() => return message.replace('`', "\""),
-        Value::String(_) => "one of the names that it can take",
-        Value::Bool(_) => "true or false",
-        Value::Number(number) if number.is_f64() => "a number",
-        Value::Number(_) => "a whole number of at least 0",
-        Value::Array(_) => "a list of names",
-        Value::Object(_) | Value::Null => "a number",
-    };
-    format!("{value} is not {kind}")
-}
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! What layers of settings make of each other, and what is refused.
 
+use serde_json::{Map, Value};
+
 use super::*;
 use crate::train::sft::SftSettings;
 
