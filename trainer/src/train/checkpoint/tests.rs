@@ -82,6 +82,23 @@ fn a_run_goes_on_with_other_rates_but_not_with_other_data_or_another_scale() {
 }
 
 #[test]
+fn a_run_does_not_go_on_from_a_checkpoint_that_says_nothing_of_an_input_of_its() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |inputs: &[(&str, &str)], earlier| {
+        let inputs = inputs.iter().map(|(name, digest)| (name.to_string(), digest.to_string())).collect();
+        let identity = Identity { stage: "reward".into(), inputs, seed: 1, settings: Map::new() };
+        Checkpoints::open(&folder.path().join("out"), identity, 2, earlier)
+    };
+    // As a build wrote it that resampled rankings otherwise.
+    let (checkpoints, _) = open(&[("data", "a")], Earlier::Refuse).unwrap();
+    checkpoints.add(Position::new(3, &(), None).unwrap(), &tensors()).unwrap();
+    assert!(open(&[("data", "a")], Earlier::Resume).unwrap().1.is_some());
+    let error = open(&[("data", "a"), ("resampling of the rankings", "b")], Earlier::Resume).map(drop).unwrap_err();
+    assert!(error.is_wrong_input(), "{error}");
+    assert!(error.to_string().contains("its resampling of the rankings is another"), "{error}");
+}
+
+#[test]
 fn settings_of_many_digits_are_the_same_when_they_come_back() {
     let folder = tempfile::tempdir().unwrap();
     // What halves in twelve steps, and 16/34: numbers that a quick reader of JSON gets wrong in the last bit.

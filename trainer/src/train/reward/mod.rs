@@ -133,7 +133,9 @@ pub fn run(
 
     let model = with_adapters(model, &plan, run)?;
     let parent = directory.digest()?;
-    let inputs_of_run = [("model", parent.clone()), ("data", data.clone())];
+    // A checkpoint of an ensemble whose members were told by other draws, as older builds made them, is no beginning for these.
+    let resampling = objective.resampling().map(|digest| ("resampling of the rankings", digest));
+    let inputs_of_run = [("model", parent.clone()), ("data", data.clone())].into_iter().chain(resampling);
     let identity = identity_of("reward", inputs_of_run, &settings, run.seed);
     let Learned { model, mut metrics, checkpoints } = learn(&objective, model, &plan, run, identity, reporter)?;
     let report = objective.report(&model);

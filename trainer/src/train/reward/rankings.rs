@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use laurel_records::{LogLevel, RankingRecord, Stage};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use sha2::{Digest, Sha256};
 
 use super::{
     super::{
@@ -120,6 +121,11 @@ impl Rankings {
             spread,
             times,
         })
+    }
+
+    /// What tells this resampling from others; `None` for one head, which counts every ranking once.
+    pub fn resampling(&self) -> Option<String> {
+        digest_of(&self.times)
     }
 
     /// Whether there is nothing to learn from.
@@ -277,9 +283,27 @@ fn resampling(prompt_of: &[usize], seed: u64) -> Vec<f64> {
     prompt_of.iter().map(|&prompt| of_prompts[prompt]).collect()
 }
 
+/// SHA-256 of how often each member counts each ranking; `None` where there are no members.
+fn digest_of(times: &[Vec<f64>]) -> Option<String> {
+    let mut hasher = Sha256::new();
+    for time in times.iter().flatten() {
+        hasher.update(time.to_le_bytes());
+    }
+    let hex = || hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    (!times.is_empty()).then(hex)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn resamplings_are_told_apart_and_one_head_has_none() {
+        let digest = |seed| digest_of(&[resampling(&[0, 1, 1, 2, 3, 4], 1), resampling(&[0, 1, 1, 2, 3, 4], seed)]);
+        assert!(digest(2).is_some() && digest(2) == digest(2));
+        assert!((3..9).any(|seed| digest(seed) != digest(2)));
+        assert_eq!(digest_of(&[]), None);
+    }
 
     #[test]
     fn all_rankings_of_a_prompt_are_drawn_as_often() {
