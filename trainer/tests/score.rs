@@ -91,6 +91,21 @@ fn the_same_answer_has_the_same_reward_in_every_kind_of_file_and_pairs_are_count
 }
 
 #[test]
+fn fields_of_messages_that_change_nothing_are_told_once_and_not_among_the_rewards() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let model = reward_model(folder.path());
+    let said = json!({ "role": "user", "content": "What is tea?", "name": "Ada" });
+    let record = json!({ "prompt": [said], "responses": [{ "content": "A warm drink." }] });
+    let data = folder.path().join("data.jsonl");
+    std::fs::write(&data, format!("{record}\n{record}\n")).expect("written");
+    let output = trainer(&["score", "--model", model.as_str(), "--data", data.to_str().expect("text")], "");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said.matches("messages of 2 records have name, which changes nothing here").count(), 1, "{said}");
+    assert_eq!(String::from_utf8(output.stdout).expect("text").lines().count(), 2);
+}
+
+#[test]
 fn conversations_that_are_longer_than_the_context_are_counted() {
     let folder = tempfile::tempdir().expect("a directory");
     let model = reward_model(folder.path());

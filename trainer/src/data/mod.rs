@@ -8,6 +8,7 @@ mod decoding;
 mod error;
 mod example;
 mod forms;
+mod ignored;
 pub mod new_tokenizer;
 pub mod order;
 mod percent;

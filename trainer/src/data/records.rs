@@ -1,7 +1,7 @@
 //! Reads records from JSONL files; every bad line is named with its file, line and field.
 //!
 //! `-` is standard input. Empty lines are passed over. A record without an `id` gets the number of its line. What TRL and
-//! `datasets` write in other forms is read as well (forms.rs).
+//! `datasets` write in other forms is read as well (forms.rs). What messages have that changes nothing is said once (ignored.rs).
 
 use std::{
     fs::File,
@@ -16,8 +16,8 @@ use laurel_records::{
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::{corpus::text_of, error::DataError, forms};
-use crate::terminal::counted;
+use super::{corpus::text_of, error::DataError, forms, ignored::Ignored};
+use crate::terminal::{self, counted};
 
 /// So many bad lines are named; the rest is counted.
 const NAMED_PROBLEMS: usize = 20;
@@ -170,6 +170,7 @@ fn read<T>(path: &Path, record: impl Fn(Line) -> Result<T, Problem>) -> Result<V
         Box::new(BufReader::new(file))
     };
     let (mut records, mut problems, mut bad) = (vec![], vec![], 0);
+    let mut ignored = Ignored::default();
     for (number, bytes) in (1..).zip(lines.split(b'\n')) {
         let bytes = bytes.map_err(failed)?;
         // Each line of such a file would be bad, and none of the reasons would be the one.
@@ -179,7 +180,11 @@ fn read<T>(path: &Path, record: impl Fn(Line) -> Result<T, Problem>) -> Result<V
         {
             return Err(DataError::Records { problems: vec![format!("{name} {what}")] });
         }
-        match parse_line(&bytes, number).and_then(|line| line.map(&record).transpose()) {
+        let line = parse_line(&bytes, number);
+        if let Ok(Some(line)) = &line {
+            ignored.look_at(&line.object);
+        }
+        match line.and_then(|line| line.map(&record).transpose()) {
             Ok(found) => records.extend(found),
             Err(problem) => {
                 bad += 1;
@@ -196,7 +201,13 @@ fn read<T>(path: &Path, record: impl Fn(Line) -> Result<T, Problem>) -> Result<V
     if records.is_empty() && problems.is_empty() {
         problems.push(format!("{name}: holds no record"));
     }
-    if problems.is_empty() { Ok(records) } else { Err(DataError::Records { problems }) }
+    if !problems.is_empty() {
+        return Err(DataError::Records { problems });
+    }
+    if let Some(text) = ignored.said(&name) {
+        terminal::say(format!("laurel-trainer: {text}"));
+    }
+    Ok(records)
 }
 
 /// What a file is whose first line with something in it is this one, where it is not JSONL but something that is often taken for
