@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{DUMP, Digesting, Entry, FORMAT, MANIFEST, Manifest, Summary, postgres::Programs};
 use crate::{
     config::Config,
-    db::{self, embedded::Embedded, models::is_plain_file_name},
+    db::{self, embedded::Embedded, models::is_model_file},
 };
 
 /// Bytes that are read at once.
@@ -198,5 +198,5 @@ fn read_manifest(entry: impl Read) -> Result<Manifest, RestoreError> {
 fn place(unpacked: &Path, path: &str) -> Option<PathBuf> {
     let (model, name) = path.strip_prefix("models/")?.split_once('/')?;
     let model: Uuid = model.parse().ok()?;
-    is_plain_file_name(name).then(|| unpacked.join(model.to_string()).join(name))
+    is_model_file(name).then(|| unpacked.join(model.to_string()).join(name))
 }

@@ -334,7 +334,7 @@ fn check_files(files: &[ModelFile]) -> Result<(), JobError> {
         return Err(JobError::Invalid("a model has at least one file".to_owned()));
     }
     for file in files {
-        if !is_plain_file_name(&file.name) {
+        if !is_model_file(&file.name) {
             return Err(JobError::Invalid(format!("“{}” is no plain file name", file.name)));
         }
         if !seen.insert(&file.name) {
@@ -345,6 +345,15 @@ fn check_files(files: &[ModelFile]) -> Result<(), JobError> {
         }
     }
     Ok(())
+}
+
+/// The folder in which transformers keeps the chat templates that a model has besides its first.
+pub const MORE_TEMPLATES: &str = "additional_chat_templates";
+
+/// A name that a file of a model may have: a plain one, in the model's directory or among its further chat templates.
+pub fn is_model_file(name: &str) -> bool {
+    let template = name.strip_prefix(MORE_TEMPLATES).and_then(|rest| rest.strip_prefix('/'));
+    is_plain_file_name(template.unwrap_or(name))
 }
 
 /// A name that can stand in a directory and leads nowhere else: letters, digits, `.`, `_`, `-`, not beginning with a dot.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::model_files::{self, StoreError, hexadecimal, model_digest};
 use crate::db::{
     audit::Actor,
-    models::{self, NewBase, RegisterBaseError, is_plain_file_name},
+    models::{self, MORE_TEMPLATES, NewBase, RegisterBaseError, is_plain_file_name},
 };
 
 /// Endings of the files that a model directory is made of; others stay where they are.
@@ -48,10 +48,10 @@ pub async fn import(
     name: &str,
     source: &Path,
 ) -> Result<ModelRecord, ImportError> {
-    let paths = files_of(source).await?;
-    let mut files = Vec::with_capacity(paths.len());
-    for path in &paths {
-        files.push(describe(path).await?);
+    let found = files_of(source).await?;
+    let mut files = Vec::with_capacity(found.len());
+    for (name, path) in &found {
+        files.push(describe(name, path).await?);
     }
     let base = NewBase {
         name: name.trim().to_owned(),
@@ -63,33 +63,30 @@ pub async fn import(
     if record.complete {
         return Ok(record);
     }
-    for path in &paths {
+    for (name, path) in &found {
         let file = tokio::fs::File::open(path).await.map_err(|error| unreadable(path, error))?;
-        model_files::store(models_dir, &record, &name_of(path), ReaderStream::with_capacity(file, 1 << 20)).await?;
+        model_files::store(models_dir, &record, name, ReaderStream::with_capacity(file, 1 << 20)).await?;
     }
     Ok(models::complete_base(pool, record.id).await?)
 }
 
-/// The files that make up the model at a path.
-async fn files_of(source: &Path) -> Result<Vec<PathBuf>, ImportError> {
+/// The files that make up the model at a path, each with its name in the model.
+async fn files_of(source: &Path) -> Result<Vec<(String, PathBuf)>, ImportError> {
     let shown = source.display().to_string();
     let metadata = tokio::fs::metadata(source).await.map_err(|_| ImportError::NotThere(shown.clone()))?;
     if metadata.is_file() {
         let is_gguf = source.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"));
-        let plain = is_plain_file_name(&name_of(source));
-        return if is_gguf && plain { Ok(vec![source.to_owned()]) } else { Err(ImportError::NotAModel(shown)) };
+        let name = name_of(source);
+        let is_model = is_gguf && is_plain_file_name(&name);
+        return if is_model { Ok(vec![(name, source.to_owned())]) } else { Err(ImportError::NotAModel(shown)) };
     }
-    let mut entries = tokio::fs::read_dir(source).await.map_err(|error| unreadable(source, error))?;
-    let mut paths = Vec::new();
-    while let Some(entry) = entries.next_entry().await.map_err(|error| unreadable(source, error))? {
-        let path = entry.path();
-        let known = path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| ENDINGS.contains(&ending));
-        if known && path.is_file() && is_plain_file_name(&name_of(&path)) {
-            paths.push(path);
-        }
+    let mut found = plain_files(source, "", &ENDINGS).await?;
+    let templates = source.join(MORE_TEMPLATES);
+    if templates.is_dir() {
+        found.extend(plain_files(&templates, &format!("{MORE_TEMPLATES}/"), &["jinja"]).await?);
     }
-    paths.sort();
-    let has = |wanted: fn(&str) -> bool| paths.iter().any(|path| wanted(&name_of(path)));
+    found.sort();
+    let has = |wanted: fn(&str) -> bool| found.iter().any(|(name, _)| wanted(name));
     if !has(|name| name == "config.json") {
         return Err(ImportError::NotAModel(shown));
     }
@@ -99,14 +96,28 @@ async fn files_of(source: &Path) -> Result<Vec<PathBuf>, ImportError> {
     if !has(|name| name == "tokenizer.json") {
         return Err(ImportError::Lacks("tokenizer.json"));
     }
-    Ok(paths)
+    Ok(found)
+}
+
+/// The files of a folder that end so, with `before` before their names.
+async fn plain_files(folder: &Path, before: &str, endings: &[&str]) -> Result<Vec<(String, PathBuf)>, ImportError> {
+    let mut entries = tokio::fs::read_dir(folder).await.map_err(|error| unreadable(folder, error))?;
+    let mut found = Vec::new();
+    while let Some(entry) = entries.next_entry().await.map_err(|error| unreadable(folder, error))? {
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        let known = path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| endings.contains(&ending));
+        if known && path.is_file() && is_plain_file_name(&name) {
+            found.push((format!("{before}{name}"), path));
+        }
+    }
+    Ok(found)
 }
 
 fn name_of(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-async fn describe(path: &Path) -> Result<ModelFile, ImportError> {
+async fn describe(name: &str, path: &Path) -> Result<ModelFile, ImportError> {
     let mut file = tokio::fs::File::open(path).await.map_err(|error| unreadable(path, error))?;
     let mut digest = Sha256::new();
     let mut bytes = 0_u64;
@@ -119,7 +130,7 @@ async fn describe(path: &Path) -> Result<ModelFile, ImportError> {
         bytes += read as u64;
         digest.update(&buffer[..read]);
     }
-    Ok(ModelFile { name: name_of(path), bytes, sha256: hexadecimal(&digest.finalize()) })
+    Ok(ModelFile { name: name.to_owned(), bytes, sha256: hexadecimal(&digest.finalize()) })
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> ImportError {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
-use crate::db::models::is_plain_file_name;
+use crate::db::models::is_model_file;
 
 /// Why a file is not stored.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,7 @@ pub fn directory(models_dir: &Path, model: Uuid) -> PathBuf {
 
 /// The file of a model; `None` for a name that is not on its list.
 pub fn path(models_dir: &Path, model: &ModelRecord, name: &str) -> Option<PathBuf> {
-    let listed = is_plain_file_name(name) && model.files.iter().any(|file| file.name == name);
+    let listed = is_model_file(name) && model.files.iter().any(|file| file.name == name);
     listed.then(|| directory(models_dir, model.id).join(name))
 }
 
@@ -68,10 +68,11 @@ pub async fn receive<E: std::fmt::Display>(
     let expected = model
         .files
         .iter()
-        .find(|file| file.name == name && is_plain_file_name(name))
+        .find(|file| file.name == name && is_model_file(name))
         .ok_or_else(|| StoreError::Unknown(name.to_owned()))?;
     let folder = directory(models_dir, model.id);
-    tokio::fs::create_dir_all(&folder).await?;
+    let place = folder.join(name);
+    tokio::fs::create_dir_all(place.parent().unwrap_or(&folder)).await?;
     let temporary = tempfile::Builder::new().prefix(".incoming-").tempfile_in(&folder)?.into_temp_path();
     let mut file = tokio::fs::File::create(&temporary).await?;
     let mut digest = Sha256::new();
@@ -92,7 +93,7 @@ pub async fn receive<E: std::fmt::Display>(
         return Err(StoreError::Digest(name.to_owned()));
     }
     file.sync_all().await?;
-    Ok(Received { temporary, place: folder.join(name) })
+    Ok(Received { temporary, place })
 }
 
 /// Stores a file from a stream of its bytes. Never leaves a file that is not what the model's list says.

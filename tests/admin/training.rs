@@ -105,15 +105,22 @@ async fn a_base_model_comes_in_whole_from_the_servers_disk() {
     ada.post(page, &[("name", "a"), ("path", &path)]).await.assert(422).assert_contains("lacks tokenizer.json");
     std::fs::rename(directory.path().join("kept"), directory.path().join("tokenizer.json")).expect("renamed");
 
+    // As transformers saves a tokenizer that has several chat templates.
+    let templates = directory.path().join("additional_chat_templates");
+    std::fs::create_dir(&templates).expect("a folder");
+    std::fs::write(templates.join("tool_use.jinja"), "{{ tools }}").expect("a file");
+    std::fs::write(templates.join("notes.json"), "{}").expect("a file");
     ada.post(page, &[("name", "tiny"), ("path", &path)]).await.leads_to();
     ada.post(page, &[("name", "tiny"), ("path", &path)]).await.leads_to();
     let all = models::of_project(server.pool(), found.id).await.expect("models");
     assert_eq!(all.len(), 1, "the same again is the same");
     assert!(all[0].record.complete);
     let names: Vec<_> = all[0].record.files.iter().map(|file| file.name.as_str()).collect();
-    assert_eq!(names, ["config.json", "model.safetensors", "tokenizer.json"]);
-    let stored = server.state.config.models_dir().join(all[0].record.id.to_string()).join("model.safetensors");
-    assert_eq!(std::fs::read_to_string(stored).expect("the file"), "weights");
+    let template = "additional_chat_templates/tool_use.jinja";
+    assert_eq!(names, [template, "config.json", "model.safetensors", "tokenizer.json"]);
+    let stored = server.state.config.models_dir().join(all[0].record.id.to_string());
+    let stored = |name: &str| std::fs::read_to_string(stored.join(name)).expect("the file");
+    assert_eq!((stored("model.safetensors"), stored(template)), ("weights".to_owned(), "{{ tools }}".to_owned()));
     std::fs::write(directory.path().join("config.json"), "{\"other\":1}").expect("a file");
     ada.post(page, &[("name", "tiny"), ("path", &path)])
         .await

@@ -12,7 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
 use laurel_records::{
     ApiError, ClaimRequest, ClaimedJob, FinishRequest, HeartbeatAnswer, JobReport, Lease, ModelFile, ModelRecord,
     PromptRecord, PromptScores, PromptScoresAnswer, RegisterModel, ResponsesAnswer, ResponsesRecord,
@@ -152,7 +151,7 @@ impl Client {
 
     /// Uploads one file of a model.
     pub fn put_file(&self, model: Uuid, name: &str, path: &Path) -> Result<(), ClientError> {
-        let url = self.url(&format!("models/{model}/files/{name}"));
+        let url = self.url(&place_of(model, name));
         self.tries(&format!("the file {name}"), || {
             let file = File::open(path).map_err(|error| Failed::ForGood(at(path, error)))?;
             let request = self.authorized(self.agent.put(&url)).header("content-type", "application/octet-stream");
@@ -167,8 +166,7 @@ impl Client {
 
     /// Downloads one file of a model to `path`; it appears whole, with the digest that the record says.
     pub fn get_file(&self, model: Uuid, file: &ModelFile, path: &Path) -> Result<(), ClientError> {
-        let place = format!("models/{model}/files/{}", file.name);
-        self.download(&place, path, Some(&file.sha256))
+        self.download(&place_of(model, &file.name), path, Some(&file.sha256))
     }
 
     /// Downloads the records of a project to `path` as JSON lines. `kind`: `prompts`, `demonstrations`, `rankings`.
@@ -300,6 +298,11 @@ impl Client {
     }
 }
 
+/// Where a file of a model lies: its name is one part of the path, also where the file is in a folder.
+fn place_of(model: Uuid, name: &str) -> String {
+    format!("models/{model}/files/{}", name.replace('/', "%2F"))
+}
+
 /// Writes beside `path` and renames, after the digest was checked.
 fn write_whole(mut content: impl Read, path: &Path, digest: Option<&str>) -> Result<(), Failed> {
     let failed = |error: io::Error| Failed::ForGood(at(path, error));
@@ -346,18 +349,6 @@ fn at(path: &Path, error: io::Error) -> ClientError {
     ClientError::File { path: path.display().to_string(), error }
 }
 
-/// The token in a file: its first line.
-pub fn read_token(path: &Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("the token file {}", path.display()))?;
-    // Some editors put a byte order mark in front of a file.
-    let token = text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default().trim();
-    anyhow::ensure!(!token.is_empty(), "the token file {} is empty", path.display());
-    // A header could not hold it, which would look like a server that can't be reached.
-    let is_token = token.bytes().all(|byte| byte.is_ascii_graphic());
-    anyhow::ensure!(is_token, "the first line of the token file {} is no token", path.display());
-    Ok(token.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -378,19 +369,5 @@ mod tests {
         assert_eq!(found.expect("the second try"), 2);
         let refused = client.trying_once().tries("the file", || Err::<(), _>(Failed::ForNow("again".to_owned())));
         assert!(matches!(refused, Err(ClientError::Unreachable { .. })));
-    }
-
-    #[test]
-    fn a_token_is_the_first_line_of_its_file() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("token");
-        let read = |text: &str| {
-            std::fs::write(&path, text).expect("written");
-            read_token(&path).map_err(|error| error.to_string())
-        };
-        assert_eq!(read("\u{feff}laurel_1\r\nnot this\n").as_deref(), Ok("laurel_1"));
-        for wrong in ["", "\nlaurel_1", "two words", "“laurel_1”"] {
-            assert!(read(wrong).is_err_and(|said| said.contains("the token file")), "{wrong:?}");
-        }
     }
 }

@@ -15,10 +15,12 @@ mod reports;
 mod sample;
 mod settings;
 mod stages;
+mod token;
 mod uncertainty;
 mod work;
 mod worker;
 
-pub use client::{Client, ClientError, read_token};
+pub use client::{Client, ClientError};
 pub use interrupts::{Interruption, Interrupts, end_politely};
+pub use token::read_token;
 pub use worker::{Worked, Worker, WorkerSettings};

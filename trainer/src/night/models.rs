@@ -1,6 +1,7 @@
 //! Models of the registry on this machine: downloaded once and kept by digest; new ones are registered and uploaded.
 
 use std::{
+    collections::HashSet,
     fs,
     path::{Path, PathBuf},
     time::SystemTime,
@@ -13,7 +14,7 @@ use uuid::Uuid;
 use super::client::Client;
 use crate::model::{
     ModelDirectory,
-    hf::{Lineage, sha256_of_file},
+    hf::{Lineage, file_names, is_file_name, sha256_of_file},
 };
 
 /// Models that stay on the disk after a job, those used last.
@@ -124,8 +125,9 @@ impl ModelStore {
         let partial = self.folder.join(format!(".partial-{}", record.digest));
         fs::create_dir_all(&partial)?;
         for file in &record.files {
-            ensure!(!file.name.contains('/') && !file.name.starts_with('.'), "“{}” is no file of a model", file.name);
+            ensure!(is_file_name(&file.name), "“{}” is no file of a model", file.name);
             let place = partial.join(&file.name);
+            fs::create_dir_all(place.parent().unwrap_or(&partial))?;
             let there = fs::metadata(&place).is_ok_and(|found| found.len() == file.bytes)
                 && sha256_of_file(&place)? == file.sha256;
             if !there {
@@ -138,11 +140,15 @@ impl ModelStore {
 }
 
 /// Removes what a download that was killed has left beside the files of a model: half a file, as large as weights are.
-fn keep_only(folder: &Path, files: &[ModelFile]) -> anyhow::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if !files.iter().any(|file| entry.file_name() == file.name.as_str()) {
-            fs::remove_file(entry.path())?;
+fn keep_only(model: &Path, files: &[ModelFile]) -> anyhow::Result<()> {
+    let wanted: HashSet<PathBuf> = files.iter().map(|file| model.join(&file.name)).collect();
+    let folders: HashSet<&Path> = wanted.iter().filter_map(|file| file.parent()).collect();
+    for folder in &folders {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if !wanted.contains(&path) && !folders.contains(path.as_path()) {
+                if path.is_dir() { fs::remove_dir_all(&path)? } else { fs::remove_file(&path)? }
+            }
         }
     }
     Ok(())
@@ -151,14 +157,10 @@ fn keep_only(folder: &Path, files: &[ModelFile]) -> anyhow::Result<()> {
 /// Every file of a model directory with its size and digest, by name.
 fn files_of(directory: &Path) -> anyhow::Result<Vec<ModelFile>> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.file_type()?.is_file() && !name.starts_with('.') {
-            files.push(ModelFile { bytes: entry.metadata()?.len(), sha256: sha256_of_file(&entry.path())?, name });
-        }
+    for name in file_names(directory)? {
+        let path = directory.join(&name);
+        files.push(ModelFile { bytes: fs::metadata(&path)?.len(), sha256: sha256_of_file(&path)?, name });
     }
-    files.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(files)
 }
 

@@ -13,7 +13,7 @@ use laurel_records::{ClaimedJob, FinishRequest, HeartbeatAnswer, JobKind, JobOut
 use laurel_trainer::{
     model::{
         Decoder, ModelDirectory, RewardModel,
-        hf::{Lineage, sha256_of_file, write_decoder, write_reward_model},
+        hf::{Lineage, file_names, sha256_of_file, write_decoder, write_reward_model},
     },
     night::{Client, Interrupts, Worker, WorkerSettings},
 };
@@ -26,10 +26,9 @@ use super::world::{World, demonstrations, prompts, rankings, shorter, write_mode
 /// A model of the world as the registry has it.
 fn registered(world: &World, name: &str, stage: Stage, number: u128) -> ModelRecord {
     let path = world.path(name);
-    let files = fs::read_dir(&path).unwrap().map(|entry| {
-        let entry = entry.unwrap();
-        let (name, bytes) = (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().len());
-        ModelFile { name, bytes, sha256: sha256_of_file(&entry.path()).unwrap() }
+    let files = file_names(&path).unwrap().into_iter().map(|name| {
+        let file = path.join(&name);
+        ModelFile { bytes: fs::metadata(&file).unwrap().len(), sha256: sha256_of_file(&file).unwrap(), name }
     });
     ModelRecord {
         id: Uuid::from_u128(number),
@@ -99,7 +98,7 @@ fn play(listener: &TcpListener, job: &ClaimedJob, models: &Path) -> FinishReques
             ["models", id, "files", name] => {
                 let mut known = job.base.iter().chain(&job.policy).chain(&job.completed);
                 let model = known.find(|model| model.id.to_string() == **id);
-                model.and_then(|model| fs::read(models.join(&model.name).join(name)).ok())
+                model.and_then(|model| fs::read(models.join(&model.name).join(name.replace("%2F", "/"))).ok())
             }
             _ => None,
         };
@@ -221,6 +220,26 @@ fn what_a_killed_download_left_does_not_stay_among_the_models() {
     let names: Vec<_> = fs::read_dir(kept).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names.len(), base.files.len(), "{names:?}");
     assert!(!partial.exists());
+}
+
+/// As transformers saves a tokenizer that has several.
+#[test]
+fn every_chat_template_comes_with_a_model_of_the_registry() {
+    let world = World::new();
+    let template = "additional_chat_templates/tool_use.jinja";
+    let place = world.path("base").join(template);
+    fs::create_dir(place.parent().unwrap()).unwrap();
+    fs::write(&place, "{{ tools }}").unwrap();
+    let base = registered(&world, "base", Stage::Base, 1);
+    let models = world.path("work").join("models");
+    let left = models.join(format!(".partial-{}", base.digest)).join("additional_chat_templates/.incoming-x");
+    fs::create_dir_all(left.parent().unwrap()).unwrap();
+    fs::write(left, "half a file").unwrap();
+    end_of(&world, job(base.clone(), json!({"ppo": {"max_new_tokens": 64}})));
+    let kept = models.join(&base.digest);
+    assert_eq!(fs::read_to_string(kept.join(template)).unwrap(), "{{ tools }}");
+    assert_eq!(fs::read_dir(kept.join(template).parent().unwrap()).unwrap().count(), 1);
+    assert_eq!(ModelDirectory::open(&kept).unwrap().digest().unwrap(), base.digest);
 }
 
 /// A night all of whose models an earlier attempt has made: what is left is to measure them.

@@ -5,7 +5,7 @@ use std::{fs, io::Read, path::Path};
 use sha2::{Digest, Sha256};
 
 use super::super::error::ModelError;
-use super::lineage;
+use super::{lineage, write::MORE_TEMPLATES};
 
 /// SHA-256 of a file's content, hexadecimal.
 pub fn sha256_of_file(path: &Path) -> Result<String, ModelError> {
@@ -24,22 +24,44 @@ pub fn sha256_of_file(path: &Path) -> Result<String, ModelError> {
 /// SHA-256 over `name`, `\n`, `digest of content`, `\n` of every file in order of its name. `laurel.json` is left out, so
 /// that writing metrics into it does not make another model.
 pub(super) fn of_directory(directory: &Path) -> Result<String, ModelError> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory).map_err(ModelError::file(directory))? {
-        let entry = entry.map_err(ModelError::file(directory))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_file = entry.path().is_file();
-        if is_file && name != lineage::FILE && !name.starts_with('.') {
-            names.push(name);
-        }
-    }
-    names.sort();
     let mut hasher = Sha256::new();
-    for name in names {
+    for name in file_names(directory)?.into_iter().filter(|name| name != lineage::FILE) {
         let content = sha256_of_file(&directory.join(&name))?;
         hasher.update(format!("{name}\n{content}\n"));
     }
     Ok(hex(&hasher.finalize()))
+}
+
+/// The names of the files that make a model directory, in order: those in it, and the chat templates that a tokenizer has
+/// besides its first, which have a folder of their own. What begins with a dot is none of them.
+pub fn file_names(directory: &Path) -> Result<Vec<String>, ModelError> {
+    let mut names = names_in(directory, "")?;
+    let templates = directory.join(MORE_TEMPLATES);
+    if templates.is_dir() {
+        names.extend(names_in(&templates, &format!("{MORE_TEMPLATES}/"))?);
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The files of a folder, with `before` before their names.
+fn names_in(folder: &Path, before: &str) -> Result<Vec<String>, ModelError> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(ModelError::file(folder))? {
+        let entry = entry.map_err(ModelError::file(folder))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_file() && !name.starts_with('.') {
+            names.push(format!("{before}{name}"));
+        }
+    }
+    Ok(names)
+}
+
+/// Whether a file of a model may have this name: it leads nowhere but into the model's directory or its folder of templates.
+pub fn is_file_name(name: &str) -> bool {
+    let template = name.strip_prefix(MORE_TEMPLATES).and_then(|rest| rest.strip_prefix('/'));
+    let name = template.unwrap_or(name);
+    !name.is_empty() && !name.contains('/') && !name.starts_with('.')
 }
 
 /// One digest for a model and the adapter that changes it.

@@ -32,7 +32,7 @@ use adapter::AdapterFiles;
 use safetensors::Checkpoint;
 
 pub use adapter::{AdapterOf, write_adapter, write_reward_adapter};
-pub use digest::sha256_of_file;
+pub use digest::{file_names, is_file_name, sha256_of_file};
 pub use lineage::Lineage;
 pub use padding::Padding;
 pub use weights::{WeightFormat, WriteOptions};

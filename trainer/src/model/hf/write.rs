@@ -34,7 +34,7 @@ const COPIED: [&str; 9] = [
 ];
 
 /// Where transformers keeps the chat templates that a tokenizer has besides its first (one for tools, say).
-const MORE_TEMPLATES: &str = "additional_chat_templates";
+pub(super) const MORE_TEMPLATES: &str = "additional_chat_templates";
 
 /// Tokenizer, chat template and generation settings: what is written beside new weights.
 #[derive(Debug, Clone, Default)]
