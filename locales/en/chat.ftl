@@ -5,7 +5,7 @@ chat-explained = Talk with the model as somebody would who wants its help. Each 
 chat-nowhere = No model to talk with
 chat-nowhere-text = None of your projects has one. Your team's admin can set one up on the project's Chat page.
 chat-begin = Begin a conversation
-chat-yours = Your latest conversations
+chat-yours = Your conversations
 chat-turns = { $count ->
     [one] One choice
    *[other] { $count } choices

@@ -47,8 +47,8 @@ pub struct ChatLine {
     pub created_at: OffsetDateTime,
 }
 
-/// The person's last conversations, newest first.
-pub async fn recent(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<ChatLine>> {
+/// The person's last conversations, newest first: `most` of those that were begun before the one of the id `before`.
+pub async fn recent(pool: &PgPool, user: Uuid, before: Option<Uuid>, most: i64) -> sqlx::Result<Vec<ChatLine>> {
     sqlx::query_as!(
         ChatLine,
         r#"
@@ -66,11 +66,13 @@ pub async fn recent(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<ChatLine>> {
             c.created_at
         FROM chats c
         JOIN projects p ON p.id = c.project_id
-        WHERE c.user_id = $1
+        WHERE c.user_id = $1 AND ($2::uuid IS NULL OR c.id < $2)
         ORDER BY c.id DESC
-        LIMIT 30
+        LIMIT $3
         "#,
-        user
+        user,
+        before,
+        most
     )
     .fetch_all(pool)
     .await

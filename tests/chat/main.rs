@@ -5,6 +5,7 @@ mod support;
 
 mod away;
 mod choices;
+mod list;
 mod marked;
 mod rules;
 

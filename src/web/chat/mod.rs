@@ -3,7 +3,7 @@
 //!
 //! | route | what it does |
 //! |---|---|
-//! | `GET /chats` | where one can chat, and one's conversations |
+//! | `GET /chats` | where one can chat, and one's conversations; `before`: those that were begun before this one |
 //! | `POST /chats` | begins a conversation in the project `slug` → 303 to it, or to guidelines that come first; 409 where a course does |
 //! | `GET /chats/{chat}` | the conversation and what comes next in it |
 //! | `POST /chats/{chat}/say` | fields `message`, `turn` (its number): the person's turn → 303 back, or to guidelines that come first |
