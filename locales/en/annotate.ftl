@@ -144,6 +144,7 @@ annotate-error-no-reason = Choose why you skip this task.
 annotate-error-no-detail = Say in your words why you skip this task.
 annotate-error-draft = This draft can't be read.
 annotate-error-submitted = This task is submitted already.
+annotate-error-not-skipped = This task was submitted already, from another tab or computer, so it is not skipped: what you submitted stays as it is, and your reason was not sent. If something is wrong with the prompt, tell your lead.
 annotate-error-newer-draft = Not submitted yet: you have gone on with this task on another device. What you wrote there is offered above; submit once more what is to count.
 
 annotate-beside = This task was submitted already, from another tab or computer, with something else. What you wrote here is not stored: it is kept in this browser.

@@ -138,6 +138,7 @@ annotate-error-no-reason = 请选择跳过此任务的原因。
 annotate-error-no-detail = 请用自己的话说明跳过的原因。
 annotate-error-draft = 无法读取此草稿。
 annotate-error-submitted = 此任务已提交。
+annotate-error-not-skipped = 此任务已在另一个标签页或另一台电脑上提交，因此没有跳过：您提交的内容保持不变，您写的原因没有发送。如果提示有问题，请告诉负责人。
 annotate-error-newer-draft = 尚未提交：您在另一台设备上继续做了此任务。那里写的内容显示在上方；请再次提交要采用的内容。
 
 annotate-beside = 此任务已在另一个标签页或另一台电脑上提交，内容不同。您在这里写的内容没有保存到服务器，只保留在此浏览器中。

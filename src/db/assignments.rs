@@ -244,13 +244,13 @@ pub async fn outcome(executor: impl PgExecutor<'_>, user: Uuid, assignment: Uuid
     .await
 }
 
-/// Gives a task back with a reason; it goes to somebody else, and one of a course comes again. Skipping what is skipped, or what
-/// was submitted, changes nothing. Of a task that came again, what was said of its prompt before stays where this reason says
+/// Gives a task back with a reason; it goes to somebody else, and one of a course comes again. Skipping what is skipped changes
+/// nothing, and neither does skipping what was submitted: that is `false`. Of a task that came again, what was said of its prompt before stays where this reason says
 /// nothing of it; where it does, the lead is asked anew.
 ///
 /// # Errors
 /// `RowNotFound` where the assignment is not this person's.
-pub async fn skip(pool: &PgPool, user: Uuid, assignment: Uuid, reason: &str) -> sqlx::Result<()> {
+pub async fn skip(pool: &PgPool, user: Uuid, assignment: Uuid, reason: &str) -> sqlx::Result<bool> {
     let mut tx = pool.begin().await?;
     let state = sqlx::query_scalar!(
         "SELECT state FROM assignments WHERE id = $1 AND user_id = $2 FOR UPDATE",
@@ -286,5 +286,5 @@ pub async fn skip(pool: &PgPool, user: Uuid, assignment: Uuid, reason: &str) -> 
         .await?;
         tx.commit().await?;
     }
-    Ok(())
+    Ok(state != "submitted")
 }

@@ -174,6 +174,8 @@ function settle(answer, sent) {
     showErrorWith(words.login, `/login?next=${encodeURIComponent(location.pathname)}`, words.loginLink);
   } else if (answer.status === 409 && answer.data?.code === "version-replaced") {
     tellReplaced(answer.data);
+  } else if (answer.status === 409 && answer.data?.code === "not-skipped") {
+    showErrorWith(answer.data.message, answer.data.standing, answer.data.look, "_blank");
   } else if (answer.status === 409 && answer.data?.code === "newer-draft") {
     tellNewer(answer.data.message);
   } else {

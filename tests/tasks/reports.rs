@@ -1,10 +1,12 @@
 //! Reported prompts: a lead sees who says what, and keeps the prompt, withdraws it, or asks for another.
 
+use fantoccini::Locator;
 use laurel::{domain::role::Role, export::Kind};
+use serde_json::Value;
 
-use super::exported;
+use super::{exported, take_next};
 use crate::support::{
-    Client,
+    Browser, Client, PASSWORD,
     seed::{self, Seed, assignment_in, count},
     server,
 };
@@ -119,4 +121,69 @@ async fn a_report_on_a_prompt_to_write_is_kept_and_the_brief_can_be_withdrawn() 
     assert_eq!(count(pool, "SELECT count(*) FROM tasks WHERE withdrawn_at IS NULL").await, 2);
     lea.get("/admin/projects/test").await.assert(200);
     assert_eq!(count(pool, "SELECT count(*) FROM report_decisions WHERE decision = 'kept'").await, 1);
+}
+
+#[tokio::test]
+async fn a_task_that_was_submitted_in_another_tab_is_not_skipped_and_whoever_skips_it_is_told() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed { demonstration_overlap: 3, ..Seed::default() }).await;
+    seed::demonstration_task(&server.state, project, "Say how to pick a lock.").await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let task = assignment_in(ada.post("/queue/next", &[]).await.leads_to());
+    ada.post(&format!("/tasks/{task}/submit"), &[("completion", "With care."), ("then", "queue")]).await.assert(303);
+
+    let address = format!("/tasks/{task}/skip");
+    let form = [("reason", "report"), ("detail", "It asks for a break-in.")];
+    let page = ada.post(&address, &form).await.assert(409);
+    page.assert_contains("Nothing was changed").assert_contains("so it is not skipped");
+    ada.post("/preferences", &[("language", "zh"), ("next", "/queue")]).await.assert(303);
+    ada.post(&address, &form).await.assert(409).assert_contains("因此没有跳过");
+    ada.post("/preferences", &[("language", "en"), ("next", "/queue")]).await.assert(303);
+    let token = ada.csrf().await;
+    let fields = [form[0], form[1], ("csrf", token.as_str())];
+    let script = ada.request(reqwest::Method::POST, &address).header("accept", "application/json").form(&fields);
+    let told: Value = serde_json::from_str(&ada.send(script).await.assert(409).text).expect("JSON");
+    assert_eq!(told["code"], "not-skipped");
+    assert_eq!(told["standing"], format!("/tasks/{task}"));
+    assert_eq!(count(pool, "SELECT count(*) FROM assignments WHERE state = 'submitted'").await, 1);
+    assert_eq!(count(pool, "SELECT count(*) FROM assignments WHERE skip_reason IS NOT NULL").await, 0);
+
+    // A skip whose answer was lost is sent again: that is no trouble.
+    let bob = server.user("Bob", Role::Annotator).await;
+    let task = assignment_in(bob.post("/queue/next", &[]).await.leads_to());
+    for _ in 0..2 {
+        bob.post(&format!("/tasks/{task}/skip"), &form).await.assert(303);
+    }
+}
+
+#[tokio::test]
+async fn the_words_of_a_report_on_a_task_that_was_submitted_elsewhere_stay_in_the_form() {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed::default()).await;
+    seed::demonstration_task(&server.state, project, "Say how to pick a lock.").await;
+    server.account("Ada", Role::Annotator).await;
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    take_next(&server, &browser).await;
+    let task = assignment_in(browser.current_url().await.expect("an address").path());
+    let elsewhere = server.client();
+    elsewhere.log_in("ada@example.org", PASSWORD).await;
+    let form = [("completion", "With care."), ("then", "queue")];
+    elsewhere.post(&format!("/tasks/{task}/submit"), &form).await.assert(303);
+
+    for part in [".drop summary", "#skip label:has([value=report])"] {
+        browser.find(Locator::Css(part)).await.expect(part).click().await.expect("pressed");
+    }
+    browser.fill("#skip-detail", "It asks for a break-in").await;
+    let button = browser.find(Locator::Css("#skip button[type=submit]")).await.expect("a button");
+    button.click().await.expect("pressed");
+    let link = browser.wait().for_element(Locator::Css("#task-error a")).await.expect("told");
+    assert_eq!(link.attr("href").await.expect("read"), Some(format!("/tasks/{task}")));
+    let told = browser.find(Locator::Id("task-error")).await.expect("told").text().await.expect("read");
+    assert!(told.contains("so it is not skipped"), "{told}");
+    let field = browser.find(Locator::Id("skip-detail")).await.expect("the form");
+    assert_eq!(field.prop("value").await.expect("read").as_deref(), Some("It asks for a break-in"));
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM assignments WHERE state = 'submitted'").await, 1);
+    browser.close().await;
 }

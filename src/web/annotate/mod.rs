@@ -38,7 +38,8 @@
 //!   `query`, which waits for its answer; `seconds`, `then`
 //! - **correct**: as submitting, and `version`, the id of the label that is replaced; `base` (optional), the `saved_at` of the draft
 //!   that it takes with it: one that was saved later stays
-//! - **skip**: `reason` (one of [`forms::SKIP_REASONS`]), `detail` (needed for `other`), `then`
+//! - **skip**: `reason` (one of [`forms::SKIP_REASONS`]), `detail` (needed for `other`), `then`; 409 `not-skipped` with `standing`,
+//!   the page of what was submitted, where something was
 //!
 //! A task page has `<form id="task" data-kind="demonstration|ranking|comparison|prompt" data-assignment="…">`; each message of the prompt is a
 //! `data-role="system|user|assistant"` element and each answer an `<article data-position="2" data-letter="A"

@@ -78,7 +78,7 @@ async fn went_on_elsewhere(pool: &PgPool, assignment: Uuid, fields: &Fields) -> 
     drafts::went_on_elsewhere(pool, assignment, base, &[&fields.draft(), &sent]).await
 }
 
-/// Gives the task back with a reason.
+/// Gives the task back with a reason; 409 where it was submitted meanwhile.
 pub async fn skip(
     Annotator(user): Annotator,
     State(state): State<AppState>,
@@ -106,8 +106,25 @@ pub async fn skip(
             return task::draw(page, task, Shown { fields, skip, ..Shown::default() });
         }
     };
-    assignments::skip(&state.pool, user.id, assignment, &reason).await?;
+    if !assignments::skip(&state.pool, user.id, assignment, &reason).await? {
+        return not_skipped(assignment, &headers, &page);
+    }
     onward(&state, &user, assignment, &fields, &headers, page).await
+}
+
+/// 409 for a task that was submitted from another tab meanwhile: what was submitted stays, and nobody is told that it was skipped.
+fn not_skipped(assignment: Uuid, headers: &HeaderMap, page: &Page) -> Result<Response, PageError> {
+    let message = page.t("annotate-error-not-skipped");
+    if !wants_json(headers) {
+        return Err(PageError::Conflict(message));
+    }
+    let told = json!({
+        "code": "not-skipped",
+        "message": message,
+        "standing": format!("/tasks/{assignment}"),
+        "look": page.t("annotate-after-look"),
+    });
+    Ok((StatusCode::CONFLICT, Json(told)).into_response())
 }
 
 /// The page with what was sent and what is wrong with it; for a script, the words alone.
