@@ -39,6 +39,7 @@ chat-unreachable-at = Nothing answers at { $address }. Is the model served there
 chat-key-refused = The model's server refuses the key. An admin can set another one on the project's Chat page.
 chat-refused = The model's server answers { $status }. { $words }
 chat-gave-up = The model gave up: { $words }
+chat-gave-up-silently = The model gave up and did not say why. Nothing is lost: try again in a while.
 chat-broken-off = The connection broke off while the model wrote. Try again.
 chat-answer-empty = The model's answer was empty. Try again.
 

@@ -36,6 +36,7 @@ chat-unreachable-at = { $address } 没有回应。模型在那里运行吗？
 chat-key-refused = 模型服务器拒绝了密钥。管理员可以在项目的“对话”页面中更换。
 chat-refused = 模型服务器返回 { $status }。{ $words }
 chat-gave-up = 模型中止了：{ $words }
+chat-gave-up-silently = 模型中止了，没有说明原因。没有内容丢失：请稍后重试。
 chat-broken-off = 模型撰写时连接中断。请重试。
 chat-answer-empty = 模型的回答是空的。请重试。
 

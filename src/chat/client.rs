@@ -47,8 +47,8 @@ pub enum ChatFailure {
     KeyRefused,
     #[error("the endpoint answers {status}")]
     Refused { status: u16, words: Option<String> },
-    #[error("the endpoint gave up: {words}")]
-    GaveUp { words: String },
+    #[error("the endpoint gave up")]
+    GaveUp { words: Option<String> },
     #[error("the connection broke off")]
     BrokenOff,
     #[error("the answer was empty")]
@@ -138,6 +138,9 @@ fn read_whole(body: impl Read, more: &mut impl FnMut(&str) -> bool) -> Result<St
     let mut text = String::new();
     body.take(4 * LONGEST as u64).read_to_string(&mut text).map_err(|_| ChatFailure::BrokenOff)?;
     let value: Value = serde_json::from_str(&text).map_err(|_| ChatFailure::Refused { status: 200, words: None })?;
+    if let Some(error) = events::trouble(&value) {
+        return Err(ChatFailure::GaveUp { words: events::in_words(error) });
+    }
     let answer = value["choices"][0]["message"]["content"].as_str().unwrap_or_default();
     more(answer);
     whole(answer.to_owned())

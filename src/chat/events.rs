@@ -1,6 +1,9 @@
 //! What a stream of chat completions says, line by line.
 
-use serde::Deserialize;
+use serde_json::Value;
+
+/// Characters of an error's words that are shown.
+const LONGEST_WORDS: usize = 300;
 
 /// A line of the stream.
 #[derive(Debug, PartialEq)]
@@ -9,77 +12,64 @@ pub enum Said {
     More(String),
     /// The answer is whole.
     End,
-    /// The endpoint gives up, in its own words.
-    Failed(String),
+    /// The endpoint gives up, in its own words where it has any.
+    Failed(Option<String>),
     /// A comment, an empty line, a part without text.
     Nothing,
 }
 
-#[derive(Deserialize)]
-struct Chunk {
-    #[serde(default)]
-    choices: Vec<Choice>,
-    #[serde(default)]
-    error: Option<Trouble>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    #[serde(default)]
-    delta: Delta,
-}
-
-#[derive(Deserialize, Default)]
-struct Delta {
-    #[serde(default)]
-    content: Option<String>,
-}
-
-/// OpenAI's form, and the bare text that some servers send.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Trouble {
-    Object { message: String },
-    Text(String),
-}
-
-impl Trouble {
-    fn into_text(self) -> String {
-        match self {
-            Trouble::Object { message } | Trouble::Text(message) => message,
-        }
-    }
-}
-
 /// Reads one line of a `text/event-stream`.
 pub fn read(line: &str) -> Said {
-    let Some(data) = line.trim_end().strip_prefix("data:") else { return Said::Nothing };
+    let line = line.trim_end();
+    // llama.cpp's server names an error in a field of its own.
+    if let Some(error) = line.strip_prefix("error:") {
+        return Said::Failed(explanation(error));
+    }
+    let Some(data) = line.strip_prefix("data:") else { return Said::Nothing };
     let data = data.trim();
     if data == "[DONE]" {
         return Said::End;
     }
-    match serde_json::from_str::<Chunk>(data) {
-        Ok(Chunk { error: Some(trouble), .. }) => Said::Failed(trouble.into_text()),
-        Ok(chunk) => {
-            let text: String = chunk.choices.into_iter().filter_map(|choice| choice.delta.content).collect();
-            if text.is_empty() { Said::Nothing } else { Said::More(text) }
-        }
-        Err(_) => Said::Nothing,
+    let Ok(chunk) = serde_json::from_str::<Value>(data) else { return Said::Nothing };
+    if let Some(error) = trouble(&chunk) {
+        return Said::Failed(in_words(error));
     }
+    let choices = chunk["choices"].as_array().into_iter().flatten();
+    let text: String = choices.filter_map(|choice| choice["delta"]["content"].as_str()).collect();
+    if text.is_empty() { Said::Nothing } else { Said::More(text) }
+}
+
+/// The error that a server tells of, in whatever form; `None` where there is none: many write `"error": null` beside what they say.
+pub fn trouble(said: &Value) -> Option<&Value> {
+    // Some make it the whole of what they say: `{"object": "error", "message": …}`.
+    if said["object"] == "error" {
+        return Some(said);
+    }
+    said.get("error").filter(|error| !matches!(error, Value::Null | Value::Bool(false)))
+}
+
+/// What an error says: OpenAI's `message`, the bare text that some servers send, or at least what kind of error it is. `None` where it
+/// says nothing.
+pub fn in_words(error: &Value) -> Option<String> {
+    let words = |said: &Value| match said {
+        Value::String(text) => shortened(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    words(error).or_else(|| ["message", "detail", "type", "code"].into_iter().find_map(|name| words(&error[name])))
 }
 
 /// What an error answer says, where it says anything.
 pub fn explanation(body: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Refusal {
-        error: Trouble,
+    match serde_json::from_str::<Value>(body) {
+        Ok(said) => in_words(trouble(&said).unwrap_or(&said)),
+        Err(_) if body.trim_start().starts_with('<') => None,
+        Err(_) => shortened(body),
     }
-    let text = match serde_json::from_str::<Refusal>(body) {
-        Ok(refusal) => refusal.error.into_text(),
-        Err(_) if body.trim_start().starts_with('<') => return None,
-        Err(_) => body.to_owned(),
-    };
-    let text: String = text.trim().chars().take(300).collect();
+}
+
+fn shortened(text: &str) -> Option<String> {
+    let text: String = text.trim().chars().take(LONGEST_WORDS).collect();
     (!text.is_empty()).then_some(text)
 }
 
@@ -100,8 +90,26 @@ mod tests {
         assert_eq!(read(": keep-alive"), Said::Nothing);
         assert_eq!(
             read(r#"data: {"error":{"message":"overloaded","code":503}}"#),
-            Said::Failed("overloaded".to_owned())
+            Said::Failed(Some("overloaded".to_owned()))
         );
+    }
+
+    #[test]
+    fn an_error_in_the_stream_ends_it_whether_or_not_it_says_anything() {
+        let failed = |words: &str| Said::Failed(Some(words.to_owned()));
+        for (line, said) in [
+            (r#"data: {"error":"out of memory"}"#, failed("out of memory")),
+            (r#"data: {"error":{"message":null,"type":"overloaded_error"}}"#, failed("overloaded_error")),
+            (r#"data: {"choices":null,"error":{"message":"","code":503}}"#, failed("503")),
+            (r#"data: {"object":"error","message":"too long","code":400}"#, failed("too long")),
+            (r#"error: {"code":500,"message":"slot is gone","type":"server_error"}"#, failed("slot is gone")),
+            (r#"data: {"error":{}}"#, Said::Failed(None)),
+            (r#"data: {"error":{"message":null,"code":null}}"#, Said::Failed(None)),
+            (r#"data: {"error":true}"#, Said::Failed(None)),
+            (r#"data: {"error":null,"choices":[{"delta":{"content":"Hello"}}]}"#, Said::More("Hello".to_owned())),
+        ] {
+            assert_eq!(read(line), said, "{line}");
+        }
     }
 
     #[test]
@@ -109,6 +117,8 @@ mod tests {
         let openai = r#"{"error":{"message":"Incorrect API key provided","type":"invalid_request_error"}}"#;
         assert_eq!(explanation(openai).as_deref(), Some("Incorrect API key provided"));
         assert_eq!(explanation(r#"{"error":"model not found"}"#).as_deref(), Some("model not found"));
+        assert_eq!(explanation(r#"{"detail":"Not Found"}"#).as_deref(), Some("Not Found"));
+        assert_eq!(explanation(r#"{"error":{"message":null}}"#), None);
         assert_eq!(explanation("<html><h1>502</h1></html>"), None);
         assert_eq!(explanation("no such route").as_deref(), Some("no such route"));
     }

@@ -5,6 +5,7 @@ mod support;
 
 mod away;
 mod choices;
+mod gave_up;
 mod list;
 mod marked;
 mod rules;

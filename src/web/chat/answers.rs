@@ -155,7 +155,8 @@ pub fn explain(page: &Page, failure: &ChatFailure) -> String {
         ChatFailure::Refused { status, words } => {
             page.t2("chat-refused", "status", i64::from(*status), "words", words.clone().unwrap_or_default())
         }
-        ChatFailure::GaveUp { words } => page.t1("chat-gave-up", "words", words.as_str()),
+        ChatFailure::GaveUp { words: Some(words) } => page.t1("chat-gave-up", "words", words.as_str()),
+        ChatFailure::GaveUp { words: None } => page.t("chat-gave-up-silently"),
         ChatFailure::BrokenOff => page.t("chat-broken-off"),
         ChatFailure::Empty => page.t("chat-answer-empty"),
     }
