@@ -5,8 +5,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
+    chat_choices::{self, Choice},
     chat_corrections,
-    chat_turns::{self, ChatError, Choice},
+    chat_turns::{self, ChatError},
 };
 
 /// A marked choice as it is stored.
@@ -58,12 +59,12 @@ pub async fn save(
     let mut tx = pool.begin().await?;
     // Choosing locks the conversation too: the draft is stored before it or not at all.
     let held = chat_turns::hold(&mut tx, user, chat).await?;
-    let turn = chat_turns::turn(&mut tx, chat, choice).await?;
+    let turn = chat_choices::turn(&mut tx, chat, choice).await?;
     if !turn.there {
         return Err(ChatError::NoSuchAnswer);
     }
     let stands = match turn.ranking {
-        Some(standing) => chat_turns::chosen(&mut tx, chat, choice.turn, standing).await? == choice.position,
+        Some(standing) => chat_choices::chosen(&mut tx, chat, choice.turn, standing).await? == choice.position,
         None => false,
     };
     if turn.ranking != replaces {

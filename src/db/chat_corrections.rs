@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::{
     chat_choice_drafts,
-    chat_turns::{self, ChatError, Choice, Chosen, Held},
+    chat_choices::{self, Choice, Chosen},
+    chat_turns::{self, ChatError, Held},
 };
 
 /// Stores a new version of the choice of a turn; `false` where another version has taken the place of `replaces`. The same choice
@@ -16,7 +17,7 @@ use super::{
 pub async fn correct(pool: &PgPool, user: Uuid, chat: Uuid, replaces: Uuid, choice: Choice) -> Result<bool, ChatError> {
     let mut tx = pool.begin().await?;
     let (held, turn, standing) = corrected(&mut tx, user, chat, choice).await?;
-    if chat_turns::chosen(&mut tx, chat, choice.turn, standing).await? == choice.position {
+    if chat_choices::chosen(&mut tx, chat, choice.turn, standing).await? == choice.position {
         chat_choice_drafts::forget(&mut tx, chat, choice.turn).await?;
         tx.commit().await?;
         return Ok(true);
@@ -30,7 +31,7 @@ pub async fn correct(pool: &PgPool, user: Uuid, chat: Uuid, replaces: Uuid, choi
     if !may_be_corrected(&mut tx, standing).await? {
         return Err(ChatError::Reviewed);
     }
-    chat_turns::store(&mut tx, (user, &held), (chat, turn.prompt), choice, Some(standing)).await?;
+    chat_choices::store(&mut tx, (user, &held), (chat, turn.prompt), choice, Some(standing)).await?;
     chat_choice_drafts::forget(&mut tx, chat, choice.turn).await?;
     tx.commit().await?;
     Ok(true)
@@ -44,7 +45,7 @@ async fn corrected(
     choice: Choice,
 ) -> Result<(Held, Chosen, Uuid), ChatError> {
     let held = chat_turns::hold(tx, user, chat).await?;
-    let turn = chat_turns::turn(tx, chat, choice).await?;
+    let turn = chat_choices::turn(tx, chat, choice).await?;
     let standing = turn.ranking.ok_or(ChatError::NoAnswers)?;
     if !turn.there {
         return Err(ChatError::NoSuchAnswer);

@@ -12,6 +12,7 @@ pub mod browse;
 pub mod bulk;
 mod candidates;
 pub mod chat_choice_drafts;
+pub mod chat_choices;
 pub mod chat_corrections;
 pub mod chat_drafts;
 pub mod chat_endpoints;

@@ -1,7 +1,10 @@
 //! Somebody with work in every state: tasks submitted, reviewed, skipped and in hand, lessons of the course, conversations.
 
 use laurel::{
-    db::chat_turns::{self, Choice, NewAnswer},
+    db::{
+        chat_choices::{self, Choice},
+        chat_turns::{self, NewAnswer},
+    },
     sample::seed,
 };
 use reqwest::Method;
@@ -138,7 +141,7 @@ impl Person {
             chat_turns::keep_answers(pool, user, chat, &answers).await.expect("kept");
             if next != "choice" {
                 let choice = Choice { turn: 0, position: 1, seconds: None };
-                chat_turns::choose(pool, user, chat, choice).await.expect("chosen");
+                chat_choices::choose(pool, user, chat, choice).await.expect("chosen");
             }
             if next == "nothing" {
                 chat_turns::finish(pool, user, chat).await.expect("ended");

@@ -16,8 +16,9 @@ use super::{
 use crate::{
     db::{
         chat_choice_drafts::{self, ChoiceDraft},
+        chat_choices::Choice,
         chat_corrections,
-        chat_turns::{ChatError, Choice},
+        chat_turns::ChatError,
         chats::{self, Chat, Turn},
         label_versions,
     },

@@ -15,8 +15,8 @@ use super::show::LONGEST_MESSAGE;
 use crate::{
     db::{
         chat_choice_drafts::{self, Marked},
+        chat_choices::Choice,
         chat_drafts,
-        chat_turns::Choice,
     },
     web::{AppState, Page, PageError, authorise::Annotator, csrf::TokenInHeader},
 };

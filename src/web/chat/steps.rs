@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::show::{self, LONGEST_MESSAGE};
 use crate::{
     db::{
+        chat_choices::{self, Choice},
         chat_drafts, chat_endpoints,
         chat_turns::{self, ChatError},
         chats::{self, Chat},
@@ -125,8 +126,8 @@ pub async fn choose(
         let error = page.t("chat-choose-one");
         return explained(&state, &headers, page, chat, String::new(), error).await;
     };
-    let choice = chat_turns::Choice { turn: form.turn, position: best, seconds };
-    if chat_turns::choose(&state.pool, user.id, id, choice).await? {
+    let choice = Choice { turn: form.turn, position: best, seconds };
+    if chat_choices::choose(&state.pool, user.id, id, choice).await? {
         return Ok(onward(&headers, &address(id)));
     }
     // Another answer was chosen before, from another tab or with an answer of ours that was lost: it can be corrected there.
