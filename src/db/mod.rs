@@ -26,6 +26,7 @@ pub mod drawn;
 pub mod embedded;
 pub mod export;
 pub mod gold;
+pub mod gold_scores;
 pub mod gold_tasks;
 pub mod guidelines;
 pub mod invitations;

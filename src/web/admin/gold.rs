@@ -16,7 +16,8 @@ use super::{
 use crate::{
     db::{
         drawn::{DrawnWith, SaveError},
-        gold_tasks::{self, Checks, GoldTask, Score},
+        gold_scores::{self, Score},
+        gold_tasks::{self, Checks, GoldTask},
         projects::Project,
     },
     web::{
@@ -130,7 +131,7 @@ async fn show(
         saved,
         meanwhile,
         tasks: gold_tasks::list(&state.pool, project.id).await?,
-        scores: gold_tasks::scores(&state.pool, project.id).await?,
+        scores: gold_scores::scores(&state.pool, project.id).await?,
     };
     Ok((status, Html(shown.render()?)).into_response())
 }
@@ -143,7 +144,7 @@ pub async fn ask_again(
     Path((_, person)): Path<(String, Uuid)>,
     CsrfForm(Button {}): CsrfForm<Button>,
 ) -> Result<Redirect, PageError> {
-    gold_tasks::ask_again(&state.pool, &actor(&user), (project.id, &project.slug), person).await?;
+    gold_scores::ask_again(&state.pool, &actor(&user), (project.id, &project.slug), person).await?;
     Ok(Redirect::to(&format!("/admin/projects/{}/gold#people", project.slug)))
 }
 
@@ -155,6 +156,6 @@ pub async fn let_pass(
     Path((_, person)): Path<(String, Uuid)>,
     CsrfForm(Button {}): CsrfForm<Button>,
 ) -> Result<Redirect, PageError> {
-    gold_tasks::let_pass(&state.pool, &actor(&user), (project.id, &project.slug), person).await?;
+    gold_scores::let_pass(&state.pool, &actor(&user), (project.id, &project.slug), person).await?;
     Ok(Redirect::to(&format!("/admin/projects/{}/gold#people", project.slug)))
 }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     db::{
-        gold_tasks::{self, Score},
+        gold_scores::{self, Score},
         quality::{self, Annotator, Labels},
     },
     domain::quality::{ENOUGH_PROMPTS, ENOUGH_VOTES, Person, Report, Week, report},
@@ -177,14 +177,14 @@ pub async fn get(
         yardstick_x: format!("{:.1}", YARDSTICK.0 * dots::WIDTH),
         report,
         annotators: measured.annotators.clone(),
-        gold: gold_scores(&state, project.id).await?,
+        gold: scores(&state, project.id).await?,
     };
     Ok(Html(shown.render()?).into_response())
 }
 
 /// Scores on known answers by account: answers to them are no labels, so they are not among what is measured.
-async fn gold_scores(state: &AppState, project: Uuid) -> Result<HashMap<Uuid, Score>, PageError> {
-    Ok(gold_tasks::scores(&state.pool, project).await?.into_iter().map(|score| (score.id, score)).collect())
+async fn scores(state: &AppState, project: Uuid) -> Result<HashMap<Uuid, Score>, PageError> {
+    Ok(gold_scores::scores(&state.pool, project).await?.into_iter().map(|score| (score.id, score)).collect())
 }
 
 fn people_plot(report: &Report, annotators: &[Annotator]) -> Option<Dots> {
@@ -220,7 +220,7 @@ pub async fn table(
     let name = format!("{}-quality-{table}", project.slug);
     match table.as_str() {
         "annotators.csv" => {
-            let gold = gold_scores(&state, project.id).await?;
+            let gold = scores(&state, project.id).await?;
             let rows = report.people.iter().filter(|person| person.rankings > 0).map(|person| {
                 let agreement = person.agreement;
                 let score = annotators[person.annotator].user.and_then(|user| gold.get(&user));
