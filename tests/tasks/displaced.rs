@@ -178,3 +178,21 @@ async fn a_page_that_knows_less_than_the_draft_submits_only_once_that_was_offere
     assert_eq!((count(server.pool(), labels).await, count(server.pool(), stored).await), (1, 1));
     browser.close().await;
 }
+
+#[tokio::test]
+async fn a_look_at_the_text_without_a_script_displaces_what_another_computer_has_saved_and_does_not_lose_it() {
+    let server = opened().await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let task = format!("/tasks/{}", assignment_in(ada.post("/queue/next", &[]).await.leads_to()));
+    // Both pages were drawn before anything was typed.
+    keep(&ada, &task, (0, ""), "At work").await;
+    let preview = format!("{task}/preview");
+    ada.post(&preview, &[("completion", "At home"), ("base", "0")]).await.assert(303);
+    ada.get(&task).await.assert(200).assert_contains("At home</textarea>");
+    assert_eq!(waiting(&ada, &task).await, ["At work"]);
+    // The page that comes back has its own draft before it: looked at again, that waits beside nothing.
+    let page = ada.get(&task).await.assert(200).text;
+    let base = page.split(r#"name="base" value=""#).nth(1).and_then(|rest| rest.split('"').next()).expect("a base");
+    ada.post(&preview, &[("completion", "At home, at night"), ("base", base)]).await.assert(303);
+    assert_eq!(waiting(&ada, &task).await, ["At work"]);
+}

@@ -141,7 +141,9 @@ pub async fn preview(
     if wants_json(&headers) {
         return Ok(Json(json!({ "html": markdown::render(fields.get("completion")) })).into_response());
     }
-    let saved = save(&state, user.id, task.assignment, &fields, &page, &Had::default()).await?;
+    // What another computer has saved since this page was drawn waits beside it.
+    let had = Had { base: fields.get("base").parse().ok(), ..Had::default() };
+    let saved = save(&state, user.id, task.assignment, &fields, &page, &had).await?;
     if saved.is_none() && !standing::holds(&state.pool, user.id, &task, &fields, None).await? {
         return standing::refuse(&state.pool, user.id, page, task, fields, &headers).await;
     }
