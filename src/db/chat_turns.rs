@@ -177,7 +177,6 @@ pub async fn say(
     }
     let number = i32::try_from(before.turns.len()).unwrap_or(i32::MAX);
     let prompt = prompt(&mut tx, &held, chat, &messages).await?;
-    // A second tab may have said something meanwhile; the first one counts.
     let first = sqlx::query!(
         "INSERT INTO chat_turns (chat_id, number, prompt_id) VALUES ($1, $2, $3) ON CONFLICT (chat_id, number) DO NOTHING",
         chat,
@@ -186,6 +185,10 @@ pub async fn say(
     )
     .execute(&mut *tx)
     .await?;
+    if first.rows_affected() == 0 {
+        // A second tab has said something meanwhile, and that counts: nobody has said this, and no prompt is made of it.
+        return Ok(false);
+    }
     // What was typed elsewhere for this turn is given back at the next one, unless it is the beginning of what was said: that was
     // saved on the way. What this turn gave back has had its time.
     sqlx::query!(
@@ -197,7 +200,7 @@ pub async fn say(
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
-    Ok(first.rows_affected() == 1)
+    Ok(true)
 }
 
 /// The conversation as a prompt of the project, in the split of the whole chat.

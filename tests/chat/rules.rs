@@ -1,5 +1,7 @@
 //! What a project asks of people holds for its conversations too, and nothing that was typed in one is lost.
 
+use std::time::Duration;
+
 use fantoccini::Locator;
 use laurel::domain::role::Role;
 use serde_json::{Value, json};
@@ -126,6 +128,40 @@ async fn a_message_from_an_old_tab_is_not_said_and_comes_back_when_it_is_its_tur
     assert!(!bea.get(&chat).await.text.contains("old tab"), "it was looked at and left");
     let said = "SELECT count(*) FROM prompts WHERE conversation::text LIKE '%old tab%'";
     assert_eq!(count(server.pool(), said).await, 0);
+}
+
+#[tokio::test]
+async fn of_two_first_messages_at_once_one_is_said_and_no_prompt_is_made_of_the_other() {
+    let (address, _) = endpoint().await;
+    let (server, _) = with_chat(&address).await;
+    let pool = server.pool();
+    let bea = server.user("Bea", Role::Annotator).await;
+    let chat = bea.post("/chats", &[("slug", "test")]).await.leads_to().to_owned();
+    // Both have looked at the conversation before either says anything in it.
+    let mut held = pool.begin().await.expect("a transaction");
+    sqlx::query("SELECT id FROM chats FOR UPDATE").fetch_all(&mut *held).await.expect("locked");
+    let release = async {
+        let waiting =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        for _ in 0..500 {
+            if count(pool, waiting).await >= 2 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        held.rollback().await.expect("given back");
+    };
+    let say = format!("{chat}/say");
+    let (hello, wax) = ([("message", "Hello?")], [("message", "And wax?")]);
+    let (one, other, ()) = tokio::join!(bea.post(&say, &hello), bea.post(&say, &wax), release);
+    assert_eq!((one.leads_to(), other.leads_to()), (chat.as_str(), chat.as_str()));
+    assert_eq!(count(pool, "SELECT count(*) FROM chat_turns").await, 1);
+    assert_eq!(count(pool, "SELECT count(*) FROM prompts").await, 1, "nobody has said the other one");
+    // It comes back when it is its turn.
+    bea.post(&format!("{chat}/answers"), &[]).await.assert(303);
+    bea.post(&format!("{chat}/choose"), &[("turn", "0"), ("best", "0")]).await.assert(303);
+    let page = bea.get(&chat).await.assert(200).text;
+    assert_ne!(page.contains("Hello?</textarea>"), page.contains("And wax?</textarea>"));
 }
 
 /// A browser in which Bea is logged in and has begun a conversation; its address on the server.
