@@ -59,8 +59,11 @@ pub async fn save(
 }
 
 /// Keeps a message that came too late for its turn, as if it had been a draft for the last one: it is given back once the person
-/// can speak again. Whose conversation it is has been checked by whoever refused the message.
+/// can speak again. A blank one takes no draft's place. Whose conversation it is has been checked by whoever refused the message.
 pub async fn keep_unsaid(pool: &PgPool, chat: Uuid, body: &str) -> sqlx::Result<()> {
+    if body.trim().is_empty() {
+        return Ok(());
+    }
     sqlx::query!(
         r#"
         INSERT INTO chat_drafts (chat_id, number, body)

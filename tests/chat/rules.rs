@@ -131,6 +131,20 @@ async fn a_message_from_an_old_tab_is_not_said_and_comes_back_when_it_is_its_tur
 }
 
 #[tokio::test]
+async fn a_blank_message_from_an_old_tab_does_not_take_the_place_of_what_is_typed_elsewhere() {
+    let (address, _) = endpoint().await;
+    let (server, _) = with_chat(&address).await;
+    let bea = server.user("Bea", Role::Annotator).await;
+    let chat = begin(&bea, "Hello?").await;
+    let typed = json!({ "turns": 1, "message": "And wax?" });
+    bea.json(reqwest::Method::PUT, &format!("{chat}/draft"), &typed).await.assert(200);
+    assert_eq!(bea.post(&format!("{chat}/say"), &[("message", "  ")]).await.leads_to(), chat);
+    bea.post(&format!("{chat}/answers"), &[]).await.assert(303);
+    bea.post(&format!("{chat}/choose"), &[("turn", "0"), ("best", "0")]).await.assert(303);
+    bea.get(&chat).await.assert(200).assert_contains("And wax?</textarea>");
+}
+
+#[tokio::test]
 async fn of_two_first_messages_at_once_one_is_said_and_no_prompt_is_made_of_the_other() {
     let (address, _) = endpoint().await;
     let (server, _) = with_chat(&address).await;
