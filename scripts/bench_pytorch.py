@@ -5,7 +5,7 @@
 
 Loads the model, prints {"ready": true}, does the work once for every line on standard input and prints
 {"seconds": ..., "units": ...}; at the end {"peak_bytes": ...}, of this machine's memory. BENCH_DEVICE (cpu, cuda:N) and
-BENCH_PRECISION (float32, bfloat16, float16; by autocast) say where and in what the products are made.
+BENCH_PRECISION (float32, bfloat16, float16; by autocast, and for decoding by the weights) say where and in what the products are made.
 """
 
 import json
@@ -26,8 +26,8 @@ DEVICE = torch.device(os.environ.get("BENCH_DEVICE", "cpu"))
 DTYPE = getattr(torch, os.environ.get("BENCH_PRECISION", "float32"))
 
 
-def load(path, kind=AutoModelForCausalLM, **more):
-    return kind.from_pretrained(path, dtype=torch.float32, **more).to(DEVICE)
+def load(path, kind=AutoModelForCausalLM, dtype=torch.float32, **more):
+    return kind.from_pretrained(path, dtype=dtype, **more).to(DEVICE)
 
 
 def ids(model, batch, sequence):
@@ -83,7 +83,8 @@ def reward(path, prompts=4, answers=4, sequence=128):
 
 
 def decode(path, batch, **sampling):
-    model = load(path).eval()
+    # Cast once: autocast would cast every weight for each token.
+    model = load(path, dtype=DTYPE).eval()
     model.generation_config.eos_token_id = None
     prompt = ids(model, batch, 64)
 

@@ -18,8 +18,9 @@ use burn::{
     tensor::{Device, Int, Tensor, TensorData},
 };
 use laurel_kernels::{
+    bfloat16::{self, Rounded},
     few_rows::rows_times_matrix,
-    matrix::{Target, View, product},
+    matrix::{self, Target, View},
 };
 use laurel_trainer::{
     cli::device::DeviceChoice,
@@ -55,9 +56,9 @@ fn run() -> anyhow::Result<()> {
     let load = |model: &str| place.load(model);
     let mut work: Box<dyn FnMut() -> usize> = match work.as_str() {
         "write" => return write(&model),
-        "product" if place.is_cpu() => large_product(),
+        "product" if place.is_cpu() => large_product(place.precision),
         "product" => large_product_on(&place),
-        "row" if place.is_cpu() => one_row(),
+        "row" if place.is_cpu() => one_row(place.precision),
         "row" => one_row_on(&place),
         "sft" => sft(load(&model)?.train(), 4, 256),
         "lora" => sft(load(&model)?.with_lora(&LoraSettings::default(), 0)?.train(), 4, 256),
@@ -223,8 +224,9 @@ fn tokenise(model: &str, file: String) -> anyhow::Result<Box<dyn FnMut() -> usiz
 }
 
 /// Floating-point operations of a product of 2048 × 2048 matrices.
-fn large_product() -> Box<dyn FnMut() -> usize> {
+fn large_product(precision: Precision) -> Box<dyn FnMut() -> usize> {
     const SIZE: usize = 2048;
+    let product = if precision == Precision::Bfloat16 { bfloat16::product } else { matrix::product };
     let (a, b, mut c) = (vec![0.5f32; SIZE * SIZE], vec![0.25f32; SIZE * SIZE], vec![0.0f32; SIZE * SIZE]);
     Box::new(move || {
         product(Target::write(&mut c, SIZE), View::new(&a, SIZE, SIZE), View::new(&b, SIZE, SIZE));
@@ -259,10 +261,17 @@ fn one_row_on(place: &Place) -> Box<dyn FnMut() -> usize> {
 }
 
 /// Bytes of a matrix too large for the caches, read once by a product with one row whose sums stay in them.
-fn one_row() -> Box<dyn FnMut() -> usize> {
+fn one_row(precision: Precision) -> Box<dyn FnMut() -> usize> {
     const SIZES: [usize; 2] = [1 << 16, 1 << 10];
     let [k, n] = SIZES;
     let (x, w, mut y) = (vec![0.5f32; k], vec![0.25f32; k * n], vec![0.0f32; n]);
+    if precision == Precision::Bfloat16 {
+        let w = Rounded::new(View::new(&w, k, n));
+        return Box::new(move || {
+            bfloat16::products_with(View::new(&x, 1, k), [&w], [&mut y]);
+            2 * k * n
+        });
+    }
     Box::new(move || {
         rows_times_matrix(&x, &w, &mut y, 1);
         4 * k * n
