@@ -99,19 +99,21 @@ pub fn product(target: Target, a: View, b: View) {
         for columns in parts(n) {
             order_right(b, terms, columns, &mut lines);
             let right = Right { lines: &lines, pairs: terms.count.div_ceil(2), first: 0, columns: columns.count };
-            multiply(&Left { a, terms }, right, &target.from_column(columns.first), terms.first > 0);
+            multiply(&Left { a, terms }, &[(right, target.from_column(columns.first))], terms.first > 0);
         }
     }
     *kept() = lines;
 }
 
-/// As [`product`] with some matrices that are in order: each `a·b`, dense, to its place.
-pub fn products_with<const N: usize>(a: View, b: [&Rounded; N], mut out: [&mut [f32]; N]) {
-    for (b, out) in b.iter().zip(&mut out) {
-        let target = Output::of(Target::write(out, b.n), a, b.dims());
-        for terms in parts(b.k) {
-            multiply(&Left { a, terms }, b.part(terms), &target.from_column(0), terms.first > 0);
-        }
+/// As [`product`] with some matrices that are in order: each `a·b`, dense, to its place. Threads are brought together once for
+/// all of them.
+pub fn products_with<const N: usize>(a: View, b: [&Rounded; N], out: [&mut [f32]; N]) {
+    let k = a.dims()[1];
+    let outputs: Vec<Output> =
+        b.iter().zip(out).map(|(b, out)| Output::of(Target::write(out, b.n), a, b.dims())).collect();
+    for terms in parts(k) {
+        let products = b.iter().zip(&outputs).map(|(b, output)| (b.part(terms), output.from_column(0)));
+        multiply(&Left { a, terms }, &products.collect::<Vec<_>>(), terms.first > 0);
     }
 }
 
@@ -195,10 +197,10 @@ struct Task {
     panels: Part,
 }
 
-/// A part of a product, written or added to what the parts before have made.
-fn multiply(left: &Left, right: Right, target: &Columns, later: bool) {
+/// A part of some products, written or added to what the parts before have made.
+fn multiply(left: &Left, products: &[(Right, Columns)], later: bool) {
     let m = left.a.dims()[0];
-    if m == 0 || right.columns == 0 || left.terms.count == 0 {
+    if m == 0 || left.terms.count == 0 {
         return;
     }
     let way = Way::of_processor();
@@ -207,11 +209,16 @@ fn multiply(left: &Left, right: Right, target: &Columns, later: bool) {
         let first = groups.first * TOGETHER;
         Part { first, count: (groups.count * TOGETHER).min(m - first) }
     };
-    let wanted = TASKS_A_THREAD * rayon::current_num_threads();
-    let panels = shares(right.columns.div_ceil(PANEL), wanted.div_ceil(blocks.len()));
-    let tasks = panels.iter().flat_map(|&panels| blocks.iter().map(move |&groups| Task { rows: rows(groups), panels }));
-    let add = target.output.add || later;
-    tasks.collect::<Vec<Task>>().into_par_iter().for_each(|task| task.run(way, left, right, target, add));
+    let wanted = (TASKS_A_THREAD * rayon::current_num_threads()).div_ceil(blocks.len());
+    let mut tasks = vec![];
+    for (right, target) in products.iter().filter(|(right, _)| right.columns > 0) {
+        for panels in shares(right.columns.div_ceil(PANEL), wanted) {
+            tasks.extend(blocks.iter().map(|&groups| (right, target, Task { rows: rows(groups), panels })));
+        }
+    }
+    tasks.into_par_iter().for_each(|(right, target, task)| {
+        task.run(way, left, *right, target, target.output.add || later);
+    });
 }
 
 /// `count` things in so many nearly equal parts, none of them empty.
