@@ -7,10 +7,13 @@ use std::{
     process::{Command, Output},
 };
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use laurel_trainer::model::{
-    Decoder, Layout, ModelDirectory, RewardModel,
-    hf::{AdapterOf, Companions, Lineage, write_adapter, write_reward_adapter},
+use burn::tensor::{Int, Tensor, TensorData};
+use laurel_trainer::{
+    cli::device::device_of_tests,
+    model::{
+        Decoder, Layout, ModelDirectory, RewardModel,
+        hf::{AdapterOf, Companions, Lineage, write_adapter, write_reward_adapter},
+    },
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -31,7 +34,7 @@ fn expected() -> Expected {
 }
 
 fn input(ids: &[i32]) -> (Tensor<2, Int>, Layout) {
-    let device = Device::flex();
+    let device = device_of_tests();
     (Tensor::from_data(TensorData::new(ids.to_vec(), [1, ids.len()]), &device), Layout::causal(1, ids.len(), &device))
 }
 
@@ -41,7 +44,7 @@ fn logits(decoder: &Decoder, ids: &[i32]) -> Vec<f32> {
 }
 
 fn score(model: &RewardModel, ids: &[i32]) -> Vec<f32> {
-    let last = Tensor::from_data(TensorData::new(vec![ids.len() as i32 - 1], [1]), &Device::flex());
+    let last = Tensor::from_data(TensorData::new(vec![ids.len() as i32 - 1], [1]), &device_of_tests());
     let (ids, layout) = input(ids);
     model.rewards(ids, &layout, last).into_data().try_to_vec().unwrap()
 }
@@ -56,7 +59,7 @@ fn close(found: &[f32], expected: &[f32]) {
 
 #[test]
 fn what_peft_wrote_gives_here_what_it_gives_there_and_comes_back_from_here_the_same() {
-    let (expected, device) = (expected(), Device::flex());
+    let (expected, device) = (expected(), device_of_tests());
     let scratch = tempfile::tempdir().unwrap();
     assert_eq!(expected.outputs.len(), 5);
     for (name, outputs) in &expected.outputs {

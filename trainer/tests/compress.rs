@@ -6,10 +6,12 @@ use std::{
     process::{Command, Output},
 };
 
-use burn::tensor::Device;
-use laurel_trainer::model::{
-    ModelDirectory, RewardEnsemble,
-    hf::{Companions, Lineage, write_reward_model},
+use laurel_trainer::{
+    cli::device::device_of_tests,
+    model::{
+        ModelDirectory, RewardEnsemble,
+        hf::{Companions, Lineage, write_reward_model},
+    },
 };
 use serde_json::Value;
 
@@ -45,7 +47,7 @@ fn half_of_the_weights_of_the_blocks_are_zero_in_what_is_written() {
     let lineage = model.lineage().unwrap().unwrap();
     assert_eq!(lineage.stage, "compress");
     assert_eq!(lineage.parent, Some(ModelDirectory::open(MODEL).unwrap().digest().unwrap()));
-    let mut decoder = model.load_decoder(&Device::flex()).unwrap();
+    let mut decoder = model.load_decoder(&device_of_tests()).unwrap();
     decoder.for_each_linear(&mut |name, linear| {
         let rows = linear.weight_rows();
         let zeros = rows.iter().filter(|weight| **weight == 0.0).count();
@@ -61,12 +63,12 @@ fn fewer_channels_make_a_smaller_model_that_opens_again() {
     let (before, after) =
         (ModelDirectory::open(MODEL).unwrap(), ModelDirectory::open(folder.path().join("out")).unwrap());
     assert!(after.config().intermediate_size < before.config().intermediate_size);
-    after.load_decoder(&Device::flex()).unwrap();
+    after.load_decoder(&device_of_tests()).unwrap();
 }
 
 #[test]
 fn a_reward_model_keeps_the_heads_of_its_ensemble() {
-    let (folder, device) = (tempfile::tempdir().unwrap(), Device::flex());
+    let (folder, device) = (tempfile::tempdir().unwrap(), device_of_tests());
     let policy = ModelDirectory::open(MODEL).unwrap().load_decoder(&device).unwrap();
     let (model, members) = RewardEnsemble::from_policy(&policy, &[1, 2, 3]).into_reward_model();
     let companions = Companions::none().with_members(&members.unwrap()).unwrap();

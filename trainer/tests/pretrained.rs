@@ -9,9 +9,12 @@ use std::{
 };
 
 use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_softmax};
-use laurel_trainer::model::{
-    Decoder, Layout, ModelDirectory,
-    hf::{Lineage, write_decoder},
+use laurel_trainer::{
+    cli::device::device_of_tests,
+    model::{
+        Decoder, Layout, ModelDirectory,
+        hf::{Lineage, write_decoder},
+    },
 };
 use serde::Deserialize;
 use tokenizers::Tokenizer;
@@ -92,11 +95,11 @@ fn written_as_a_directory_it_is_the_same_model() {
     let tokenizer = tokenizer(&written);
     let case = &expected().conversations[0];
     assert_eq!(encode(&tokenizer, &case.prompt), case.input_ids);
-    check_conversation(&written.load_decoder(&Device::flex()).unwrap(), case);
+    check_conversation(&written.load_decoder(&device_of_tests()).unwrap(), case);
 }
 
 fn check_conversation(decoder: &Decoder, case: &Conversation) {
-    let device = Device::flex();
+    let device = device_of_tests();
     let length = case.input_ids.len();
     let ids = tensor(std::slice::from_ref(&case.input_ids), &device);
     let logits = decoder.logits(decoder.hidden_states(ids, &Layout::causal(1, length, &device), None));
@@ -124,7 +127,7 @@ fn assert_close(what: &str, found: &[f64], expected: &[f64]) {
 
 /// Takes the likeliest token `steps` times, over the cache, prompts padded on the left.
 fn greedy(decoder: &Decoder, prompts: &[Vec<u32>], steps: usize) -> Vec<Vec<u32>> {
-    let device = Device::flex();
+    let device = device_of_tests();
     let longest = prompts.iter().map(Vec::len).max().unwrap();
     let pads: Vec<usize> = prompts.iter().map(|prompt| longest - prompt.len()).collect();
     let mut ids: Vec<Vec<u32>> =
@@ -175,7 +178,7 @@ fn model() -> &'static ModelDirectory {
 
 fn decoder() -> &'static Decoder {
     static DECODER: OnceLock<Decoder> = OnceLock::new();
-    DECODER.get_or_init(|| model().load_decoder(&Device::flex()).unwrap())
+    DECODER.get_or_init(|| model().load_decoder(&device_of_tests()).unwrap())
 }
 
 fn sample_data() -> PathBuf {

@@ -6,10 +6,12 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use burn::tensor::Device;
-use laurel_trainer::model::{
-    ModelDirectory, RewardModel,
-    hf::{Lineage, write_reward_model},
+use laurel_trainer::{
+    cli::device::device_of_tests,
+    model::{
+        ModelDirectory, RewardModel,
+        hf::{Lineage, write_reward_model},
+    },
 };
 use serde_json::{Value, json};
 
@@ -37,7 +39,7 @@ fn reward_model(folder: &Path) -> String {
     let made = trainer(&[&arguments[..], &paths].concat(), "");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let directory = ModelDirectory::open(&policy).expect("a model");
-    let model = RewardModel::from_policy(&directory.load_decoder(&Device::flex()).expect("weights"), 1);
+    let model = RewardModel::from_policy(&directory.load_decoder(&device_of_tests()).expect("weights"), 1);
     write_reward_model(&reward, &model, &directory.companions().expect("files"), &Lineage::of("reward")).expect("kept");
     reward.to_str().expect("a path").to_owned()
 }

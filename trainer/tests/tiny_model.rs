@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::tensor::Device;
 use laurel_trainer::{
+    cli::device::device_of_tests,
     data::{ModelTokenizer, records},
     generate::{SamplingSettings, generate},
     model::ModelDirectory,
@@ -42,7 +42,7 @@ fn its_tokenizer_gives_back_the_sample_in_fewer_tokens_than_bytes() {
 fn it_ends_its_answers_and_has_not_the_manner_before_it_is_shown() {
     let model = ModelDirectory::open(sample().join("tiny-model")).unwrap();
     let tokenizer = ModelTokenizer::open(&model).unwrap();
-    let decoder = model.load_decoder(&Device::flex()).unwrap();
+    let decoder = model.load_decoder(&device_of_tests()).unwrap();
     let prompts: Vec<Vec<u32>> = records::prompts(&sample().join("prompts.jsonl"))
         .unwrap()
         .iter()

@@ -59,6 +59,14 @@ impl DeviceChoice {
     }
 }
 
+/// Where tests compute: on what the environment's LAUREL_TEST_DEVICE names, as `--device` does, else on the CPU.
+#[doc(hidden)]
+pub fn device_of_tests() -> Device {
+    let Ok(name) = std::env::var("LAUREL_TEST_DEVICE") else { return Device::flex() };
+    let device = name.parse::<DeviceChoice>().map_err(WrongInput).and_then(DeviceChoice::open);
+    device.unwrap_or_else(|error| panic!("LAUREL_TEST_DEVICE={name}: {error}"))
+}
+
 fn best() -> Device {
     cuda(0).or_else(|_| graphics_card()).unwrap_or_else(|_| Device::flex())
 }

@@ -2,13 +2,14 @@
 
 use burn::{
     module::Param,
-    tensor::{Device, Int, Tensor, TensorData, activation::log_softmax},
+    tensor::{Int, Tensor, TensorData, activation::log_softmax},
 };
 use laurel_records::{DemonstrationRecord, Message, PromptRecord, Role};
 use serde_json::Map;
 
 use super::*;
 use crate::{
+    cli::device::device_of_tests,
     data::{ModelTokenizer, new_tokenizer::NewTokenizer},
     generate::SamplingSettings,
     model::{
@@ -28,7 +29,7 @@ fn models() -> (Decoder, Decoder, ModelTokenizer) {
         learned.eos_ids(),
         Some(learned.pad_id()),
     );
-    let [one, other] = [1, 2].map(|seed| Decoder::init_with_seed(&config, seed, &Device::flex()));
+    let [one, other] = [1, 2].map(|seed| Decoder::init_with_seed(&config, seed, &device_of_tests()));
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("model");
     write_decoder(&path, &one, &learned.companions(config.context_length), &Lineage::of("test")).expect("written");
@@ -68,8 +69,8 @@ fn demonstration(question: &str, answer: &str) -> DemonstrationRecord {
 /// log p of every token but the first, from the logits of all positions: `[tokens − 1, vocabulary]`.
 fn all_log_probs(decoder: &Decoder, ids: &[u32]) -> Tensor<2> {
     let input: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
-    let input = Tensor::<2, Int>::from_data(TensorData::new(input, [1, ids.len()]), &Device::flex());
-    let hidden = decoder.hidden_states(input, &Layout::causal(1, ids.len(), &Device::flex()), None);
+    let input = Tensor::<2, Int>::from_data(TensorData::new(input, [1, ids.len()]), &device_of_tests());
+    let hidden = decoder.hidden_states(input, &Layout::causal(1, ids.len(), &device_of_tests()), None);
     log_softmax(decoder.logits(hidden), 2).squeeze_dim::<2>(0)
 }
 

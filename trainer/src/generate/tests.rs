@@ -1,8 +1,9 @@
 //! What a row gets depends on its prompt and its seed alone.
 
-use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_softmax};
+use burn::tensor::{Int, Tensor, TensorData, activation::log_softmax};
 
 use super::{Generated, SamplingSettings, generate, generate_in_batches};
+use crate::cli::device::device_of_tests;
 use crate::model::{Decoder, DecoderConfig, Layout};
 
 const VOCABULARY: usize = 97;
@@ -16,7 +17,7 @@ fn decoders() -> Vec<Decoder> {
 fn decoder(preset: &str, context_length: usize) -> Decoder {
     let config = DecoderConfig::preset(preset).unwrap().with_vocabulary(VOCABULARY, None, vec![], None);
     let config = DecoderConfig { layers: 2, context_length, ..config };
-    let mut decoder = Decoder::init_with_seed(&config, 7, &Device::flex());
+    let mut decoder = Decoder::init_with_seed(&config, 7, &device_of_tests());
     decoder.for_each_linear(&mut |_, linear| linear.weight = linear.weight.clone().map(|weight| weight * 5.0));
     decoder.token_embedding = decoder.token_embedding.map(|weight| weight * 6.0);
     decoder
@@ -41,7 +42,7 @@ fn assert_same(found: &Generated, expected: &Generated) {
 
 /// Logits after the last of `ids`, by a forward pass over all of them.
 fn whole_forward(decoder: &Decoder, ids: &[u32]) -> Tensor<1> {
-    let device = Device::flex();
+    let device = device_of_tests();
     let values: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
     let input = Tensor::<2, Int>::from_data(TensorData::new(values, [1, ids.len()]), &device);
     let hidden = decoder.hidden_states(input, &Layout::causal(1, ids.len(), &device), None);

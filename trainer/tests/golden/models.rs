@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_softmax};
-use laurel_trainer::model::{Decoder, Layout, ModelDirectory};
+use laurel_trainer::{
+    cli::device::device_of_tests,
+    model::{Decoder, Layout, ModelDirectory},
+};
 use serde::Deserialize;
 
 use crate::{assert_close, directory, entries};
@@ -71,12 +74,12 @@ fn open(path: &Path) -> (Decoder, Expected) {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: no test knows this: {error}", file.display()));
     assert!(!expected.rows.is_empty(), "{}: holds no row", file.display());
     let directory = ModelDirectory::open(path).unwrap_or_else(|error| panic!("{error}"));
-    let decoder = directory.load_decoder(&Device::flex()).unwrap_or_else(|error| panic!("{error}"));
+    let decoder = directory.load_decoder(&device_of_tests()).unwrap_or_else(|error| panic!("{error}"));
     (decoder, expected)
 }
 
 fn check_row(what: &str, decoder: &Decoder, row: &Row) {
-    let device = Device::flex();
+    let device = device_of_tests();
     let length = row.input_ids.len();
     let ids = tensor(std::slice::from_ref(&row.input_ids), &device);
     let hidden = decoder.hidden_states(ids, &Layout::causal(1, length, &device), None);
@@ -94,7 +97,7 @@ fn check_row(what: &str, decoder: &Decoder, row: &Row) {
 
 /// Takes the likeliest token `steps` times, over the cache, prompts padded on the left.
 fn greedy(decoder: &Decoder, prompts: &[Vec<u32>], steps: usize) -> Vec<Vec<u32>> {
-    let device = Device::flex();
+    let device = device_of_tests();
     let longest = prompts.iter().map(Vec::len).max().unwrap();
     let pads: Vec<usize> = prompts.iter().map(|prompt| longest - prompt.len()).collect();
     let padded: Vec<Vec<u32>> =

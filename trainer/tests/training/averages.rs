@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use laurel_trainer::{
+    cli::device::device_of_tests,
     model::ModelDirectory,
     train::{
         Earlier, LoraChoice, Run, TrainError,
@@ -16,7 +17,7 @@ use super::world::{Told, World};
 
 /// Of one linear: its adapter's matrices where it has one, else its weight.
 fn weights(model: &Path) -> Vec<f32> {
-    let decoder = ModelDirectory::open(model).unwrap().load_decoder_to_learn(&Device::flex()).unwrap();
+    let decoder = ModelDirectory::open(model).unwrap().load_decoder_to_learn(&device_of_tests()).unwrap();
     let values = |tensor: Tensor<2>| tensor.into_data().try_to_vec::<f32>().unwrap();
     let query = &decoder.blocks[1].attention.q_proj;
     match &query.adapter {

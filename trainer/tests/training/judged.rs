@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use laurel_records::ResponsesRecord;
 use laurel_trainer::{
+    cli::device::device_of_tests,
     data::ModelTokenizer,
     evaluate::rewards_of_tokens,
     model::ModelDirectory,
@@ -150,7 +151,7 @@ fn one_model_against_another_by_reward_divergence_and_likelihood() {
     // A cut answer is judged as prompt ⊕ tokens, without an end; in this language a text has one reading.
     let judge = ModelDirectory::open(&inputs.reward).unwrap();
     let tokenizer = ModelTokenizer::open(&judge).unwrap();
-    let model = judge.load_reward_model(&burn::tensor::Device::flex()).unwrap();
+    let model = judge.load_reward_model(&device_of_tests()).unwrap();
     let mut cut = 0;
     for record in theirs.iter() {
         let prompt = tokenizer.prompt(&record.prompt).unwrap();
@@ -269,7 +270,7 @@ fn policies_are_kept_on_the_way_when_that_is_asked_for() {
     let (first, last) = (world.path("out.policies/000002"), world.path("out.policies/000004"));
     assert_eq!(weights(&last), weights(&out));
     assert_ne!(weights(&first), weights(&out));
-    assert!(ModelDirectory::open(&first).unwrap().load_decoder(&burn::tensor::Device::flex()).is_ok());
+    assert!(ModelDirectory::open(&first).unwrap().load_decoder(&device_of_tests()).is_ok());
 
     // Another run's are not mixed with them.
     fs::remove_dir_all(&out).unwrap();

@@ -7,8 +7,7 @@ use std::{
     process::Stdio,
 };
 
-use burn::tensor::Device;
-use laurel_trainer::model::ModelDirectory;
+use laurel_trainer::{cli::device::device_of_tests, model::ModelDirectory};
 use serde_json::Value;
 
 use super::world::{World, demonstrations, prompts, rankings, succeed, text, trainer};
@@ -241,7 +240,7 @@ fn a_model_is_there_whole_or_not_at_all() {
             succeed(&[&arguments[..], &["--resume"]].concat());
         }
         let model = ModelDirectory::open(&out).unwrap();
-        model.load_decoder(&Device::flex()).unwrap();
+        model.load_decoder(&device_of_tests()).unwrap();
         assert!(model.lineage().unwrap().is_some() && model.tokenizer_json().unwrap().is_some());
     }
 }

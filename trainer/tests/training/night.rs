@@ -8,9 +8,9 @@ use std::{
     path::Path,
 };
 
-use burn::tensor::Device;
 use laurel_records::{ClaimedJob, FinishRequest, HeartbeatAnswer, JobKind, JobOutcome, ModelFile, ModelRecord, Stage};
 use laurel_trainer::{
+    cli::device::device_of_tests,
     model::{
         Decoder, ModelDirectory, RewardModel,
         hf::{Lineage, file_names, sha256_of_file, write_decoder, write_reward_model},
@@ -71,7 +71,7 @@ fn end_of(world: &World, job: ClaimedJob) -> FinishRequest {
     let server = std::thread::spawn(move || play(&listener, &job, &models));
     let interrupts = Interrupts::default();
     let client = Client::new(&address, "secret", &interrupts);
-    let device = |_: &str| anyhow::Ok(Device::flex());
+    let device = |_: &str| anyhow::Ok(device_of_tests());
     let settings =
         WorkerSettings { name: "worker".to_owned(), work_dir: world.path("work"), device: &device, quiet: true };
     Worker::new(client, interrupts, settings).unwrap().once().unwrap();
@@ -247,13 +247,13 @@ fn measured(world: &World, score_mean: f64, config: Value) -> FinishRequest {
     let directory = ModelDirectory::open(world.path("base")).unwrap();
     let companions = directory.companions().unwrap();
     for (name, seed) in [("sft", 4), ("ppo", 5)] {
-        let decoder = Decoder::init_with_seed(directory.config(), seed, &Device::flex());
+        let decoder = Decoder::init_with_seed(directory.config(), seed, &device_of_tests());
         if !world.path(name).exists() {
             write_decoder(&world.path(name), &decoder, &companions, &Lineage::of(name)).unwrap();
         }
     }
     let name = format!("reward-{score_mean}");
-    let mut reward = RewardModel::from_policy(&directory.load_decoder(&Device::flex()).unwrap(), 3);
+    let mut reward = RewardModel::from_policy(&directory.load_decoder(&device_of_tests()).unwrap(), 3);
     reward.set_score_mean(score_mean);
     if !world.path(&name).exists() {
         write_reward_model(&world.path(&name), &reward, &companions, &Lineage::of("reward")).unwrap();

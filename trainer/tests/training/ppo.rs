@@ -1,6 +1,7 @@
 //! PPO raises what the reward model rewards, starts from ratios of one, and stops when it runs away.
 
 use laurel_trainer::{
+    cli::device::device_of_tests,
     data::ModelTokenizer,
     generate::{SamplingSettings, generate},
     model::ModelDirectory,
@@ -46,7 +47,7 @@ fn settings() -> PpoSettings {
 pub fn share_of_good(model: &Path) -> f64 {
     let directory = ModelDirectory::open(model).unwrap();
     let tokenizer = ModelTokenizer::open(&directory).unwrap();
-    let decoder = directory.load_decoder(&burn::tensor::Device::flex()).unwrap();
+    let decoder = directory.load_decoder(&device_of_tests()).unwrap();
     let prompts: Vec<Vec<u32>> = (0..36).map(|word| tokenizer.encode(&format!("w{word} w{}\n", word % 7))).collect();
     let seeds: Vec<u64> = (1000..1036).collect();
     let settings = SamplingSettings { max_new_tokens: 6, ..SamplingSettings::default() };

@@ -2,8 +2,8 @@
 
 use std::{fs, path::Path};
 
-use burn::tensor::Device;
 use laurel_trainer::{
+    cli::device::device_of_tests,
     generate::SamplingSettings,
     model::Precision,
     train::{
@@ -117,7 +117,7 @@ fn the_best_of_n_has_room_in_the_reward_model_too() {
     let best = |max_new_tokens: usize| {
         let sampling = SamplingSettings { max_new_tokens, ..SamplingSettings::default() };
         let method = BestOfN { n: 2, sampling, precision: Precision::Float32, missing_eos_penalty: 0.0, batch: 4 };
-        method.run(&inputs, &Device::flex(), 5, &mut |_, _| {})
+        method.run(&inputs, &device_of_tests(), 5, &mut |_, _| {})
     };
     let chosen = best(6).unwrap();
     assert_eq!((chosen.answered.len(), chosen.prompts_cut), (4, 2));
@@ -148,7 +148,7 @@ fn prompts_without_a_token_are_left_out_and_counted_or_refused() {
     let sampling = SamplingSettings { max_new_tokens: 6, ..SamplingSettings::default() };
     let method = BestOfN { n: 2, sampling, precision: Precision::Float32, missing_eos_penalty: 0.0, batch: 4 };
     let asked = OnlineInputs { policy: inputs.policy.clone(), reward: inputs.reward.clone(), prompts: some };
-    let best = method.run(&asked, &Device::flex(), 5, &mut |_, _| {});
+    let best = method.run(&asked, &device_of_tests(), 5, &mut |_, _| {});
     assert_refused(best, &["nothing to answer to 2 prompts", "\"prompt 1\""]);
 
     let sft = |name: &str, held_out: &[&str], best_by: BestBy| {

@@ -7,9 +7,9 @@ use std::{
     process::{Command, Output},
 };
 
-use burn::tensor::Device;
 use laurel_records::{LogLevel, Stage};
 use laurel_trainer::{
+    cli::device::device_of_tests,
     model::{
         Decoder, DecoderConfig,
         hf::{Companions, Lineage, write_decoder},
@@ -49,7 +49,7 @@ impl World {
     }
 
     pub fn run(&self, out: &str) -> Run {
-        Run { out: self.path(out), device: Device::flex(), seed: 3, earlier: Earlier::Refuse }
+        Run { out: self.path(out), device: device_of_tests(), seed: 3, earlier: Earlier::Refuse }
     }
 
     /// What lies in the directory, hidden things too.
@@ -81,7 +81,7 @@ pub fn write_model(path: &Path, preset: &str) {
     let companions = Companions::none()
         .with("tokenizer.json", tokenizer.to_string())
         .with("tokenizer_config.json", tokenizer_config.to_string());
-    let decoder = Decoder::init_with_seed(&config, 1, &Device::flex());
+    let decoder = Decoder::init_with_seed(&config, 1, &device_of_tests());
     write_decoder(path, &decoder, &companions, &Lineage::of("init")).unwrap();
 }
 

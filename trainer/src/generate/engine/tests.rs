@@ -1,9 +1,8 @@
 //! Rows that come and go change nothing for the others.
 
-use burn::tensor::Device;
-
 use super::{End, Engine, EngineLimits, LogitChanges, Request, RequestId, Sampled, Verdict, answer_all};
 use crate::{
+    cli::device::device_of_tests,
     generate::{Generated, SamplingSettings, generate},
     model::{Decoder, DecoderConfig},
 };
@@ -14,7 +13,7 @@ const PAD: u32 = 0;
 fn decoder(preset: &str, context_length: usize) -> Decoder {
     let config = DecoderConfig::preset(preset).unwrap().with_vocabulary(VOCABULARY, None, vec![], None);
     let config = DecoderConfig { layers: 2, context_length, ..config };
-    let mut decoder = Decoder::init_with_seed(&config, 7, &Device::flex());
+    let mut decoder = Decoder::init_with_seed(&config, 7, &device_of_tests());
     decoder.for_each_linear(&mut |_, linear| linear.weight = linear.weight.clone().map(|weight| weight * 5.0));
     decoder.token_embedding = decoder.token_embedding.map(|weight| weight * 6.0);
     decoder

@@ -6,6 +6,7 @@ use burn::{
 };
 
 use super::*;
+use crate::cli::device::device_of_tests;
 use crate::model::{
     ModelDirectory,
     hf::{AdapterOf, Companions, Lineage, write_adapter, write_decoder},
@@ -30,7 +31,7 @@ fn trained(mut decoder: Decoder, device: &Device) -> Decoder {
 
 #[test]
 fn a_new_adapter_changes_nothing_and_a_merged_one_is_the_same_model() {
-    let device = Device::flex();
+    let device = device_of_tests();
     for decoder in decoders(&device) {
         let rows = [row(9, 1), row(9, 2)];
         let layout = Layout::causal(2, 9, &device);
@@ -65,7 +66,7 @@ fn the_optimiser_sees_the_adapters_and_nothing_else() {
             }
         }
     }
-    let device = Device::flex().autodiff();
+    let device = device_of_tests().autodiff();
     let decoder = decoder("llama-tiny", &device).with_lora(&settings(&["q_proj", "v_proj"]), 0).unwrap();
     let mut learned = Learned(vec![]);
     decoder.visit(&mut learned);
@@ -83,7 +84,7 @@ fn the_optimiser_sees_the_adapters_and_nothing_else() {
 
 #[test]
 fn the_same_seed_gives_the_same_adapters() {
-    let device = Device::flex();
+    let device = device_of_tests();
     let of = |seed| {
         let decoder = decoder("llama-tiny", &device).with_lora(&settings(&["q_proj"]), seed).unwrap();
         values(decoder.blocks[1].attention.q_proj.adapter.as_ref().unwrap().a.val())
@@ -94,7 +95,7 @@ fn the_same_seed_gives_the_same_adapters() {
 
 #[test]
 fn wrong_settings_are_refused_by_name() {
-    let device = Device::flex();
+    let device = device_of_tests();
     let refuse =
         |settings: LoraSettings| decoder("llama-tiny", &device).with_lora(&settings, 0).unwrap_err().to_string();
     assert!(refuse(settings(&["query"])).contains("\"query\""));
@@ -105,7 +106,7 @@ fn wrong_settings_are_refused_by_name() {
 /// GPT-2 has no gate: with an adapter on nothing else, nothing would learn.
 #[test]
 fn targets_of_which_the_model_has_none_are_refused_with_those_that_it_has() {
-    let device = Device::flex();
+    let device = device_of_tests();
     let gated = decoder("gpt2-tiny", &device).with_lora(&settings(&["gate_proj"]), 0).unwrap_err().to_string();
     assert!(gated.contains("lora_targets") && gated.contains("has gate_proj;"), "{gated}");
     assert!(gated.ends_with("have q_proj, k_proj, v_proj, o_proj, up_proj, down_proj"), "{gated}");
@@ -117,7 +118,7 @@ fn targets_of_which_the_model_has_none_are_refused_with_those_that_it_has() {
 /// As AutoTokenizer of transformers reads them: all from one folder.
 #[test]
 fn an_adapter_with_a_tokenizer_of_its_own_takes_none_of_its_bases_files() {
-    let device = Device::flex();
+    let device = device_of_tests();
     let scratch = tempfile::tempdir().unwrap();
     let base = scratch.path().join("base");
     let decoder = decoder("llama-tiny", &device);

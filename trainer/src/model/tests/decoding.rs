@@ -3,12 +3,13 @@
 use burn::module::Module;
 
 use super::{super::Branches, *};
+use crate::cli::device::device_of_tests;
 
 const LENGTH: usize = 11;
 
 #[test]
 fn padding_on_the_left_and_other_rows_change_nothing() {
-    let device = Device::flex();
+    let device = device_of_tests();
     for decoder in decoders(&device) {
         let (short, long) = (row(6, 1), row(LENGTH, 2));
         let alone = logits(&decoder, std::slice::from_ref(&short), &Layout::causal(1, 6, &device), &device);
@@ -24,7 +25,7 @@ fn padding_on_the_left_and_other_rows_change_nothing() {
 
 #[test]
 fn padding_on_the_right_changes_nothing_before_it() {
-    let device = Device::flex();
+    let device = device_of_tests();
     for decoder in decoders(&device) {
         let short = row(6, 3);
         let alone = logits(&decoder, std::slice::from_ref(&short), &Layout::causal(1, 6, &device), &device);
@@ -36,7 +37,7 @@ fn padding_on_the_right_changes_nothing_before_it() {
 
 #[test]
 fn texts_packed_into_one_row_do_not_see_each_other() {
-    let device = Device::flex();
+    let device = device_of_tests();
     for decoder in decoders(&device) {
         let (first, second) = (row(4, 5), row(7, 6));
         let layout = Layout::packed(&[[vec![0; 4], vec![1; 7]].concat()], &device);
@@ -48,7 +49,7 @@ fn texts_packed_into_one_row_do_not_see_each_other() {
 
 #[test]
 fn branches_of_a_text_are_what_they_are_in_rows_of_their_own() {
-    let device = Device::flex();
+    let device = device_of_tests();
     for decoder in decoders(&device) {
         let (shared, branches) = (row(6, 1), [row(3, 5), row(1, 6), row(5, 7)]);
         let whole = [shared.clone(), branches.concat(), vec![0; 2]].concat();
@@ -74,7 +75,7 @@ fn branches_of_a_text_are_what_they_are_in_rows_of_their_own() {
 
 #[test]
 fn token_by_token_over_the_cache_gives_what_the_whole_forward_gives() {
-    let device = Device::flex();
+    let device = device_of_tests();
     for decoder in decoders(&device) {
         let rows = [row(LENGTH, 7), [vec![0; 3], row(LENGTH - 3, 8)].concat()];
         let pads = [0, 3];
@@ -100,7 +101,7 @@ fn token_by_token_over_the_cache_gives_what_the_whole_forward_gives() {
 
 #[test]
 fn rows_dropped_from_the_cache_leave_the_others_as_they_were() {
-    let device = Device::flex();
+    let device = device_of_tests();
     for decoder in decoders(&device) {
         let rows = [row(6, 9), [vec![0; 2], row(4, 10)].concat(), [vec![0; 1], row(5, 11)].concat()];
         let pads = [0, 2, 1];
@@ -128,7 +129,7 @@ fn rows_dropped_from_the_cache_leave_the_others_as_they_were() {
 
 #[test]
 fn many_rows_of_logits_are_the_same_as_few() {
-    let device = Device::flex();
+    let device = device_of_tests();
     let decoder = decoder("gpt2-tiny", &device);
     let hidden = decoder.hidden_states(ids(&[row(80, 12)], &device), &Layout::causal(1, 80, &device), None);
     let at_once = values(decoder.logits(hidden.clone()));
@@ -141,8 +142,8 @@ fn many_rows_of_logits_are_the_same_as_few() {
 
 #[test]
 fn states_at_some_tokens_and_their_gradients_are_those_of_all_tokens() {
-    let device = Device::flex().autodiff();
-    for decoder in decoders(&Device::flex()) {
+    let device = device_of_tests().autodiff();
+    for decoder in decoders(&device_of_tests()) {
         let decoder = decoder.train();
         let rows = ids(&[row(LENGTH, 3), row(LENGTH, 5)], &device);
         let layout = Layout::causal(2, LENGTH, &device);

@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::cli::device::device_of_tests;
 use crate::model::{
     ModelDirectory, RewardModel,
     hf::{
@@ -22,7 +23,7 @@ fn save(decoder: &Decoder, path: &Path) -> ModelDirectory {
 
 #[test]
 fn a_written_model_is_read_back_the_same() {
-    let device = Device::flex();
+    let device = device_of_tests();
     let scratch = tempfile::tempdir().unwrap();
     for (i, decoder) in decoders(&device).into_iter().enumerate() {
         let written = save(&decoder, &scratch.path().join(i.to_string()));
@@ -44,7 +45,7 @@ fn a_written_model_is_read_back_the_same() {
 fn every_chat_template_goes_with_the_model() {
     let scratch = tempfile::tempdir().unwrap();
     let (first, second) = (scratch.path().join("first"), scratch.path().join("second"));
-    let decoder = decoder("llama-tiny", &Device::flex());
+    let decoder = decoder("llama-tiny", &device_of_tests());
     save(&decoder, &first);
     fs::create_dir(first.join("additional_chat_templates")).unwrap();
     fs::write(first.join("additional_chat_templates/tool_use.jinja"), "{{ tools }}").unwrap();
@@ -55,7 +56,7 @@ fn every_chat_template_goes_with_the_model() {
 
 #[test]
 fn a_reward_model_is_read_back_the_same_and_told_from_a_language_model() {
-    let device = Device::flex();
+    let device = device_of_tests();
     let scratch = tempfile::tempdir().unwrap();
     for (i, decoder) in decoders(&device).into_iter().enumerate() {
         let model = RewardModel::from_policy(&decoder, 1);
@@ -80,7 +81,7 @@ fn a_reward_model_is_read_back_the_same_and_told_from_a_language_model() {
 /// SmolLM2's files: what fills batches is what ends a turn, which other programs would take for the end of the text.
 #[test]
 fn a_reward_model_pads_with_a_token_that_ends_nothing_and_a_policy_as_it_did() {
-    let device = Device::flex();
+    let device = device_of_tests();
     let scratch = tempfile::tempdir().unwrap();
     let (policy_path, reward_path) = (scratch.path().join("policy"), scratch.path().join("reward"));
     let special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
@@ -122,7 +123,7 @@ fn a_reward_model_pads_with_a_token_that_ends_nothing_and_a_policy_as_it_did() {
 
 #[test]
 fn a_value_model_from_a_policy_starts_at_zero() {
-    let device = Device::flex();
+    let device = device_of_tests();
     let model = RewardModel::value_from_policy(&decoder("llama-tiny", &device));
     let found = values(model.values(ids(&[row(5, 1)], &device), &Layout::causal(1, 5, &device)));
     assert_eq!(found, [0.0; 5]);
@@ -130,7 +131,7 @@ fn a_value_model_from_a_policy_starts_at_zero() {
 
 #[test]
 fn a_checkpoint_that_does_not_fit_is_refused_with_the_tensor_and_both_shapes() {
-    let device = Device::flex();
+    let device = device_of_tests();
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("model");
     save(&decoder("qwen2-tiny", &device), &path);
@@ -151,7 +152,7 @@ fn a_checkpoint_that_does_not_fit_is_refused_with_the_tensor_and_both_shapes() {
 
 #[test]
 fn settings_that_would_be_computed_wrongly_are_refused() {
-    let device = Device::flex();
+    let device = device_of_tests();
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("model");
     save(&decoder("llama-tiny", &device), &path);
@@ -175,7 +176,7 @@ fn settings_that_would_be_computed_wrongly_are_refused() {
 
 #[test]
 fn weights_in_half_precision_and_in_shards_are_read() {
-    let device = Device::flex();
+    let device = device_of_tests();
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("model");
     let decoder = decoder("llama-tiny", &device);
@@ -220,7 +221,7 @@ fn weights_in_half_precision_and_in_shards_are_read() {
 #[test]
 fn an_output_matrix_counts_where_it_is_another_than_the_embedding_it_should_be() {
     use safetensors::View;
-    let device = Device::flex();
+    let device = device_of_tests();
     let scratch = tempfile::tempdir().unwrap();
     for preset in ["gpt2-tiny", "qwen2-tiny"] {
         let decoder = decoder(preset, &device);
@@ -266,7 +267,7 @@ fn an_output_matrix_counts_where_it_is_another_than_the_embedding_it_should_be()
 
 #[test]
 fn half_precision_and_shards_are_written_as_transformers_names_them() {
-    let device = Device::flex();
+    let device = device_of_tests();
     let scratch = tempfile::tempdir().unwrap();
     let decoder = decoder("qwen2-tiny", &device);
     let of = |decoder: &Decoder| values(logits(decoder, &[row(9, 1)], &Layout::causal(1, 9, &device), &device));
@@ -297,7 +298,7 @@ fn half_precision_and_shards_are_written_as_transformers_names_them() {
 
 #[test]
 fn a_value_that_the_format_cannot_hold_is_refused_with_its_tensor() {
-    let device = Device::flex();
+    let device = device_of_tests();
     let scratch = tempfile::tempdir().unwrap();
     let mut decoder = decoder("llama-tiny", &device);
     decoder.final_norm.weight = decoder.final_norm.weight.clone().map(|weight| weight * 1e6);
@@ -313,7 +314,7 @@ fn a_value_that_the_format_cannot_hold_is_refused_with_its_tensor() {
 
 #[test]
 fn a_model_is_never_overwritten_and_nothing_partial_is_left() {
-    let device = Device::flex();
+    let device = device_of_tests();
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("model");
     let written = save(&decoder("llama-tiny", &device), &path);
@@ -327,7 +328,7 @@ fn a_model_is_never_overwritten_and_nothing_partial_is_left() {
 
 #[test]
 fn the_digest_is_of_what_the_model_does_and_not_of_its_lineage() {
-    let device = Device::flex();
+    let device = device_of_tests();
     let scratch = tempfile::tempdir().unwrap();
     let first = save(&decoder("llama-tiny", &device), &scratch.path().join("first"));
     let second = save(&decoder("llama-tiny", &device), &scratch.path().join("second"));
@@ -343,7 +344,7 @@ fn the_digest_is_of_what_the_model_does_and_not_of_its_lineage() {
 #[test]
 fn the_number_of_weights_is_known_before_they_are_made() {
     use burn::module::Module;
-    let device = Device::flex();
+    let device = device_of_tests();
     for decoder in decoders(&device) {
         assert_eq!(decoder.config().parameters(), decoder.num_params());
     }

@@ -3,13 +3,18 @@
 use burn::{module::Module, tensor::DType};
 
 use super::*;
+use crate::cli::device::device_of_tests;
 use crate::model::{
     Precision,
     lora::LoraSettings,
     recompute::{Recomputing, backward},
 };
 
-const LOW: [Precision; 2] = [Precision::Bfloat16, Precision::Float16];
+/// What the device can compute in besides float32: the CPU in both.
+fn low() -> impl Iterator<Item = Precision> {
+    let device = device_of_tests();
+    [Precision::Bfloat16, Precision::Float16].into_iter().filter(move |low| low.ensure_supported(&device).is_ok())
+}
 
 /// What rounding to a precision may change of logits here.
 fn rounding(precision: Precision) -> f32 {
@@ -30,7 +35,7 @@ fn assert_near(found: &[f32], expected: &[f32], precision: Precision) {
 }
 
 fn whole(decoder: &Decoder, rows: &[Vec<i32>]) -> Vec<f32> {
-    let device = Device::flex();
+    let device = device_of_tests();
     let found = logits(decoder, rows, &Layout::causal(rows.len(), rows[0].len(), &device), &device);
     assert_eq!(found.dtype(), DType::F32);
     values(found)
@@ -39,7 +44,7 @@ fn whole(decoder: &Decoder, rows: &[Vec<i32>]) -> Vec<f32> {
 /// Adapters whose B is not zero.
 fn adapted(preset: &str) -> Decoder {
     let settings = LoraSettings { rank: 4, ..LoraSettings::default() };
-    let mut decoder = decoder(preset, &Device::flex()).with_lora(&settings, 1).unwrap();
+    let mut decoder = decoder(preset, &device_of_tests()).with_lora(&settings, 1).unwrap();
     decoder.for_each_linear(&mut |_, linear| {
         let adapter = linear.adapter.as_mut().unwrap();
         adapter.b = adapter.b.clone().map(|b| {
@@ -53,11 +58,11 @@ fn adapted(preset: &str) -> Decoder {
 
 #[test]
 fn logits_are_near_those_of_float32_and_not_the_same() {
-    let device = Device::flex();
+    let device = device_of_tests();
     let rows = [row(11, 1), row(11, 2)];
     for decoder in decoders(&device).into_iter().chain([adapted("llama-tiny"), adapted("gpt2-tiny")]) {
         let exact = whole(&decoder, &rows);
-        for precision in LOW {
+        for precision in low() {
             let low = whole(&decoder.clone().with_precision(precision), &rows);
             let most = low.iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert_near(&low, &exact, precision);
@@ -71,9 +76,9 @@ fn a_decoder_that_holds_its_weights_rounded_answers_the_same() {
     let rows = [row(11, 1), row(11, 2)];
     // Tied, not tied, with adapters.
     for decoder in
-        [decoder("qwen2-tiny", &Device::flex()), decoder("llama-tiny", &Device::flex()), adapted("gpt2-tiny")]
+        [decoder("qwen2-tiny", &device_of_tests()), decoder("llama-tiny", &device_of_tests()), adapted("gpt2-tiny")]
     {
-        for precision in LOW {
+        for precision in low() {
             let decoder = decoder.clone().with_precision(precision);
             let answering = decoder.to_answer();
             assert_ne!(answering.blocks[0].feed_forward.up_proj.weight.val().dtype(), DType::F32);
@@ -85,9 +90,9 @@ fn a_decoder_that_holds_its_weights_rounded_answers_the_same() {
 
 #[test]
 fn token_by_token_over_caches_that_are_joined_gives_what_the_whole_forward_gives() {
-    let device = Device::flex();
+    let device = device_of_tests();
     for decoder in decoders(&device) {
-        for precision in LOW {
+        for precision in low() {
             let decoder = decoder.clone().with_precision(precision).to_answer();
             let (short, long) = (row(6, 7), row(9, 8));
             let read = |row: &[i32]| {
@@ -135,7 +140,7 @@ fn answers_are_drawn_from_the_law_that_scores_them_also_where_an_adapter_is_slig
 /// Through casts and products and back: of weights and of adapters, kept or computed again.
 #[test]
 fn gradients_are_near_those_of_float32_and_the_same_when_recomputed() {
-    let device = Device::flex().autodiff();
+    let device = device_of_tests().autodiff();
     let of = |decoder: &Decoder, precision, again| {
         let decoder = decoder.clone().with_precision(precision).train();
         let _recomputing = Recomputing::new(again);
@@ -158,9 +163,9 @@ fn gradients_are_near_those_of_float32_and_the_same_when_recomputed() {
         });
         found
     };
-    for decoder in [decoder("llama-tiny", &Device::flex()), adapted("llama-tiny")] {
+    for decoder in [decoder("llama-tiny", &device_of_tests()), adapted("llama-tiny")] {
         let exact = of(&decoder, Precision::Float32, false);
-        for precision in LOW {
+        for precision in low() {
             let low = of(&decoder, precision, false);
             assert_eq!(of(&decoder, precision, true), low);
             assert_ne!(low, exact);

@@ -6,6 +6,7 @@ use burn::{
 };
 
 use super::*;
+use crate::cli::device::device_of_tests;
 use crate::model::{
     lora::LoraSettings,
     recompute::{Recomputing, backward, waiting},
@@ -43,8 +44,8 @@ fn gradients(decoder: &Decoder, on: bool, device: &Device) -> Vec<Vec<f32>> {
 
 #[test]
 fn of_all_weights_of_every_architecture() {
-    let device = Device::flex().autodiff();
-    for decoder in decoders(&Device::flex()) {
+    let device = device_of_tests().autodiff();
+    for decoder in decoders(&device_of_tests()) {
         let decoder = decoder.train();
         let (kept, recomputed) = (gradients(&decoder, false, &device), gradients(&decoder, true, &device));
         assert!(kept.iter().flatten().any(|value| value.abs() > 1e-3));
@@ -56,12 +57,12 @@ fn of_all_weights_of_every_architecture() {
 
 #[test]
 fn of_adapters_and_of_the_upper_layers_alone() {
-    let device = Device::flex().autodiff();
+    let device = device_of_tests().autodiff();
     let settings = LoraSettings { rank: 4, ..LoraSettings::default() };
-    let adapted = decoder("qwen2-tiny", &Device::flex()).with_lora(&settings, 1).unwrap().train();
+    let adapted = decoder("qwen2-tiny", &device_of_tests()).with_lora(&settings, 1).unwrap().train();
     assert_eq!(gradients(&adapted, false, &device), gradients(&adapted, true, &device));
 
-    let mut upper = decoder("llama-tiny", &Device::flex());
+    let mut upper = decoder("llama-tiny", &device_of_tests());
     upper.token_embedding = upper.token_embedding.freeze();
     upper.blocks[0] = upper.blocks[0].clone().freeze();
     let upper = upper.train();
@@ -71,7 +72,7 @@ fn of_adapters_and_of_the_upper_layers_alone() {
 /// A model whose adapters add something and drop half of it.
 fn dropping() -> Decoder {
     let settings = LoraSettings { rank: 4, dropout: 0.5, ..LoraSettings::default() };
-    let mut decoder = decoder("llama-tiny", &Device::flex()).with_lora(&settings, 1).unwrap();
+    let mut decoder = decoder("llama-tiny", &device_of_tests()).with_lora(&settings, 1).unwrap();
     decoder.for_each_linear(&mut |_, linear| {
         if let Some(adapter) = &mut linear.adapter {
             adapter.b = adapter.b.clone().map(|b| b + 0.05);
@@ -83,7 +84,7 @@ fn dropping() -> Decoder {
 /// Frozen blocks drop nothing in a pass that keeps everything, and so nothing here.
 #[test]
 fn adapters_of_frozen_blocks_drop_nothing() {
-    let device = Device::flex().autodiff();
+    let device = device_of_tests().autodiff();
     let decoder = dropping();
     let states = |decoder: &Decoder, on: bool| {
         device.clone().without_autodiff().seed(7);
@@ -99,8 +100,8 @@ fn adapters_of_frozen_blocks_drop_nothing() {
 /// As PPO has it, whose value model is one of its own.
 #[test]
 fn of_two_models_whose_passes_are_made_before_either_loss_is_differentiated() {
-    let device = Device::flex().autodiff();
-    let models = ["gpt2-tiny", "llama-tiny"].map(|name| decoder(name, &Device::flex()).train());
+    let device = device_of_tests().autodiff();
+    let models = ["gpt2-tiny", "llama-tiny"].map(|name| decoder(name, &device_of_tests()).train());
     let of = |on: bool| -> Vec<Vec<f32>> {
         let _recomputing = Recomputing::new(on);
         let layout = Layout::causal(1, 9, &device);
@@ -121,7 +122,7 @@ fn of_two_models_whose_passes_are_made_before_either_loss_is_differentiated() {
 
 #[test]
 fn dropout_falls_on_the_same_places_both_times() {
-    let device = Device::flex().autodiff();
+    let device = device_of_tests().autodiff();
     let decoder = dropping().train();
     // The loss of the plain pass is linear in a scale of B's last layer only if forward and backward drop alike: compare the
     // gradient with a difference quotient under the same seed.

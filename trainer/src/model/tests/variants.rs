@@ -3,12 +3,13 @@
 use serde_json::json;
 
 use super::*;
+use crate::cli::device::device_of_tests;
 use crate::model::{Activation, Branches};
 
 /// As `GPT2Attention` of transformers: q·kᵀ / √size is divided by the layer's number too, or not by the root.
 #[test]
 fn gpt2s_that_scale_their_scores_otherwise_are_computed_as_they_say_and_written_so() {
-    let device = Device::flex();
+    let device = device_of_tests();
     let plain = decoder("gpt2-tiny", &device);
     let root = (plain.config().head_size as f32).sqrt();
     let of = |decoder: &Decoder| values(logits(decoder, &[row(9, 1)], &Layout::causal(1, 9, &device), &device));
@@ -36,7 +37,7 @@ fn gpt2s_that_scale_their_scores_otherwise_are_computed_as_they_say_and_written_
 /// By the names of transformers' `ACT2FN`, several of which mean the same.
 #[test]
 fn every_activation_of_gpt2_is_read_and_written_under_a_name_that_means_it() {
-    let plain = decoder("gpt2-tiny", &Device::flex()).config().to_json();
+    let plain = decoder("gpt2-tiny", &device_of_tests()).config().to_json();
     for (name, expected) in [
         ("gelu_new", Activation::GeluTanh),
         ("gelu_fast", Activation::GeluTanh),
@@ -61,7 +62,7 @@ fn every_activation_of_gpt2_is_read_and_written_under_a_name_that_means_it() {
 /// Expected: `layer_types` of the Qwen2Config that transformers makes of the same fields.
 #[test]
 fn layers_of_a_qwen2_slide_that_do_so_in_transformers() {
-    let plain = decoder("qwen2-tiny", &Device::flex()).config().to_json();
+    let plain = decoder("qwen2-tiny", &device_of_tests()).config().to_json();
     for (fields, expected) in [
         (json!({"sliding_window": 8, "max_window_layers": 0}), [Some(8); 2]),
         (json!({"sliding_window": 8, "max_window_layers": 1}), [None, Some(8)]),
@@ -87,7 +88,7 @@ fn layers_of_a_qwen2_slide_that_do_so_in_transformers() {
 #[test]
 fn what_is_outside_of_a_sliding_window_is_not_seen() {
     const WINDOW: usize = 4;
-    let device = Device::flex();
+    let device = device_of_tests();
     let mut config = decoder("qwen2-tiny", &device).config().clone();
     config.layers = 1;
     let with_weights = |config: &DecoderConfig| {
