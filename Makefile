@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo trainer test lint test-server test-trainer fetch-for-tests build-server-tests build-trainer-tests sample-data learn methods frontier bench-trainer pictures sqlx-cache tiny-model clean
+.PHONY: help run demo trainer test test-gpu lint test-server test-trainer fetch-for-tests build-server-tests build-trainer-tests sample-data learn methods frontier bench-trainer pictures sqlx-cache tiny-model clean
 
 # Where the pretrained model and the data for tests lie; fetched once, outside git.
 export LAUREL_SAMPLE_DATA ?= $(CURDIR)/data/sample-data
@@ -46,6 +46,7 @@ lint: ## The lints alone, quicker than with the tests
 	cargo clippy --locked -p laurel-trainer -p laurel-kernels -p laurel-records --all-targets -- -D warnings
 
 TRAINER = -p laurel-trainer -p laurel-kernels -p laurel-records
+GPU_TESTS = --test golden --test adapters --test precision --test score --test compress --test training
 
 fetch-for-tests:
 	@scripts/prerequisites.sh test
@@ -68,6 +69,11 @@ test-trainer: fetch-for-tests build-trainer-tests
 test-server: fetch-for-tests
 	cargo build --locked -p laurel-trainer
 	cargo test --locked -p laurel
+
+test-gpu: ## The trainer's tests on a GPU: FEATURES=wgpu DEVICE=wgpu, or cuda and cuda:0
+	@# The generator of random numbers of a GPU is the whole program's: one test at a time.
+	$(if $(and $(FEATURES),$(DEVICE)),,$(error say which: make test-gpu FEATURES=wgpu DEVICE=wgpu, or FEATURES=cuda DEVICE=cuda:0))
+	LAUREL_TEST_DEVICE=$(DEVICE) cargo test --locked -p laurel-trainer --features $(FEATURES) --lib $(GPU_TESTS) -- --test-threads=1
 
 sample-data: ## Fetch the pretrained model and the data of the sample task (about 110 MB)
 	scripts/sample_data.py

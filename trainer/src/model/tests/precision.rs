@@ -125,16 +125,18 @@ fn token_by_token_over_caches_that_are_joined_gives_what_the_whole_forward_gives
 #[test]
 fn answers_are_drawn_from_the_law_that_scores_them_also_where_an_adapter_is_slight() {
     let rows = [row(11, 1)];
-    let mut slight = adapted("llama-tiny").with_precision(Precision::Bfloat16);
-    slight.for_each_linear(&mut |_, linear| {
-        let adapter = linear.adapter.as_mut().unwrap();
-        adapter.b = adapter.b.clone().map(|b| b * 0.1);
-    });
-    let scored = whole(&slight, &rows);
-    assert_eq!(whole(&slight.to_sample().to_answer(), &rows), scored);
-    assert_ne!(whole(&slight.merged(), &rows), scored);
-    // In float32 nothing is lost, and one product a layer is faster than three.
-    assert!(!slight.with_precision(Precision::Float32).to_sample().has_adapters());
+    for precision in low() {
+        let mut slight = adapted("llama-tiny").with_precision(precision);
+        slight.for_each_linear(&mut |_, linear| {
+            let adapter = linear.adapter.as_mut().unwrap();
+            adapter.b = adapter.b.clone().map(|b| b * 0.1);
+        });
+        let scored = whole(&slight, &rows);
+        assert_eq!(whole(&slight.to_sample().to_answer(), &rows), scored);
+        assert_ne!(whole(&slight.merged(), &rows), scored);
+        // In float32 nothing is lost, and one product a layer is faster than three.
+        assert!(!slight.with_precision(Precision::Float32).to_sample().has_adapters());
+    }
 }
 
 /// Through casts and products and back: of weights and of adapters, kept or computed again.
