@@ -1,7 +1,7 @@
 //! The trainer's inner loops over plain slices of `f32`: what a training step and a token of an answer spend their time in.
 //!
 //! This room knows numbers only: no tensor library, no model, no file. Every function is safe, checks its lengths, uses
-//! the widest vectors that the processor has (AVX-512, AVX2, NEON; products stay at AVX2, which Zen 4 runs as fast), and all
+//! the widest vectors that the processor has (AVX-512, AVX2, NEON; our own products of float32 stay at AVX2, which Zen 4 runs as fast), and all
 //! cores where the work is worth it. How work is cut never changes the order in which numbers are added: the same numbers give the same bits whatever the threads do.
 
 pub mod activation;

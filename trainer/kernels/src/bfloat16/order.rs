@@ -1,8 +1,8 @@
 //! Numbers rounded to bfloat16 and put in the order in which products read them.
 
 #[cfg(target_arch = "x86_64")]
-use super::native;
-use super::{PAIRS, PANEL, tile::Way};
+use super::{PAIRS, native};
+use super::{PANEL, tile::Way};
 use crate::{
     copy::{Part, copy},
     matrix::View,
@@ -12,6 +12,7 @@ use crate::{
 /// Terms that are put in order of each panel before the next one's: few enough that the places they come from are still at hand.
 const TOGETHER: usize = 8;
 /// As many pairs of terms, where the processor's operations put them in order.
+#[cfg(target_arch = "x86_64")]
 const RIGHT_TOGETHER: usize = 16;
 
 /// Of two terms that follow each other, the numbers of a panel: the first one's in the lower half of each word.
