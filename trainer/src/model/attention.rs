@@ -110,7 +110,7 @@ impl Attention {
         }
     }
 
-    /// In one operation, where the device has it: in float32.
+    /// In one operation, where the device has it: in float32, which attention in bfloat16 is there too.
     fn mix_at_once(
         &self,
         [q, k, v]: [&Tensor<3>; 3],
@@ -141,7 +141,8 @@ impl Attention {
     /// By burn's operations, which are the definition. Rotation, mask and softmax are float32 in any precision.
     fn mix_plainly(&self, [q, k, v]: [Tensor<3>; 3], pass: &Pass, cache: Option<(&mut KvCache, usize)>) -> Tensor<3> {
         let [batch, sequence, _] = q.dims();
-        let (size, groups, precision) = (self.head_size, self.key_value_heads, pass.precision);
+        let (size, groups) = (self.head_size, self.key_value_heads);
+        let precision = pass.precision.of_attention(&q.device());
         let split = |y: Tensor<3>, heads: usize| y.reshape([batch, sequence, heads, size]);
         let (mut q, mut k, v) = (split(q, self.heads), split(k, groups), split(v, groups).swap_dims(1, 2));
         if let Some(rotation) = pass.rotation {
@@ -149,8 +150,7 @@ impl Attention {
             k = rotation.apply(k);
         }
         // Cast before they are stored, so that a cache holds what the products take.
-        let kept = precision.of_caches(&k.device());
-        let (k, v) = (k.swap_dims(1, 2).cast(kept), v.cast(kept));
+        let (k, v) = (precision.cast(k.swap_dims(1, 2)), precision.cast(v));
         let (k, v) = match cache {
             Some((cache, layer)) => cache.append(layer, k, v),
             None => (k, v),
@@ -208,4 +208,35 @@ fn named_fused(layer: &str, parts: [&Linear; 3]) -> Vec<NamedTensor> {
         NamedTensor::matrix(format!("{layer}.attn.c_attn.weight"), weight),
         NamedTensor::vector(format!("{layer}.attn.c_attn.bias"), bias),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::TensorData;
+
+    use super::*;
+    use crate::model::{Decoder, Layout};
+
+    /// A window over branches takes this way, where the same text alone is mixed in one operation, in float32.
+    #[test]
+    fn on_the_cpu_attention_in_bfloat16_is_float32_also_by_the_plain_way() {
+        let device = Device::flex();
+        let config = DecoderConfig::preset("llama-tiny").unwrap().with_vocabulary(97, Some(1), vec![2], None);
+        let attention = Decoder::init(&config, &device).blocks[0].attention.clone();
+        let layout = Layout::causal(1, 6, &device);
+        let tensor = |heads: usize, seed: usize| {
+            let size = heads * config.head_size;
+            let values: Vec<f32> = (0..6 * size).map(|at| ((at * 37 + seed) % 29) as f32 / 9.7 - 1.4).collect();
+            Tensor::<3>::from_data(TensorData::new(values, [1, 6, size]), &device)
+        };
+        let (q, k, v) = (tensor(config.heads, 1), tensor(config.key_value_heads, 2), tensor(config.key_value_heads, 3));
+        let mixed = |precision| -> Vec<f32> {
+            let pass = Pass { rotation: None, layout: &layout, precision, observer: None };
+            let mixed = attention.mix_plainly([q.clone(), k.clone(), v.clone()], &pass, None);
+            mixed.into_data_as::<f32>().try_to_vec().unwrap()
+        };
+        let exact = mixed(Precision::Float32);
+        assert_eq!(mixed(Precision::Bfloat16), exact);
+        assert_ne!(mixed(Precision::Float16), exact);
+    }
 }

@@ -36,7 +36,7 @@ impl KvCache {
     pub fn new(config: &DecoderConfig, batch: usize, capacity: usize, precision: Precision, device: &Device) -> Self {
         let room = || {
             let shape = [batch, config.key_value_heads, capacity, config.head_size];
-            Tensor::zeros(shape, (device, precision.of_caches(device).into()))
+            Tensor::zeros(shape, (device, precision.of_attention(device).dtype().into()))
         };
         let entry = || Some(Entry { keys: room(), values: room() });
         Self {

@@ -116,8 +116,9 @@ impl Decoder {
         self.precision
     }
 
-    /// The decoder without gradients, its matrices kept as its products take them: in low precision half the memory, and
-    /// nothing to cast for each token. It computes the same, but is not to be learned from or written: the weights are rounded.
+    /// The decoder without gradients, its matrices kept as its products take them: in low precision half the memory (but in bfloat16
+    /// on the CPU, where they lie in the order of the products as well), and nothing to cast for each token. It computes the same,
+    /// but is not to be learned from or written: the weights are rounded.
     pub fn to_answer(&self) -> Self {
         let mut decoder = self.valid();
         let precision = decoder.precision;

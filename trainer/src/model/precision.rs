@@ -79,9 +79,9 @@ impl Precision {
         self == Self::Bfloat16 && device.clone().inner() == Device::flex()
     }
 
-    /// What keys and values of tokens already seen are kept in.
-    pub(super) fn of_caches(self, device: &Device) -> FloatDType {
-        if self.rounds_as_it_multiplies(device) { FloatDType::F32 } else { self.dtype() }
+    /// What the products of attention are computed in, and keys and values of tokens already seen kept in.
+    pub(super) fn of_attention(self, device: &Device) -> Self {
+        if self.rounds_as_it_multiplies(device) { Self::Float32 } else { self }
     }
 
     /// `a·b` of matrices, computed in this precision, as float32.
