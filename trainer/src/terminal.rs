@@ -23,6 +23,12 @@ pub fn counted(count: usize, thing: &str) -> String {
     format!("{count} {thing}{s}")
 }
 
+/// To what something is done that is done to each of so many things: `1 prompt`, `each of 4 prompts`.
+pub fn each_of(count: usize, thing: &str) -> String {
+    let things = counted(count, thing);
+    if count == 1 { things } else { format!("each of {things}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,5 +36,6 @@ mod tests {
     #[test]
     fn one_thing_is_not_told_of_in_the_plural() {
         assert_eq!([0, 1, 2].map(|count| counted(count, "prompt")), ["0 prompts", "1 prompt", "2 prompts"]);
+        assert_eq!([1, 2].map(|count| each_of(count, "prompt")), ["1 prompt", "each of 2 prompts"]);
     }
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     rlhf::best_of_n,
-    terminal::{self, counted},
+    terminal::{self, counted, each_of},
     train::{
         OnlineInputs,
         best_of_n::{Answered, BestOfN, Chosen},
@@ -97,10 +97,7 @@ impl BestOfNCommand {
             return Ok(());
         }
         let (kl, by_n) = (best_of_n::kl(n), expected(&answered, n));
-        let asked = match answered.len() {
-            1 => "1 prompt".to_owned(),
-            count => format!("each of {count} prompts"),
-        };
+        let asked = each_of(answered.len(), "prompt");
         let mut summary = format!("the best of {} to {asked} in {}", counted(n, "answer"), self.out.display());
         summary += &format!("\nKL from the policy: at most {kl:.3} nats an answer (log n − (n−1)/n)");
         summary += "\nscore of the best of";

@@ -11,7 +11,7 @@ use crate::{
     data::ModelTokenizer,
     generate::{Engine, EngineLimits, Generated, NO_LAW, Request, SamplingSettings, answer_all},
     model::ModelDirectory,
-    terminal::counted,
+    terminal::{counted, each_of},
 };
 
 /// Answers that are sampled together, and about as many that go to the server together.
@@ -27,8 +27,8 @@ pub fn run(work: &Work) -> anyhow::Result<Found> {
     let decoder = work.decoder(&directory)?;
     let prompts = work.client.prompts_to_answer(work.job.id)?;
     let per_prompt = work.job.answers_per_prompt.max(1) as usize;
-    let (answers, of_prompts) = (counted(per_prompt, "answer"), counted(prompts.len(), "prompt"));
-    work.log(format!("{answers} of {} to each of {of_prompts}.", policy.name));
+    let (answers, asked) = (counted(per_prompt, "answer"), each_of(prompts.len(), "prompt"));
+    work.log(format!("{answers} of {} to {asked}.", policy.name));
     let total = prompts.len() as u64;
     work.reports.progress(Stage::Sample, 0, total);
     let mut counts = Counts::default();
