@@ -39,13 +39,24 @@ pub fn read(line: &str) -> Said {
     if text.is_empty() { Said::Nothing } else { Said::More(text) }
 }
 
-/// The error that a server tells of, in whatever form; `None` where there is none: many write `"error": null` beside what they say.
+/// The error that a server tells of, in whatever form; `None` where there is none: many write `"error": null` beside what they say,
+/// others an empty text, a 0 or an object without words.
 pub fn trouble(said: &Value) -> Option<&Value> {
     // Some make it the whole of what they say: `{"object": "error", "message": …}`.
     if said["object"] == "error" {
         return Some(said);
     }
-    said.get("error").filter(|error| !matches!(error, Value::Null | Value::Bool(false)))
+    let error = said.get("error")?;
+    let is_none = match error {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) => false,
+        Value::String(text) => text.trim().is_empty(),
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::Array(errors) => errors.is_empty(),
+        // Without words it is one where it stands in the place of a part of the answer, and not beside one.
+        Value::Object(_) => said["choices"].is_array() && in_words(error).is_none(),
+    };
+    (!is_none).then_some(error)
 }
 
 /// What an error says: OpenAI's `message`, the bare text that some servers send, or at least what kind of error it is. `None` where it
@@ -53,7 +64,7 @@ pub fn trouble(said: &Value) -> Option<&Value> {
 pub fn in_words(error: &Value) -> Option<String> {
     let words = |said: &Value| match said {
         Value::String(text) => shortened(text),
-        Value::Number(number) => Some(number.to_string()),
+        Value::Number(number) if number.as_f64() != Some(0.0) => Some(number.to_string()),
         _ => None,
     };
     words(error).or_else(|| ["message", "detail", "type", "code"].into_iter().find_map(|name| words(&error[name])))
@@ -62,7 +73,11 @@ pub fn in_words(error: &Value) -> Option<String> {
 /// What an error answer says, where it says anything.
 pub fn explanation(body: &str) -> Option<String> {
     match serde_json::from_str::<Value>(body) {
-        Ok(said) => in_words(trouble(&said).unwrap_or(&said)),
+        Ok(said) => match trouble(&said) {
+            Some(error) => in_words(error),
+            // In a form that nobody knows it is better told as it came than not at all.
+            None => in_words(&said).or_else(|| said.as_object().and_then(|_| shortened(body))),
+        },
         Err(_) if body.trim_start().starts_with('<') => None,
         Err(_) => shortened(body),
     }
@@ -113,12 +128,27 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_an_answer_with_an_error_that_is_none_beside_it_is_a_part_of_the_answer() {
+        for none in ["null", "false", "\"\"", "0", "[]", "{}", r#"{"code":0,"message":""}"#, r#"{"message":null}"#] {
+            let more = format!(r#"data: {{"choices":[{{"delta":{{"content":"Hello"}}}}],"error":{none}}}"#);
+            assert_eq!(read(&more), Said::More("Hello".to_owned()), "{none}");
+            let usage = format!(r#"data: {{"choices":[],"usage":{{"total_tokens":7}},"error":{none}}}"#);
+            assert_eq!(read(&usage), Said::Nothing, "{none}");
+        }
+        let told = r#"data: {"choices":[{"delta":{"content":""}}],"error":{"code":502,"message":"cut off"}}"#;
+        assert_eq!(read(told), Said::Failed(Some("cut off".to_owned())));
+    }
+
+    #[test]
     fn errors_in_each_form() {
         let openai = r#"{"error":{"message":"Incorrect API key provided","type":"invalid_request_error"}}"#;
         assert_eq!(explanation(openai).as_deref(), Some("Incorrect API key provided"));
         assert_eq!(explanation(r#"{"error":"model not found"}"#).as_deref(), Some("model not found"));
         assert_eq!(explanation(r#"{"detail":"Not Found"}"#).as_deref(), Some("Not Found"));
         assert_eq!(explanation(r#"{"error":{"message":null}}"#), None);
+        let own = r#"{"detail":[{"loc":["body","seed"],"msg":"too large"}]}"#;
+        assert_eq!(explanation(own).as_deref(), Some(own));
+        assert_eq!(explanation("null"), None);
         assert_eq!(explanation("<html><h1>502</h1></html>"), None);
         assert_eq!(explanation("no such route").as_deref(), Some("no such route"));
     }
