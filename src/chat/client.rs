@@ -17,6 +17,10 @@ const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(120);
 /// Longest answer that is kept, bytes.
 const LONGEST: usize = 200_000;
+/// Characters of an endpoint's words that are shown.
+const LONGEST_WORDS: usize = 300;
+/// Bytes from which a key is a secret: servers that ask for none are given one such as `none` or `EMPTY`.
+const SHORTEST_KEY: usize = 6;
 
 /// A conversation and how it is to be answered.
 #[derive(Clone)]
@@ -38,7 +42,7 @@ impl Ask {
     }
 }
 
-/// Why there is no answer. The words of the endpoint are for people who set it up.
+/// Why there is no answer, with the words of the endpoint where it has any.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ChatFailure {
     #[error("nothing answers at {address}")]
@@ -55,12 +59,30 @@ pub enum ChatFailure {
     Empty,
 }
 
+impl ChatFailure {
+    /// With the endpoint's words cut short, and without the key where they repeat it: everybody who chats may read them.
+    fn without(self, key: Option<&str>) -> Self {
+        let fit = |words: String| -> String {
+            let words = match key {
+                Some(key) if key.len() >= SHORTEST_KEY => words.replace(key, "…"),
+                _ => words,
+            };
+            words.chars().take(LONGEST_WORDS).collect()
+        };
+        match self {
+            ChatFailure::Refused { status, words } => ChatFailure::Refused { status, words: words.map(fit) },
+            ChatFailure::GaveUp { words } => ChatFailure::GaveUp { words: words.map(fit) },
+            other => other,
+        }
+    }
+}
+
 /// Asks for one answer; `more` is told each piece as it comes, and ends the answer by returning false.
 ///
 /// # Errors
 /// An endpoint that is not there, refuses, breaks off, or says nothing.
 pub fn complete(ask: &Ask, more: impl FnMut(&str) -> bool) -> Result<String, ChatFailure> {
-    complete_within(ask, SILENCE, more)
+    complete_within(ask, SILENCE, more).map_err(|failure| failure.without(ask.api_key.as_deref()))
 }
 
 fn complete_within(ask: &Ask, silence: Duration, mut more: impl FnMut(&str) -> bool) -> Result<String, ChatFailure> {
@@ -157,6 +179,25 @@ mod tests {
     use std::{io::Write, net::TcpListener, thread};
 
     use super::*;
+
+    #[test]
+    fn words_of_an_endpoint_are_cut_short_and_do_not_give_the_key_away() {
+        let shown = |words: &str, key: Option<&str>| {
+            let failure = ChatFailure::Refused { status: 429, words: Some(words.to_owned()) };
+            match failure.without(key) {
+                ChatFailure::Refused { status: 429, words: Some(words) } => words,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(shown("key sk-12345678 is over its quota", Some("sk-12345678")), "key … is over its quota");
+        // Nor a part of it, where the cut goes through it.
+        let long = format!("{}sk-12345678", "x".repeat(LONGEST_WORDS - 4));
+        assert_eq!(shown(&long, Some("sk-12345678")), format!("{}…", "x".repeat(LONGEST_WORDS - 4)));
+        assert_eq!(shown(&"蜜".repeat(LONGEST_WORDS + 1), None).chars().count(), LONGEST_WORDS);
+        assert_eq!(shown("none of the models", Some("none")), "none of the models");
+        let silent = ChatFailure::GaveUp { words: None };
+        assert_eq!(silent.clone().without(Some("sk-12345678")), silent);
+    }
 
     #[test]
     fn an_endpoint_that_falls_silent_in_the_middle_of_an_answer_is_not_waited_for() {

@@ -2,9 +2,6 @@
 
 use serde_json::Value;
 
-/// Characters of an error's words that are shown.
-const LONGEST_WORDS: usize = 300;
-
 /// A line of the stream.
 #[derive(Debug, PartialEq)]
 pub enum Said {
@@ -63,7 +60,7 @@ pub fn trouble(said: &Value) -> Option<&Value> {
 /// says nothing.
 pub fn in_words(error: &Value) -> Option<String> {
     let words = |said: &Value| match said {
-        Value::String(text) => shortened(text),
+        Value::String(text) => trimmed(text),
         Value::Number(number) if number.as_f64() != Some(0.0) => Some(number.to_string()),
         _ => None,
     };
@@ -76,16 +73,16 @@ pub fn explanation(body: &str) -> Option<String> {
         Ok(said) => match trouble(&said) {
             Some(error) => in_words(error),
             // In a form that nobody knows it is better told as it came than not at all.
-            None => in_words(&said).or_else(|| said.as_object().and_then(|_| shortened(body))),
+            None => in_words(&said).or_else(|| said.as_object().and_then(|_| trimmed(body))),
         },
         Err(_) if body.trim_start().starts_with('<') => None,
-        Err(_) => shortened(body),
+        Err(_) => trimmed(body),
     }
 }
 
-fn shortened(text: &str) -> Option<String> {
-    let text: String = text.trim().chars().take(LONGEST_WORDS).collect();
-    (!text.is_empty()).then_some(text)
+fn trimmed(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 #[cfg(test)]
