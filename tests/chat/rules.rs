@@ -44,6 +44,8 @@ async fn new_guidelines_are_read_before_one_speaks_and_what_was_typed_waits() {
     let to_read = bea.post(&say, &[("message", "And now?")]).await.leads_to().to_owned();
     assert_eq!(to_read, format!("/projects/test/guidelines?then=chat-{}", chat.trim_start_matches("/chats/")));
     bea.get(&to_read).await.assert(200).assert_contains("These guidelines have changed");
+    // A blank one does not take its place.
+    assert_eq!(bea.post(&say, &[("message", "  ")]).await.leads_to(), to_read);
     assert_eq!(read("2", to_read.rsplit('=').next().expect("a place")).await, chat);
     bea.get(&chat).await.assert_contains("And now?</textarea>");
     assert_eq!(bea.post(&say, &[("message", "And now?")]).await.leads_to(), chat);

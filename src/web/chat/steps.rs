@@ -83,9 +83,11 @@ pub async fn say(
         match chat_turns::say(&state.pool, user.id, id, &endpoint.system_prompt, form.turn, message.trim()).await {
             Ok(true) => return Ok(onward(&headers, &address(id))),
             Err(ChatError::GuidelinesFirst) => {
-                // What was typed waits on the page that reading them leads back to.
-                let turn = i32::try_from(chat.turns.len()).unwrap_or(i32::MAX);
-                chat_drafts::save(&state.pool, user.id, id, turn, &message).await?;
+                // What was typed waits on the page that reading them leads back to. A blank message takes no draft's place.
+                if !message.trim().is_empty() {
+                    let turn = i32::try_from(chat.turns.len()).unwrap_or(i32::MAX);
+                    chat_drafts::save(&state.pool, user.id, id, turn, &message).await?;
+                }
                 let guidelines = format!("/projects/{}/guidelines?then=chat-{id}", chat.project_slug);
                 return Ok(onward(&headers, &guidelines));
             }
