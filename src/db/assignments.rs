@@ -245,8 +245,8 @@ pub async fn outcome(executor: impl PgExecutor<'_>, user: Uuid, assignment: Uuid
 }
 
 /// Gives a task back with a reason; it goes to somebody else, and one of a course comes again. Skipping what is skipped changes
-/// nothing, and neither does skipping what was submitted: that is `false`. Of a task that came again, what was said of its prompt before stays where this reason says
-/// nothing of it; where it does, the lead is asked anew.
+/// nothing, and neither does skipping what was submitted: that is `false`. Of a task that came again, what was said of its prompt
+/// before stays where this reason says nothing of it; where it does, the lead is asked anew.
 ///
 /// # Errors
 /// `RowNotFound` where the assignment is not this person's.

@@ -137,6 +137,8 @@ async fn a_task_that_was_submitted_in_another_tab_is_not_skipped_and_whoever_ski
     let form = [("reason", "report"), ("detail", "It asks for a break-in.")];
     let page = ada.post(&address, &form).await.assert(409);
     page.assert_contains("Nothing was changed").assert_contains("so it is not skipped");
+    // Nor is a reason asked for, beside a form in which nothing of what was submitted stands.
+    ada.post(&address, &[("reason", "")]).await.assert(409).assert_contains("so it is not skipped");
     ada.post("/preferences", &[("language", "zh"), ("next", "/queue")]).await.assert(303);
     ada.post(&address, &form).await.assert(409).assert_contains("因此没有跳过");
     ada.post("/preferences", &[("language", "en"), ("next", "/queue")]).await.assert(303);

@@ -92,6 +92,9 @@ pub async fn skip(
         Ok(reason) => reason,
         Err(error) => {
             let task = task::find(&state.pool, user.id, assignment).await?;
+            if task.state == "submitted" {
+                return not_skipped(assignment, &headers, &page);
+            }
             let error = task::explain(&page, &task, &error);
             if wants_json(&headers) {
                 return Err(PageError::Invalid(error));
