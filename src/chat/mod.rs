@@ -5,4 +5,4 @@ mod events;
 mod under_way;
 
 pub use client::{Ask, ChatFailure, complete};
-pub use under_way::{End, Progress, UnderWay, Writer};
+pub use under_way::{End, Progress, TurnKey, UnderWay, Writer};

@@ -240,9 +240,17 @@ async fn prompt(
     Ok(prompt.id)
 }
 
-/// Keeps the answers of the last turn, all at once. Where answers are there already, these are dropped: a turn that was
-/// asked for twice has the answers that were first.
-pub async fn keep_answers(pool: &PgPool, user: Uuid, chat: Uuid, answers: &[NewAnswer]) -> Result<(), ChatError> {
+/// Keeps the answers of a turn, all at once. Where answers are there already, these are dropped: a turn that was asked for
+/// twice has the answers that were first. So has one after which the conversation has gone on.
+///
+/// # Errors
+/// The conversation is not this person's, or nothing was said in it.
+pub async fn keep_answers(
+    pool: &PgPool,
+    user: Uuid,
+    (chat, number): (Uuid, i32),
+    answers: &[NewAnswer],
+) -> Result<(), ChatError> {
     let mut tx = pool.begin().await?;
     hold(&mut tx, user, chat).await?;
     let turn = sqlx::query!(
@@ -261,7 +269,7 @@ pub async fn keep_answers(pool: &PgPool, user: Uuid, chat: Uuid, answers: &[NewA
     .fetch_optional(&mut *tx)
     .await?
     .ok_or(ChatError::NoAnswers)?;
-    if turn.answered {
+    if turn.answered || turn.number != number {
         return Ok(());
     }
     for (position, answer) in (0_i32..).zip(answers) {

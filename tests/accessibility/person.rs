@@ -138,7 +138,7 @@ impl Person {
             if matches!(next, "answers" | "failure") {
                 continue;
             }
-            chat_turns::keep_answers(pool, user, chat, &answers).await.expect("kept");
+            chat_turns::keep_answers(pool, user, (chat, 0), &answers).await.expect("kept");
             if next != "choice" {
                 let choice = Choice { turn: 0, position: 1, seconds: None };
                 chat_choices::choose(pool, user, chat, choice).await.expect("chosen");

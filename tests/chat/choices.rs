@@ -1,7 +1,11 @@
 //! A choice in a conversation is listed among the last submissions and corrected as a new version; the conversation stays.
 
-use laurel::domain::role::Role;
+use laurel::{
+    db::chat_turns::{self, NewAnswer},
+    domain::role::Role,
+};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{
     begin, endpoint,
@@ -196,4 +200,24 @@ async fn a_choice_that_is_about_to_be_corrected_is_found_on_another_computer_unt
     keep(&bea, &first, 1).await.assert(409);
     assert_eq!(count(pool, "SELECT count(*) FROM chat_choice_drafts").await, 0);
     assert_eq!(count(pool, "SELECT count(*) FROM rankings").await, 2);
+}
+
+#[tokio::test]
+async fn answers_that_come_after_the_conversation_has_gone_on_are_none_to_what_was_said_since() {
+    let (address, _) = endpoint().await;
+    let (server, _) = with_chat(&address).await;
+    let pool = server.pool();
+    let bea = server.user("Bea", Role::Annotator).await;
+    let chat = begin(&bea, "How do bees make honey?").await;
+    turn(&bea, &chat, "0", "0").await;
+    bea.post(&format!("{chat}/say"), &[("message", "And wax?")]).await.assert(303);
+    // Asked for the first turn too, by a second server say, and slower.
+    let (id, user): (Uuid, Uuid) =
+        sqlx::query_as("SELECT id, user_id FROM chats").fetch_one(pool).await.expect("the conversation");
+    let late = |content: &str| NewAnswer { content: content.to_owned(), model: "p".to_owned(), sampling: json!({}) };
+    chat_turns::keep_answers(pool, user, (id, 0), &[late("Of nectar.")]).await.expect("dropped");
+    assert_eq!(count(pool, "SELECT count(*) FROM chat_answers").await, 2);
+    assert_eq!(count(pool, "SELECT count(*) FROM responses WHERE content = 'Of nectar.'").await, 0);
+    chat_turns::keep_answers(pool, user, (id, 1), &[late("They sweat it.")]).await.expect("kept");
+    assert_eq!(count(pool, "SELECT count(*) FROM chat_answers WHERE number = 1").await, 1);
 }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{show, steps::Nothing};
 use crate::{
-    chat::{Ask, ChatFailure, End, Progress, Writer, complete},
+    chat::{Ask, ChatFailure, End, Progress, TurnKey, Writer, complete},
     db::{
         chat_endpoints::{self, ChatEndpoint},
         chat_turns::{self, NewAnswer},
@@ -60,7 +60,7 @@ pub async fn post(
         if now.unanswered().is_none_or(|open| open.number != turn.number) {
             writer.end(End::Kept);
         } else {
-            write(state.pool.clone(), user.id, id, asks(&chat, turn, &endpoint), writer);
+            write(state.pool.clone(), user.id, (id, turn.number), asks(&chat, turn, &endpoint), writer);
         }
     }
     if streamed {
@@ -83,17 +83,17 @@ fn to(chat: Uuid) -> Response {
 }
 
 /// Lets the answers be written, in a task of its own that nobody's leaving ends.
-fn write(pool: PgPool, user: Uuid, chat: Uuid, asks: Vec<Ask>, writer: Writer) {
+fn write(pool: PgPool, user: Uuid, turn: TurnKey, asks: Vec<Ask>, writer: Writer) {
     tokio::spawn(async move {
         let writer = Arc::new(writer);
         let answers =
             try_join_all(asks.into_iter().enumerate().map(|(place, ask)| one(place, ask, writer.clone()))).await;
         let end = match answers {
             Err(failure) => End::Failed(failure),
-            Ok(answers) => match chat_turns::keep_answers(&pool, user, chat, &answers).await {
+            Ok(answers) => match chat_turns::keep_answers(&pool, user, turn, &answers).await {
                 Ok(()) => End::Kept,
                 Err(error) => {
-                    tracing::error!(%error, %chat, "answers of a chat could not be kept");
+                    tracing::error!(%error, chat = %turn.0, "answers of a chat could not be kept");
                     End::Lost
                 }
             },
