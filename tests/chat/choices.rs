@@ -221,3 +221,25 @@ async fn answers_that_come_after_the_conversation_has_gone_on_are_none_to_what_w
     chat_turns::keep_answers(pool, user, (id, 1), &[late("They sweat it.")]).await.expect("kept");
     assert_eq!(count(pool, "SELECT count(*) FROM chat_answers WHERE number = 1").await, 1);
 }
+
+#[tokio::test]
+async fn the_time_that_a_choice_took_is_believed_within_a_day() {
+    let (address, _) = endpoint().await;
+    let (server, _) = with_chat(&address).await;
+    let pool = server.pool();
+    let bea = server.user("Bea", Role::Annotator).await;
+    let chat = begin(&bea, "How do bees make honey?").await;
+    bea.post(&format!("{chat}/answers"), &[]).await.assert(303);
+    let choice = [("turn", "0"), ("best", "0"), ("seconds", "86401")];
+    bea.post(&format!("{chat}/choose"), &choice).await.assert(303);
+    let unknown = "SELECT count(*) FROM rankings WHERE seconds IS NULL";
+    assert_eq!(count(pool, unknown).await, 1);
+    let first = format!("{chat}/turns/0");
+    for (best, seconds, wanted) in [("1", "1e9", 2), ("0", "-1", 3), ("1", "86400", 3)] {
+        let page = bea.get(&first).await.assert(200);
+        let correction = [("best", best), ("version", &version(&page)), ("seconds", seconds)];
+        assert_eq!(bea.post(&first, &correction).await.leads_to(), format!("{first}?saved=1"));
+        assert_eq!(count(pool, unknown).await, wanted, "{seconds}");
+    }
+    assert_eq!(count(pool, "SELECT count(*) FROM rankings WHERE seconds = 86400").await, 1);
+}

@@ -106,7 +106,7 @@ impl Fields {
 
     /// Seconds that the page measured; `None` where it did not, or measured nonsense.
     pub fn seconds(&self) -> Option<f64> {
-        self.get("seconds").parse().ok().filter(|seconds: &f64| (0.0..=86_400.0).contains(seconds))
+        measured_seconds(self.get("seconds"))
     }
 
     /// The note, if one was written.
@@ -219,6 +219,11 @@ impl Fields {
             Ok(format!("{reason}: {detail}"))
         }
     }
+}
+
+/// Seconds that a page measured, which are believed within a day; `None` of anything else.
+pub fn measured_seconds(sent: &str) -> Option<f64> {
+    sent.parse().ok().filter(|seconds: &f64| (0.0..=86_400.0).contains(seconds))
 }
 
 /// Whether a field's name is the kind and the position of an answer, perhaps with a word behind it: `rank_0`, `flag_0_sexual`.

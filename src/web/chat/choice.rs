@@ -26,6 +26,7 @@ use crate::{
     web::{
         AppState, Page, PageError,
         annotate::{
+            forms::measured_seconds,
             view::{self, MessageView},
             wants_json,
         },
@@ -105,8 +106,7 @@ pub async fn post(
     let (status, error) = match form.best {
         None => (StatusCode::UNPROCESSABLE_ENTITY, "chat-choose-one"),
         Some(position) => {
-            let seconds = form.seconds.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0);
-            let choice = Choice { turn: number, position, seconds };
+            let choice = Choice { turn: number, position, seconds: measured_seconds(&form.seconds) };
             match chat_corrections::correct(&state.pool, user.id, id, replaces, choice).await {
                 Ok(true) => return Ok(onward(&headers, &format!("/chats/{id}/turns/{number}?saved=1"))),
                 // What a script has on its page is of an older version: it goes to the page that says so.

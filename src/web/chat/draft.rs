@@ -70,6 +70,7 @@ pub async fn put(
 }
 
 async fn keep_mark(state: &AppState, user: Uuid, chat: Uuid, mark: Mark) -> Result<Response, PageError> {
+    // However many they are: what is believed of them is for the choice to say.
     let seconds = mark.seconds.filter(|seconds| *seconds >= 0.0);
     let choice = Choice { turn: mark.turn, position: mark.best, seconds };
     match chat_choice_drafts::save(&state.pool, user, chat, mark.version, choice).await? {

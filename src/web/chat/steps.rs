@@ -19,7 +19,12 @@ use crate::{
         chats::{self, Chat},
     },
     domain::conversation::PromptError,
-    web::{AppState, Page, PageError, annotate::wants_json, authorise::Annotator, csrf::CsrfForm},
+    web::{
+        AppState, Page, PageError,
+        annotate::{forms::measured_seconds, wants_json},
+        authorise::Annotator,
+        csrf::CsrfForm,
+    },
 };
 
 /// Logging in again after a form was sent with an ended session leads here.
@@ -122,13 +127,12 @@ pub async fn choose(
     page: Page,
     CsrfForm(form): CsrfForm<Best>,
 ) -> Result<Response, PageError> {
-    let seconds = form.seconds.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0);
     let Some(best) = form.best else {
         let chat = chats::find(&state.pool, user.id, id).await?.ok_or(PageError::NotFound)?;
         let error = page.t("chat-choose-one");
         return explained(&state, &headers, page, chat, String::new(), error).await;
     };
-    let choice = Choice { turn: form.turn, position: best, seconds };
+    let choice = Choice { turn: form.turn, position: best, seconds: measured_seconds(&form.seconds) };
     if chat_choices::choose(&state.pool, user.id, id, choice).await? {
         return Ok(onward(&headers, &address(id)));
     }
