@@ -179,6 +179,12 @@ async fn a_page_that_knows_less_than_the_draft_submits_only_once_that_was_offere
     browser.close().await;
 }
 
+/// The draft that a page without a script says it had before it.
+fn base_in(page: &str) -> String {
+    let field = page.split(r#"name="base" value=""#).nth(1).and_then(|rest| rest.split('"').next());
+    field.expect("a base").to_owned()
+}
+
 #[tokio::test]
 async fn a_look_at_the_text_without_a_script_displaces_what_another_computer_has_saved_and_does_not_lose_it() {
     let server = opened().await;
@@ -191,8 +197,30 @@ async fn a_look_at_the_text_without_a_script_displaces_what_another_computer_has
     ada.get(&task).await.assert(200).assert_contains("At home</textarea>");
     assert_eq!(waiting(&ada, &task).await, ["At work"]);
     // The page that comes back has its own draft before it: looked at again, that waits beside nothing.
-    let page = ada.get(&task).await.assert(200).text;
-    let base = page.split(r#"name="base" value=""#).nth(1).and_then(|rest| rest.split('"').next()).expect("a base");
-    ada.post(&preview, &[("completion", "At home, at night"), ("base", base)]).await.assert(303);
+    let base = base_in(&ada.get(&task).await.assert(200).text);
+    ada.post(&preview, &[("completion", "At home, at night"), ("base", &base)]).await.assert(303);
     assert_eq!(waiting(&ada, &task).await, ["At work"]);
+}
+
+#[tokio::test]
+async fn a_look_from_a_page_that_explains_an_error_without_a_script_displaces_nothing_of_ones_own() {
+    let server = opened().await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let task = format!("/tasks/{}", assignment_in(ada.post("/queue/next", &[]).await.leads_to()));
+    let preview = format!("{task}/preview");
+    let told = keep(&ada, &task, (0, ""), "At work").await;
+    let mut base = saved_at(&told).to_string();
+    for (way, text) in [("submit", "At work, by day"), ("skip", "At work, by night")] {
+        // Nothing to submit, and no reason to skip.
+        let sent = [("completion", " "), ("base", base.as_str())];
+        let explained = ada.post(&format!("{task}/{way}"), &sent).await.assert(422).text;
+        assert_eq!(base_in(&explained), base, "{way}");
+        let state = if way == "skip" { "saved" } else { "none" };
+        assert!(explained.contains(&format!(r#"data-draft-state data-state="{state}""#)), "{explained}");
+        ada.post(&preview, &[("completion", text), ("base", &base)]).await.assert(303);
+        let page = ada.get(&task).await.assert(200);
+        page.assert_contains(&format!("{text}</textarea>"));
+        assert!(waiting(&ada, &task).await.is_empty(), "{way}");
+        base = base_in(&page.text);
+    }
 }

@@ -70,8 +70,7 @@ pub async fn post(
     if let Some(replaced) = versions.iter().find(|version| version.id == replaces) {
         task.label_scheme = replaced.label.scheme(&task.label_scheme);
     }
-    let base = fields.get("base").parse().ok();
-    let target = Target::Correction(Correction { user: user.id, assignment, replaces, base });
+    let target = Target::Correction(Correction { user: user.id, assignment, replaces, base: fields.base() });
     match submit::store(&state, target, &task, &fields).await {
         Ok(true) => {}
         Ok(false) if standing::holds(&state.pool, user.id, &task, &fields, Some(replaces)).await? => {}

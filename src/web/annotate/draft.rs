@@ -142,7 +142,7 @@ pub async fn preview(
         return Ok(Json(json!({ "html": markdown::render(fields.get("completion")) })).into_response());
     }
     // What another computer has saved since this page was drawn waits beside it.
-    let had = Had { base: fields.get("base").parse().ok(), ..Had::default() };
+    let had = Had { base: fields.base(), ..Had::default() };
     let saved = save(&state, user.id, task.assignment, &fields, &page, &had).await?;
     if saved.is_none() && !standing::holds(&state.pool, user.id, &task, &fields, None).await? {
         return standing::refuse(&state.pool, user.id, page, task, fields, &headers).await;

@@ -104,6 +104,11 @@ impl Fields {
         self.draft().iter().all(|(name, value)| name == "seconds" || value.trim().is_empty())
     }
 
+    /// When the draft was saved that the page had before it, in milliseconds since 1970, 0 for none; `None` where it does not say.
+    pub fn base(&self) -> Option<i64> {
+        self.get("base").parse().ok()
+    }
+
     /// Seconds that the page measured; `None` where it did not, or measured nonsense.
     pub fn seconds(&self) -> Option<f64> {
         measured_seconds(self.get("seconds"))

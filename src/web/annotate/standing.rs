@@ -191,8 +191,8 @@ fn conflict(
     corrects: Option<Uuid>,
     message: &str,
 ) -> Result<Response, PageError> {
-    let error = Some(page.t(message));
-    let mut response = task::draw(page, task, Shown { fields, error, corrects, ..Shown::default() })?;
+    let shown = Shown { fields, corrects, ..Shown::default() }.unsaved(page.t(message));
+    let mut response = task::draw(page, task, shown)?;
     *response.status_mut() = StatusCode::CONFLICT;
     Ok(response)
 }

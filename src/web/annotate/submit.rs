@@ -72,7 +72,7 @@ pub async fn post(
 /// Whether the page that sends this has not seen the draft that there is: it would be lost with what is submitted. A page without a
 /// script can't be shown it.
 async fn went_on_elsewhere(pool: &PgPool, assignment: Uuid, fields: &Fields) -> sqlx::Result<bool> {
-    let Ok(base) = fields.get("base").parse() else { return Ok(false) };
+    let Some(base) = fields.base() else { return Ok(false) };
     // What it had sent to be saved and not heard of yet.
     let sent: DraftFields = serde_json::from_str(fields.get("own")).unwrap_or_default();
     drafts::went_on_elsewhere(pool, assignment, base, &[&fields.draft(), &sent]).await
@@ -105,8 +105,7 @@ pub async fn skip(
                 detail: fields.get("detail").to_owned(),
                 error: Some(error),
             };
-            let fields = draft.map(|draft| draft.fields).unwrap_or_default().into_iter().collect();
-            return task::draw(page, task, Shown { fields, skip, ..Shown::default() });
+            return task::draw(page, task, Shown { skip, ..Shown::of(draft) });
         }
     };
     if !assignments::skip(&state.pool, user.id, assignment, &reason).await? {
@@ -142,7 +141,7 @@ pub(super) fn explained(
     if wants_json(headers) {
         return Err(PageError::Invalid(error));
     }
-    task::draw(page, task, Shown { error: Some(error), ..shown })
+    task::draw(page, task, shown.unsaved(error))
 }
 
 /// Why a label is not stored.

@@ -40,7 +40,8 @@ pub struct Arrival {
 #[derive(Default)]
 pub struct Shown {
     pub fields: Fields,
-    /// When the draft was saved that is shown or told of, in milliseconds since 1970; 0 where there is none.
+    /// When the draft was saved that is shown or told of, or that the page had before it whose form is shown, in milliseconds since
+    /// 1970; 0 where there is none.
     pub saved_at: i128,
     /// A correction of an earlier version that was begun and not saved: told of, not shown.
     pub older: Option<DraftFields>,
@@ -53,6 +54,21 @@ pub struct Shown {
     pub skip: SkipView,
     /// The version that is corrected here.
     pub corrects: Option<Uuid>,
+}
+
+impl Shown {
+    /// A draft, and what waits beside it; an empty form where there is none.
+    pub fn of(draft: Option<Draft>) -> Self {
+        let Some(draft) = draft else { return Shown::default() };
+        let saved_at = draft.saved_at();
+        Shown { fields: draft.fields.into_iter().collect(), saved_at, displaced: draft.displaced, ..Shown::default() }
+    }
+
+    /// A form as it was sent, and why nothing was stored of it. It has the draft before it that the page had which it came from.
+    pub fn unsaved(self, error: String) -> Self {
+        let base = self.fields.base().unwrap_or_default();
+        Shown { saved_at: i128::from(base), error: Some(error), ..self }
+    }
 }
 
 pub async fn get(
@@ -76,16 +92,11 @@ pub async fn get(
     }
     let lease = assignments::renew(&state.pool, user.id, assignment).await?;
     let draft = drafts::find(&state.pool, assignment).await?;
-    let saved_at = draft.as_ref().map_or(0, Draft::saved_at);
-    let (fields, displaced) = draft.map(|draft| (draft.fields, draft.displaced)).unwrap_or_default();
     let shown = Shown {
-        saved_at,
-        fields: fields.into_iter().collect(),
-        displaced,
         after: after(&state.pool, user.id, arrival.after).await?,
         preview: arrival.preview.is_some(),
         lost: lease == Lease::Lost,
-        ..Shown::default()
+        ..Shown::of(draft)
     };
     draw(page, task, shown)
 }

@@ -76,7 +76,8 @@ pub struct TaskFrame {
     pub conversation: Vec<MessageView>,
     /// Milliseconds between heartbeats: a third of the lease, at most a minute.
     pub heartbeat: i64,
-    /// Milliseconds since 1970 at which the draft was saved that is shown or told of; 0 where there is none.
+    /// Milliseconds since 1970 at which the draft was saved that is shown or told of, or that the page had before it whose form is shown;
+    /// 0 where there is none.
     pub saved_at: i128,
     /// The fields of a correction of an earlier version, as JSON: told of, not shown.
     pub older: Option<String>,
@@ -109,9 +110,9 @@ impl TaskFrame {
         format!("/tasks/{}/{what}", self.assignment)
     }
 
-    /// Whether what the form has is a draft.
+    /// Whether what the form has is a draft. What was sent and could not be stored is saved nowhere.
     pub fn is_draft(&self) -> bool {
-        self.saved_at > 0 && self.older.is_none()
+        self.saved_at > 0 && self.older.is_none() && self.error.is_none()
     }
 }
 
