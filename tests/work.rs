@@ -124,20 +124,25 @@ async fn new_guidelines_are_read_before_going_on_and_nothing_is_lost_by_them() {
     assert_eq!(ahead.status, 204, "its page would be shown before the guidelines are read");
     let form = [("completion", "x"), ("rank_0", "1"), ("rank_1", "2")];
     let next = ada.post(&format!("/tasks/{first}/submit"), &form).await.leads_to().to_owned();
-    assert!(next.starts_with("/projects/test/guidelines?then="), "{next}");
+    let then = next.strip_prefix("/projects/test/guidelines?then=").and_then(|rest| rest.split_once("&after="));
+    let (then, after) = then.unwrap_or_else(|| panic!("{next}"));
+    assert_eq!(after, first.to_string());
     assert_eq!(count(server.pool(), "SELECT count(*) FROM rankings").await, 1);
-    ada.get(&next)
-        .await
-        .assert(200)
-        .assert_contains("These guidelines have changed")
-        .assert_contains("Be kind and brief.");
+    let page = ada.get(&next).await.assert(200);
+    page.assert_contains("These guidelines have changed").assert_contains("Be kind and brief.");
+    page.assert_contains(&format!(r#"name="after" value="{after}""#));
+    page.assert_contains(&format!(r#"name="next" value="{}""#, next.replace('&', "&#38;")));
+    // Whoever goes straight to the task is led back with both.
+    assert_eq!(ada.get(&format!("/tasks/{then}?after={after}")).await.leads_to(), next);
     // Her lead sees that she is behind, and then that she is not.
     let lead = server.user("Cy", Role::Admin).await;
     let readers = "/admin/projects/test/guidelines";
     lead.get(readers).await.assert(200).assert_contains("ada@example.org").assert_contains("behind");
-    let then = next.rsplit('=').next().expect("an assignment").to_owned();
-    let task = ada.post(read, &[("version", "2"), ("then", &then)]).await.leads_to().to_owned();
-    ada.get(&task).await.assert(200);
+    let form = [("version", "2"), ("then", then), ("after", after)];
+    let task = ada.post(read, &form).await.leads_to().to_owned();
+    assert_eq!(task, format!("/tasks/{then}?after={after}"));
+    // What became of the task before is said all the same.
+    ada.get(&task).await.assert(200).assert_contains(&format!(r#"data-finished="{first}""#));
     assert!(!lead.get(readers).await.text.contains("behind"));
     ada.get(read).await.assert_contains("You have read this version.");
 }

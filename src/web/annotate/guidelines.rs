@@ -29,6 +29,8 @@ struct GuidelinesPage {
     last_read: i32,
     /// What to go on with, where something is.
     then: Option<Then>,
+    /// The task that was finished just before: the next one's page says what became of it.
+    after: Option<Uuid>,
 }
 
 /// What reading the guidelines leads on to, as addresses name it: a task by its id, `chats`, or `chat-` and a conversation's id.
@@ -49,11 +51,13 @@ impl Then {
         }
     }
 
-    fn address(self) -> String {
-        match self {
-            Then::Task(assignment) => format!("/tasks/{assignment}"),
-            Then::Chats => "/chats".to_owned(),
-            Then::Chat(chat) => format!("/chats/{chat}"),
+    /// Its page, which says what became of the task `after`, where that was finished before.
+    fn address(self, after: Option<Uuid>) -> String {
+        match (self, after) {
+            (Then::Task(assignment), Some(after)) => format!("/tasks/{assignment}?after={after}"),
+            (Then::Task(assignment), None) => format!("/tasks/{assignment}"),
+            (Then::Chats, _) => "/chats".to_owned(),
+            (Then::Chat(chat), _) => format!("/chats/{chat}"),
         }
     }
 }
@@ -68,6 +72,14 @@ impl std::fmt::Display for Then {
     }
 }
 
+/// Where the guidelines are read that come before a task.
+pub fn before(slug: &str, assignment: Uuid, after: Option<Uuid>) -> String {
+    match after {
+        Some(after) => format!("/projects/{slug}/guidelines?then={assignment}&after={after}"),
+        None => format!("/projects/{slug}/guidelines?then={assignment}"),
+    }
+}
+
 impl GuidelinesPage {
     fn is_read(&self) -> bool {
         self.guidelines.version.is_none_or(|version| self.last_read >= version)
@@ -78,6 +90,8 @@ impl GuidelinesPage {
 pub struct Arrival {
     #[serde(default)]
     then: String,
+    #[serde(default)]
+    after: Option<Uuid>,
 }
 
 pub async fn get(
@@ -95,8 +109,11 @@ pub async fn get(
     // Whoever reads them in the other language still goes on with what they came from.
     if let Some(then) = then {
         page.path = format!("{}?then={then}", page.path);
+        if let Some(after) = arrival.after {
+            page.path = format!("{}&after={after}", page.path);
+        }
     }
-    let shown = GuidelinesPage { page, guidelines, html, slug, last_read, then };
+    let shown = GuidelinesPage { page, guidelines, html, slug, last_read, then, after: arrival.after };
     Ok(Html(shown.render()?))
 }
 
@@ -105,6 +122,8 @@ pub struct ReadForm {
     version: i32,
     #[serde(default)]
     then: String,
+    #[serde(default)]
+    after: Option<Uuid>,
 }
 
 /// “I have read this”: of the version that stood on the page, so that a newer one is shown next.
@@ -119,7 +138,8 @@ pub async fn post(
     if !guidelines::mark_read(&state.pool, user.id, &slug, form.version).await? {
         return Err(PageError::NotFound);
     }
-    Ok(Redirect::to(&Then::of(&form.then).map_or_else(|| "/queue".to_owned(), Then::address)))
+    let next = Then::of(&form.then).map_or_else(|| "/queue".to_owned(), |then| then.address(form.after));
+    Ok(Redirect::to(&next))
 }
 
 #[cfg(test)]

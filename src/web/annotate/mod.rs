@@ -16,8 +16,8 @@
 //! | `POST /tasks/{assignment}/ahead` | reserves the task after this one → its page, or 204 when none can be fetched ahead |
 //! | `POST /tasks/{assignment}/leave` | gives back a task that was fetched ahead, as its page is left |
 //! | `POST /tasks/{assignment}/preview` | field `completion` → `{"html"}`; without JSON it saves the draft and shows it |
-//! | `GET /projects/{slug}/guidelines` | the project's newest guidelines; `then`: the assignment to go on with |
-//! | `POST /projects/{slug}/guidelines` | `version` and `then`: notes that the person has read that version |
+//! | `GET /projects/{slug}/guidelines` | the project's newest guidelines; `then`: the assignment to go on with; `after`: the one before it |
+//! | `POST /projects/{slug}/guidelines` | `version`, `then` and `after`: notes that the person has read that version |
 //!
 //! # Forms, for programs too
 //! Every form has `csrf`: the content of the page's `<meta name="csrf">` (or the header `x-csrf-token`). With

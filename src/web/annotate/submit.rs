@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{
     comparison,
     forms::{Fields, FormError},
-    standing,
+    guidelines as guidelines_page, standing,
     task::{self, Shown},
     view::{After, SkipView},
     writing,
@@ -279,7 +279,7 @@ async fn onward(
     };
     let address = match next {
         Some(assignment) => match guidelines::unread(&state.pool, user.id, assignment).await? {
-            Some(slug) => format!("/projects/{slug}/guidelines?then={assignment}"),
+            Some(slug) => guidelines_page::before(&slug, assignment, Some(finished)),
             None => format!("/tasks/{assignment}?after={finished}"),
         },
         None => format!("/queue?after={finished}"),

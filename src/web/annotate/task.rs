@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     comparison, demonstration, done,
     forms::{Fields, FormError},
-    ranking,
+    guidelines as guidelines_page, ranking,
     view::{self, After, SkipView, Skipped, TaskFrame},
     writing,
 };
@@ -88,7 +88,8 @@ pub async fn get(
         return done::draw(&state.pool, user.id, page, task, versions, lesson).await;
     }
     if let Some(slug) = guidelines::unread(&state.pool, user.id, assignment).await? {
-        return Ok(Redirect::to(&format!("/projects/{slug}/guidelines?then={assignment}")).into_response());
+        let to_read = guidelines_page::before(&slug, assignment, arrival.after);
+        return Ok(Redirect::to(&to_read).into_response());
     }
     let lease = assignments::renew(&state.pool, user.id, assignment).await?;
     let draft = drafts::find(&state.pool, assignment).await?;
