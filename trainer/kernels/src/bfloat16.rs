@@ -99,7 +99,7 @@ pub fn product(target: Target, a: View, b: View) {
         for columns in parts(n) {
             order_right(b, terms, columns, &mut lines);
             let right = Right { lines: &lines, pairs: terms.count.div_ceil(2), first: 0, columns: columns.count };
-            multiply(&Left { a, terms }, &[(right, target.from_column(columns.first))], terms.first > 0);
+            multiply(&Left { a, terms }, &[(right, target.columns_from(columns.first))], terms.first > 0);
         }
     }
     *kept() = lines;
@@ -112,7 +112,7 @@ pub fn products_with<const N: usize>(a: View, b: [&Rounded; N], out: [&mut [f32]
     let outputs: Vec<Output> =
         b.iter().zip(out).map(|(b, out)| Output::of(Target::write(out, b.n), a, b.dims())).collect();
     for terms in parts(k) {
-        let products = b.iter().zip(&outputs).map(|(b, output)| (b.part(terms), output.from_column(0)));
+        let products = b.iter().zip(&outputs).map(|(b, output)| (b.part(terms), output.columns_from(0)));
         multiply(&Left { a, terms }, &products.collect::<Vec<_>>(), terms.first > 0);
     }
 }
@@ -186,7 +186,7 @@ impl<'a> Output<'a> {
         Self { numbers: Shared::new(values), row_step, add }
     }
 
-    fn from_column(&self, first: usize) -> Columns<'_, 'a> {
+    fn columns_from(&self, first: usize) -> Columns<'_, 'a> {
         Columns { output: self, first }
     }
 }

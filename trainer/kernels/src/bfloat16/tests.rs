@@ -121,7 +121,7 @@ fn both_ways_multiply_alike() {
         let [native, plain] = [Way::of_processor(), Way::Plain].map(|way| {
             let mut found = vec![f32::NAN; m * n];
             let output = Output::of(Target::write(&mut found, n), left, right.dims());
-            task.run(way, &Left { a: left, terms }, right.part(terms), &output.from_column(0), false);
+            task.run(way, &Left { a: left, terms }, right.part(terms), &output.columns_from(0), false);
             found
         });
         for (native, plain) in native.iter().zip(&plain) {
@@ -129,6 +129,8 @@ fn both_ways_multiply_alike() {
         }
     }
 }
+
+type Product<'a> = &'a dyn Fn(Target);
 
 /// `cargo test --release -p laurel-kernels -- --ignored --nocapture bfloat16_beside`
 #[test]
@@ -156,13 +158,13 @@ fn bfloat16_beside_float32() {
         let (a, b) = (View::new(&a, m, k), View::new(&b, k, n));
         let right = Rounded::new(b);
         let mut out = vec![0.0; m * n];
-        let mut ways: [(&str, &dyn Fn(Target)); 3] = [
+        let ways: [(&str, Product); 3] = [
             ("bfloat16", &|target| product(target, a, b)),
             ("in order", &|target| products_with(a, [&right], [target.into_parts().0])),
             ("float32", &|target| crate::matrix::product(target, a, b)),
         ];
         print!("{m} × {k} × {n}:");
-        for (name, way) in &mut ways {
+        for (name, way) in ways {
             let mut times: Vec<f64> = (0..ROUNDS)
                 .map(|_| {
                     let begun = std::time::Instant::now();

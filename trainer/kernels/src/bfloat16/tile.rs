@@ -28,6 +28,7 @@ impl Rows<'_, '_> {
     /// # Safety
     /// Nobody else uses the row.
     #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "nobody else uses the row, as the caller promises")]
     unsafe fn row(&self, at: usize) -> &mut [f32] {
         // SAFETY: the caller's promise.
         unsafe { self.numbers.part(self.place + at * self.step, self.width) }
