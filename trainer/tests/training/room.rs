@@ -54,7 +54,7 @@ fn a_judge_of_sft_needs_room_for_prompts_and_tells_which_it_cut() {
     // Prompts have two tokens. However often they are answered, how many are cut is told once.
     for (answer, expected) in [(6, 0), (7, 1)] {
         let told = run(answer, &format!("out-{answer}")).unwrap();
-        let lines = told.log.iter().filter(|line| line.starts_with("5 prompts whose answers")).count();
+        let lines = told.log.iter().filter(|line| line.starts_with("5 prompts that the reward model judges")).count();
         assert_eq!(lines, expected, "{:?}", told.log);
         assert_eq!(told.metrics["eval/reward"].len(), 3);
     }
