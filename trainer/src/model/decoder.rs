@@ -116,9 +116,9 @@ impl Decoder {
         self.precision
     }
 
-    /// The decoder without gradients, its matrices kept as its products take them: in low precision half the memory (but in bfloat16
-    /// on the CPU, where they lie in the order of the products as well), and nothing to cast for each token. It computes the same,
-    /// but is not to be learned from or written: the weights are rounded.
+    /// The decoder without gradients, its matrices kept as its products take them: in low precision half the memory, and
+    /// nothing to cast for each token. In bfloat16 on the CPU they are kept so beside the weights. It computes the same, but is not
+    /// to be learned from or written.
     pub fn to_answer(&self) -> Self {
         let mut decoder = self.valid();
         let precision = decoder.precision;
@@ -128,14 +128,20 @@ impl Decoder {
         decoder.for_each_linear(&mut |_, linear| linear.hold(precision));
         match &mut decoder.output {
             Some(output) => output.hold(precision),
-            None if decoder.held_output.is_some() => {}
-            None => {
-                let embedding = decoder.token_embedding.val();
-                decoder.packed_output = fused::pack(&embedding, true, precision);
-                decoder.held_output = Some(precision.cast(embedding));
-            }
+            None => decoder.hold_output(precision),
         }
         decoder
+    }
+
+    /// The embedding as the output matrix that products in `precision` take.
+    fn hold_output(&mut self, precision: Precision) {
+        let embedding = self.token_embedding.val();
+        if !precision.rounds_as_it_multiplies(&embedding.device()) {
+            self.packed_output = None;
+            self.held_output.get_or_insert_with(|| precision.cast(embedding));
+        } else if !matches!(self.packed_output, Some(InOrder::Bfloat16(_))) {
+            self.packed_output = fused::pack(&embedding, true, precision);
+        }
     }
 
     /// The same decoder with a copy of each matrix that lies as products of some rows read it: it writes many answers at once

@@ -2,7 +2,7 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{DType, Device, Int, Tensor, TensorData},
+    tensor::{Device, Int, Tensor, TensorData},
 };
 use rayon::prelude::*;
 
@@ -122,13 +122,17 @@ impl Linear {
         }
     }
 
-    /// Keeps the matrices as products in `precision` take them. Nothing is to be learned from them then.
+    /// Keeps the matrices as products in `precision` take them: rounded once, and not for each product. Nothing is to be learned
+    /// from then on.
     pub(super) fn hold(&mut self, precision: Precision) {
-        let weight = self.weight.val();
-        if weight.dtype() != DType::F32 {
+        if precision.rounds_as_it_multiplies(&self.weight.device()) {
+            // In order, beside the weight as it is; an adapter's matrices are small.
+            if !matches!(self.packed, Some(InOrder::Bfloat16(_))) {
+                self.packed = fused::pack(&self.weight.val(), false, precision);
+            }
             return;
         }
-        self.packed = fused::pack(&weight, false, precision);
+        self.packed = None;
         self.weight = self.weight.clone().map(|weight| precision.cast(weight));
         if let Some(adapter) = &mut self.adapter {
             adapter.hold(precision);

@@ -99,11 +99,8 @@ impl Adapter {
 
     /// Keeps both matrices as products in `precision` take them.
     pub(super) fn hold(&mut self, precision: Precision) {
-        // What rounds as it multiplies takes them as they are; they are small.
-        if !precision.rounds_as_it_multiplies(&self.a.device()) {
-            self.a = self.a.clone().map(|a| precision.cast(a));
-            self.b = self.b.clone().map(|b| precision.cast(b));
-        }
+        self.a = self.a.clone().map(|a| precision.cast(a));
+        self.b = self.b.clone().map(|b| precision.cast(b));
     }
 
     /// `x·W` and this adapter's part in one operation, where nothing is dropped and the device has it.

@@ -81,7 +81,9 @@ fn a_decoder_that_holds_its_weights_rounded_answers_the_same() {
         for precision in low() {
             let decoder = decoder.clone().with_precision(precision);
             let answering = decoder.to_answer();
-            assert_ne!(answering.blocks[0].feed_forward.up_proj.weight.val().dtype(), DType::F32);
+            let weight = answering.blocks[0].feed_forward.up_proj.weight.val();
+            // Some round as they multiply.
+            assert!(weight.dtype() != DType::F32 || precision.rounds_as_it_multiplies(&weight.device()));
             assert_eq!(whole(&answering, &rows), whole(&decoder, &rows));
             assert_eq!(whole(&answering.to_answer(), &rows), whole(&decoder, &rows));
         }
