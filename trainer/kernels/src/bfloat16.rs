@@ -14,7 +14,7 @@ use std::{
 use rayon::prelude::*;
 
 use crate::{
-    copy::Part,
+    copy::{Part, parts, shares},
     matrix::{Target, View},
     share::Shared,
 };
@@ -95,8 +95,8 @@ pub fn product(target: Target, a: View, b: View) {
     // Taken, not held: a product that comes meanwhile has memory of its own.
     let kept = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     let mut lines = std::mem::take(&mut *kept());
-    for terms in parts(k) {
-        for columns in parts(n) {
+    for terms in parts(k, AT_ONCE) {
+        for columns in parts(n, AT_ONCE) {
             order_right(b, terms, columns, &mut lines);
             let right = Right { lines: &lines, pairs: terms.count.div_ceil(2), first: 0, columns: columns.count };
             multiply(&Left { a, terms }, &[(right, target.columns_from(columns.first))], terms.first > 0);
@@ -111,14 +111,10 @@ pub fn products_with<const N: usize>(a: View, b: [&Rounded; N], out: [&mut [f32]
     let k = a.dims()[1];
     let outputs: Vec<Output> =
         b.iter().zip(out).map(|(b, out)| Output::of(Target::write(out, b.n), a, b.dims())).collect();
-    for terms in parts(k) {
+    for terms in parts(k, AT_ONCE) {
         let products = b.iter().zip(&outputs).map(|(b, output)| (b.part(terms), output.columns_from(0)));
         multiply(&Left { a, terms }, &products.collect::<Vec<_>>(), terms.first > 0);
     }
-}
-
-fn parts(count: usize) -> impl Iterator<Item = Part> {
-    (0..count).step_by(AT_ONCE).map(move |first| Part { first, count: AT_ONCE.min(count - first) })
 }
 
 /// Panels of some columns over some terms, one after the other, into the first lines.
@@ -219,13 +215,6 @@ fn multiply(left: &Left, products: &[(Right, Columns)], later: bool) {
     tasks.into_par_iter().for_each(|(right, target, task)| {
         task.run(way, left, *right, target, target.output.add || later);
     });
-}
-
-/// `count` things in so many nearly equal parts, none of them empty.
-fn shares(count: usize, parts: usize) -> Vec<Part> {
-    let parts = parts.clamp(1, count.max(1));
-    let part = |at: usize| Part { first: at * count / parts, count: (at + 1) * count / parts - at * count / parts };
-    (0..parts).map(part).collect()
 }
 
 impl Task {

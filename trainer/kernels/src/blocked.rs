@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::{
     copied::Copied,
-    copy::{Part, copy},
+    copy::{Part, copy, parts, shares},
     matrix::View,
     share::Shared,
     tile::{PANEL, ROWS, Terms, avx2::Tile, has_avx2},
@@ -56,17 +56,13 @@ pub(crate) fn multiply_all(target: &mut [f32], row_step: usize, add: bool, a: Vi
     let kept = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     let mut right = kept().take().unwrap_or_default();
     let target = Target { numbers: Shared::new(target), row_step };
-    for terms in parts(k) {
-        for columns in parts(n) {
+    for terms in parts(k, AT_ONCE) {
+        for columns in parts(n, AT_ONCE) {
             right.take(b, terms, columns);
             multiply(&Factors { a, right: &right, terms, columns }, &target, add || terms.first > 0);
         }
     }
     *kept() = Some(right);
-}
-
-fn parts(count: usize) -> impl Iterator<Item = Part> {
-    (0..count).step_by(AT_ONCE).map(move |first| Part { first, count: AT_ONCE.min(count - first) })
 }
 
 /// The left matrix and the copy of a part of the right one.
@@ -100,13 +96,6 @@ fn multiply(factors: &Factors, target: &Target, add: bool) {
         // SAFETY: the processor has these operations, as `multiply_all` asked; each task writes rows and columns of its own.
         unsafe { task.run(factors, target, add) };
     });
-}
-
-/// `count` things in so many nearly equal parts, none of them empty.
-fn shares(count: usize, parts: usize) -> Vec<Part> {
-    let parts = parts.clamp(1, count.max(1));
-    let part = |at: usize| Part { first: at * count / parts, count: (at + 1) * count / parts - at * count / parts };
-    (0..parts).map(part).collect()
 }
 
 impl Task {

@@ -1,4 +1,4 @@
-//! Numbers of a matrix, copied side by side as products read them.
+//! Parts of a matrix, and their numbers copied side by side as products read them.
 
 use crate::matrix::View;
 
@@ -16,6 +16,18 @@ impl Part {
     pub(crate) fn all(self) -> std::ops::Range<usize> {
         self.first..self.first + self.count
     }
+}
+
+/// `count` things, so many at once.
+pub(crate) fn parts(count: usize, at_once: usize) -> impl Iterator<Item = Part> {
+    (0..count).step_by(at_once).map(move |first| Part { first, count: at_once.min(count - first) })
+}
+
+/// `count` things in so many nearly equal parts, none of them empty.
+pub(crate) fn shares(count: usize, parts: usize) -> Vec<Part> {
+    let parts = parts.clamp(1, count.max(1));
+    let part = |at: usize| Part { first: at * count / parts, count: (at + 1) * count / parts - at * count / parts };
+    (0..parts).map(part).collect()
 }
 
 /// Copies panels: as many columns as they hold, or as there are, zeros beyond.
