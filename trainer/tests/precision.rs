@@ -81,7 +81,7 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
 fn check(what: &str, ours: &Found, theirs: &Found, exact: &Found, precision: Precision) {
     let (of_loss, of_norm) = match precision {
         Precision::Float32 => (1e-5, 1e-5),
-        Precision::Bfloat16 => (1e-2, 1e-2),
+        Precision::Bfloat16 => (1e-2, 2e-2),
         Precision::Float16 => (1e-3, 3e-3),
     };
     let apart = distance(&ours.last_logits, &theirs.last_logits);
@@ -94,7 +94,7 @@ fn check(what: &str, ours: &Found, theirs: &Found, exact: &Found, precision: Pre
         assert!((0.4..2.5).contains(&(ours / rounding)), "{what}: rounding of {ours}, PyTorch's is {rounding}");
     }
     assert!((ours.loss - theirs.loss).abs() < of_loss, "{what}: loss {}, PyTorch's {}", ours.loss, theirs.loss);
-    // Theirs is up to 1.7 % from that of float32, in the one direction or the other.
+    // Theirs is up to 1.7 % from that of float32 in bfloat16, in the one direction or the other.
     let ratio = ours.gradient_norm / exact.gradient_norm;
     assert!((ratio - 1.0).abs() < of_norm, "{what}: norm of the gradient {ratio} times that in float32");
 }

@@ -3,12 +3,14 @@
 
 use std::cell::RefCell;
 
+use half::bf16;
 use rayon::prelude::*;
 
 #[cfg(target_arch = "x86_64")]
 use crate::many_queries;
 use crate::{
     matrix::{Target, View, product_here, product_into},
+    number::Number,
     one_query,
     query_tile::Tile,
     share::Shared,
@@ -44,26 +46,28 @@ impl Sizes {
 
 /// Keys or values in memory, and the steps from one batch row, token and head to the next.
 #[derive(Debug, Clone, Copy)]
-pub struct Strided<'a> {
-    pub values: &'a [f32],
+pub struct Strided<'a, N = f32> {
+    pub values: &'a [N],
     pub batch: usize,
     pub token: usize,
     pub head: usize,
 }
 
-impl<'a> Strided<'a> {
+impl<'a, N: Number> Strided<'a, N> {
     /// `[batch, keys, groups, head_size]`, dense.
-    pub fn tokens_first(values: &'a [f32], sizes: &Sizes) -> Self {
+    pub fn tokens_first(values: &'a [N], sizes: &Sizes) -> Self {
         let row = sizes.groups * sizes.head_size;
         Self { values, batch: sizes.keys() * row, token: row, head: sizes.head_size }
     }
 
     /// `[batch, groups, capacity, head_size]`, dense.
-    pub fn heads_first(values: &'a [f32], sizes: &Sizes, capacity: usize) -> Self {
+    pub fn heads_first(values: &'a [N], sizes: &Sizes, capacity: usize) -> Self {
         let head = capacity * sizes.head_size;
         Self { values, batch: sizes.groups * head, token: sizes.head_size, head }
     }
+}
 
+impl<'a> Strided<'a> {
     /// The tokens from `first` on of one head: `[count, head_size]`.
     pub(crate) fn tokens(&self, batch: usize, head: usize, first: usize, count: usize, size: usize) -> View<'a> {
         let from = batch * self.batch + head * self.head + first * self.token;
@@ -81,50 +85,79 @@ pub struct Sight<'a> {
     pub shared: &'a [u32],
 }
 
-/// Attention of `q` `[batch, queries, heads, head_size]`, turned and scaled, over the keys (turned) and values that each
-/// sees. Writes `out`, shaped like `q`, and log Σ exp of the scores, `[batch, heads, queries]`.
-pub fn forward(
+/// What attention reads: `q` `[batch, queries, heads, head_size]`, turned and scaled, over the keys (turned) and values that each
+/// query sees. They may be kept in another format than float32, which they are computed as.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a, N = f32> {
+    pub q: &'a [f32],
+    pub k: Strided<'a, N>,
+    pub v: Strided<'a, N>,
+    pub sight: Sight<'a>,
+}
+
+/// Attention over keys and values of float32. Writes `out`, shaped like the queries, and log Σ exp of the scores,
+/// `[batch, heads, queries]`.
+pub fn forward(sizes: &Sizes, asked: Asked, out: &mut [f32], normaliser: &mut [f32]) {
+    forward_or(sizes, asked, out, normaliser, forward_on_any);
+}
+
+/// As [`forward`] over keys and values of bfloat16: computed as if they were float32, bit for bit.
+pub fn forward_over_bfloat16(sizes: &Sizes, asked: Asked<bf16>, out: &mut [f32], normaliser: &mut [f32]) {
+    forward_or(sizes, asked, out, normaliser, one_by_one);
+}
+
+/// As [`forward`] by the way for many queries where it is one, else by another.
+fn forward_or<N: Number>(
     sizes: &Sizes,
-    q: &[f32],
-    k: Strided,
-    v: Strided,
-    sight: Sight,
+    asked: Asked<N>,
     out: &mut [f32],
     normaliser: &mut [f32],
+    otherwise: fn(&Sizes, Asked<N>, &mut [f32], &mut [f32]),
 ) {
     let Sizes { batch, queries, heads, .. } = *sizes;
-    assert_eq!((q.len(), out.len()), (batch * queries * sizes.row(), q.len()));
-    assert_eq!((sight.starts.len(), normaliser.len()), (batch * queries, batch * heads * queries));
+    assert_eq!((asked.q.len(), out.len()), (batch * queries * sizes.row(), asked.q.len()));
+    assert_eq!((asked.sight.starts.len(), normaliser.len()), (batch * queries, batch * heads * queries));
     if queries == 0 {
         return;
     }
     #[cfg(target_arch = "x86_64")]
     if many_queries::fits(sizes) {
-        return many_queries::forward(sizes, Asked { q, k, v, sight }, out, normaliser);
+        return many_queries::forward(sizes, asked, out, normaliser);
     }
-    forward_on_any(sizes, Asked { q, k, v, sight }, out, normaliser);
-}
-
-/// What [`forward`] is given to read.
-#[derive(Clone, Copy)]
-pub(crate) struct Asked<'a> {
-    pub(crate) q: &'a [f32],
-    pub(crate) k: Strided<'a>,
-    pub(crate) v: Strided<'a>,
-    pub(crate) sight: Sight<'a>,
+    otherwise(sizes, asked, out, normaliser);
 }
 
 /// As [`forward`] for any number of queries, on any processor.
 pub(crate) fn forward_on_any(sizes: &Sizes, asked: Asked, out: &mut [f32], normaliser: &mut [f32]) {
-    let Asked { q, k, v, sight } = asked;
-    let Sizes { batch, queries, heads, .. } = *sizes;
     let out = Shared::new(out);
+    in_tiles(sizes, asked.sight, TILE, normaliser, |tile, normaliser| {
+        // SAFETY: every task writes the queries of its own row and head.
+        unsafe { tile.forward(asked, &out, normaliser) };
+    });
+}
+
+/// As [`forward`] for a few queries, each on its own.
+fn one_by_one<N: Number>(sizes: &Sizes, asked: Asked<N>, out: &mut [f32], normaliser: &mut [f32]) {
+    let out = Shared::new(out);
+    in_tiles(sizes, asked.sight, 1, normaliser, |tile, normaliser| {
+        // SAFETY: every task writes the queries of its own row and head.
+        unsafe { tile.forward_alone(asked, &out, normaliser) };
+    });
+}
+
+/// Calls `work` for each tile of so many queries, with its part of the normaliser: of different rows and heads at once.
+fn in_tiles(
+    sizes: &Sizes,
+    sight: Sight,
+    together: usize,
+    normaliser: &mut [f32],
+    work: impl Fn(&Tile, &mut [f32]) + Sync,
+) {
+    let Sizes { batch, queries, heads, .. } = *sizes;
     let one = |(task, normaliser): (usize, &mut [f32])| {
         let (row, head) = (task / heads, task % heads);
-        for (tile, normaliser) in normaliser.chunks_mut(TILE).enumerate() {
-            let tile = Tile::new(sizes, sight, row, head, tile * TILE, normaliser.len());
-            // SAFETY: every task writes the queries of its own row and head.
-            unsafe { tile.forward(q, k, v, &out, normaliser) };
+        for (tile, normaliser) in normaliser.chunks_mut(together).enumerate() {
+            work(&Tile::new(sizes, sight, row, head, tile * together, normaliser.len()), normaliser);
         }
     };
     if queries * sizes.keys() * batch * heads < 4096 {
@@ -188,42 +221,36 @@ pub(crate) struct Gradients<'a> {
 impl Tile<'_> {
     /// # Safety
     /// Nobody else uses the tile's part of `out`.
-    unsafe fn forward(&self, q: &[f32], k: Strided, v: Strided, out: &Shared, normaliser: &mut [f32]) {
-        let (size, keys) = (self.sizes.head_size, self.keys());
-        if keys == 0 {
-            normaliser.fill(0.0);
-            for query in 0..self.count {
-                // SAFETY: the caller's promise.
-                unsafe { out.part(self.place() + query * self.sizes.row(), size) }.fill(0.0);
+    unsafe fn forward(&self, asked: Asked, out: &Shared, normaliser: &mut [f32]) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if self.count == 1 {
+                self.forward_alone(asked, out, normaliser);
+            } else if self.keys() == 0 {
+                self.see_nothing(out, normaliser);
+            } else {
+                with_room(self.count * self.keys(), |scores| self.forward_over(asked, out, normaliser, scores));
             }
-            return;
         }
-        with_room(self.count * keys, |scores| {
+    }
+
+    /// # Safety
+    /// Nobody else uses the tile's part of `out`.
+    unsafe fn see_nothing(&self, out: &Shared, normaliser: &mut [f32]) {
+        normaliser.fill(0.0);
+        for query in 0..self.count {
             // SAFETY: the caller's promise.
-            unsafe { self.forward_over(q, k, v, out, normaliser, scores) };
-        });
+            unsafe { out.part(self.place() + query * self.sizes.row(), self.sizes.head_size) }.fill(0.0);
+        }
     }
 
     /// As [`Self::forward`] where there are keys, with room for the scores of each query.
     ///
     /// # Safety
     /// As there.
-    unsafe fn forward_over(
-        &self,
-        q: &[f32],
-        k: Strided,
-        v: Strided,
-        out: &Shared,
-        normaliser: &mut [f32],
-        scores: &mut [f32],
-    ) {
-        let (size, keys) = (self.sizes.head_size, self.keys());
-        if self.count == 1 {
-            // SAFETY: the caller's promise.
-            let out = unsafe { out.part(self.place(), size) };
-            normaliser[0] = self.forward_one(self.row_of(q, 0), k, v, scores, out);
-            return;
-        }
+    unsafe fn forward_over(&self, asked: Asked, out: &Shared, normaliser: &mut [f32], scores: &mut [f32]) {
+        let Asked { q, k, v, .. } = asked;
+        let keys = self.keys();
         for span in self.spans() {
             let target = Target::write(&mut scores[span.column..], keys);
             product_here(target, self.rows(q), self.of_span(k, &span).transposed());
@@ -238,18 +265,30 @@ impl Tile<'_> {
         }
     }
 
-    /// As [`Self::forward`] where there is one query; returns log Σ exp of its scores.
-    fn forward_one(&self, q: &[f32], k: Strided, v: Strided, scores: &mut [f32], out: &mut [f32]) -> f32 {
-        for span in self.spans() {
-            let keys = self.rows_of_span(k, &span, self.rows_of_span(v, &span, &[]).values);
-            one_query::scores(q, keys, &mut scores[span.column..][..span.count]);
+    /// As [`Self::forward`] of a tile of one query, over keys and values of any format.
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn forward_alone<N: Number>(&self, asked: Asked<N>, out: &Shared, normaliser: &mut [f32]) {
+        let Asked { q, k, v, .. } = asked;
+        let keys = self.keys();
+        if keys == 0 {
+            // SAFETY: the caller's promise.
+            return unsafe { self.see_nothing(out, normaliser) };
         }
-        let normaliser = softmax(scores, &self.seen(0));
-        for span in self.spans() {
-            let p = &scores[span.column..][..span.count];
-            one_query::mixture(p, self.rows_of_span(v, &span, self.next_head(k)), span.column > 0, out);
-        }
-        normaliser
+        // SAFETY: the caller's promise.
+        let out = unsafe { out.part(self.place(), self.sizes.head_size) };
+        with_room(keys, |scores| {
+            for span in self.spans() {
+                let keys = self.rows_of_span(k, &span, self.rows_of_span(v, &span, &[]).values);
+                one_query::scores(self.row_of(q, 0), keys, &mut scores[span.column..][..span.count]);
+            }
+            normaliser[0] = softmax(scores, &self.seen(0));
+            for span in self.spans() {
+                let p = &scores[span.column..][..span.count];
+                one_query::mixture(p, self.rows_of_span(v, &span, self.next_head(k)), span.column > 0, out);
+            }
+        });
     }
 
     /// # Safety
@@ -323,32 +362,4 @@ fn with_room(count: usize, work: impl FnOnce(&mut [f32])) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `cargo test --release -p laurel-kernels -- --ignored --nocapture a_step_of_decoding`
-    #[test]
-    #[ignore = "a measurement, for an optimised build on a quiet machine"]
-    fn a_step_of_decoding_beside_the_memory() {
-        let (capacity, layers) = (192, 8);
-        let sizes = Sizes { batch: 32, queries: 1, before: 127, heads: 8, groups: 8, head_size: 64 };
-        let cache: Vec<[Vec<f32>; 2]> = (0..layers)
-            .map(|_| [0.5, 0.25].map(|number| vec![number; sizes.batch * sizes.groups * capacity * sizes.head_size]))
-            .collect();
-        let q = vec![0.1; sizes.batch * sizes.row()];
-        let (mut out, mut normaliser) = (q.clone(), vec![0.0; sizes.batch * sizes.heads]);
-        let sight = Sight { starts: &vec![0; sizes.batch], shared: &[] };
-        let mut times = vec![];
-        for _ in 0..21 {
-            let begun = std::time::Instant::now();
-            for [k, v] in &cache {
-                let [k, v] = [k, v].map(|values| Strided::heads_first(values, &sizes, capacity));
-                forward(&sizes, &q, k, v, sight, &mut out, &mut normaliser);
-            }
-            times.push(begun.elapsed().as_secs_f64());
-        }
-        times.sort_by(f64::total_cmp);
-        let bytes = 2 * 4 * layers * sizes.batch * sizes.groups * sizes.keys() * sizes.head_size;
-        println!("{:.2} ms, {:.1} GB/s", times[10] * 1e3, bytes as f64 / times[10] / 1e9);
-    }
-}
+mod tests;

@@ -172,7 +172,7 @@ struct Place {
 
 /// Asks for the line of the number at `at`, if there is one.
 #[inline(always)]
-pub(crate) fn prefetch(values: &[f32], at: usize) {
+pub(crate) fn prefetch<N>(values: &[N], at: usize) {
     #[cfg(target_arch = "x86_64")]
     if let Some(value) = values.get(at) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

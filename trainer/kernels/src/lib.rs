@@ -22,6 +22,7 @@ pub mod math;
 pub mod matrix;
 pub mod norm;
 pub mod nucleus;
+pub mod number;
 mod one_query;
 pub mod packed;
 mod query_tile;

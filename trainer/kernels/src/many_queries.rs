@@ -11,6 +11,7 @@ use crate::{
     copy::{Part, copy},
     few_rows::prefetch,
     matrix::View,
+    number::Number,
     query_tile::Tile,
     share::Shared,
     softmax::{probabilities_backward, softmax},
@@ -59,7 +60,7 @@ pub(crate) fn fits(sizes: &Sizes) -> bool {
 }
 
 /// As [`crate::attention::forward`].
-pub(crate) fn forward(sizes: &Sizes, asked: Asked, out: &mut [f32], normaliser: &mut [f32]) {
+pub(crate) fn forward<N: Number>(sizes: &Sizes, asked: Asked<N>, out: &mut [f32], normaliser: &mut [f32]) {
     let Asked { q, k, v, sight } = asked;
     let Sizes { batch, queries, heads, groups, .. } = *sizes;
     let out = Shared::new(out);
@@ -106,20 +107,33 @@ pub(crate) fn backward(sizes: &Sizes, passed: Passed, gradient: &[f32], of: &Gra
 }
 
 /// All keys or values that a head of a row reads, along the tokens.
-fn put_along(sizes: &Sizes, from: Strided, [row, head]: [usize; 2], lines: &mut Lines) {
+fn put_along<N: Number>(sizes: &Sizes, from: Strided<N>, [row, head]: [usize; 2], lines: &mut Lines) {
     let (tokens, size) = (sizes.keys(), sizes.head_size);
-    let view = from.tokens(row, head * sizes.groups / sizes.heads, 0, tokens, size);
-    copy_rows(tokens, size, |token| view.from(token, 0), lines.room(tokens * size / PANEL));
+    let first = row * from.batch + head * sizes.groups / sizes.heads * from.head;
+    let token = |token: usize| &from.values[first + token * from.token..];
+    copy_rows(tokens, size, token, lines.room(tokens * size / PANEL));
 }
 
 /// Some rows of `size` numbers, one behind the other. They lie far apart where they come from, so that they are asked for ahead.
-fn copy_rows<'a>(count: usize, size: usize, row: impl Fn(usize) -> &'a [f32], lines: &mut [[f32; PANEL]]) {
-    for (at, lines) in lines.chunks_exact_mut(size / PANEL).take(count).enumerate() {
-        if at + AHEAD < count {
-            (0..size).step_by(PANEL).for_each(|number| prefetch(row(at + AHEAD), number));
-        }
-        lines.as_flattened_mut().copy_from_slice(&row(at)[..size]);
-    }
+fn copy_rows<'a, N: Number + 'a>(
+    count: usize,
+    size: usize,
+    row: impl Fn(usize) -> &'a [N],
+    lines: &mut [[f32; PANEL]],
+) {
+    wide(
+        #[inline(always)]
+        || {
+            for (at, lines) in lines.chunks_exact_mut(size / PANEL).take(count).enumerate() {
+                if at + AHEAD < count {
+                    (0..size).step_by(PANEL).for_each(|number| prefetch(row(at + AHEAD), number));
+                }
+                for (line, numbers) in lines.iter_mut().zip(row(at)[..size].as_chunks::<PANEL>().0) {
+                    *line = numbers.map(N::float32);
+                }
+            }
+        },
+    );
 }
 
 /// What is along the tokens, across them.

@@ -9,42 +9,45 @@ use crate::tile;
 use crate::{
     few_rows::prefetch,
     math::{LANES, total},
+    number::Number,
     wide,
 };
 
 /// Numbers of a value that are summed in registers.
 const BLOCK: usize = 4 * LANES;
 
-/// How many numbers of keys and values are asked for before they are needed: the processor itself looks ahead within a page only,
-/// which is no more than 16 keys of 64 numbers, and waits at the beginning of each (a step over 32 answers with 128 tokens before
-/// them: 11 ms without asking, 7 with it).
-const AHEAD: usize = 1024;
+/// How many bytes of keys and values are asked for before they are needed: the processor itself looks ahead within a page only,
+/// which is no more than 16 keys of 64 numbers of float32, and waits at the beginning of each (a step over 32 answers with 128
+/// tokens before them: 11 ms without asking, 7 with it).
+const AHEAD: usize = 4096;
+/// Bytes of a line of the cache.
+const LINE: usize = 64;
 
 /// Keys or values of one head: a row every `step` numbers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rows<'a> {
-    pub values: &'a [f32],
+pub(crate) struct Rows<'a, N> {
+    pub values: &'a [N],
     pub step: usize,
     /// What is read after them, in the same steps: the values after the keys, and the next head's keys after the values. A cache has
     /// room for more tokens than there are, which nobody reads.
-    pub then: &'a [f32],
+    pub then: &'a [N],
 }
 
-impl Rows<'_> {
+impl<N: Number> Rows<'_, N> {
     /// Asks for the row of `size` numbers that is read some rows after that at `at`, of `count`.
     #[inline(always)]
     fn ask(&self, at: usize, count: usize, size: usize) {
-        let row = at + AHEAD.div_ceil(self.step.max(1));
+        let row = at + (AHEAD / size_of::<N>()).div_ceil(self.step.max(1));
         let (values, row) = if row < count { (self.values, row) } else { (self.then, row - count) };
         let from = row * self.step;
-        for line in values.get(from..from + size).unwrap_or_default().chunks(LANES) {
+        for line in values.get(from..from + size).unwrap_or_default().chunks(LINE / size_of::<N>()) {
             prefetch(line, 0);
         }
     }
 }
 
 /// The products of `q` with as many keys as `scores` has places.
-pub(crate) fn scores(q: &[f32], keys: Rows, scores: &mut [f32]) {
+pub(crate) fn scores<N: Number>(q: &[f32], keys: Rows<N>, scores: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if tile::has_avx2() {
         // SAFETY: the processor has these operations, as just asked.
@@ -53,7 +56,7 @@ pub(crate) fn scores(q: &[f32], keys: Rows, scores: &mut [f32]) {
     scores_plainly(q, keys, scores);
 }
 
-fn scores_plainly(q: &[f32], keys: Rows, scores: &mut [f32]) {
+fn scores_plainly<N: Number>(q: &[f32], keys: Rows<N>, scores: &mut [f32]) {
     wide(
         #[inline(always)]
         || {
@@ -68,23 +71,23 @@ fn scores_plainly(q: &[f32], keys: Rows, scores: &mut [f32]) {
 
 /// Σ aᵢ·bᵢ; one chain of sums is enough where many products are on their way at once.
 #[inline(always)]
-fn product(a: &[f32], b: &[f32]) -> f32 {
+fn product<N: Number>(a: &[f32], b: &[N]) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let ((a_wide, a_rest), (b_wide, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     for (a, b) in a_wide.iter().zip(b_wide) {
         for lane in 0..LANES {
-            lanes[lane] = a[lane].mul_add(b[lane], lanes[lane]);
+            lanes[lane] = a[lane].mul_add(b[lane].float32(), lanes[lane]);
         }
     }
     let mut sum = total(lanes);
     for (a, b) in a_rest.iter().zip(b_rest) {
-        sum = a.mul_add(*b, sum);
+        sum = a.mul_add(b.float32(), sum);
     }
     sum
 }
 
 /// Σ pᵢ·vᵢ over as many values as there are `p`, into `out` or added to it.
-pub(crate) fn mixture(p: &[f32], values: Rows, add: bool, out: &mut [f32]) {
+pub(crate) fn mixture<N: Number>(p: &[f32], values: Rows<N>, add: bool, out: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if tile::has_avx2() {
         // SAFETY: the processor has these operations, as just asked.
@@ -93,7 +96,7 @@ pub(crate) fn mixture(p: &[f32], values: Rows, add: bool, out: &mut [f32]) {
     mixture_plainly(p, values, add, out);
 }
 
-fn mixture_plainly(p: &[f32], values: Rows, add: bool, out: &mut [f32]) {
+fn mixture_plainly<N: Number>(p: &[f32], values: Rows<N>, add: bool, out: &mut [f32]) {
     wide(
         #[inline(always)]
         || {
@@ -106,7 +109,7 @@ fn mixture_plainly(p: &[f32], values: Rows, add: bool, out: &mut [f32]) {
                     values.ask(at, count, if block == 0 { values.step.min(size) } else { 0 });
                     let value = &values.values[at * values.step + block * BLOCK..].as_chunks::<BLOCK>().0[0];
                     for column in 0..BLOCK {
-                        sums[column] = p.mul_add(value[column], sums[column]);
+                        sums[column] = p.mul_add(value[column].float32(), sums[column]);
                     }
                 }
                 *out = sums;
@@ -117,7 +120,7 @@ fn mixture_plainly(p: &[f32], values: Rows, add: bool, out: &mut [f32]) {
             for (at, &p) in p.iter().enumerate() {
                 let value = &values.values[at * values.step + begun..][..rest.len()];
                 for (out, &value) in rest.iter_mut().zip(value) {
-                    *out = p.mul_add(value, *out);
+                    *out = p.mul_add(value.float32(), *out);
                 }
             }
         },
@@ -126,37 +129,47 @@ fn mixture_plainly(p: &[f32], values: Rows, add: bool, out: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
+    use half::bf16;
+
     use super::*;
 
     #[test]
     fn scores_and_mixtures_are_those_of_the_definition() {
         for (size, step, count) in [(64, 64, 9), (80, 96, 5), (7, 20, 3), (200, 200, 4), (64, 64, 0)] {
-            let numbers = |count: usize, seed: usize| -> Vec<f32> {
-                (0..count).map(|at| ((at * 37 + seed * 11) % 23) as f32 / 7.0 - 1.5).collect()
-            };
-            let (q, all) = (numbers(size, 1), numbers(count * step + size, 2));
-            let rows = Rows { values: &all, step, then: &all };
-            let mut found = vec![f32::NAN; count];
-            scores(&q, rows, &mut found);
-            let mut plainly = vec![f32::NAN; count];
-            scores_plainly(&q, rows, &mut plainly);
-            assert_eq!(found, plainly, "the same bits with the processor's own operations");
-            for (at, found) in found.iter().enumerate() {
-                let expected: f64 = (0..size).map(|i| f64::from(q[i]) * f64::from(all[at * step + i])).sum();
+            let all = numbers(count * step + size, 2);
+            compare([size, step, count], &all);
+            compare([size, step, count], &all.iter().map(|&number| bf16::from_f32(number)).collect::<Vec<_>>());
+        }
+    }
+
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count).map(|at| ((at * 37 + seed * 11) % 23) as f32 / 7.0 - 1.5).collect()
+    }
+
+    fn compare<N: Number>([size, step, count]: [usize; 3], all: &[N]) {
+        let exact = |at: usize| f64::from(all[at].float32());
+        let q = numbers(size, 1);
+        let rows = Rows { values: all, step, then: all };
+        let mut found = vec![f32::NAN; count];
+        scores(&q, rows, &mut found);
+        let mut plainly = vec![f32::NAN; count];
+        scores_plainly(&q, rows, &mut plainly);
+        assert_eq!(found, plainly, "the same bits with the processor's own operations");
+        for (at, found) in found.iter().enumerate() {
+            let expected: f64 = (0..size).map(|i| f64::from(q[i]) * exact(at * step + i)).sum();
+            assert!((f64::from(*found) - expected).abs() < 1e-4, "{found} {expected}");
+        }
+        let p = numbers(count, 3);
+        let before = numbers(size, 4);
+        for add in [false, true] {
+            let [mut out, mut plainly] = [before.clone(), before.clone()];
+            mixture(&p, rows, add, &mut out);
+            mixture_plainly(&p, rows, add, &mut plainly);
+            assert_eq!(out, plainly, "the same bits with the processor's own operations");
+            for (i, found) in out.iter().enumerate() {
+                let sum: f64 = (0..count).map(|at| f64::from(p[at]) * exact(at * step + i)).sum();
+                let expected = sum + if add { f64::from(before[i]) } else { 0.0 };
                 assert!((f64::from(*found) - expected).abs() < 1e-4, "{found} {expected}");
-            }
-            let p = numbers(count, 3);
-            let before = numbers(size, 4);
-            for add in [false, true] {
-                let [mut out, mut plainly] = [before.clone(), before.clone()];
-                mixture(&p, rows, add, &mut out);
-                mixture_plainly(&p, rows, add, &mut plainly);
-                assert_eq!(out, plainly, "the same bits with the processor's own operations");
-                for (i, found) in out.iter().enumerate() {
-                    let sum: f64 = (0..count).map(|at| f64::from(p[at]) * f64::from(all[at * step + i])).sum();
-                    let expected = sum + if add { f64::from(before[i]) } else { 0.0 };
-                    assert!((f64::from(*found) - expected).abs() < 1e-4, "{found} {expected}");
-                }
             }
         }
     }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::{
     attention::{Sight, Sizes, Strided},
     matrix::View,
+    number::Number,
     one_query::Rows,
 };
 
@@ -95,13 +96,13 @@ impl<'a> Tile<'a> {
     }
 
     /// The keys or values of a span, with what is read after them.
-    pub(crate) fn rows_of_span<'b>(&self, of: Strided<'b>, span: &Span, then: &'b [f32]) -> Rows<'b> {
+    pub(crate) fn rows_of_span<'b, N: Number>(&self, of: Strided<'b, N>, span: &Span, then: &'b [N]) -> Rows<'b, N> {
         let from = self.row * of.batch + self.group() * of.head + span.key * of.token;
         Rows { values: &of.values[from..], step: of.token, then }
     }
 
     /// Where the next head's keys, or values, begin for its queries; nothing after the last of all.
-    pub(crate) fn next_head<'b>(&self, of: Strided<'b>) -> &'b [f32] {
+    pub(crate) fn next_head<'b, N: Number>(&self, of: Strided<'b, N>) -> &'b [N] {
         let (row, group) = match self.group() + 1 {
             next if next < self.sizes.groups => (self.row, next),
             _ => (self.row + 1, 0),

@@ -1,13 +1,16 @@
 //! Rotary positions and causal attention, with or without a cache.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use burn_flex::FlexTensor;
+use half::bf16;
 use laurel_kernels::{
-    attention::{Passed, Sight, Sizes, Strided, backward, forward},
+    attention::{Asked, Passed, Sight, Sizes, Strided, backward, forward, forward_over_bfloat16},
+    number::{round_to_bfloat16, to_bfloat16},
     rotary::{self, Angles},
 };
 
 use super::held::{Held, apply, dense, numbers, numbers_mut, owned, read_f32, room, sizes, tensor};
+use crate::model::Precision;
 
 /// The shape of an attention layer and of the tokens that ask.
 #[derive(Debug, Clone)]
@@ -21,6 +24,8 @@ pub(crate) struct Heads {
     pub starts: Vec<u32>,
     /// Tokens at the beginning of each row that what branches off from them sees too; empty: none.
     pub shared: Vec<u32>,
+    /// What keys and values are rounded to before anyone sees them, and kept as in a cache.
+    pub kept: Precision,
 }
 
 impl Heads {
@@ -51,6 +56,9 @@ pub(crate) fn attention(
     shape: &Heads,
     cache: Option<Store>,
 ) -> Option<Tensor<3>> {
+    if shape.kept == Precision::Float16 {
+        return None;
+    }
     let inputs = [Held::of(q)?, Held::of(k)?, Held::of(v)?];
     let turn = match rotation {
         Some((cos, sin)) => Some((dense(read_f32(cos)?), dense(read_f32(sin)?))),
@@ -84,6 +92,16 @@ impl Turn {
         x
     }
 
+    /// Keys or values as they are kept, in float32.
+    fn kept(&self, x: FlexTensor) -> FlexTensor {
+        if self.shape.kept == Precision::Float32 {
+            return dense(x);
+        }
+        let mut x = owned(x);
+        round_to_bfloat16(numbers_mut(&mut x));
+        x
+    }
+
     fn apply_to(&self, x: &mut [f32], heads: usize, scale: f32, back: bool) {
         match &self.angles {
             Some((cos, sin)) => {
@@ -103,13 +121,14 @@ fn over_itself([q, k, v]: [FlexTensor; 3], turn: Turn) -> (FlexTensor, Back) {
     let kept @ [.., kept_row] = sizes::<3>(&k);
     let shape = turn.shape.sizes(batch, sequence);
     let q = turn.apply(q, shape.heads, turn.scale(), false);
-    let k = turn.apply(k, shape.groups, 1.0, false);
-    let v = dense(v);
+    let k = turn.kept(turn.apply(k, shape.groups, 1.0, false));
+    let v = turn.kept(v);
     let mut out = room(batch * sequence * row);
     let mut normaliser = room(batch * shape.heads * sequence);
     let strided = |values| Strided::tokens_first(values, &shape);
     let (keys, values) = (strided(numbers(&k)), strided(numbers(&v)));
-    forward(&shape, numbers(&q), keys, values, turn.shape.sight(), &mut out, &mut normaliser);
+    let asked = Asked { q: numbers(&q), k: keys, v: values, sight: turn.shape.sight() };
+    forward(&shape, asked, &mut out, &mut normaliser);
     let out = tensor(out, [batch, sequence, row]);
     let kept_out = out.clone();
     let back = move |gradient: FlexTensor, _: [bool; 3]| {
@@ -140,17 +159,33 @@ fn over_cache([q, k, v]: [FlexTensor; 3], turn: Turn, store: Store) -> Tensor<3>
     let q = turn.apply(q, shape.heads, turn.scale(), false);
     let k = turn.apply(k, shape.groups, 1.0, false);
     let heads_first = |x: FlexTensor| {
+        let x = match turn.shape.kept {
+            Precision::Bfloat16 => FlexTensor::from_data(TensorData::new(
+                to_bfloat16(numbers(&dense(x))),
+                [batch, sequence, shape.groups * shape.head_size],
+            )),
+            _ => x,
+        };
         Tensor::<3>::from_primitive::<Flex>(x).reshape([batch, sequence, shape.groups, shape.head_size]).swap_dims(1, 2)
     };
     let (keys, values) = store(heads_first(k), heads_first(v));
-    let held = [keys, values].map(|tensor| read_f32(&tensor).expect("the cache is where the model is"));
-    let strided = held.each_ref().map(|tensor| {
-        let [batch, head, token, _] = std::array::from_fn(|dimension| tensor.layout().strides()[dimension] as usize);
-        Strided { values: &tensor.storage::<f32>()[tensor.layout().start_offset()..], batch, token, head }
-    });
+    let kept =
+        [keys, values].map(|tensor| tensor.try_into_primitive::<Flex>().expect("the cache is where the model is"));
     let mut out = room(batch * sequence * row);
     let mut normaliser = room(batch * shape.heads * sequence);
-    let [keys, values] = strided;
-    forward(&shape, numbers(&q), keys, values, turn.shape.sight(), &mut out, &mut normaliser);
+    let (q, sight) = (numbers(&q), turn.shape.sight());
+    if turn.shape.kept == Precision::Bfloat16 {
+        let [k, v] = kept.each_ref().map(|kept| strided(kept, kept.storage::<bf16>()));
+        forward_over_bfloat16(&shape, Asked { q, k, v, sight }, &mut out, &mut normaliser);
+    } else {
+        let [k, v] = kept.each_ref().map(|kept| strided(kept, kept.storage::<f32>()));
+        forward(&shape, Asked { q, k, v, sight }, &mut out, &mut normaliser);
+    }
     Tensor::from_primitive::<Flex>(tensor(out, [batch, sequence, row]))
+}
+
+/// What a cache holds, `[batch, groups, keys, head_size]`, of the numbers among which it lies.
+fn strided<'a, N>(tensor: &FlexTensor, numbers: &'a [N]) -> Strided<'a, N> {
+    let [batch, head, token, _] = std::array::from_fn(|dimension| tensor.layout().strides()[dimension] as usize);
+    Strided { values: &numbers[tensor.layout().start_offset()..], batch, token, head }
 }

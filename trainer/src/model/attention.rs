@@ -11,7 +11,6 @@ use super::{
     config::{Architecture, DecoderConfig},
     error::ModelError,
     linear::Linear,
-    precision::Precision,
     rope::Rotation,
     weights::{NamedTensor, WeightSource},
 };
@@ -110,16 +109,13 @@ impl Attention {
         }
     }
 
-    /// In one operation, where the device has it: in float32, which attention in bfloat16 is there too.
+    /// In one operation, where the device has it: in float32, over keys and values as they are kept.
     fn mix_at_once(
         &self,
         [q, k, v]: [&Tensor<3>; 3],
         pass: &Pass,
         cache: &mut Option<(&mut KvCache, usize)>,
     ) -> Option<Tensor<3>> {
-        if pass.precision == Precision::Float16 {
-            return None;
-        }
         let shape = Heads {
             heads: self.heads,
             groups: self.key_value_heads,
@@ -127,6 +123,7 @@ impl Attention {
             before: cache.as_ref().map_or(0, |(cache, _)| cache.length()),
             starts: pass.layout.starts_within(self.window, q.dims()[0])?,
             shared: pass.layout.shared().to_vec(),
+            kept: pass.precision,
         };
         let rotation = pass.rotation.map(Rotation::angles);
         match cache {
@@ -149,8 +146,8 @@ impl Attention {
             q = rotation.apply(q);
             k = rotation.apply(k);
         }
-        // Cast before they are stored, so that a cache holds what the products take.
-        let (k, v) = (precision.cast(k.swap_dims(1, 2)), precision.cast(v));
+        // Cast before anyone sees them, so that it makes no difference whether they come from a cache.
+        let (k, v) = (pass.precision.cast(k.swap_dims(1, 2)), pass.precision.cast(v));
         let (k, v) = match cache {
             Some((cache, layer)) => cache.append(layer, k, v),
             None => (k, v),
@@ -212,14 +209,14 @@ fn named_fused(layer: &str, parts: [&Linear; 3]) -> Vec<NamedTensor> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::TensorData;
+    use burn::tensor::{FloatDType, TensorData};
 
     use super::*;
-    use crate::model::{Decoder, Layout};
+    use crate::model::{Decoder, Layout, Precision};
 
-    /// A window over branches takes this way, where the same text alone is mixed in one operation, in float32.
+    /// A window over branches takes the plain way, where the same text alone is mixed in one operation.
     #[test]
-    fn on_the_cpu_attention_in_bfloat16_is_float32_also_by_the_plain_way() {
+    fn on_the_cpu_attention_in_bfloat16_is_float32_over_rounded_keys_and_values() {
         let device = Device::flex();
         let config = DecoderConfig::preset("llama-tiny").unwrap().with_vocabulary(97, Some(1), vec![2], None);
         let attention = Decoder::init(&config, &device).blocks[0].attention.clone();
@@ -230,13 +227,35 @@ mod tests {
             Tensor::<3>::from_data(TensorData::new(values, [1, 6, size]), &device)
         };
         let (q, k, v) = (tensor(config.heads, 1), tensor(config.key_value_heads, 2), tensor(config.key_value_heads, 3));
-        let mixed = |precision| -> Vec<f32> {
-            let pass = Pass { rotation: None, layout: &layout, precision, observer: None };
-            let mixed = attention.mix_plainly([q.clone(), k.clone(), v.clone()], &pass, None);
-            mixed.into_data_as::<f32>().try_to_vec().unwrap()
+        let [k_kept, v_kept] = [&k, &v].map(|kept| kept.clone().cast(FloatDType::BF16).cast(FloatDType::F32));
+        let numbers = |mixed: Tensor<3>| -> Vec<f32> { mixed.into_data_as::<f32>().try_to_vec().unwrap() };
+        let pass = |precision| Pass { rotation: None, layout: &layout, precision, observer: None };
+        let plainly = |k: &Tensor<3>, v: &Tensor<3>, precision| {
+            numbers(attention.mix_plainly([q.clone(), k.clone(), v.clone()], &pass(precision), None))
         };
-        let exact = mixed(Precision::Float32);
-        assert_eq!(mixed(Precision::Bfloat16), exact);
-        assert_ne!(mixed(Precision::Float16), exact);
+        let apart = |found: &[f32], expected: &[f32]| -> f32 {
+            assert_eq!(found.len(), expected.len());
+            found.iter().zip(expected).map(|(found, expected)| (found - expected).abs()).fold(0.0, f32::max)
+        };
+        let expected = plainly(&k_kept, &v_kept, Precision::Float32);
+        assert!(apart(&plainly(&k, &v, Precision::Bfloat16), &expected) < 1e-6);
+        assert!(apart(&plainly(&k, &v, Precision::Float32), &expected) > 1e-3);
+
+        let mix = |q: &Tensor<3>, k: &Tensor<3>, v: &Tensor<3>, pass: &Pass, cache: Option<&mut KvCache>| {
+            let cache = cache.map(|cache| (cache, 0));
+            numbers(attention.mix(q.clone(), k.clone(), v.clone(), pass, cache))
+        };
+        assert!(apart(&mix(&q, &k, &v, &pass(Precision::Bfloat16), None), &expected) < 1e-6);
+        // A prompt of five tokens, and the sixth over the cache.
+        let mut cache = KvCache::new(&config, 1, 6, Precision::Bfloat16, &device);
+        let [prompt, step] = [0..5, 5..6].map(|tokens| [&q, &k, &v].map(|x| x.clone().slice([0..1, tokens.clone()])));
+        let begun = Pass { layout: &Layout::causal(1, 5, &device), ..pass(Precision::Bfloat16) };
+        let [q, k, v] = &prompt;
+        let row = config.heads * config.head_size;
+        assert!(apart(&mix(q, k, v, &begun, Some(&mut cache)), &expected[..5 * row]) < 1e-6);
+        cache.advance(5);
+        let next = Pass { layout: &Layout::step(&cache), ..pass(Precision::Bfloat16) };
+        let [q, k, v] = &step;
+        assert!(apart(&mix(q, k, v, &next, Some(&mut cache)), &expected[5 * row..]) < 1e-6);
     }
 }

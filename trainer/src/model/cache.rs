@@ -32,11 +32,11 @@ struct Entry {
 
 impl KvCache {
     /// An empty cache for `batch` rows with room for `capacity` tokens each; it grows by blocks when they are more. Keys and
-    /// values are kept as attention in `precision` takes them.
+    /// values are kept in `precision`.
     pub fn new(config: &DecoderConfig, batch: usize, capacity: usize, precision: Precision, device: &Device) -> Self {
         let room = || {
             let shape = [batch, config.key_value_heads, capacity, config.head_size];
-            Tensor::zeros(shape, (device, precision.of_attention(device).dtype().into()))
+            Tensor::zeros(shape, (device, precision.dtype().into()))
         };
         let entry = || Some(Entry { keys: room(), values: room() });
         Self {

@@ -10,8 +10,8 @@ use crate::fused;
 /// What matrix products are computed in: those of linear layers, adapters and the output matrix, and both of attention.
 ///
 /// Their inputs are cast for the product and its result is cast back (Micikevicius et al. 2018, section 3.1, as PyTorch's
-/// `torch.autocast` does it). On the CPU the result of a product in bfloat16 is not rounded, and attention is float32 then: its
-/// products are too small to gain by less. Weights, norms, softmax, the residual stream, logits, losses, gradients of weights and the
+/// `torch.autocast` does it). On the CPU the result of a product in bfloat16 is not rounded, and of attention only keys and values
+/// are: its products are too small to gain by less, but reading them from a cache takes half of the time. Weights, norms, softmax, the residual stream, logits, losses, gradients of weights and the
 /// optimiser are float32 whatever this says; so are the scalar heads, whose one product costs nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -79,7 +79,7 @@ impl Precision {
         self == Self::Bfloat16 && device.clone().inner() == Device::flex()
     }
 
-    /// What the products of attention are computed in, and keys and values of tokens already seen kept in.
+    /// What the products of attention are computed in; its keys and values are rounded to this precision itself.
     pub(super) fn of_attention(self, device: &Device) -> Self {
         if self.rounds_as_it_multiplies(device) { Self::Float32 } else { self }
     }

@@ -6,6 +6,7 @@ use super::{PANEL, tile::Way};
 use crate::{
     copy::{Part, copy},
     matrix::View,
+    number::nearest,
     wide,
 };
 
@@ -24,19 +25,9 @@ impl Line {
     pub(super) const ZERO: Self = Self([0; PANEL]);
 }
 
-/// The nearest number of bfloat16, of two equally near ones the even one; its lower half is zero.
-#[inline(always)]
-fn rounded(number: f32) -> u32 {
-    let bits = number.to_bits();
-    let nearest = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
-    // What is no number stays none: it would be rounded to an infinity, or beyond.
-    let nearest = if number.is_nan() { bits | 0x0040_0000 } else { nearest };
-    nearest & 0xffff_0000
-}
-
 #[inline(always)]
 fn pair(first: f32, second: f32) -> u32 {
-    rounded(first) >> 16 | rounded(second)
+    nearest(first) >> 16 | nearest(second)
 }
 
 /// Along what the numbers of a matrix lie in one piece.
@@ -139,7 +130,7 @@ fn left<const R: usize>(way: Way, a: View, terms: Part, rows: Part, words: &mut 
                     }
                 } else {
                     for (line, numbers) in lines[begin..].iter_mut().zip(&numbers) {
-                        *line = numbers.map(rounded);
+                        *line = numbers.map(nearest);
                     }
                 }
             }

@@ -5,14 +5,14 @@
 use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps};
 
 use super::{BLOCK, Rows};
-use crate::{math::LANES, tile::avx2::Products};
+use crate::{math::LANES, number::Number, tile::avx2::Products};
 
 /// Keys whose products are added up side by side.
 const KEYS: usize = 4;
 
 /// As [`super::scores`].
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn scores(q: &[f32], keys: Rows, scores: &mut [f32]) {
+pub(super) fn scores<N: Number>(q: &[f32], keys: Rows<N>, scores: &mut [f32]) {
     let count = scores.len();
     let key = |at: usize| &keys.values[at * keys.step..][..q.len()];
     let (wide, rest) = scores.as_chunks_mut::<KEYS>();
@@ -32,20 +32,20 @@ pub(super) fn scores(q: &[f32], keys: Rows, scores: &mut [f32]) {
 /// The products of `q` with some keys of its length.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn several(q: &[f32], keys: [&[f32]; KEYS]) -> [f32; KEYS] {
+fn several<N: Number>(q: &[f32], keys: [&[N]; KEYS]) -> [f32; KEYS] {
     let (q, q_rest) = q.as_chunks::<LANES>();
     let [(a, a_rest), (b, b_rest), (c, c_rest), (d, d_rest)] = keys.map(|key| key.as_chunks::<LANES>());
     let mut sums = [Products::zero(); KEYS];
     for ((q, (a, b)), (c, d)) in q.iter().zip(a.iter().zip(b)).zip(c.iter().zip(d)) {
-        sums[0].add(q, a);
-        sums[1].add(q, b);
-        sums[2].add(q, c);
-        sums[3].add(q, d);
+        sums[0].add(q, &float32(a));
+        sums[1].add(q, &float32(b));
+        sums[2].add(q, &float32(c));
+        sums[3].add(q, &float32(d));
     }
     let mut totals = Products::totals(sums);
     if !q_rest.is_empty() {
         for (total, key) in totals.iter_mut().zip([a_rest, b_rest, c_rest, d_rest]) {
-            *total = q_rest.iter().zip(key).fold(*total, |sum, (q, key)| q.mul_add(*key, sum));
+            *total = q_rest.iter().zip(key).fold(*total, |sum, (q, key)| q.mul_add(key.float32(), sum));
         }
     }
     totals
@@ -53,17 +53,17 @@ fn several(q: &[f32], keys: [&[f32]; KEYS]) -> [f32; KEYS] {
 
 /// As [`super::mixture`].
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn mixture(p: &[f32], values: Rows, add: bool, out: &mut [f32]) {
+pub(super) fn mixture<N: Number>(p: &[f32], values: Rows<N>, add: bool, out: &mut [f32]) {
     let size = out.len();
     let mut first = 0;
     let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
     for out in blocks {
-        columns::<BLOCK, { BLOCK / 8 }>(p, values, add, first, size, out);
+        columns::<_, BLOCK, { BLOCK / 8 }>(p, values, add, first, size, out);
         first += BLOCK;
     }
     let (lines, rest) = rest.as_chunks_mut::<LANES>();
     for out in lines {
-        columns::<LANES, { LANES / 8 }>(p, values, add, first, size, out);
+        columns::<_, LANES, { LANES / 8 }>(p, values, add, first, size, out);
         first += LANES;
     }
     if !add {
@@ -71,20 +71,26 @@ pub(super) fn mixture(p: &[f32], values: Rows, add: bool, out: &mut [f32]) {
     }
     for (at, &p) in p.iter().enumerate() {
         let value = &values.values[at * values.step + first..][..rest.len()];
-        rest.iter_mut().zip(value).for_each(|(out, &value)| *out = p.mul_add(value, *out));
+        rest.iter_mut().zip(value).for_each(|(out, &value)| *out = p.mul_add(value.float32(), *out));
     }
 }
 
-/// `N` columns of a mixture, from `first` on, in `V` registers. The first columns ask for the whole rows of `size` numbers.
+/// A line of numbers as float32: the compiler makes vectors of it, or nothing where that is what they are.
+#[inline(always)]
+fn float32<N: Number, const COUNT: usize>(numbers: &[N; COUNT]) -> [f32; COUNT] {
+    numbers.map(N::float32)
+}
+
+/// `COUNT` columns of a mixture, from `first` on, in `V` registers. The first columns ask for the whole rows of `size` numbers.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn columns<const N: usize, const V: usize>(
+fn columns<N: Number, const COUNT: usize, const V: usize>(
     p: &[f32],
-    values: Rows,
+    values: Rows<N>,
     add: bool,
     first: usize,
     size: usize,
-    out: &mut [f32; N],
+    out: &mut [f32; COUNT],
 ) {
     let asked = if first == 0 { size } else { 0 };
     let mut sums = [_mm256_setzero_ps(); V];
@@ -96,7 +102,8 @@ fn columns<const N: usize, const V: usize>(
     }
     for (at, &weight) in p.iter().enumerate() {
         values.ask(at, p.len(), asked);
-        let value: &[f32] = &values.values[at * values.step + first..][..N];
+        let value: &[N; COUNT] = values.values[at * values.step + first..].first_chunk().expect("the columns of a row");
+        let value = float32(value);
         let weight = _mm256_set1_ps(weight);
         for (sum, value) in sums.iter_mut().zip(value.as_chunks::<8>().0) {
             // SAFETY: eight numbers.

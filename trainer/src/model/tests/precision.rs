@@ -174,7 +174,7 @@ fn gradients_are_near_those_of_float32_and_the_same_when_recomputed() {
             assert_eq!(of(&decoder, precision, true), low);
             assert_ne!(low, exact);
             for (low, exact) in low.iter().zip(&exact) {
-                assert!((low - exact).abs() <= 0.02 * exact, "{precision}: {low}, in float32 {exact}");
+                assert!((low - exact).abs() <= 0.03 * exact, "{precision}: {low}, in float32 {exact}");
             }
         }
     }
