@@ -200,6 +200,17 @@ mod tests {
     }
 
     #[test]
+    fn half_an_answer_that_comes_at_once_with_an_error_is_none() {
+        let read = |choice: &str| read_whole(format!(r#"{{"choices":[{choice}]}}"#).as_bytes(), &mut |_: &str| true);
+        let half = r#"{"message":{"content":"Bees"},"error":{"code":502,"message":"cut off"},"finish_reason":"error"}"#;
+        assert_eq!(read(half), Err(ChatFailure::GaveUp { words: Some("cut off".to_owned()) }));
+        let silent = r#"{"message":{"content":"Bees"},"finish_reason":"error"}"#;
+        assert_eq!(read(silent), Err(ChatFailure::GaveUp { words: None }));
+        let all = r#"{"message":{"content":"Bees"},"error":null,"finish_reason":"stop"}"#;
+        assert_eq!(read(all), Ok("Bees".to_owned()));
+    }
+
+    #[test]
     fn an_endpoint_that_falls_silent_in_the_middle_of_an_answer_is_not_waited_for() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");

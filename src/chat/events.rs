@@ -36,13 +36,25 @@ pub fn read(line: &str) -> Said {
     if text.is_empty() { Said::Nothing } else { Said::More(text) }
 }
 
-/// The error that a server tells of, in whatever form; `None` where there is none: many write `"error": null` beside what they say,
-/// others an empty text, a 0 or an object without words.
+/// The error that a server tells of, in whatever form, of all that it says or of one answer in it; `None` where there is none.
 pub fn trouble(said: &Value) -> Option<&Value> {
     // Some make it the whole of what they say: `{"object": "error", "message": …}`.
     if said["object"] == "error" {
         return Some(said);
     }
+    let choices = said["choices"].as_array();
+    error_in(said, choices.is_some()).or_else(|| choices.into_iter().flatten().find_map(error_of_choice))
+}
+
+/// OpenRouter tells of a model that gives up within its answer.
+fn error_of_choice(choice: &Value) -> Option<&Value> {
+    let gave_up = choice["finish_reason"] == "error";
+    error_in(choice, !gave_up).or_else(|| gave_up.then_some(choice))
+}
+
+/// The error that something has as a field; `None` where it is none: many write `"error": null` beside what they say, others an empty
+/// text, a 0 or an object without words.
+fn error_in(said: &Value, beside_an_answer: bool) -> Option<&Value> {
     let error = said.get("error")?;
     let is_none = match error {
         Value::Null | Value::Bool(false) => true,
@@ -51,7 +63,7 @@ pub fn trouble(said: &Value) -> Option<&Value> {
         Value::Number(number) => number.as_f64() == Some(0.0),
         Value::Array(errors) => errors.is_empty(),
         // Without words it is one where it stands in the place of a part of the answer, and not beside one.
-        Value::Object(_) => said["choices"].is_array() && in_words(error).is_none(),
+        Value::Object(_) => beside_an_answer && in_words(error).is_none(),
     };
     (!is_none).then_some(error)
 }
@@ -121,6 +133,24 @@ mod tests {
             (r#"data: {"error":null,"choices":[{"delta":{"content":"Hello"}}]}"#, Said::More("Hello".to_owned())),
         ] {
             assert_eq!(read(line), said, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_one_answer_in_the_stream_ends_it() {
+        let failed = |words: &str| Said::Failed(Some(words.to_owned()));
+        for (choice, said) in [
+            (r#"{"error":{"code":502,"message":"cut off"},"finish_reason":"error"}"#, failed("cut off")),
+            (r#"{"index":0,"delta":{"content":" and"},"error":{"code":502,"message":"cut off"}}"#, failed("cut off")),
+            (r#"{"error":"out of memory"}"#, failed("out of memory")),
+            (r#"{"error":{"message":""},"finish_reason":"error"}"#, Said::Failed(None)),
+            (r#"{"error":null,"delta":{"content":""},"finish_reason":"error"}"#, Said::Failed(None)),
+            (r#"{"error":null,"delta":{"content":"Hello"},"finish_reason":null}"#, Said::More("Hello".to_owned())),
+            (r#"{"error":{},"delta":{"content":"Hello"}}"#, Said::More("Hello".to_owned())),
+            (r#"{"error":"","delta":{},"finish_reason":"stop"}"#, Said::Nothing),
+        ] {
+            let line = format!(r#"data: {{"error":null,"choices":[{choice}]}}"#);
+            assert_eq!(read(&line), said, "{line}");
         }
     }
 

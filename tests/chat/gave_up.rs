@@ -33,6 +33,10 @@ async fn whoever_waits_for_a_model_that_gives_up_is_told_and_half_an_answer_is_n
         (r#"data: {"error":{}}"#, "The model gave up and did not say why."),
         (r#"data: {"error":{"type":"overloaded_error"}}"#, "The model gave up: overloaded_error"),
         (r#"data: {"error":"out of memory"}"#, "The model gave up: out of memory"),
+        (
+            r#"data: {"choices":[{"error":{"code":502,"message":"cut off"},"finish_reason":"error"}]}"#,
+            "The model gave up: cut off",
+        ),
         (r#"data: {"error":"the quota of sesame is used up"}"#, "The model gave up: the quota of … is used up"),
     ] {
         let address = giving_up(last).await;
