@@ -220,6 +220,8 @@ async fn the_next_page_of_labels_keeps_what_is_looked_for() {
     let second = rosa.get(&next.replace("&#38;", "&").replace("&amp;", "&")).await.assert(200);
     second.assert_contains("60 labels");
     assert_eq!(rows(&second.text), 10);
+    // Whoever turns to another language stays there, and with the filter.
+    second.assert_contains(&format!("name=\"next\" value=\"{next}\""));
     assert!(!second.text.contains("rel=\"next\""));
 }
 

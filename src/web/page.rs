@@ -1,6 +1,9 @@
 //! What every page needs around its own content: the visitor, the language, the theme, the CSRF token.
 
-use axum::{extract::FromRequestParts, http::request::Parts};
+use axum::{
+    extract::FromRequestParts,
+    http::{Method, request::Parts},
+};
 
 use super::{
     i18n::{Argument, Language, Translator},
@@ -17,6 +20,8 @@ pub struct Page {
     pub theme: String,
     /// Path of this request, to mark the place in the navigation.
     pub path: String,
+    /// Where whoever chooses a language or a theme comes back to: this page, with the same filter and the same part of a list.
+    pub back: String,
     pub translator: Translator,
 }
 
@@ -103,6 +108,47 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let visitor = parts.extensions.get::<Visitor>().cloned().unwrap_or_default();
-        Ok(visitor.page(parts.uri.path()))
+        let mut page = visitor.page(parts.uri.path());
+        // What takes a form may be no page with the same query.
+        if matches!(parts.method, Method::GET | Method::HEAD) {
+            page.back = with_query(parts.uri.path(), parts.uri.query().unwrap_or_default());
+        }
+        Ok(page)
+    }
+}
+
+/// Fields of a query by which a page says once what became of a form.
+const SAID_ONCE: [&str; 6] = ["asked", "done", "empty", "found", "made", "saved"];
+
+/// A path with the query that it was asked for with, without what is said once.
+fn with_query(path: &str, query: &str) -> String {
+    // To an annotator's page it names the task that was just finished, to a list of the dashboard the line after which it goes on.
+    let is_finished = |name: &str| name == "after" && !path.starts_with("/admin/");
+    let is_kept = |field: &&str| {
+        let name = field.split('=').next().unwrap_or_default();
+        !name.is_empty() && !SAID_ONCE.contains(&name) && !is_finished(name)
+    };
+    let kept: Vec<&str> = query.split('&').filter(is_kept).collect();
+    if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_query;
+
+    #[test]
+    fn a_choice_of_language_leads_back_to_the_same_part_of_a_list_and_says_nothing_again() {
+        for (path, query, back) in [
+            ("/queue", "", "/queue"),
+            ("/chats", "before=7", "/chats?before=7"),
+            ("/queue", "before=7&after=9&empty=1", "/queue?before=7"),
+            ("/tasks/9", "after=7", "/tasks/9"),
+            ("/admin/x/labels", "q=a%26b&after=7", "/admin/x/labels?q=a%26b&after=7"),
+            ("/admin/x/reviews", "state=decided&page=2&done=1", "/admin/x/reviews?state=decided&page=2"),
+            ("/admin/x/settings", "saved=1", "/admin/x/settings"),
+            ("/login", "next=%2Fqueue", "/login?next=%2Fqueue"),
+        ] {
+            assert_eq!(with_query(path, query), back, "{path}?{query}");
+        }
     }
 }

@@ -59,6 +59,7 @@ impl Visitor {
             csrf: self.csrf.clone(),
             theme: self.theme.clone(),
             path: path.to_owned(),
+            back: path.to_owned(),
             translator: Translator { language: self.language },
         }
     }

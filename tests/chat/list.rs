@@ -29,9 +29,12 @@ async fn the_list_of_ones_conversations_goes_back_to_the_first() {
     assert!(!first.text.contains(">Newest</a>"), "these are the newest");
     let second = bea.get(&link_with(&first.text, "/chats?before=")).await.assert(200);
     assert_eq!(listed(&second.text), begun[30..60]);
+    // Whoever turns to another language stays there.
+    let (_, last) = begun[29].rsplit_once('/').expect("an id");
+    second.assert_contains(&format!(r#"name="next" value="/chats?before={last}""#));
     let third = bea.get(&link_with(&second.text, "/chats?before=")).await.assert(200);
     assert_eq!(listed(&third.text), begun[60..]);
-    assert!(!third.text.contains("/chats?before="), "there is nothing older");
+    assert!(!third.text.contains("href=\"/chats?before="), "there is nothing older");
     let newest = bea.get(&link_with(&third.text, "#recent")).await.assert(200);
     assert_eq!(listed(&newest.text), begun[..30]);
     bea.get(&begun[60]).await.assert(200);
@@ -42,5 +45,5 @@ async fn the_list_of_ones_conversations_goes_back_to_the_first() {
     }
     let page = cy.get("/chats").await.assert(200);
     assert_eq!(listed(&page.text).len(), 30);
-    assert!(!page.text.contains("/chats?before="), "there is nothing older");
+    assert!(!page.text.contains("href=\"/chats?before="), "there is nothing older");
 }

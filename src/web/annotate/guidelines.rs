@@ -108,9 +108,9 @@ pub async fn get(
     let then = Then::of(&arrival.then);
     // Whoever reads them in the other language still goes on with what they came from.
     if let Some(then) = then {
-        page.path = format!("{}?then={then}", page.path);
+        page.back = format!("{}?then={then}", page.path);
         if let Some(after) = arrival.after {
-            page.path = format!("{}&after={after}", page.path);
+            page.back = format!("{}&after={after}", page.back);
         }
     }
     let shown = GuidelinesPage { page, guidelines, html, slug, last_read, then, after: arrival.after };
