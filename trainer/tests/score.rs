@@ -100,11 +100,15 @@ fn fields_of_messages_that_change_nothing_are_told_once_and_not_among_the_reward
     let record = json!({ "prompt": [said], "responses": [{ "content": "A warm drink." }] });
     let data = folder.path().join("data.jsonl");
     std::fs::write(&data, format!("{record}\n{record}\n")).expect("written");
-    let output = trainer(&["score", "--model", model.as_str(), "--data", data.to_str().expect("text")], "");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}");
-    assert_eq!(said.matches("messages of 2 records have name, which changes nothing here").count(), 1, "{said}");
-    assert_eq!(String::from_utf8(output.stdout).expect("text").lines().count(), 2);
+    let data = data.to_str().expect("text");
+    for (data, input, name) in [(data, String::new(), data), ("-", format!("{record}\n{record}\n"), "standard input")] {
+        let output = trainer(&["score", "--model", model.as_str(), "--data", data], &input);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        let told = format!("laurel-trainer: {name}: messages of 2 records have name, which changes nothing here");
+        assert_eq!(said.matches(&told).count(), 1, "{said}");
+        assert_eq!(String::from_utf8(output.stdout).expect("text").lines().count(), 2);
+    }
 }
 
 #[test]

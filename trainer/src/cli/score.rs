@@ -12,7 +12,10 @@ use serde_json::{Map, Value, json};
 
 use super::{Common, WrongInput, output, precision::PrecisionArgs};
 use crate::{
-    data::{DataError, ModelTokenizer, records},
+    data::{
+        DataError, ModelTokenizer,
+        records::{self, Source},
+    },
     evaluate::{Judged, RewardReport, Verdict, rewards_of_tokens, verdicts},
     model::{ModelDirectory, RewardModel, hf::ensure_free},
     terminal::{self, counted},
@@ -120,7 +123,7 @@ impl Score {
         input: &Input,
     ) -> anyhow::Result<()> {
         let config = directory.config();
-        let rows = input.read(|path| records::token_ids(path, config.vocabulary_size, config.context_length))?;
+        let rows = records::token_ids(input, config.vocabulary_size, config.context_length)?;
         let rows: Vec<&[u32]> = rows.iter().map(|row| row.input_ids.as_slice()).collect();
         let progress = common.writing_to(Path::new("-")).progress(rows.len() as u64, "Rows");
         let rewards = rewards_of_tokens(model, &rows, self.batch, &mut |done| progress.reached(done as u64));
@@ -212,8 +215,7 @@ impl Kind {
     fn read(self, input: &Input) -> anyhow::Result<Vec<Scored>> {
         let numbered = |texts: Vec<String>| texts.into_iter().enumerate().map(|(at, text)| (json!(at), text)).collect();
         Ok(match self {
-            Self::Rankings | Self::Comparisons => input
-                .read(records::rankings)?
+            Self::Rankings | Self::Comparisons => records::rankings(input)?
                 .into_iter()
                 .map(|record| {
                     let mut answers: Vec<_> =
@@ -229,8 +231,7 @@ impl Kind {
                     Scored { id, prompt, answers, ranking: Some(record) }
                 })
                 .collect(),
-            Self::Responses => input
-                .read(records::responses)?
+            Self::Responses => records::responses(input)?
                 .into_iter()
                 .map(|record| Scored {
                     id: record.prompt_id.unwrap_or_default(),
@@ -239,8 +240,7 @@ impl Kind {
                     ranking: None,
                 })
                 .collect(),
-            Self::Demonstrations | Self::Tokens => input
-                .read(records::demonstrations)?
+            Self::Demonstrations | Self::Tokens => records::demonstrations(input)?
                 .into_iter()
                 .map(|record| Scored {
                     id: record.id,
@@ -282,18 +282,6 @@ impl Input {
         Ok(Self { path: kept.path().to_path_buf(), name, _kept: Some(kept) })
     }
 
-    /// The records; what is wrong with them is said with the input's own name, not with that of the kept copy.
-    fn read<T>(&self, read: impl FnOnce(&Path) -> Result<T, DataError>) -> Result<T, DataError> {
-        let path = self.path.display().to_string();
-        read(&self.path).map_err(|error| match error {
-            DataError::Records { problems } => {
-                DataError::Records { problems: problems.iter().map(|one| one.replacen(&path, &self.name, 1)).collect() }
-            }
-            DataError::File { source, .. } => self.failed(source),
-            other => other,
-        })
-    }
-
     fn failed(&self, source: io::Error) -> DataError {
         DataError::File { path: PathBuf::from(&self.name), source }
     }
@@ -318,6 +306,17 @@ impl Input {
             }
         }
         Err(WrongInput(format!("{name} holds no record")).into())
+    }
+}
+
+/// What is said of the records is said with the input's own name, not with that of the kept copy.
+impl Source for Input {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
     }
 }
 
@@ -346,7 +345,7 @@ mod tests {
         writer.join().unwrap().unwrap();
         assert_eq!(input.kind().unwrap(), Kind::Comparisons);
         assert_eq!(fs::read_to_string(&input.path).unwrap(), text);
-        let error = input.read(records::rankings).unwrap_err().to_string();
+        let error = records::rankings(&input).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{}, line 1: ", pipe.display())), "{error}");
     }
 }

@@ -6,7 +6,7 @@
 use std::{
     fs::File,
     io::{self, BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use laurel_records::{
@@ -22,9 +22,26 @@ use crate::terminal::{self, counted};
 /// So many bad lines are named; the rest is counted.
 const NAMED_PROBLEMS: usize = 20;
 
+/// Where records stand: as a rule a path.
+pub trait Source {
+    fn path(&self) -> &Path;
+
+    /// What the user calls it.
+    fn name(&self) -> String {
+        let path = self.path();
+        if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+    }
+}
+
+impl<P: AsRef<Path> + ?Sized> Source for P {
+    fn path(&self) -> &Path {
+        self.as_ref()
+    }
+}
+
 /// Prompts that wait for an answer.
-pub fn prompts(path: &Path) -> Result<Vec<PromptRecord>, DataError> {
-    read(path, |mut line| {
+pub fn prompts<S: Source + ?Sized>(source: &S) -> Result<Vec<PromptRecord>, DataError> {
+    read(source, |mut line| {
         forms::prompt_of_messages(&mut line.object);
         let record: PromptRecord = line.with_id().parse()?;
         check_prompt(&record.prompt)?;
@@ -33,8 +50,8 @@ pub fn prompts(path: &Path) -> Result<Vec<PromptRecord>, DataError> {
 }
 
 /// Prompts with the answer that a person wrote.
-pub fn demonstrations(path: &Path) -> Result<Vec<DemonstrationRecord>, DataError> {
-    read(path, |mut line| {
+pub fn demonstrations<S: Source + ?Sized>(source: &S) -> Result<Vec<DemonstrationRecord>, DataError> {
+    read(source, |mut line| {
         forms::answer_of_messages(&mut line.object).or_else(|why| wrong("messages", why))?;
         let record: DemonstrationRecord = line.with_id().parse()?;
         check_prompt(&record.prompt)?;
@@ -44,8 +61,8 @@ pub fn demonstrations(path: &Path) -> Result<Vec<DemonstrationRecord>, DataError
 }
 
 /// Prompts with candidate answers.
-pub fn responses(path: &Path) -> Result<Vec<ResponsesRecord>, DataError> {
-    read(path, |line| {
+pub fn responses<S: Source + ?Sized>(source: &S) -> Result<Vec<ResponsesRecord>, DataError> {
+    read(source, |line| {
         let record: ResponsesRecord = line.parse()?;
         check_prompt(&record.prompt)?;
         if record.responses.is_empty() {
@@ -56,8 +73,8 @@ pub fn responses(path: &Path) -> Result<Vec<ResponsesRecord>, DataError> {
 }
 
 /// Rankings, or comparisons: a comparison is a ranking of two answers. A file may hold both.
-pub fn rankings(path: &Path) -> Result<Vec<RankingRecord>, DataError> {
-    read(path, |line| {
+pub fn rankings<S: Source + ?Sized>(source: &S) -> Result<Vec<RankingRecord>, DataError> {
+    read(source, |line| {
         if line.object.contains_key("chosen") || line.object.contains_key("rejected") {
             return comparison(line);
         }
@@ -82,8 +99,12 @@ pub struct TokenIds {
 }
 
 /// Sequences of token ids for a model with a vocabulary of `vocabulary` tokens and a context of `context`.
-pub fn token_ids(path: &Path, vocabulary: usize, context: usize) -> Result<Vec<TokenIds>, DataError> {
-    read(path, |line| {
+pub fn token_ids<S: Source + ?Sized>(
+    source: &S,
+    vocabulary: usize,
+    context: usize,
+) -> Result<Vec<TokenIds>, DataError> {
+    read(source, |line| {
         let record: TokenIds = line.parse()?;
         let ids = &record.input_ids;
         if ids.is_empty() {
@@ -155,11 +176,13 @@ fn without_type_names(message: &str) -> String {
     whole.replace("expected f64", "expected a number")
 }
 
-fn read<T>(path: &Path, record: impl Fn(Line) -> Result<T, Problem>) -> Result<Vec<T>, DataError> {
-    let is_stdin = path == Path::new("-");
-    let name = if is_stdin { "standard input".to_string() } else { path.display().to_string() };
-    let failed = |source| DataError::File { path: path.to_path_buf(), source };
-    let lines: Box<dyn BufRead> = if is_stdin {
+fn read<S, T>(source: &S, record: impl Fn(Line) -> Result<T, Problem>) -> Result<Vec<T>, DataError>
+where
+    S: Source + ?Sized,
+{
+    let (path, name) = (source.path(), source.name());
+    let failed = |source| DataError::File { path: PathBuf::from(&name), source };
+    let lines: Box<dyn BufRead> = if path == Path::new("-") {
         Box::new(io::stdin().lock())
     } else {
         let file = File::open(path).map_err(failed)?;
