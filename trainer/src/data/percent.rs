@@ -1,23 +1,43 @@
 //! Python's `%` between a text and what fills it (`"%s: %s" % (role, content)`). The engine has `%` for numbers alone, so
 //! where the text stands in quotes the `%` is made a call of a filter before the template is compiled.
 
-use std::ops::Range;
+use std::{ops::Range, slice};
 
 use minijinja::{
-    Error, Value,
+    Error, ErrorKind, Value,
     formatting::{FormatStyle, format},
-    value::Tuple,
+    value::{Tuple, ValueKind},
 };
 
 /// The filter that a `%` after a text becomes.
 pub const FILTER: &str = "filled_by_percent";
 
-/// `text % values` as Python has it: a tuple is one value a place, everything else is one value.
+/// Words that stand after a test and are not what it compares with.
+const NO_ARGUMENTS: [&[u8]; 6] = [b"and", b"or", b"else", b"if", b"in", b"is"];
+
+/// `text % values` as Python has it: a tuple is one value a place, everything else is one value. Each has to have its place, but for
+/// what values are looked up in.
 pub fn filled(text: &str, values: &Value) -> Result<String, Error> {
-    match values.downcast_object_ref::<Tuple>() {
-        Some(several) => format(FormatStyle::Printf, text, several),
-        None => format(FormatStyle::Printf, text, std::slice::from_ref(values)),
+    let fill = |values: &[Value]| format(FormatStyle::Printf, text, values);
+    let (filled, without_the_last) = match values.downcast_object_ref::<Tuple>() {
+        Some(several) => {
+            let several: &[Value] = several;
+            (fill(several)?, several.split_last().map(|(_, others)| fill(others)))
+        }
+        None => (fill(slice::from_ref(values))?, is_one(values).then(|| fill(&[]))),
+    };
+    match without_the_last {
+        Some(Ok(_)) => {
+            let words = "not all arguments converted during string formatting";
+            Err(Error::new(ErrorKind::InvalidOperation, words))
+        }
+        _ => Ok(filled),
     }
+}
+
+/// Whether nothing can be looked up in a value.
+fn is_one(value: &Value) -> bool {
+    matches!(value.kind(), ValueKind::None | ValueKind::Bool | ValueKind::Number | ValueKind::String)
 }
 
 /// A template with each `%` after a text made a call of [`FILTER`]. What is no tag, and what can't be read, stays as it is.
@@ -83,12 +103,17 @@ fn values_after(code: &[u8], at: usize) -> Option<Range<usize>> {
         return None;
     }
     let start = past_space(code, percent + 1);
-    let sign = usize::from(matches!(code.get(start), Some(b'-' | b'+')));
-    let mut end = end_of_value(code, start + sign)?;
+    let mut end = end_of_signed(code, start)?;
     while let Some(longer) = end_of_more(code, end) {
         end = longer;
     }
     Some(start..end)
+}
+
+/// As [`end_of_value`], with a sign in front.
+fn end_of_signed(code: &[u8], at: usize) -> Option<usize> {
+    let sign = usize::from(matches!(code.get(at), Some(b'-' | b'+')));
+    end_of_value(code, at + sign)
 }
 
 /// Where a text, a list, a name or a number ends that begins at `at`.
@@ -100,14 +125,32 @@ fn end_of_value(code: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// Where an attribute, a place, the arguments of a call or a filter end that follow a value.
+/// Where an attribute, a place, the arguments of a call, a filter, a power or a test end that follow a value.
 fn end_of_more(code: &[u8], at: usize) -> Option<usize> {
     let next = past_space(code, at);
     match *code.get(next)? {
         b'.' | b'|' => end_of_word(code, past_space(code, next + 1)),
         b'(' | b'[' => end_of_brackets(code, next),
+        b'*' if code.get(next + 1) == Some(&b'*') => end_of_signed(code, past_space(code, next + 2)),
+        b'i' => end_of_test(code, next),
         _ => None,
     }
+}
+
+/// Where a test ends, with what it compares with unless that stands in brackets: `is not none`, `is divisibleby 3`.
+fn end_of_test(code: &[u8], at: usize) -> Option<usize> {
+    let word = |at: usize| end_of_word(code, at).map(|end| (&code[at..end], end));
+    let (_, is) = word(at).filter(|(word, _)| *word == b"is")?;
+    let (name, mut end) = word(past_space(code, is))?;
+    if name == b"not" {
+        end = end_of_word(code, past_space(code, end))?;
+    }
+    let argument = past_space(code, end);
+    let has_argument = match code.get(argument) {
+        Some(&quote) if is_quote(quote) => true,
+        _ => word(argument).is_some_and(|(word, _)| !NO_ARGUMENTS.contains(&word)),
+    };
+    if has_argument { end_of_value(code, argument) } else { Some(end) }
 }
 
 /// Past the bracket that closes the one at `start`.
@@ -201,9 +244,29 @@ mod tests {
             ("'100 %'", "100 %"),
             ("{'a': '%s' % role}['a']", "user"),
             ("'茶%s' % '🌿'", "茶🌿"),
+            ("'%s' % n is string", "False"),
+            ("'%s' % n is not none", "True"),
+            ("'%s' % n is divisibleby 3 and n", "3"),
+            ("'%s' % role is string or n", "True"),
+            ("'%s' % role is in(['user'])", "True"),
+            ("'%d' % n ** 2", "9"),
+            ("'%d' % 2 ** 3 ** 2 ~ '!'", "64!"),
+            ("'Tea' % ()", "Tea"),
+            ("'Tea' % message", "Tea"),
+            ("'Tea' % [1]", "Tea"),
         ] {
             assert_eq!(render(&format!("{{{{ {expression} }}}}")).unwrap(), expected, "{expression}");
         }
+    }
+
+    /// In Python's words.
+    #[test]
+    fn values_that_have_no_place_are_refused() {
+        for expression in ["'%s' % (role, n)", "'Tea' % role", "'100%%' % n", "'Tea' % (n,)", "'Tea' % none"] {
+            let error = render(&format!("{{{{ {expression} }}}}")).unwrap_err().to_string();
+            assert!(error.contains("not all arguments converted during string formatting"), "{expression}: {error}");
+        }
+        assert!(render("{{ '%s %s' % (role,) }}").is_err());
     }
 
     #[test]
