@@ -92,12 +92,12 @@ fn model_calls() -> [Call; 8] {
             .answers(200, "The model; its files follow", Json("ModelRecord"))
             .answers(409, LEASE_LOST, None),
         Call::get("/models/{id}", models::show).says("Show a model.").answers(200, "The model", Json("ModelRecord")),
-        Call::put("/models/{id}/files/{name}", models::put_file)
+        Call::put("/models/{id}/files/{*name}", models::put_file)
             .says("Send a file of a model; it is checked against the size and digest that were announced.")
             .takes(Bytes)
             .answers(204, "Stored", None)
             .answers(409, "The model's files are others meanwhile", None),
-        Call::get("/models/{id}/files/{name}", models::get_file).says("Fetch a file of a model.").answers(
+        Call::get("/models/{id}/files/{*name}", models::get_file).says("Fetch a file of a model.").answers(
             200,
             "The file as it is",
             Bytes,

@@ -115,8 +115,14 @@ impl Call {
         operation
     }
 
+    /// The path without what is the router's own: a `*` where a parameter may be in folders.
+    fn described_path(&self) -> String {
+        self.path.replace("{*", "{")
+    }
+
     fn parameters(&self) -> Vec<Value> {
-        let in_path = self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).map(|name| {
+        let path = self.described_path();
+        let in_path = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).map(|name| {
             let schema =
                 if name == "id" { json!({ "type": "string", "format": "uuid" }) } else { json!({ "type": "string" }) };
             json!({ "name": name, "in": "path", "required": true, "schema": schema })
@@ -159,7 +165,7 @@ pub fn assemble(calls: Vec<Call>) -> (Router<AppState>, Value) {
     let mut paths = Map::new();
     let mut router = Router::new();
     for call in calls {
-        let item = paths.entry(call.path).or_insert_with(|| json!({}));
+        let item = paths.entry(call.described_path()).or_insert_with(|| json!({}));
         item[call.method] = call.describe();
         router = router.route(call.path, call.handler);
     }

@@ -68,6 +68,21 @@ async fn a_wrong_file_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_file_in_a_folder_has_its_path_or_as_older_workers_write_it_one_name() {
+    let (_server, worker, job) = worker_with_job().await;
+    let (name, content) = ("additional_chat_templates/tool_use.jinja", "Tools: none");
+    let model = register(&worker, &job, Stage::Sft, &[(name, content.as_bytes())]).await;
+    let files = format!("models/{}/files", model.id);
+    for name in [name.to_owned(), name.replace('/', "%2F")] {
+        let address = format!("{files}/{name}");
+        worker.put(&address, content).await.assert(204);
+        assert_eq!(worker.get(&address).await.assert(200).body, content.as_bytes());
+    }
+    worker.get(&format!("{files}/tool_use.jinja")).await.refused(404, "not_found");
+    worker.get(&format!("{files}/additional_chat_templates")).await.refused(404, "not_found");
+}
+
+#[tokio::test]
 async fn weights_of_any_size_pass_in_both_directions_as_they_are() {
     let (_server, worker, job) = worker_with_job().await;
     // Beyond every limit on bodies of JSON; compressible, so that compression would show.

@@ -95,10 +95,10 @@ fn play(listener: &TcpListener, job: &ClaimedJob, models: &Path) -> FinishReques
                 let split = query.rsplit('=').next().unwrap_or_default();
                 Some(exports.get(&format!("{kind} {split}")).cloned().unwrap_or_default().into_bytes())
             }
-            ["models", id, "files", name] => {
+            ["models", id, "files", name @ ..] => {
                 let mut known = job.base.iter().chain(&job.policy).chain(&job.completed);
                 let model = known.find(|model| model.id.to_string() == **id);
-                model.and_then(|model| fs::read(models.join(&model.name).join(name.replace("%2F", "/"))).ok())
+                model.and_then(|model| fs::read(models.join(&model.name).join(name.join("/"))).ok())
             }
             _ => None,
         };
