@@ -179,3 +179,28 @@ fn bfloat16_beside_float32() {
         println!();
     }
 }
+
+/// `cargo test --release -p laurel-kernels -- --ignored --nocapture order_beside`
+#[test]
+#[ignore = "a measurement, for an optimised build on a quiet machine"]
+fn order_beside_the_memory() {
+    for [k, n] in [[512, 1408], [1408, 512], [512, 512], [1024, 1408], [512, 8192], [576, 1536], [2048, 2048]] {
+        let b = vec![0.5; k * n];
+        let turned = View::new(&b, n, k).transposed();
+        let mut lines = vec![];
+        print!("{k} × {n}:");
+        for (name, from) in [("columns", View::new(&b, k, n)), ("terms", turned)] {
+            let [terms, columns] = [k, n].map(|count| Part { first: 0, count });
+            let mut times: Vec<f64> = (0..41)
+                .map(|_| {
+                    let begun = std::time::Instant::now();
+                    order_right(from, terms, columns, &mut lines);
+                    begun.elapsed().as_secs_f64()
+                })
+                .collect();
+            times.sort_by(f64::total_cmp);
+            print!("  along {name} {:.0} µs, {:.1} GB/s", 1e6 * times[20], 6e-9 * (k * n) as f64 / times[20]);
+        }
+        println!();
+    }
+}
