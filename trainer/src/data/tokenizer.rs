@@ -27,6 +27,8 @@ pub struct ModelTokenizer {
     pub(super) marks: HashSet<u32>,
     pub(super) context_length: usize,
     pub(super) eos_id: Option<u32>,
+    /// What the template writes after an answer, else the end of text.
+    end_of_answer: Option<u32>,
     /// Conversations that had to be cut so far.
     pub(super) cuts: AtomicUsize,
     pad_id: u32,
@@ -74,13 +76,17 @@ impl ModelTokenizer {
             marks,
             context_length: config.context_length,
             eos_id,
+            end_of_answer: eos_id,
             cuts: AtomicUsize::new(0),
             pad_id,
             stop_ids,
             path,
         };
-        if let Some(id) = this.end_of_turn().filter(|id| !this.stop_ids.contains(id)) {
-            this.stop_ids.push(id);
+        if let Some(id) = this.end_of_turn() {
+            this.end_of_answer = Some(id);
+            if !this.stop_ids.contains(&id) {
+                this.stop_ids.push(id);
+            }
         }
         this.hide_ends();
         // Looking for the end of turn may have cut what it looked at; nobody's conversation was.
@@ -140,6 +146,11 @@ impl ModelTokenizer {
     /// Tokens that end an answer: the model's ends of text and the end of turn of its chat template.
     pub fn stop_ids(&self) -> &[u32] {
         &self.stop_ids
+    }
+
+    /// The token that an answer is learned to end with; `None` where the model's files name none.
+    pub fn end_of_answer(&self) -> Option<u32> {
+        self.end_of_answer
     }
 
     /// Whether the model has a chat template; without one, conversations are plain text.

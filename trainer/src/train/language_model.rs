@@ -24,6 +24,7 @@ pub(super) struct LanguageModelStage<'a, S> {
     pub settings: &'a S,
     pub plan: &'a Plan,
     pub directory: &'a ModelDirectory,
+    pub tokenizer: &'a ModelTokenizer,
     /// What the data are called, and their digest.
     pub data: (&'static str, String),
     /// Digest of the reward model that judges, where there is one.
@@ -46,7 +47,7 @@ impl<S: StageSettings> LanguageModelStage<'_, S> {
         let identity = identity_of(self.name, inputs, self.settings, run.seed);
         let Learned { model, metrics, checkpoints } = learn(objective, decoder, self.plan, run, identity, reporter)?;
         let lineage = lineage_of(self.name, parent, data, self.settings, run.seed, &metrics);
-        write_policy(run, &model, self.directory, &lineage, &self.plan.shared)?;
+        write_policy(run, &model, self.directory, self.tokenizer, &lineage, &self.plan.shared)?;
         checkpoints.remove()?;
         Ok(StageOutcome { metrics, out: run.out.clone() })
     }

@@ -107,6 +107,7 @@ pub fn run(
         settings: &settings,
         plan: &plan,
         directory: &directory,
+        tokenizer: &tokenizer,
         data: ("corpus", corpus::digest(&documents)),
         judge: None,
     };

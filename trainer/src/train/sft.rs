@@ -134,6 +134,7 @@ pub fn run(
         settings: &settings,
         plan: &plan,
         directory: &directory,
+        tokenizer: &tokenizer,
         data: ("data", data),
         judge: inputs.reward.as_ref().map(|path| ModelDirectory::open(path)?.digest()).transpose()?,
     };

@@ -5,26 +5,34 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use serde_json::{Value, json};
 
 use super::{Run, TrainError, settings::Shared};
-use crate::model::{
-    Decoder, Members, ModelDirectory, RewardModel,
-    hf::{AdapterOf, Lineage, write_adapter, write_decoder_as, write_reward_adapter, write_reward_model_as},
-    lora::TARGETS,
+use crate::{
+    data::ModelTokenizer,
+    model::{
+        Decoder, Members, ModelDirectory, RewardModel,
+        hf::{AdapterOf, Lineage, write_adapter, write_decoder_as, write_reward_adapter, write_reward_model_as},
+        lora::TARGETS,
+    },
 };
 
-/// Writes a policy that began as the one in `directory` to `run.out`.
+/// Writes a policy that began as the one in `directory` to `run.out`, and with it what its answers end with by `tokenizer`.
 pub fn write_policy(
     run: &Run,
     policy: &Decoder,
     directory: &ModelDirectory,
+    tokenizer: &ModelTokenizer,
     lineage: &Lineage,
     shared: &Shared,
 ) -> Result<(), TrainError> {
     let lineage = &as_learned(lineage, policy);
+    let mut companions = directory.companions()?;
+    if let Some(end) = tokenizer.end_of_answer() {
+        companions = companions.ending_with(end, directory.config());
+    }
     if shared.save_adapter {
-        let (base, companions) = (directory.base_path(), directory.companions()?);
+        let base = directory.base_path();
         return Ok(write_adapter(&run.out, policy, &AdapterOf { base: &base, companions: &companions, lineage })?);
     }
-    Ok(write_decoder_as(&run.out, policy, &directory.companions()?, lineage, &shared.written)?)
+    Ok(write_decoder_as(&run.out, policy, &companions, lineage, &shared.written)?)
 }
 
 /// As [`write_policy`], for a reward model, with the heads of the ensemble that it is the mean of.

@@ -3,6 +3,7 @@
 
 mod adapters;
 mod averages;
+mod ends;
 mod judged;
 mod killed;
 mod learning;

@@ -5,11 +5,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
-    super::{config, error::ModelError, gguf::GgufFile},
+    super::{
+        config::{self, DecoderConfig},
+        error::ModelError,
+        gguf::GgufFile,
+    },
     Companions, ModelDirectory, read_object,
+    write::pretty,
 };
 
 const TOKENIZER: &str = "tokenizer.json";
@@ -108,6 +113,29 @@ impl ModelDirectory {
             }
         }
         Ok(companions)
+    }
+}
+
+impl Companions {
+    /// With `token` among those that end a text by `generation_config.json`, which transformers and vLLM stop by: that of a base
+    /// model may name its end of text alone, and a policy that learned to end its turns as the chat template does would go on
+    /// there for ever. Without the file they go by the configuration; what that says is then said in the new one.
+    pub fn ending_with(self, token: u32, decoder: &DecoderConfig) -> Self {
+        let file = self.get(GENERATION).and_then(|content| serde_json::from_slice::<Map<String, Value>>(content).ok());
+        let named = file.as_ref().map(|file| config::tokens(file, "eos_token_id"));
+        if named.as_ref().unwrap_or(&decoder.eos_token_ids).contains(&token) {
+            return self;
+        }
+        let mut ends = named.filter(|ends| !ends.is_empty()).unwrap_or_else(|| decoder.eos_token_ids.clone());
+        if !ends.contains(&token) {
+            ends.push(token);
+        }
+        let mut generation = file.unwrap_or_else(|| {
+            let others = [("bos_token_id", decoder.bos_token_id), ("pad_token_id", decoder.pad_token_id)];
+            others.into_iter().filter_map(|(name, id)| Some((name.to_owned(), Value::from(id?)))).collect()
+        });
+        generation.insert("eos_token_id".into(), json!(ends));
+        self.with(GENERATION, pretty(&generation))
     }
 }
 

@@ -40,6 +40,25 @@ fn a_written_model_is_read_back_the_same() {
     }
 }
 
+#[test]
+fn an_end_that_the_generation_settings_lack_is_added_and_the_others_stay() {
+    let config = DecoderConfig::preset("llama-tiny").unwrap().with_vocabulary(97, Some(4), vec![2], None);
+    for (file, token, expected) in [
+        (Some(r#"{"eos_token_id": 2, "top_p": 0.9}"#), 5, json!({"eos_token_id": [2, 5], "top_p": 0.9})),
+        (Some(r#"{"eos_token_id": [2, 5]}"#), 5, json!({"eos_token_id": [2, 5]})),
+        // Then transformers ends nothing, whatever the configuration says.
+        (Some(r#"{"top_p": 0.9}"#), 2, json!({"top_p": 0.9, "eos_token_id": [2]})),
+        (None, 5, json!({"bos_token_id": 4, "eos_token_id": [2, 5]})),
+    ] {
+        let before = file.map_or_else(Companions::none, |file| Companions::none().with("generation_config.json", file));
+        let after = before.ending_with(token, &config);
+        let found: Value = serde_json::from_slice(after.get("generation_config.json").unwrap()).unwrap();
+        assert_eq!(found, expected, "{file:?}");
+    }
+    // The configuration says it, and is what is asked.
+    assert_eq!(Companions::none().ending_with(2, &config).get("generation_config.json"), None);
+}
+
 /// As transformers saves a tokenizer that has several.
 #[test]
 fn every_chat_template_goes_with_the_model() {

@@ -177,7 +177,7 @@ impl<'a> Online<'a> {
                 settings.insert("reward_model".into(), judge.clone().into());
             }
             let run = Run { out, ..self.run.clone() };
-            write_policy(&run, policy, &self.start.directory, &lineage, &self.settings.shared)
+            write_policy(&run, policy, &self.start.directory, &self.tokenizer, &lineage, &self.settings.shared)
         };
         let keep = |policy: &Decoder, course: &Course| {
             write(policy, &course.metrics(), kept::place(&self.run.out, course.step)?)
