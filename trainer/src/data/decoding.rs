@@ -27,6 +27,18 @@ pub struct TextStream {
 }
 
 impl TextStream {
+    /// The text of what goes on after `tokens`: SentencePiece's tokenizers take the space before the first word of a text for none,
+    /// and there it is one.
+    pub fn after(tokenizer: &ModelTokenizer, tokens: &[u32]) -> Self {
+        // As few as make whole characters: the last may be a part of one.
+        let ends = (1..=LONGEST_CHARACTER.min(tokens.len())).map(|count| &tokens[tokens.len() - count..]);
+        let mut decoded = ends.map(|ids| (ids, tokenizer.decode(ids, true)));
+        match decoded.find(|(_, text)| !text.is_empty() && !text.contains(REPLACEMENT)) {
+            Some((ids, given)) => Self { ids: ids.to_vec(), settled: ids.len(), given },
+            None => Self::default(),
+        }
+    }
+
     /// Takes a token; the text that is certain now.
     pub fn push(&mut self, tokenizer: &ModelTokenizer, id: u32) -> String {
         self.ids.push(id);
@@ -216,19 +228,7 @@ mod tests {
     fn bytes_as_tokens_do_not_take_back_what_was_given() {
         let bytes = (0..=u8::MAX).map(|byte| (format!("<0x{byte:02X}>"), json!(byte)));
         let vocabulary: serde_json::Map<_, _> = bytes.chain([("b".to_owned(), json!(256))]).collect();
-        let parts = [json!({"type": "ByteFallback"}), json!({"type": "Fuse"})];
-        let tokenizer = json!({
-            "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "pre_tokenizer": null,
-            "post_processor": null, "added_tokens": [], "decoder": {"type": "Sequence", "decoders": parts},
-            "model": {"type": "BPE", "dropout": null, "unk_token": null, "byte_fallback": true, "vocab": vocabulary, "merges": []},
-        });
-        let config = json!({"model_type": "llama", "vocab_size": 257, "hidden_size": 8, "intermediate_size": 8,
-            "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": 64});
-        let directory = tempfile::tempdir().unwrap();
-        for (name, content) in [("tokenizer.json", tokenizer), ("config.json", config)] {
-            std::fs::write(directory.path().join(name), content.to_string()).unwrap();
-        }
-        let tokenizer = ModelTokenizer::open(&ModelDirectory::open(directory.path()).unwrap()).unwrap();
+        let tokenizer = written_by(&[json!({"type": "ByteFallback"}), json!({"type": "Fuse"})], vocabulary);
         let of =
             |text: &[u8], after: u32| [text.iter().map(|&byte| u32::from(byte)).collect(), vec![after; 2]].concat();
 
@@ -236,6 +236,48 @@ mod tests {
         assert_eq!((pieces.concat(), left.as_str()), ("蜜🦜bb".to_owned(), ""));
         let (pieces, left) = streamed(&tokenizer, &of(b"\xE8\x9C\x9C\x80", 256));
         assert_eq!((pieces.concat(), left.as_str()), (format!("蜜{REPLACEMENT}bb"), ""));
+    }
+
+    /// As the files of Llama 2 have it.
+    #[test]
+    fn what_goes_on_after_a_text_keeps_the_space_before_its_first_word() {
+        let decoders = [
+            json!({"type": "Replace", "pattern": {"String": "▁"}, "content": " "}),
+            json!({"type": "ByteFallback"}),
+            json!({"type": "Fuse"}),
+            json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}),
+        ];
+        let words = ["▁is", "▁Paris", "▁now", "<0x9C>", "<0xE8>"].into_iter().enumerate();
+        let tokenizer = written_by(&decoders, words.map(|(id, word)| (word.to_owned(), json!(id))).collect());
+        let written = |before: &[u32], ids: &[u32]| {
+            let mut stream = TextStream::after(&tokenizer, before);
+            let pieces: String = ids.iter().map(|&id| stream.push(&tokenizer, id)).collect();
+            pieces + &stream.finish(&tokenizer)
+        };
+        assert_eq!(written(&[], &[1, 2]), "Paris now");
+        assert_eq!(written(&[0], &[1, 2]), " Paris now");
+        assert_eq!(written(&[1, 0], &[2]), " now");
+        // After a character of three tokens; after half of one the text begins anew.
+        assert_eq!(written(&[0, 4, 3, 3], &[1, 2]), " Paris now");
+        assert_eq!(written(&[4], &[1, 2]), "Paris now");
+        assert_eq!(written(&[0], &[]), "");
+    }
+
+    /// A tokenizer with these tokens, whose texts these decoders write.
+    fn written_by(decoders: &[Value], vocabulary: serde_json::Map<String, Value>) -> ModelTokenizer {
+        let rows = vocabulary.len();
+        let tokenizer = json!({
+            "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "pre_tokenizer": null,
+            "post_processor": null, "added_tokens": [], "decoder": {"type": "Sequence", "decoders": decoders},
+            "model": {"type": "BPE", "dropout": null, "unk_token": null, "byte_fallback": true, "vocab": vocabulary, "merges": []},
+        });
+        let config = json!({"model_type": "llama", "vocab_size": rows, "hidden_size": 8, "intermediate_size": 8,
+            "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": 64});
+        let directory = tempfile::tempdir().unwrap();
+        for (name, content) in [("tokenizer.json", tokenizer), ("config.json", config)] {
+            std::fs::write(directory.path().join(name), content.to_string()).unwrap();
+        }
+        ModelTokenizer::open(&ModelDirectory::open(directory.path()).unwrap()).unwrap()
     }
 
     #[test]

@@ -168,7 +168,7 @@ impl Served {
             .enumerate()
             .map(|(place, ids)| wanted.asked.request(ids, place, self.context, &self.limits, draw))
             .collect();
-        self.writer.ask(requests, &wanted.asked.stops)
+        self.writer.ask(requests, &wanted.asked.stops, wanted.form == Form::Text)
     }
 
     fn is_allowed(&self, key: Option<&str>) -> bool {

@@ -65,15 +65,9 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    pub fn new(stops: Arc<[String]>) -> Self {
-        Self {
-            stops,
-            stream: TextStream::default(),
-            text: String::new(),
-            characters: 0,
-            given: 0,
-            noted: VecDeque::new(),
-        }
+    /// `stream`: of the text that begins with the answer, or goes on with it.
+    pub fn new(stops: Arc<[String]>, stream: TextStream) -> Self {
+        Self { stops, stream, text: String::new(), characters: 0, given: 0, noted: VecDeque::new() }
     }
 
     /// Takes a token, and gives what may be sent of the answer now.
@@ -154,7 +148,7 @@ mod tests {
     fn pieces(text: &str, stops: &[&str], end: End) -> Vec<Piece> {
         let tokenizer = tiny();
         let stops: Arc<[String]> = stops.iter().map(|stop| stop.to_string()).collect();
-        let mut transcript = Transcript::new(stops);
+        let mut transcript = Transcript::new(stops, TextStream::default());
         // Bytes one by one, so that every border lies inside a word.
         let ids: Vec<u32> = text.chars().flat_map(|character| tokenizer.encode(&character.to_string())).collect();
         let mut pieces = vec![];

@@ -21,7 +21,7 @@ use super::{
     transcript::{Piece, Transcript},
 };
 use crate::{
-    data::ModelTokenizer,
+    data::{ModelTokenizer, TextStream},
     generate::{Engine, NO_LAW, Request, RequestId, Sampled, Verdict},
     terminal,
 };
@@ -83,6 +83,8 @@ impl Answering {
 #[derive(Debug)]
 struct Job {
     requests: Vec<Request>,
+    /// The answers go on with the texts that are the prompts.
+    goes_on: bool,
     stops: Arc<[String]>,
     teller: UnboundedSender<Told>,
 }
@@ -108,8 +110,9 @@ impl Writer {
         Ok((Self { jobs, places: Arc::new(Semaphore::new(limit)), limit, counts }, when_ended))
     }
 
-    /// Takes requests up, or refuses them when too many wait. Every request must fit the engine.
-    pub fn ask(&self, requests: Vec<Request>, stops: &[String]) -> Result<Answering, ApiError> {
+    /// Takes requests up, or refuses them when too many wait. Every request must fit the engine. `goes_on`: an answer goes on with
+    /// the text of its prompt, else it is a text of its own.
+    pub fn ask(&self, requests: Vec<Request>, stops: &[String], goes_on: bool) -> Result<Answering, ApiError> {
         let answers: usize = requests.iter().map(|request| request.seeds.len()).sum();
         if answers > self.limit {
             let message = format!("{answers} answers at once are more than this server takes ({})", self.limit);
@@ -118,7 +121,7 @@ impl Writer {
         let wanted = u32::try_from(answers).map_err(|_| ApiError::busy())?;
         let places = self.places.clone().try_acquire_many_owned(wanted).map_err(|_| ApiError::busy())?;
         let (teller, told) = unbounded_channel();
-        self.jobs.send(Job { requests, stops: stops.into(), teller }).map_err(|_| ApiError::broken())?;
+        self.jobs.send(Job { requests, goes_on, stops: stops.into(), teller }).map_err(|_| ApiError::broken())?;
         Ok(Answering { told, left: answers, _places: places })
     }
 
@@ -182,7 +185,10 @@ impl Desk {
         let mut first = 0;
         for request in job.requests {
             let answers = request.seeds.len();
-            let transcript = || OpenAnswer { transcript: Transcript::new(job.stops.clone()), tokens: 0 };
+            let before = if job.goes_on { request.prompt.as_slice() } else { &[] };
+            let stream = TextStream::after(&self.tokenizer, before);
+            let transcript =
+                || OpenAnswer { transcript: Transcript::new(job.stops.clone(), stream.clone()), tokens: 0 };
             let open = Open {
                 first,
                 answers: (0..answers).map(|_| transcript()).collect(),

@@ -2,7 +2,14 @@
 
 use std::{fs, io::Write, time::Instant};
 
-use serde_json::{Value, json};
+use laurel_trainer::{
+    cli::device::device_of_tests,
+    model::{
+        Decoder, DecoderConfig,
+        hf::{Companions, Lineage, write_decoder},
+    },
+};
+use serde_json::{Map, Value, json};
 
 use super::world::{Events, NAME, Server, content, questions, tiny_model, trainer};
 
@@ -240,4 +247,34 @@ fn texts_are_continued_several_at_once_also_by_their_tokens() {
     let moon = [&tokenizer["model"]["vocab"]["The"], &tokenizer["model"]["vocab"]["Ġmoon"]];
     let by_tokens = ask(json!({"prompt": moon}));
     assert_eq!(&by_tokens["choices"][0]["text"], texts[2]);
+}
+
+/// A model of words as SentencePiece writes them, in the files of Llama 2: the space before the first word of a text is none.
+#[test]
+fn a_text_that_is_continued_keeps_the_space_before_its_next_word() {
+    let scratch = tempfile::tempdir().unwrap();
+    let model = scratch.path().join(NAME);
+    let words: Map<String, Value> = (0..12).map(|id| (format!("▁w{id}"), json!(id))).collect();
+    let decoders = [
+        json!({"type": "Replace", "pattern": {"String": "▁"}, "content": " "}),
+        json!({"type": "Fuse"}),
+        json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}),
+    ];
+    let tokenizer = json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "pre_tokenizer": null,
+        "post_processor": null, "added_tokens": [], "decoder": {"type": "Sequence", "decoders": decoders},
+        "model": {"type": "BPE", "dropout": null, "unk_token": null, "vocab": words, "merges": []},
+    });
+    let mut config = DecoderConfig::preset("llama-tiny").unwrap().with_vocabulary(12, None, vec![], None);
+    config.layers = 1;
+    let companions = Companions::none().with("tokenizer.json", tokenizer.to_string());
+    let decoder = Decoder::init(&config, &device_of_tests());
+    write_decoder(&model, &decoder, &companions, &Lineage::of("init")).unwrap();
+
+    let server = Server::start(&model, &[]);
+    let body = json!({"model": NAME, "prompt": [1, 2], "max_tokens": 3, "temperature": 0});
+    let (status, answer) = server.post("/v1/completions", &body);
+    assert_eq!(status, 200, "{answer}");
+    let text = answer["choices"][0]["text"].as_str().unwrap();
+    assert!(text.starts_with(" w") && text.split(' ').count() == 4, "{text:?}");
 }
