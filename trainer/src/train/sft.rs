@@ -128,6 +128,11 @@ pub fn run(
         return Err(TrainError::Input(text));
     }
     say_what_is_learned(&objective, &tokenizer, "demonstration", reporter);
+    if tokenizer.end_of_answer().is_none() {
+        let text = "the model's files name no end of text (eos_token), and its chat template ends no turn with a special token: \
+                    answers are learned without an end, and the policy will write until it is cut";
+        reporter.log(LogLevel::Warning, text);
+    }
 
     let stage = LanguageModelStage {
         name: "sft",

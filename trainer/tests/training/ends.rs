@@ -36,3 +36,24 @@ fn a_policy_that_learned_another_end_of_turn_says_so_to_other_programs() {
     // Where it is said already, the file stays as it is.
     assert_eq!(learned("first", "second"), first);
 }
+
+#[test]
+fn a_base_model_that_cannot_end_a_text_is_warned_of() {
+    let world = World::new();
+    world.records("data.jsonl", &demonstrations());
+    let warned = |out: &str| {
+        let settings = SftSettings { steps: 1, ..SftSettings::default() };
+        let inputs = SftInputs { model: world.path("base"), data: world.path("data.jsonl"), reward: None };
+        let mut told = Told::default();
+        sft::run(&settings, &inputs, &world.run(out), &mut told).unwrap();
+        told.log.iter().any(|text| text.contains("learned without an end"))
+    };
+    assert!(!warned("first"));
+    for (file, name) in [("tokenizer_config.json", "eos_token"), ("config.json", "eos_token_id")] {
+        let place = world.path("base").join(file);
+        let mut content: Value = serde_json::from_slice(&fs::read(&place).unwrap()).unwrap();
+        content[name] = Value::Null;
+        fs::write(&place, content.to_string()).unwrap();
+    }
+    assert!(warned("second"));
+}
