@@ -121,6 +121,13 @@ impl ModelTokenizer {
         self.encode_with(text, true)
     }
 
+    /// The token that the tokenizer puts before a whole text, as Llama's do; `None` where it puts none.
+    pub fn begin_of_text(&self) -> Option<u32> {
+        let (alone, whole) = (self.encode("a"), self.encode_whole("a"));
+        let (&first, rest) = whole.split_first()?;
+        (!alone.is_empty() && rest.starts_with(&alone)).then_some(first)
+    }
+
     /// The tokens of many texts, as [`Self::encode`] gives them, on all cores.
     pub fn encode_all<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Vec<Vec<u32>> {
         texts.par_iter().map(|text| self.encode(text.as_ref())).collect()

@@ -123,13 +123,15 @@ pub(super) fn documents_of(files: &[PathBuf]) -> Result<Vec<String>, TrainError>
     Ok(documents)
 }
 
-/// Documents as blocks of `length` tokens, an end of text after each document; the rest that fills no block is left out,
+/// Documents as blocks of `length` tokens, an end of text after each document, and before it what the tokenizer begins texts with,
+/// which a model that was pretrained so expects there; the rest that fills no block is left out,
 /// unless it is all there is.
 pub(super) fn blocks(tokenizer: &ModelTokenizer, documents: &[String], length: usize) -> Vec<Example> {
     let context = tokenizer.context_length();
     let length = if length == 0 { context } else { length.min(context) }.max(2);
-    let mut ids = Vec::new();
+    let (begin, mut ids) = (tokenizer.begin_of_text(), Vec::new());
     for document in documents {
+        ids.extend(begin);
         let pieces: Vec<&str> = pieces(document).collect();
         ids.extend(tokenizer.encode_all(&pieces).concat());
         ids.extend(tokenizer.stop_ids().first());
@@ -169,4 +171,47 @@ fn hold_out(blocks: Vec<Example>, seed: u64) -> (Vec<Example>, Vec<Example>) {
     order.iter().take(count).for_each(|&index| is_held_out[index] = true);
     let mut side = is_held_out.into_iter();
     blocks.into_iter().partition(|_| !side.next().unwrap_or(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A tokenizer of words, in a folder of its own; `around` is what it puts around whole texts.
+    fn tokenizer(around: &Value) -> ModelTokenizer {
+        let special = |id: u32, text: &str| {
+            json!({"id": id, "content": text, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+                "special": true})
+        };
+        let vocabulary = json!({"<s>": 0, "</s>": 1, "a": 2, "b": 3});
+        let tokenizer = json!({
+            "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "decoder": null,
+            "added_tokens": [special(0, "<s>"), special(1, "</s>")], "pre_tokenizer": {"type": "WhitespaceSplit"},
+            "post_processor": around, "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "a"},
+        });
+        let config = json!({"model_type": "llama", "vocab_size": 4, "hidden_size": 8, "intermediate_size": 8,
+            "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": 64, "eos_token_id": 1});
+        let directory = tempfile::tempdir().unwrap();
+        for (name, content) in [("tokenizer.json", tokenizer), ("config.json", config)] {
+            std::fs::write(directory.path().join(name), content.to_string()).unwrap();
+        }
+        ModelTokenizer::open(&ModelDirectory::open(directory.path()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn documents_begin_and_end_as_the_tokenizer_has_it() {
+        let begin = json!({"SpecialToken": {"id": "<s>", "type_id": 0}});
+        let text = |id: &str| json!({"Sequence": {"id": id, "type_id": 0}});
+        let around = json!({"type": "TemplateProcessing", "single": [begin, text("A")],
+            "pair": [begin, text("A"), text("B")],
+            "special_tokens": {"<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]}}});
+        let documents = ["a b".to_owned(), "b".to_owned()];
+        let of = |around: &Value| -> Vec<Vec<u32>> {
+            blocks(&tokenizer(around), &documents, 4).into_iter().map(|block| block.ids).collect()
+        };
+        assert_eq!(of(&around), [vec![0, 2, 3, 1], vec![0, 3, 1]]);
+        assert_eq!(of(&Value::Null), [vec![2, 3, 1, 3]]);
+    }
 }
