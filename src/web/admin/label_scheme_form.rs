@@ -239,6 +239,7 @@ mod tests {
             csrf: String::new(),
             theme: String::new(),
             path: String::new(),
+            back: String::new(),
             translator: Default::default(),
         };
         SchemeForm::sent(&fields, standing).read(&page).map_err(|errors| errors.fields())

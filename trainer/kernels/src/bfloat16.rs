@@ -225,10 +225,7 @@ impl Task {
         let apart = Side::of(left.a.transposed()) == Some(Side::Terms);
         let mut words = LEFT.take();
         words.resize(words.len().max(self.rows.count * size), 0);
-        for group in &groups {
-            let rows = Part { first: self.rows.first + group.first, count: group.count };
-            put_left_in_order(way, left.a, left.terms, rows, &mut words[group.first * size..][..group.count * size]);
-        }
+        put_left_in_order(way, left.a, left.terms, [self.rows.first, size], &groups, &mut words);
         for panel in self.panels.all() {
             let column = panel * PANEL;
             let width = PANEL.min(right.columns - column);

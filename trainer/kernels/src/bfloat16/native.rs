@@ -1,9 +1,9 @@
 //! The same order by the operations of AVX512-BF16, which round two vectors at a time.
 
 use std::arch::x86_64::{
-    __m512, __m512bh, __m512i, _mm512_cvtne2ps_pbh, _mm512_loadu_si512, _mm512_mask_storeu_epi32,
-    _mm512_maskz_loadu_ps, _mm512_permutexvar_epi16, _mm512_setzero_ps, _mm512_shuffle_i32x4, _mm512_store_si512,
-    _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    __m512, __m512bh, __m512i, _MM_HINT_T1, _mm_prefetch, _mm512_cvtne2ps_pbh, _mm512_loadu_si512,
+    _mm512_mask_storeu_epi32, _mm512_maskz_loadu_ps, _mm512_permutexvar_epi16, _mm512_setzero_ps, _mm512_shuffle_i32x4,
+    _mm512_store_si512, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
 use super::{
@@ -14,6 +14,8 @@ use crate::{copy::Part, matrix::View};
 
 /// Numbers of a vector.
 const LANES: usize = 16;
+/// Terms that are asked for before they are put in order, where terms lie side by side.
+const AHEAD: usize = 96;
 
 /// Where the numbers of two vectors go so that those at the same place become neighbours.
 static NEIGHBOURS: [u16; 2 * LANES] = {
@@ -59,6 +61,20 @@ impl<'a> Source<'a> {
         }
         let count = LANES.min(self.terms.count - term);
         self.load(term, column, count)
+    }
+
+    /// Asks for the numbers of two vectors of a column, from a term on; beyond the last of them, for the first of the next panel's.
+    /// They come into the second cache: columns lie a power of two apart as often as not, and drive each other out of the first.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn ask_along_terms(self, term: usize, column: usize) {
+        let beyond = term >= self.terms.count;
+        let (term, column) = if beyond { (term - self.terms.count, column + PANEL) } else { (term, column) };
+        if term < self.terms.count && column < self.columns.count {
+            let start = self.from.from(self.terms.first + term, self.columns.first + column).as_ptr();
+            _mm_prefetch::<_MM_HINT_T1>(start.cast());
+            _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(LANES).cast());
+        }
     }
 
     #[inline]
@@ -107,9 +123,9 @@ pub(super) unsafe fn panel(source: Source, side: Side, pair: usize, column: usiz
         Side::Columns => {
             for (at, line) in lines.iter_mut().enumerate() {
                 for half in 0..PANEL / LANES {
-                    let of = |term| source.along_columns(term, column + half * LANES, LANES);
-                    let term = 2 * (pair + at);
-                    let pairs = pairs_of_terms(of(term), of(term + 1));
+                    let (term, first) = (2 * (pair + at), column + half * LANES);
+                    let numbers = source.along_columns(term, first, LANES);
+                    let pairs = pairs_of_terms(numbers, source.along_columns(term + 1, first, LANES));
                     // SAFETY: sixteen words of the line, which begins where vectors may.
                     unsafe { _mm512_store_si512(line.0.as_mut_ptr().add(half * LANES).cast(), pairs) };
                 }
@@ -118,6 +134,7 @@ pub(super) unsafe fn panel(source: Source, side: Side, pair: usize, column: usiz
         Side::Terms => {
             for (some, lines) in lines.chunks_mut(LANES).enumerate() {
                 let term = 2 * (pair + some * LANES);
+                (column..column + PANEL).for_each(|column| source.ask_along_terms(term + AHEAD, column));
                 for half in 0..PANEL / LANES {
                     let first = column + half * LANES;
                     let columns = std::array::from_fn(|lane| pairs_along_terms(source, term, first + lane));
@@ -141,11 +158,11 @@ pub(super) unsafe fn rows<const R: usize>(source: Source, side: Side, pair: usiz
     match side {
         Side::Columns => {
             for (at, words) in words.as_chunks_mut::<R>().0.iter_mut().enumerate() {
-                let of = |term| source.along_columns(term, 0, R);
                 let term = 2 * (pair + at);
+                let numbers = source.along_columns(term, 0, R);
+                let found = pairs_of_terms(numbers, source.along_columns(term + 1, 0, R));
                 // SAFETY: the mask leaves the words of the rows.
                 unsafe {
-                    let found = pairs_of_terms(of(term), of(term + 1));
                     _mm512_mask_storeu_epi32(words.as_mut_ptr().cast(), mask(R), found);
                 }
             }

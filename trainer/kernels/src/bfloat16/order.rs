@@ -12,9 +12,12 @@ use crate::{
 
 /// Terms that are put in order of each panel before the next one's: few enough that the places they come from are still at hand.
 const TOGETHER: usize = 8;
-/// As many pairs of terms, where the processor's operations put them in order.
+/// Pairs of terms that the processor's operations put in order of each panel before the next one's, where columns lie side by
+/// side; and of each group of rows on the left.
 #[cfg(target_arch = "x86_64")]
 const RIGHT_TOGETHER: usize = 16;
+#[cfg(target_arch = "x86_64")]
+const LEFT_TOGETHER: usize = 8;
 
 /// Of two terms that follow each other, the numbers of a panel: the first one's in the lower half of each word.
 #[derive(Debug, Clone, Copy)]
@@ -54,9 +57,11 @@ pub(super) fn put_right_in_order(way: Way, from: View, terms: Part, columns: Par
     #[cfg(target_arch = "x86_64")]
     if let (Way::Native, Some(side)) = (way, Side::of(from)) {
         let source = native::Source::new(from, terms, columns);
-        for pair in (0..pairs).step_by(RIGHT_TOGETHER) {
+        // Where terms lie side by side a panel is read to its end: so many columns are as many streams as can be kept up with.
+        let together = if side == Side::Columns { RIGHT_TOGETHER } else { pairs };
+        for pair in (0..pairs).step_by(together) {
             for (at, panel) in panels.chunks_exact_mut(pairs).enumerate() {
-                let lines = &mut panel[pair..pairs.min(pair + RIGHT_TOGETHER)];
+                let lines = &mut panel[pair..pairs.min(pair + together)];
                 // SAFETY: there is a native way only where the processor has its operations.
                 unsafe { native::panel(source, side, pair, at * PANEL, lines) };
             }
@@ -92,28 +97,57 @@ fn some_terms<const W: usize>(from: View, terms: Part, columns: Part) -> [[f32; 
     numbers
 }
 
-/// Some rows of the left matrix, which are multiplied together: pairs of terms where the processor takes them, else terms as
-/// float32, which the numbers of bfloat16 are too.
-pub(super) fn put_left_in_order(way: Way, a: View, terms: Part, rows: Part, words: &mut [u32]) {
+/// Rows of the left matrix, those of a group one after the other in the words: pairs of terms where the processor takes them, else
+/// terms as float32, which the numbers of bfloat16 are too. `groups` begin at `first_row`.
+pub(super) fn put_left_in_order(
+    way: Way,
+    a: View,
+    terms: Part,
+    [first_row, size]: [usize; 2],
+    groups: &[Part],
+    words: &mut [u32],
+) {
+    #[cfg(target_arch = "x86_64")]
+    if way == Way::Native && Side::of(a.transposed()) == Some(Side::Columns) {
+        // A few terms of all rows before the next ones: rows of a term lie side by side, so that lines of the cache are read once.
+        let pairs = terms.count.div_ceil(2);
+        for pair in (0..pairs).step_by(LEFT_TOGETHER) {
+            for group in groups {
+                let rows = Part { first: first_row + group.first, count: group.count };
+                let before = group.first * size + pair / PAIRS * PAIRS * group.count + pair % PAIRS * group.count;
+                let words = &mut words[before..][..group.count * LEFT_TOGETHER];
+                some_left(way, a, terms, rows, pair, words);
+            }
+        }
+        return;
+    }
+    for group in groups {
+        let rows = Part { first: first_row + group.first, count: group.count };
+        some_left(way, a, terms, rows, 0, &mut words[group.first * size..][..group.count * size]);
+    }
+}
+
+/// A group of rows from a pair of terms on, of which there are words for some.
+fn some_left(way: Way, a: View, terms: Part, rows: Part, first: usize, words: &mut [u32]) {
     match rows.count {
-        1 => left::<1>(way, a, terms, rows, words),
-        2 => left::<2>(way, a, terms, rows, words),
-        4 => left::<4>(way, a, terms, rows, words),
-        6 => left::<6>(way, a, terms, rows, words),
-        8 => left::<8>(way, a, terms, rows, words),
-        12 => left::<12>(way, a, terms, rows, words),
+        1 => left::<1>(way, a, terms, rows, first, words),
+        2 => left::<2>(way, a, terms, rows, first, words),
+        4 => left::<4>(way, a, terms, rows, first, words),
+        6 => left::<6>(way, a, terms, rows, first, words),
+        8 => left::<8>(way, a, terms, rows, first, words),
+        12 => left::<12>(way, a, terms, rows, first, words),
         other => unreachable!("{other} rows together"),
     }
 }
 
-fn left<const R: usize>(way: Way, a: View, terms: Part, rows: Part, words: &mut [u32]) {
+fn left<const R: usize>(way: Way, a: View, terms: Part, rows: Part, first: usize, words: &mut [u32]) {
     let from = a.transposed();
     #[cfg(target_arch = "x86_64")]
     if let (Way::Native, Some(side)) = (way, Side::of(from)) {
         let source = native::Source::new(from, terms, rows);
-        for (some, words) in words.chunks_exact_mut(R * PAIRS).enumerate() {
+        for (some, words) in words.chunks_mut(R * PAIRS).enumerate() {
             // SAFETY: there is a native way only where the processor has its operations.
-            unsafe { native::rows::<R>(source, side, some * PAIRS, words) };
+            unsafe { native::rows::<R>(source, side, first + some * PAIRS, words) };
         }
         return;
     }
@@ -125,8 +159,8 @@ fn left<const R: usize>(way: Way, a: View, terms: Part, rows: Part, words: &mut 
                 let part = Part { first: terms.first + begin, count: TOGETHER.min(terms.count - begin) };
                 let numbers = some_terms::<R>(from, part, rows);
                 if way == Way::Native {
-                    for (line, [first, second]) in lines[begin / 2..].iter_mut().zip(numbers.as_chunks::<2>().0) {
-                        *line = std::array::from_fn(|row| pair(first[row], second[row]));
+                    for (line, [even, odd]) in lines[begin / 2..].iter_mut().zip(numbers.as_chunks::<2>().0) {
+                        *line = std::array::from_fn(|row| pair(even[row], odd[row]));
                     }
                 } else {
                     for (line, numbers) in lines[begin..].iter_mut().zip(&numbers) {
