@@ -26,6 +26,7 @@ pub struct ModelTokenizer {
     /// Added tokens that are more than white space: the first of them that follows an answer ends it.
     pub(super) marks: HashSet<u32>,
     pub(super) context_length: usize,
+    /// The end of text: the tokenizer's, else the first by `config.json`, else the first by `generation_config.json`.
     pub(super) eos_id: Option<u32>,
     /// What the template writes after an answer, else the end of text.
     end_of_answer: Option<u32>,
@@ -61,9 +62,10 @@ impl ModelTokenizer {
         };
         // A configuration may name tokens that the model does not have: GPT2Config ends texts with 50256, however small the model.
         let has_row = |id: &u32| (*id as usize) < config.vocabulary_size;
-        let eos_id = id_of("eos_token").or(config.eos_token_ids.iter().copied().find(has_row));
         let mut stop_ids = model.stop_token_ids()?;
         stop_ids.retain(has_row);
+        // Where the tokenizer names none, answers are learned with the first that sampling stops at, whichever file says so.
+        let eos_id = id_of("eos_token").or(stop_ids.first().copied());
         stop_ids.extend(eos_id.filter(|id| !stop_ids.contains(id)));
         let pad_id = id_of("pad_token").or(config.pad_token_id.filter(has_row)).or(eos_id).unwrap_or(0);
         let template = model.chat_template()?.map(|source| ChatTemplate::new(&source, &named)).transpose()?;

@@ -1,7 +1,7 @@
 //! Which tokens a model's files name, and what becomes of them.
 
 use laurel_records::Role;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{CHATML, learned, open_with, says, tokenizer_json};
 
@@ -12,7 +12,7 @@ fn tokens_that_the_model_has_no_row_for_end_and_fill_nothing() {
         "bos_token_id": 50256, "eos_token_id": 50256, "pad_token_id": 50257});
     let generation = json!({"eos_token_id": [50256, 258]});
     let of_its_own = json!({"eos_token": "<|endoftext|>"});
-    for (named, ends, pad) in [(json!({}), vec![258], 0), (of_its_own, vec![258, 256], 256)] {
+    for (named, ends, pad) in [(json!({}), vec![258], 258), (of_its_own, vec![258, 256], 256)] {
         let files = [
             ("tokenizer_config.json", named),
             ("generation_config.json", generation.clone()),
@@ -23,6 +23,35 @@ fn tokens_that_the_model_has_no_row_for_end_and_fill_nothing() {
         let example = tokenizer.example(&[says(Role::User, "a")], "b").unwrap();
         assert!(example.ids.iter().all(|&id| id < 300), "{example:?}");
     }
+}
+
+/// transformers and vLLM stop at what that file names; an answer that is learned ends there too.
+#[test]
+fn an_end_of_text_that_generation_config_alone_names_ends_answers_that_are_learned() {
+    let model = json!({"model_type": "llama", "vocab_size": 259, "hidden_size": 8, "intermediate_size": 8,
+        "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": 64});
+    let mut of_its_own = model.clone();
+    of_its_own["eos_token_id"] = json!(256);
+    let opened = |model: &Value, ends: Value| {
+        let files = [
+            ("tokenizer_config.json", json!({})),
+            ("config.json", model.clone()),
+            ("generation_config.json", json!({ "eos_token_id": ends })),
+        ];
+        open_with(&files, 64, 259).unwrap()
+    };
+    for (tokenizer, stops, end) in [
+        (opened(&model, json!(258)), vec![258], 258),
+        (opened(&model, json!([258, 256])), vec![258, 256], 258),
+        // What config.json says goes before it, as it did.
+        (opened(&of_its_own, json!([258, 256])), vec![256, 258], 256),
+    ] {
+        assert_eq!((tokenizer.stop_ids(), tokenizer.end_of_answer()), (stops.as_slice(), Some(end)));
+        let example = tokenizer.example(&[says(Role::User, "a")], "b").unwrap();
+        assert_eq!((example.ids.last(), example.completion_mask.last()), (Some(&end), Some(&1)));
+    }
+    let nothing = opened(&model, Value::Null);
+    assert_eq!((nothing.stop_ids().len(), nothing.end_of_answer()), (0, None));
 }
 
 #[test]
