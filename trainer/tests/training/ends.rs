@@ -5,11 +5,20 @@ use std::fs;
 use laurel_trainer::{
     data::ModelTokenizer,
     model::ModelDirectory,
-    train::sft::{self, SftInputs, SftSettings},
+    train::{
+        OnlineInputs,
+        grpo::{self, GrpoSettings},
+        ppo::{self, PpoSettings},
+        rloo::{self, RlooSettings},
+        sft::{self, SftInputs, SftSettings},
+    },
 };
 use serde_json::{Value, json};
 
-use super::world::{Told, World, demonstrations};
+use super::{
+    ppo::inputs,
+    world::{Told, World, demonstrations, without_an_end},
+};
 
 /// A base model ends texts with `<|end|>`, by its configuration; its chat template ends turns with another token.
 #[test]
@@ -49,11 +58,29 @@ fn a_base_model_that_cannot_end_a_text_is_warned_of() {
         told.log.iter().any(|text| text.contains("learned without an end"))
     };
     assert!(!warned("first"));
-    for (file, name) in [("tokenizer_config.json", "eos_token"), ("config.json", "eos_token_id")] {
-        let place = world.path("base").join(file);
-        let mut content: Value = serde_json::from_slice(&fs::read(&place).unwrap()).unwrap();
-        content[name] = Value::Null;
-        fs::write(&place, content.to_string()).unwrap();
-    }
+    without_an_end(&world);
     assert!(warned("second"));
+}
+
+#[test]
+fn a_policy_whose_answers_all_are_cut_is_warned_of_once() {
+    let world = World::new();
+    let inputs = inputs(&world);
+    let online =
+        OnlineInputs { policy: inputs.policy.clone(), reward: inputs.reward.clone(), prompts: inputs.prompts.clone() };
+    let warnings = |told: &Told| told.log.iter().filter(|text| text.contains("every answer is cut")).count();
+    let all = |name: &str| {
+        let run = |method: &str| world.run(&format!("{name}-{method}"));
+        let mut told = [Told::default(), Told::default(), Told::default()];
+        let settings = PpoSettings { steps: 2, batch_size: 4, max_new_tokens: 4, ..PpoSettings::default() };
+        ppo::run(&settings, &inputs, &run("ppo"), &mut told[0]).unwrap();
+        let settings = RlooSettings { steps: 2, batch_size: 4, max_new_tokens: 4, ..RlooSettings::default() };
+        rloo::run(&settings, &online, &run("rloo"), &mut told[1]).unwrap();
+        let settings = GrpoSettings { steps: 2, batch_size: 4, max_new_tokens: 4, ..GrpoSettings::default() };
+        grpo::run(&settings, &online, &run("grpo"), &mut told[2]).unwrap();
+        told.each_ref().map(warnings)
+    };
+    assert_eq!(all("ending"), [0; 3]);
+    without_an_end(&world);
+    assert_eq!(all("endless"), [1; 3]);
 }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::{
     ppo::inputs,
-    world::{Told, World, demonstrations, rankings},
+    world::{Told, World, demonstrations, rankings, without_an_end},
 };
 
 /// The reward model as one that reads at most 32 tokens; the policies of these tests read 64.
@@ -173,12 +173,7 @@ fn prompts_without_a_token_are_left_out_and_counted_or_refused() {
 #[test]
 fn answers_without_a_token_are_left_out_of_dpo_and_counted() {
     let world = World::new();
-    for (name, field) in [("config.json", "eos_token_id"), ("tokenizer_config.json", "eos_token")] {
-        let path = world.path("base").join(name);
-        let mut settings: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        settings[field] = Value::Null;
-        fs::write(&path, settings.to_string()).unwrap();
-    }
+    without_an_end(&world);
     let dpo = |name: &str, records: &[Value]| {
         let inputs = DpoInputs { model: world.path("base"), data: world.records(&format!("{name}.jsonl"), records) };
         let mut told = Told::default();

@@ -98,6 +98,16 @@ pub fn shorter(world: &World, name: &str, tokens: u64) {
     fs::write(path.join("config.json"), config.to_string()).unwrap();
 }
 
+/// Takes what the base ends texts with out of all of its files.
+pub fn without_an_end(world: &World) {
+    for (file, name) in [("tokenizer_config.json", "eos_token"), ("config.json", "eos_token_id")] {
+        let place = world.path("base").join(file);
+        let mut content: Value = serde_json::from_slice(&fs::read(&place).unwrap()).unwrap();
+        content[name] = Value::Null;
+        fs::write(&place, content.to_string()).unwrap();
+    }
+}
+
 fn said(role: &str, content: &str) -> Value {
     json!([{"role": role, "content": content}])
 }

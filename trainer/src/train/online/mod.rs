@@ -141,6 +141,9 @@ impl<'a> Online<'a> {
         reporter: &mut dyn Reporter,
     ) -> Result<StageOutcome, TrainError> {
         self.prompts.tell(reporter);
+        if self.tokenizer.stop_ids().is_empty() {
+            reporter.log(LogLevel::Warning, &self.settings.scoring.without_an_end());
+        }
         if let Some(text) = self.start.bounded(&self.settings.shared) {
             reporter.log(LogLevel::Info, &text);
         }

@@ -53,6 +53,19 @@ impl Scoring {
 }
 
 impl Scoring {
+    /// What is to be said of a policy that has no token to end an answer with, whose answers are all cut.
+    pub fn without_an_end(&self) -> String {
+        let fined = match (self.missing_eos_penalty, self.missing_eos_replaces) {
+            (_, true) => ", and scores minus missing_eos_penalty whatever it says",
+            (0.0, false) => "",
+            _ => ", and loses missing_eos_penalty of its score",
+        };
+        format!(
+            "the policy's files name no end of text (eos_token), and its chat template ends no turn with a special token: \
+             every answer is cut at max_new_tokens{fined}"
+        )
+    }
+
     /// How these scores follow from what the reward model's head gives, whose scale has its zero at `mean`.
     pub fn scale(&self, mean: f64, scale: Option<Scale>) -> ScoreScale {
         match scale.filter(|_| self.normalise) {
@@ -91,6 +104,14 @@ mod tests {
         assert_eq!(PLAIN.apply(&[2.0, 3.0], &finished, &mut None), [2.0, 2.0]);
         let replaced = Scoring { missing_eos_replaces: true, ..PLAIN };
         assert_eq!(replaced.apply(&[2.0, 3.0], &finished, &mut None), [2.0, -1.0]);
+    }
+
+    #[test]
+    fn of_a_policy_without_an_end_it_is_said_what_its_answers_cost() {
+        let said = |scoring: Scoring| scoring.without_an_end();
+        assert!(said(PLAIN).ends_with("max_new_tokens, and loses missing_eos_penalty of its score"));
+        assert!(said(Scoring { missing_eos_replaces: true, ..PLAIN }).ends_with("whatever it says"));
+        assert!(said(Scoring { missing_eos_penalty: 0.0, ..PLAIN }).ends_with("is cut at max_new_tokens"));
     }
 
     #[test]
