@@ -266,6 +266,20 @@ fn a_policy_that_the_last_step_broke_is_not_written() {
     assert!(told.metrics["objective/kl"][0].abs() < 1e-3 && outcome.metrics["objective/kl"].abs() > 1e-3);
 }
 
+/// The last step steers the price too; what is told at the end is of the price that it learned under.
+#[test]
+fn what_divergence_costs_at_the_end_is_told_at_the_price_that_is_told() {
+    let world = World::new();
+    let inputs = inputs(&world);
+    let steered = PpoSettings { steps: 2, kl_target: 0.5, kl_horizon: 120.0, ..settings() };
+    let outcome = ppo::run(&steered, &inputs, &world.run("out"), &mut Told::default()).unwrap();
+    let of = |name: &str| outcome.metrics[&format!("objective/{name}")];
+    // Nothing diverges in the first rollout: the price falls by 0.2 · 24 / 120 of itself.
+    assert!((of("kl_coef") - 0.96 * steered.kl_coefficient).abs() < 1e-9, "{:?}", outcome.metrics);
+    assert!(of("kl").abs() > 1e-4 && (of("non_score_reward") + of("kl_coef") * of("kl")).abs() < 1e-12);
+    assert!((of("rlhf_reward") - of("non_score_reward") - of("scores")).abs() < 1e-9);
+}
+
 #[test]
 fn values_from_the_reward_model_have_the_zero_and_the_unit_of_the_scores() {
     let world = World::new();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use laurel_records::LogLevel;
 use serde::{Deserialize, Serialize};
 
-use super::{EMA, Method, scoring::Scale};
+use super::{EMA, KL_COEFFICIENT, Method, scoring::Scale};
 use crate::{
     rlhf::kl::KlController,
     train::{
@@ -95,6 +95,11 @@ impl Course {
     pub fn note_last(&mut self, metrics: &BTreeMap<String, f64>) {
         self.last.extend(metrics.clone());
         self.last.retain(|_, value| value.is_finite());
+    }
+
+    /// β as it was in the last step, which has steered it since; before the first step, as it stands.
+    pub fn last_coefficient(&self) -> f64 {
+        self.last.get(KL_COEFFICIENT).copied().unwrap_or_else(|| self.kl.coefficient())
     }
 
     /// What the run ends with.
@@ -280,6 +285,16 @@ mod tests {
         assert_eq!(named("precision", 4, beyond()), before);
         // A step later nothing is saved yet: the one before it is good.
         assert_eq!(named("max_kl", 5, beyond()), newest);
+    }
+
+    #[test]
+    fn the_price_of_the_last_step_is_the_one_that_it_learned_under() {
+        let mut course = Course::new(KlController::Adaptive { coefficient: 0.2, target: 6.0, horizon: 100.0 });
+        assert_eq!(course.last_coefficient(), 0.2);
+        course.kl.observe(12.0, 50);
+        course.note(&BTreeMap::from([(KL_COEFFICIENT.to_owned(), 0.2)]));
+        assert_eq!(course.last_coefficient(), 0.2);
+        assert!(course.kl.coefficient() > 0.2);
     }
 
     #[test]

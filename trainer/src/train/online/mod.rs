@@ -53,6 +53,9 @@ use samples::Answer;
 /// A mean divergence below this is no noise: sampling and scoring differ (TRL warns at the same number).
 const NEGATIVE_KL: f64 = -1.0;
 
+/// β as it is reported, by TRL's name: as it was in the step, before the step steered it.
+const KL_COEFFICIENT: &str = "objective/kl_coef";
+
 /// What the averages of the policy's weights are called in a checkpoint.
 const EMA: &str = "policy_ema.";
 
@@ -287,7 +290,7 @@ impl<'a> Online<'a> {
 
         let mut metrics = objective.metrics();
         metrics.extend(learned);
-        metrics.insert("objective/kl_coef".into(), step.coefficient);
+        metrics.insert(KL_COEFFICIENT.into(), step.coefficient);
         metrics.insert("lr".into(), step.rate(self.settings.shared.learning_rate));
         metrics.insert("episode".into(), ((number + 1) * self.settings.batch_size) as f64);
         course.note(&metrics);
@@ -308,7 +311,7 @@ impl<'a> Online<'a> {
     fn look_at(&self, policy: &Decoder, course: &mut Course, reporter: &mut dyn Reporter) -> Result<(), TrainError> {
         let order = Order::new(self.prompts.tokens.len(), self.run.seed);
         let rollout = self.judged(self.sample(policy, course.step, &order), course);
-        let objective = rollout.objective(course.kl.coefficient());
+        let objective = rollout.objective(course.last_coefficient());
         self.check(objective.kl, objective.scores, course.step.saturating_sub(1), reporter)?;
         course.note_last(&objective.metrics());
         Ok(())
