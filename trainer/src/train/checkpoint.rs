@@ -3,16 +3,19 @@
 //! They lie in `<OUT>.checkpoints/` beside the model that the run will write, one safetensors file each: written beside
 //! and renamed, so that a file that is there is whole.
 
+mod cadence;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
-    time::Instant,
 };
 
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
+
+pub use cadence::Cadence;
 
 use super::{
     error::TrainError,
@@ -56,36 +59,8 @@ pub struct Checkpoints {
     directory: PathBuf,
     identity: Identity,
     keep: usize,
-}
-
-/// When the next checkpoint is due: after so many steps, or when the last one is so many minutes old.
-#[derive(Debug, Clone)]
-pub struct Cadence {
-    steps: usize,
-    minutes: f64,
-    last: Instant,
-}
-
-impl Cadence {
-    /// 0 steps or 0 minutes: not by them.
-    pub fn new(steps: usize, minutes: f64) -> Self {
-        Self { steps, minutes, last: Instant::now() }
-    }
-
-    /// Whether checkpoints are wanted at all.
-    pub fn is_wanted(&self) -> bool {
-        self.steps > 0 || self.minutes > 0.0
-    }
-
-    /// Whether a checkpoint is due after `step` steps; the minutes are then counted anew.
-    pub fn is_due(&mut self, step: usize) -> bool {
-        let by_steps = self.steps > 0 && step.is_multiple_of(self.steps);
-        let by_time = self.minutes > 0.0 && self.last.elapsed().as_secs_f64() >= 60.0 * self.minutes;
-        if by_steps || by_time {
-            self.last = Instant::now();
-        }
-        by_steps || by_time
-    }
+    /// What an earlier run left is still there, to be removed by [`Self::begin`]; nothing of it is this run's.
+    overwrites: bool,
 }
 
 /// What to do with checkpoints of an earlier run.
@@ -96,7 +71,7 @@ pub enum Earlier {
     Refuse,
     /// Continue from the newest.
     Resume,
-    /// Remove them.
+    /// Remove them, once there is nothing more to refuse.
     Overwrite,
 }
 
@@ -157,7 +132,8 @@ impl Checkpoints {
         out.with_file_name(name)
     }
 
-    /// Makes the directory ready for a run and gives the checkpoint to go on from, if there is one and it is wanted.
+    /// The directory of a run, and the checkpoint to go on from, if there is one and it is wanted. What is to be overwritten stays
+    /// until [`Self::begin`].
     pub fn open(
         out: &Path,
         identity: Identity,
@@ -165,10 +141,8 @@ impl Checkpoints {
         earlier: Earlier,
     ) -> Result<(Self, Option<Loaded>), TrainError> {
         let directory = Self::place(out);
-        let this = Self { directory, identity, keep: keep.max(1) };
-        if earlier == Earlier::Overwrite && this.directory.exists() {
-            fs::remove_dir_all(&this.directory).map_err(TrainError::file(&this.directory))?;
-        }
+        let overwrites = earlier == Earlier::Overwrite && directory.exists();
+        let this = Self { directory, identity, keep: keep.max(1), overwrites };
         let files = this.files("step-")?;
         if earlier == Earlier::Refuse && !files.is_empty() {
             return Err(TrainError::Input(format!(
@@ -197,6 +171,15 @@ impl Checkpoints {
         }
     }
 
+    /// Removes what is to be overwritten. To be called before the first checkpoint is written, by a run that has found everything
+    /// right that it was given: one that is refused leaves all as it was.
+    pub fn begin(&mut self) -> Result<(), TrainError> {
+        if std::mem::take(&mut self.overwrites) {
+            fs::remove_dir_all(&self.directory).map_err(TrainError::file(&self.directory))?;
+        }
+        Ok(())
+    }
+
     /// The checkpoint that a run would go on from.
     pub fn newest(&self) -> Option<PathBuf> {
         self.files("step-").ok()?.into_values().next_back()
@@ -204,6 +187,9 @@ impl Checkpoints {
 
     /// Removes the checkpoint of `step`, whose weights turned out to be of no use, and gives the newest of those before it.
     pub fn without(&self, step: usize) -> Option<PathBuf> {
+        if self.overwrites {
+            return None;
+        }
         // What cannot be removed is only passed over by name.
         let _ = fs::remove_file(self.path("step-", step));
         self.files("step-").ok()?.into_iter().filter(|(other, _)| *other != step).map(|(_, path)| path).next_back()
@@ -261,7 +247,7 @@ impl Checkpoints {
     /// The files of one kind by their step.
     fn files(&self, kind: &str) -> Result<BTreeMap<usize, PathBuf>, TrainError> {
         let mut files = BTreeMap::new();
-        if !self.directory.exists() {
+        if self.overwrites || !self.directory.exists() {
             return Ok(files);
         }
         for entry in fs::read_dir(&self.directory).map_err(TrainError::file(&self.directory))? {
@@ -317,6 +303,7 @@ impl Checkpoints {
     }
 
     fn write(&self, path: &Path, position: Position, tensors: &Tensors) -> Result<(), TrainError> {
+        debug_assert!(!self.overwrites, "a run begins before it writes");
         fs::create_dir_all(&self.directory).map_err(TrainError::file(&self.directory))?;
         let identity = exact::write(&self.identity).map_err(|error| TrainError::checkpoint(path, error))?;
         let header = Header { identity, position };

@@ -193,6 +193,7 @@ pub(super) fn learn<O: Objective>(
         }
         None => learner.course.before = learner.judge(&model, 0, reporter)?,
     }
+    learner.checkpoints.begin()?;
     reporter.progress(objective.stage(), step as u64, learner.total as u64);
     // A run that was killed after its patience was over has nothing more to learn when it is resumed.
     while step < learner.total && !learner.is_patience_over() {

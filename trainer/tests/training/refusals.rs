@@ -88,6 +88,42 @@ fn a_wrong_file_of_records_is_told_before_the_weights_are_read() {
     }
 }
 
+/// `freeze_layers` is held against the model itself, which is one of the last things that can be wrong.
+#[test]
+fn a_run_that_is_refused_removes_nothing_of_the_run_that_it_was_to_overwrite() {
+    let world = World::new();
+    let (base, reward, out) = (world.path("base"), world.path("reward"), world.path("out"));
+    let ranked = world.records("rankings.jsonl", &rankings());
+    let (data, asked) = (world.records("data.jsonl", &demonstrations()), world.records("prompts.jsonl", &prompts()));
+    succeed(&["reward", "--model", text(&base), "--data", text(&ranked), "--out", text(&reward), "--steps", "1"]);
+    fs::write(world.path("text.txt"), "w1 w2 w3 w4 w5 ".repeat(60)).unwrap();
+    let corpus = world.path("text.txt");
+    let (checkpoint, policy) = (world.path("out.checkpoints/step-00000003.safetensors"), world.path("out.policies/3"));
+    for folder in [world.path("out.checkpoints"), policy.clone()] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    fs::write(&checkpoint, "of another run").unwrap();
+
+    let anew = ["--out", text(&out), "--overwrite"];
+    let sft = ["sft", "--model", text(&base), "--data", text(&data)];
+    let mut stages = vec![
+        sft.to_vec(),
+        vec!["pretrain", "--model", text(&base), "--corpus", text(&corpus)],
+        vec!["reward", "--model", text(&base), "--data", text(&ranked)],
+        vec!["dpo", "--model", text(&base), "--data", text(&ranked)],
+    ];
+    for method in ["ppo", "rloo", "grpo"] {
+        let inputs = ["--policy", text(&base), "--reward", text(&reward), "--prompts", text(&asked)];
+        stages.push([&[method][..], &inputs, &["--keep-policy-steps", "1"]].concat());
+    }
+    for stage in stages {
+        refused(&[&stage[..], &anew, &["--freeze-layers", "99"]].concat(), &["freeze_layers", "2 layers"]);
+        assert!(checkpoint.exists() && policy.exists(), "{stage:?}");
+    }
+    succeed(&[&sft[..], &anew, &["--steps", "1"]].concat());
+    assert!(out.exists() && !world.path("out.checkpoints").exists());
+}
+
 #[test]
 fn a_place_where_no_model_can_appear_is_refused_before_anything_is_learned() {
     let world = World::new();

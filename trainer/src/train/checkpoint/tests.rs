@@ -38,6 +38,24 @@ fn the_newest_checkpoints_are_kept_and_the_best() {
 }
 
 #[test]
+fn what_is_to_be_overwritten_stays_until_the_run_begins_and_is_nothing_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, _) = open(folder.path(), &json!({}), Earlier::Refuse).unwrap();
+    for step in [0, 5] {
+        old.add(Position::new(step, &(), None).unwrap(), &tensors()).unwrap();
+    }
+    // Another run's, with whose settings nothing could go on.
+    let (mut new, loaded) = open(folder.path(), &json!({"ensemble": 3}), Earlier::Overwrite).unwrap();
+    assert!(loaded.is_none());
+    assert_eq!((new.newest(), new.without(0), steps(&old, "step-")), (None, None, vec![0, 5]));
+    new.begin().unwrap();
+    assert!(!new.directory.exists());
+    new.add(Position::new(3, &(), None).unwrap(), &tensors()).unwrap();
+    new.begin().unwrap();
+    assert_eq!((steps(&new, "step-"), new.newest()), (vec![3], Some(new.path("step-", 3))));
+}
+
+#[test]
 fn of_the_best_weights_those_of_now_are_kept_and_those_that_a_checkpoint_speaks_of() {
     let folder = tempfile::tempdir().unwrap();
     let (checkpoints, _) = open(folder.path(), &json!({}), Earlier::Refuse).unwrap();

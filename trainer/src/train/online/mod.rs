@@ -163,12 +163,9 @@ impl<'a> Online<'a> {
         digests.extend(more);
         let identity = identity_of(name, digests, settings, self.run.seed);
         let keep = self.settings.shared.save_limit;
-        let (checkpoints, earlier) = Checkpoints::open(&self.run.out, identity, keep, self.run.earlier)?;
-        if self.settings.keep_policy_steps > 0 {
-            let from = earlier.as_ref().map(|loaded| loaded.position.step);
-            kept::clear(&self.run.out, self.run.earlier, from)?;
-        }
         let mut learners = method.start(self)?;
+        let (mut checkpoints, earlier) = Checkpoints::open(&self.run.out, identity, keep, self.run.earlier)?;
+        let from = earlier.as_ref().map(|loaded| loaded.position.step);
         let mut course = Course::new(self.settings.kl);
         let mut ema = Ema::of(method.policy(&learners), self.settings.shared.ema_decay);
         if let Some(mut loaded) = earlier {
@@ -177,6 +174,11 @@ impl<'a> Online<'a> {
             }
             (learners, course) = course.resume(method, learners, loaded, reporter)?;
         }
+        // What an earlier run left is removed when there is nothing more to refuse.
+        if self.settings.keep_policy_steps > 0 {
+            kept::clear(&self.run.out, self.run.earlier, from)?;
+        }
+        checkpoints.begin()?;
         let write = |policy: &Decoder, metrics: &BTreeMap<String, f64>, out: PathBuf| -> Result<(), TrainError> {
             let mut lineage = lineage_of(name, parent.clone(), self.data.clone(), settings, self.run.seed, metrics);
             if let Value::Object(settings) = &mut lineage.settings {
