@@ -15,7 +15,7 @@ use super::{
     Run, Schedule, SettingsError, StageOutcome, StageSettings, TrainError,
     completion::chunks_by_rows,
     learning::to_learn,
-    metrics::{Reporter, warn_of_cuts},
+    metrics::{Reporter, warn_of_cuts, warn_of_empty_answers},
     provenance::{digest_of_data, identity_of, lineage_of},
     settings::{at_least_one, stage_settings},
     split::divide,
@@ -109,13 +109,7 @@ pub fn run(
         sums: RefCell::default(),
     };
     let without_tokens = objective.learned.without_tokens + objective.held_out.without_tokens;
-    if without_tokens > 0 {
-        let text = match without_tokens {
-            1 => "1 answer is left out: it has no token that could be learned".to_owned(),
-            count => format!("{count} answers are left out: they have no token that could be learned"),
-        };
-        reporter.log(LogLevel::Warning, &text);
-    }
+    warn_of_empty_answers(without_tokens, "learned", reporter);
     if objective.learned.rankings.is_empty() {
         let file = inputs.data.display();
         let text = format!(

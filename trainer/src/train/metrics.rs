@@ -66,6 +66,16 @@ pub(super) fn warn_of_cuts(cuts: usize, reporter: &mut dyn Reporter) {
     reporter.log(LogLevel::Warning, &text);
 }
 
+/// Warns of answers that are left out for want of a token; `could_be`: what would be done with it.
+pub(super) fn warn_of_empty_answers(count: usize, could_be: &str, reporter: &mut dyn Reporter) {
+    let text = match count {
+        0 => return,
+        1 => format!("1 answer is left out: it has no token that could be {could_be}"),
+        _ => format!("{count} answers are left out: they have no token that could be {could_be}"),
+    };
+    reporter.log(LogLevel::Warning, &text);
+}
+
 /// Tells nobody.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Silent;

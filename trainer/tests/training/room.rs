@@ -12,6 +12,7 @@ use laurel_trainer::{
         dpo::{self, DpoInputs, DpoSettings},
         judge::BestBy,
         ppo::{self, PpoInputs, PpoSettings},
+        reward::{self, RewardInputs, RewardSettings},
         sft::{self, SftInputs, SftSettings},
     },
 };
@@ -190,4 +191,45 @@ fn answers_without_a_token_are_left_out_of_dpo_and_counted() {
         answer["content"] = "".into();
     }
     assert_refused(dpo("none", &records), &["none.jsonl", "no ranking to learn from"]);
+}
+
+/// Where the prompt has no token either, nothing is there whose state could be scored.
+#[test]
+fn answers_without_a_token_are_left_out_of_reward_modelling_and_counted() {
+    let world = World::new();
+    without_an_end(&world);
+    let reward = |name: &str, records: &[Value], answered: Option<&[Value]>| {
+        let data = world.records(&format!("{name}.jsonl"), records);
+        let demonstrations = answered.map(|answered| world.records(&format!("{name}-answered.jsonl"), answered));
+        let inputs = RewardInputs { model: world.path("base"), data, demonstrations };
+        let settings = RewardSettings { steps: 2, batch_size: 1, rating_coefficient: 0.5, ..RewardSettings::default() };
+        let mut told = Told::default();
+        reward::run(&settings, &inputs, &world.run(name), &mut told).map(|_| told)
+    };
+    let lines = |told: &Told, text: &str| told.log.iter().filter(|line| line.starts_with(text)).count();
+    let asked_nothing = |mut record: Value| {
+        record["prompt"][0]["content"] = " ".into();
+        record
+    };
+    // One of four answers goes, with its rank and its rating; of two, the other one alone says nothing.
+    let mut records: Vec<Value> = rankings().into_iter().take(3).map(asked_nothing).collect();
+    for record in &mut records {
+        record["ratings"] = json!([1, 3, 5, 7]);
+    }
+    records[0]["responses"][1]["content"] = "".into();
+    let pair = |answer: &str| json!([{"role": "assistant", "content": answer}]);
+    records.push(asked_nothing(json!({"prompt": [{"role": "user"}], "chosen": pair("w1"), "rejected": pair(" ")})));
+    for (record, split) in records.iter_mut().zip(["train", "train", "validation", "train"]) {
+        record["split"] = split.into();
+    }
+    let mut answered = demonstrations()[..2].to_vec();
+    answered[0] = asked_nothing(answered[0].clone());
+    answered[0]["completion"][0]["content"] = "".into();
+    let told = reward("some", &records, Some(&answered[..])).unwrap();
+    assert_eq!(lines(&told, "2 answers are left out: they have no token"), 1, "{:?}", told.log);
+    assert_eq!(lines(&told, "1 answer is left out: it has no token"), 1, "{:?}", told.log);
+    assert_eq!(lines(&told, "learning from 2 rankings"), 1, "{:?}", told.log);
+
+    assert_refused(reward("zero", &records, Some(&answered[..1])), &["zero-answered.jsonl", "none has a token"]);
+    assert_refused(reward("none", &records[3..], None), &["none.jsonl", "no ranking to learn from"]);
 }

@@ -11,7 +11,7 @@ use laurel_records::{LogLevel, Split};
 use super::{
     Run, Schedule, SettingsError, StageOutcome, StageSettings, TrainError, derived_seed,
     learning::to_learn,
-    metrics::Reporter,
+    metrics::{Reporter, warn_of_empty_answers},
     provenance::{digest_of_data, identity_of, lineage_of},
     settings::{at_least_one, stage_settings},
     supervised::{Learned, Plan, learn, plan_of},
@@ -115,6 +115,7 @@ pub fn run(
     let tokenizer = tokenizer_of(&directory, plan.shared.max_length)?;
 
     let objective = Rankings::new(records, &tokenizer, &settings, run.seed)?;
+    objective.say_what_is_left_out(reporter);
     if objective.is_empty() {
         let file = inputs.data.display();
         return Err(TrainError::Input(format!(
@@ -122,7 +123,10 @@ pub fn run(
         )));
     }
     // Read before anything is learned: what is wrong with them is said now, and what is cut is counted.
-    let demonstrated = inputs.demonstrations.as_deref().map(|file| demonstrations(&tokenizer, file)).transpose()?;
+    let demonstrated = match &inputs.demonstrations {
+        Some(file) => Some(demonstrations(&tokenizer, file, reporter)?),
+        None => None,
+    };
     objective.say(&tokenizer, reporter)?;
     if Padding::of(directory.config(), &directory.companions()?).is_none() {
         let text = "every special token of the tokenizer ends a text or stands in conversations, so none can fill batches: \
@@ -191,16 +195,28 @@ fn with_adapters(model: RewardEnsemble, plan: &Plan, run: &Run) -> Result<Reward
     Ok(RewardEnsemble { decoder: to_learn(decoder, &plan.shared, run.seed)?, heads })
 }
 
-/// The demonstrations that set the zero of the scale. Those of the test split are left alone, here as everywhere.
-fn demonstrations(tokenizer: &ModelTokenizer, file: &Path) -> Result<Vec<Example>, TrainError> {
+/// The demonstrations that set the zero of the scale. Those of the test split are left alone, here as everywhere, and those
+/// without a token left out.
+fn demonstrations(
+    tokenizer: &ModelTokenizer,
+    file: &Path,
+    reporter: &mut dyn Reporter,
+) -> Result<Vec<Example>, TrainError> {
     let mut examples = Vec::new();
     for record in records::demonstrations(file)?.into_iter().filter(|record| record.split != Some(Split::Test)) {
         for answer in &record.completion {
             examples.push(tokenizer.example(&record.prompt, &answer.content)?);
         }
     }
+    let all = examples.len();
+    examples.retain(|example| !example.ids.is_empty());
+    warn_of_empty_answers(all - examples.len(), "scored", reporter);
     if examples.is_empty() {
         let file = file.display();
+        if all > 0 {
+            let text = format!("{file} holds no demonstration to set the zero of the scale: none has a token");
+            return Err(TrainError::Input(text));
+        }
         return Err(TrainError::Input(format!(
             "{file} holds only demonstrations of the test split, which are left alone: none is there to set the zero of the scale"
         )));

@@ -13,7 +13,7 @@ use super::{
         TrainError,
         completion::chunks_by_rows,
         derived_seed,
-        metrics::{Reporter, warn_of_cuts},
+        metrics::{Reporter, warn_of_cuts, warn_of_empty_answers},
         split::{count_of, divide, prompt_numbers},
         supervised::Objective,
     },
@@ -40,6 +40,26 @@ struct Ranked {
 }
 
 impl Ranked {
+    /// The tokens of a record's answers, and how many of these are left out because they have none: a text is scored by the
+    /// state at its last token, and an empty one that no end of text follows may have none.
+    fn of(mut record: RankingRecord, tokenizer: &ModelTokenizer) -> Result<(Self, usize), TrainError> {
+        let answers = record.responses.iter().map(|answer| tokenizer.example(&record.prompt, &answer.content));
+        let mut answers = answers.collect::<Result<Vec<Example>, _>>()?;
+        let kept: Vec<bool> = answers.iter().map(|answer| !answer.ids.is_empty()).collect();
+        let left_out = kept.iter().filter(|kept| !**kept).count();
+        if left_out > 0 {
+            keep(&mut answers, &kept);
+            keep(&mut record.responses, &kept);
+            keep(&mut record.ranks, &kept);
+            if let Some(ratings) = &mut record.ratings {
+                keep(ratings, &kept);
+            }
+            // Said of two answers, and nothing of what is left of three.
+            (record.margin, record.confidence) = (None, None);
+        }
+        Ok((Self::new(answers, record), left_out))
+    }
+
     fn new(answers: Vec<Example>, record: RankingRecord) -> Self {
         let scale = record.rating_scale.clone().unwrap_or_default();
         let (lowest, highest) = (f64::from(scale.lowest), f64::from(scale.highest));
@@ -70,6 +90,8 @@ impl Ranked {
 pub(super) struct Rankings {
     learned: Vec<Ranked>,
     held_out: Vec<Ranked>,
+    /// Answers that are left out.
+    without_tokens: usize,
     pad_id: u32,
     micro_batch_tokens: usize,
     margin: f64,
@@ -90,11 +112,12 @@ impl Rankings {
     ) -> Result<Self, TrainError> {
         let (learned, held_out) = divide(records, seed);
         let by_ratings = settings.rating_coefficient > 0.0;
-        let tokenised = |records: Vec<RankingRecord>, ratings_too: bool| -> Result<Vec<Ranked>, TrainError> {
+        let mut without_tokens = 0;
+        let mut tokenised = |records: Vec<RankingRecord>, ratings_too: bool| -> Result<Vec<Ranked>, TrainError> {
             let mut rankings = Vec::with_capacity(records.len());
             for record in records {
-                let answers = record.responses.iter().map(|answer| tokenizer.example(&record.prompt, &answer.content));
-                let ranked = Ranked::new(answers.collect::<Result<_, _>>()?, record);
+                let (ranked, left_out) = Ranked::of(record, tokenizer)?;
+                without_tokens += left_out;
                 // All ties and no ratings: nothing to learn, nothing to judge by.
                 if ranked.has_pair() || (ratings_too && ranked.is_rated()) {
                     rankings.push(ranked);
@@ -113,6 +136,7 @@ impl Rankings {
         Ok(Self {
             learned,
             held_out,
+            without_tokens,
             pad_id: tokenizer.pad_id(),
             micro_batch_tokens: settings.micro_batch_tokens,
             margin: settings.margin,
@@ -131,6 +155,11 @@ impl Rankings {
     /// Whether there is nothing to learn from.
     pub fn is_empty(&self) -> bool {
         self.learned.is_empty()
+    }
+
+    /// Tells what is left out.
+    pub fn say_what_is_left_out(&self, reporter: &mut dyn Reporter) {
+        warn_of_empty_answers(self.without_tokens, "scored", reporter);
     }
 
     /// Tells what there is to learn from. Fails where a setting asks for what the records do not have.
@@ -263,6 +292,12 @@ impl Objective for Rankings {
     fn criterion(&self) -> &'static str {
         "eval/loss"
     }
+}
+
+/// Leaves of some values those at the places that are `kept`.
+fn keep<T>(values: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    values.retain(|_| kept.next().is_some_and(|kept| *kept));
 }
 
 /// How often each ranking counts when as many prompts as there are are drawn with replacement, which for many of them is a
