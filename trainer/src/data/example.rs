@@ -24,6 +24,11 @@ impl Example {
         self.completion_mask.iter().map(|&on| usize::from(on)).sum()
     }
 
+    /// Whether there is a token to be learned: nothing foretells the first of all.
+    pub fn teaches(&self) -> bool {
+        self.completion_mask.iter().skip(1).any(|&on| on == 1)
+    }
+
     /// Where the answer begins.
     pub fn prompt_length(&self) -> usize {
         self.completion_mask.iter().position(|&on| on == 1).unwrap_or(self.ids.len())

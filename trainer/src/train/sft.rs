@@ -10,7 +10,7 @@ use super::{
     completion::{Completions, packed_row},
     judge::{BestBy, Judge, Judging},
     language_model::{LanguageModelStage, say_what_is_learned},
-    metrics::Reporter,
+    metrics::{Reporter, warn_of_empty_answers},
     provenance::digest_of_data,
     settings::{at_least_one, stage_settings},
     split::divide,
@@ -110,7 +110,13 @@ pub fn run(
         };
         reporter.log(LogLevel::Warning, &text);
     }
-    let (learned, held_out) = (examples(&learned)?, examples(&held_out)?);
+    let (mut learned, mut held_out) = (examples(&learned)?, examples(&held_out)?);
+    let (all, to_learn) = (learned.len() + held_out.len(), learned.len());
+    // An empty text that no end of text follows may have no token.
+    for examples in [&mut learned, &mut held_out] {
+        examples.retain(Example::teaches);
+    }
+    warn_of_empty_answers(all - learned.len() - held_out.len(), "learned", reporter);
     let longest = learned.iter().chain(&held_out).map(|example| example.ids.len()).max().unwrap_or(0);
     let most = plan.shared.micro_batch_tokens.min(tokenizer.context_length());
     let objective = Completions {
@@ -124,7 +130,8 @@ pub fn run(
     };
     if objective.learned.is_empty() {
         let file = inputs.data.display();
-        let text = format!("{file} holds no demonstration to learn from: all are of the validation or test split");
+        let why = if to_learn > 0 { "none has a token" } else { "all are of the validation or test split" };
+        let text = format!("{file} holds no demonstration to learn from: {why}");
         return Err(TrainError::Input(text));
     }
     say_what_is_learned(&objective, &tokenizer, "demonstration", reporter);

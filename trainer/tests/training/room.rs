@@ -193,6 +193,28 @@ fn answers_without_a_token_are_left_out_of_dpo_and_counted() {
     assert_refused(dpo("none", &records), &["none.jsonl", "no ranking to learn from"]);
 }
 
+#[test]
+fn demonstrations_without_a_token_are_left_out_of_sft_and_counted() {
+    let world = World::new();
+    without_an_end(&world);
+    let sft = |name: &str, records: &[Value]| {
+        let data = world.records(&format!("{name}.jsonl"), records);
+        let inputs = SftInputs { model: world.path("base"), data, reward: None };
+        let mut told = Told::default();
+        let settings = SftSettings { steps: 2, batch_size: 1, ..SftSettings::default() };
+        sft::run(&settings, &inputs, &world.run(name), &mut told).map(|_| told)
+    };
+    let mut records = demonstrations()[..3].to_vec();
+    for record in &mut records {
+        record["split"] = "train".into();
+    }
+    records[0]["completion"][0]["content"] = " ".into();
+    let told = sft("some", &records).unwrap();
+    assert!(told.log.iter().any(|line| line.starts_with("1 answer is left out")), "{:?}", told.log);
+    assert!(told.log.iter().any(|line| line.starts_with("learning from 2 demonstrations")), "{:?}", told.log);
+    assert_refused(sft("none", &records[..1]), &["none.jsonl", "no demonstration to learn from", "none has a token"]);
+}
+
 /// Where the prompt has no token either, nothing is there whose state could be scored.
 #[test]
 fn answers_without_a_token_are_left_out_of_reward_modelling_and_counted() {

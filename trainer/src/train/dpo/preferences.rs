@@ -78,9 +78,8 @@ impl Preferences {
             let answers = record.responses.iter().map(|answer| tokenizer.example(&record.prompt, &answer.content));
             let answers = answers.collect::<Result<Vec<_>, _>>()?;
             // An empty text that no end of text follows has log π = 0 under every policy: nothing about it can be learned.
-            let has_token = |answer: &Example| learned_places(answer).next().is_some();
             let (answers, ranks): (Vec<Example>, Vec<u32>) =
-                answers.into_iter().zip(record.ranks).filter(|(answer, _)| has_token(answer)).unzip();
+                answers.into_iter().zip(record.ranks).filter(|(answer, _)| answer.teaches()).unzip();
             without_tokens += record.responses.len() - answers.len();
             let pairs = (0..ranks.len()).flat_map(|a| (0..ranks.len()).map(move |b| (a, b)));
             let pairs: Vec<(usize, usize)> = pairs.filter(|&(a, b)| ranks[a] < ranks[b]).collect();
