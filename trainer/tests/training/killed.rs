@@ -70,6 +70,29 @@ fn sft() {
 }
 
 #[test]
+fn pretrain() {
+    let world = World::new();
+    let (base, corpus) = (world.path("base"), world.path("text.txt"));
+    fs::write(&corpus, "w1 w2 w3 w4 w5 w6 w7 ".repeat(200)).unwrap();
+    let stage = ["pretrain", "--model", text(&base), "--corpus", text(&corpus), "--epochs", "4", "--save-steps", "3"];
+    let settings = ["--batch-size", "8", "--learning-rate", "3e-3", "--eval-steps", "5", "--block-length", "16"];
+    killed_and_resumed(&world, &[&stage[..], &settings].concat(), 12);
+}
+
+/// Which weights are the best ones hangs on answers that are drawn, and a resumed run draws the same.
+#[test]
+fn sft_whose_best_weights_are_told_by_a_reward_model() {
+    let world = World::new();
+    let (base, data) = (world.path("base"), world.records("data.jsonl", &demonstrations()));
+    let (reward, ranked) = (world.path("reward"), world.records("rankings.jsonl", &rankings()));
+    succeed(&["reward", "--model", text(&base), "--data", text(&ranked), "--out", text(&reward), "--steps", "2"]);
+    let stage = ["sft", "--model", text(&base), "--data", text(&data), "--epochs", "3", "--save-steps", "4"];
+    let settings = ["--batch-size", "8", "--learning-rate", "3e-3", "--eval-steps", "3", "--reward", text(&reward)];
+    let judged = ["--best-by", "reward", "--eval-prompts", "6", "--eval-max-new-tokens", "6"];
+    killed_and_resumed(&world, &[&stage[..], &settings, &judged].concat(), 16);
+}
+
+#[test]
 fn a_damaged_checkpoint_is_passed_over_for_good() {
     let world = World::new();
     let (base, data) = (world.path("base"), world.records("data.jsonl", &demonstrations()));
@@ -205,6 +228,28 @@ fn ppo_with_adapters_and_averaged_weights() {
     let state = ["--max-new-tokens", "6", "--learning-rate", "1e-3", "--ema-decay", "0.6"];
     let adapters = ["--lora", "on", "--lora-rank", "4"];
     killed_and_resumed(&world, &[&inputs[..], &settings, &state, &adapters].concat(), 3);
+}
+
+/// The adapters of policy and values are the same ones, and the head beside them learns too.
+#[test]
+fn ppo_with_adapters_on_a_shared_trunk() {
+    let world = World::new();
+    let inputs = online(&world, "ppo");
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let settings = ["--steps", "6", "--save-steps", "2", "--batch-size", "12", "--minibatch-size", "5"];
+    let state = ["--value-model", "shared", "--max-new-tokens", "6", "--learning-rate", "1e-3"];
+    let adapters = ["--lora", "on", "--lora-rank", "4"];
+    killed_and_resumed(&world, &[&inputs[..], &settings, &state, &adapters].concat(), 3);
+}
+
+#[test]
+fn rloo() {
+    let world = World::new();
+    let inputs = online(&world, "rloo");
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let settings = ["--steps", "8", "--save-steps", "2", "--batch-size", "12", "--minibatch-size", "5"];
+    let state = ["--kl-target", "0.5", "--normalise-scores", "--max-new-tokens", "6", "--learning-rate", "1e-3"];
+    killed_and_resumed(&world, &[&inputs[..], &settings, &state].concat(), 5);
 }
 
 #[test]

@@ -204,9 +204,9 @@ fn demonstrations_without_a_token_are_left_out_of_sft_and_counted() {
         let settings = SftSettings { steps: 2, batch_size: 1, ..SftSettings::default() };
         sft::run(&settings, &inputs, &world.run(name), &mut told).map(|_| told)
     };
-    let mut records = demonstrations()[..3].to_vec();
-    for record in &mut records {
-        record["split"] = "train".into();
+    let mut records = demonstrations()[..4].to_vec();
+    for (record, split) in records.iter_mut().zip(["train", "train", "train", "validation"]) {
+        record["split"] = split.into();
     }
     records[0]["completion"][0]["content"] = " ".into();
     let told = sft("some", &records).unwrap();
