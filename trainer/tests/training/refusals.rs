@@ -114,7 +114,7 @@ fn a_run_that_is_refused_removes_nothing_of_the_run_that_it_was_to_overwrite() {
     ];
     for method in ["ppo", "rloo", "grpo"] {
         let inputs = ["--policy", text(&base), "--reward", text(&reward), "--prompts", text(&asked)];
-        stages.push([&[method][..], &inputs, &["--keep-policy-steps", "1"]].concat());
+        stages.push([&[method][..], &inputs, &["--keep-policy-steps", "1", "--max-new-tokens", "8"]].concat());
     }
     for stage in stages {
         refused(&[&stage[..], &anew, &["--freeze-layers", "99"]].concat(), &["freeze_layers", "2 layers"]);
