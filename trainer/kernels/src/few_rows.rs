@@ -183,6 +183,19 @@ pub(crate) fn prefetch<N>(values: &[N], at: usize) {
     let _ = (values, at);
 }
 
+/// As [`prefetch`], into the second cache: more lines can be on their way to that one, and wait there.
+#[inline(always)]
+pub(crate) fn prefetch_early<N>(values: &[N], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(value) = values.get(at) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a hint for an address inside the slice.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(value).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (values, at);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
