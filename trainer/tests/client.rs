@@ -167,6 +167,33 @@ fn a_download_appears_whole_with_the_right_digest_or_not_at_all() {
     assert_eq!(server.join().expect("served").len(), 3);
 }
 
+/// A server that was not updated with its worker has no address with a folder in it.
+#[test]
+fn a_file_in_a_folder_comes_to_older_servers_by_one_name() {
+    let none = r#"{"code":"not_found","message":"the API has no such address"}"#;
+    let script = [(404, none), (204, ""), (404, none), (200, "Tools: none"), (404, none), (404, none), (404, none)];
+    let (address, server) = server(script.into_iter().map(|(status, body)| Answer::Says(status, body)).collect());
+    let client = Client::new(&address, "secret", &Interrupts::default());
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("tool_use.jinja");
+    std::fs::write(&path, "Tools: none").expect("written");
+    let name = "additional_chat_templates/tool_use.jinja";
+    client.put_file(Uuid::nil(), name, &path).expect("uploaded");
+    let sha256 = Sha256::digest("Tools: none").iter().map(|byte| format!("{byte:02x}")).collect();
+    let file = ModelFile { name: name.to_owned(), bytes: 11, sha256 };
+    client.get_file(Uuid::nil(), &file, &path).expect("downloaded");
+    // What is nowhere is asked for twice, and what is in no folder once.
+    client.put_file(Uuid::nil(), name, &path).expect_err("unknown");
+    client.put_file(Uuid::nil(), "config.json", &path).expect_err("unknown");
+    let places = server.join().expect("served").into_iter().map(|(first, _)| {
+        let place = first.split(' ').nth(1).expect("an address");
+        place.rsplit("/files/").next().expect("a name").to_owned()
+    });
+    let escaped = name.replace('/', "%2F");
+    let escaped = escaped.as_str();
+    assert_eq!(places.collect::<Vec<_>>(), [name, escaped, name, escaped, name, escaped, "config.json"]);
+}
+
 #[test]
 fn waiting_for_the_server_ends_when_the_process_is_to_end() {
     let interrupts = Interrupts::default();

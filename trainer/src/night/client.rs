@@ -151,11 +151,13 @@ impl Client {
 
     /// Uploads one file of a model.
     pub fn put_file(&self, model: Uuid, name: &str, path: &Path) -> Result<(), ClientError> {
-        let url = self.url(&place_of(model, name));
-        self.tries(&format!("the file {name}"), || {
-            let file = File::open(path).map_err(|error| Failed::ForGood(at(path, error)))?;
-            let request = self.authorized(self.agent.put(&url)).header("content-type", "application/octet-stream");
-            self.checked(request.send(&file)?).map(drop)
+        of_file(model, name, |place| {
+            let url = self.url(place);
+            self.tries(&format!("the file {name}"), || {
+                let file = File::open(path).map_err(|error| Failed::ForGood(at(path, error)))?;
+                let request = self.authorized(self.agent.put(&url)).header("content-type", "application/octet-stream");
+                self.checked(request.send(&file)?).map(drop)
+            })
         })
     }
 
@@ -166,7 +168,7 @@ impl Client {
 
     /// Downloads one file of a model to `path`; it appears whole, with the digest that the record says.
     pub fn get_file(&self, model: Uuid, file: &ModelFile, path: &Path) -> Result<(), ClientError> {
-        self.download(&place_of(model, &file.name), path, Some(&file.sha256))
+        of_file(model, &file.name, |place| self.download(place, path, Some(&file.sha256)))
     }
 
     /// Downloads the records of a project to `path` as JSON lines. `kind`: `prompts`, `demonstrations`, `rankings`.
@@ -298,9 +300,14 @@ impl Client {
     }
 }
 
-/// Where a file of a model lies. Its name may have a folder, whose slash stands as it is: some proxies refuse one that is escaped.
-fn place_of(model: Uuid, name: &str) -> String {
-    format!("models/{model}/files/{name}")
+/// Calls for a file of a model where it lies. Its name may have a folder, whose slash stands as it is: some proxies refuse one that
+/// is escaped. A server of before that was so has no such address, and knows the file by one name.
+fn of_file<T>(model: Uuid, name: &str, call: impl Fn(&str) -> Result<T, ClientError>) -> Result<T, ClientError> {
+    let place = |name: &str| format!("models/{model}/files/{name}");
+    match call(&place(name)) {
+        Err(ClientError::Refused { status: 404, .. }) if name.contains('/') => call(&place(&name.replace('/', "%2F"))),
+        answer => answer,
+    }
 }
 
 /// Writes beside `path` and renames, after the digest was checked.
