@@ -124,6 +124,30 @@ fn a_run_that_is_refused_removes_nothing_of_the_run_that_it_was_to_overwrite() {
     assert!(out.exists() && !world.path("out.checkpoints").exists());
 }
 
+/// What else is wrong with such a run shows once the models have been read, which may take minutes.
+#[test]
+fn a_place_with_an_earlier_run_in_it_is_refused_before_the_models_are_read() {
+    let world = World::new();
+    let (base, reward, out) = (world.path("base"), world.path("reward"), world.path("out"));
+    let (ranked, asked) = (world.records("rankings.jsonl", &rankings()), world.records("prompts.jsonl", &prompts()));
+    succeed(&["reward", "--model", text(&base), "--data", text(&ranked), "--out", text(&reward), "--steps", "1"]);
+    let (checkpoints, policies) = (world.path("out.checkpoints"), world.path("out.policies"));
+    for method in ["ppo", "rloo", "grpo"] {
+        let inputs = [method, "--policy", text(&base), "--reward", text(&reward), "--prompts", text(&asked)];
+        let settings = ["--keep-policy-steps", "1", "--max-new-tokens", "8", "--freeze-layers", "99"];
+        let run = [&inputs[..], &settings, &["--out", text(&out)]].concat();
+        fs::create_dir_all(&checkpoints).unwrap();
+        fs::write(checkpoints.join("step-00000003.safetensors"), "of another run").unwrap();
+        refused(&run, &["out.checkpoints", "--overwrite"]);
+        fs::remove_dir_all(&checkpoints).unwrap();
+        fs::create_dir_all(policies.join("000003")).unwrap();
+        refused(&run, &["out.policies", "--overwrite"]);
+        refused(&[&run[..], &["--resume"]].concat(), &["out.policies", "--overwrite"]);
+        refused(&[&run[..], &["--overwrite"]].concat(), &["freeze_layers", "2 layers"]);
+        assert!(policies.join("000003").exists());
+    }
+}
+
 #[test]
 fn a_place_where_no_model_can_appear_is_refused_before_anything_is_learned() {
     let world = World::new();

@@ -7,21 +7,28 @@ use std::{
 
 use super::super::{Earlier, TrainError};
 
-/// Makes room for the policies of a run that goes on from the checkpoint after `from` steps, or begins afresh. Those of one run
-/// are not to be mixed with another's: what was kept on the way that is gone again is removed; what an earlier run to the same
-/// place kept is, as its checkpoints are, removed where that was asked for, and else in the way.
+/// Refuses a place that holds policies of another run: those of one run are not to be mixed with another's. `from`: the step that
+/// the run goes on from, where it does not begin afresh.
+pub fn ensure_clear(out: &Path, earlier: Earlier, from: Option<usize>) -> Result<(), TrainError> {
+    let folder = folder(out);
+    if from.is_some() || earlier == Earlier::Overwrite || !folder.exists() {
+        return Ok(());
+    }
+    let text = format!("{} holds policies of an earlier run; --overwrite removes them", folder.display());
+    Err(TrainError::Input(text))
+}
+
+/// Makes room for the policies of a run that [`ensure_clear`] has nothing against: what was kept on the way that is gone again is
+/// removed, and all that another run kept where that was asked for, as its checkpoints are.
 pub fn clear(out: &Path, earlier: Earlier, from: Option<usize>) -> Result<(), TrainError> {
+    ensure_clear(out, earlier, from)?;
     let folder = folder(out);
     if !folder.exists() {
         return Ok(());
     }
-    match (from, earlier) {
-        (Some(step), _) => remove_after(&folder, step),
-        (None, Earlier::Overwrite) => fs::remove_dir_all(&folder).map_err(TrainError::file(folder)),
-        (None, Earlier::Refuse | Earlier::Resume) => {
-            let text = format!("{} holds policies of an earlier run; --overwrite removes them", folder.display());
-            Err(TrainError::Input(text))
-        }
+    match from {
+        Some(step) => remove_after(&folder, step),
+        None => fs::remove_dir_all(&folder).map_err(TrainError::file(folder)),
     }
 }
 

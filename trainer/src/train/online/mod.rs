@@ -163,9 +163,12 @@ impl<'a> Online<'a> {
         digests.extend(more);
         let identity = identity_of(name, digests, settings, self.run.seed);
         let keep = self.settings.shared.save_limit;
-        let mut learners = method.start(self)?;
         let (mut checkpoints, earlier) = Checkpoints::open(&self.run.out, identity, keep, self.run.earlier)?;
         let from = earlier.as_ref().map(|loaded| loaded.position.step);
+        if self.settings.keep_policy_steps > 0 {
+            kept::ensure_clear(&self.run.out, self.run.earlier, from)?;
+        }
+        let mut learners = method.start(self)?;
         let mut course = Course::new(self.settings.kl);
         let mut ema = Ema::of(method.policy(&learners), self.settings.shared.ema_decay);
         if let Some(mut loaded) = earlier {
