@@ -117,8 +117,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
     }
 }
 
-/// Fields of a query by which a page says once what became of a form.
-const SAID_ONCE: [&str; 6] = ["asked", "done", "empty", "found", "made", "saved"];
+/// Fields of a query by which a page says once what became of a form: the last ones of an import.
+const SAID_ONCE: [&str; 11] =
+    ["asked", "done", "empty", "found", "made", "saved", "records", "added", "duplicates", "prompts_added", "tasks"];
 
 /// A path with the query that it was asked for with, without what is said once.
 fn with_query(path: &str, query: &str) -> String {
@@ -128,6 +129,8 @@ fn with_query(path: &str, query: &str) -> String {
         let name = field.split('=').next().unwrap_or_default();
         !name.is_empty() && !SAID_ONCE.contains(&name) && !is_finished(name)
     };
+    // Browsers write none with a backslash, and nobody is sent to an address that has one.
+    let query = if query.contains('\\') { "" } else { query };
     let kept: Vec<&str> = query.split('&').filter(is_kept).collect();
     if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
 }
@@ -146,6 +149,12 @@ mod tests {
             ("/admin/x/labels", "q=a%26b&after=7", "/admin/x/labels?q=a%26b&after=7"),
             ("/admin/x/reviews", "state=decided&page=2&done=1", "/admin/x/reviews?state=decided&page=2"),
             ("/admin/x/settings", "saved=1", "/admin/x/settings"),
+            (
+                "/admin/x/import",
+                "kind=prompts&records=4&added=3&duplicates=1&prompts_added=3&tasks=3",
+                "/admin/x/import?kind=prompts",
+            ),
+            ("/admin/x/labels", r"q=a\b&split=test", "/admin/x/labels"),
             ("/login", "next=%2Fqueue", "/login?next=%2Fqueue"),
         ] {
             assert_eq!(with_query(path, query), back, "{path}?{query}");
