@@ -92,6 +92,45 @@ fn the_same_answer_has_the_same_reward_in_every_kind_of_file_and_pairs_are_count
     assert_eq!(names, [&json!("chosen"), &json!("rejected"), &json!(0), &json!(1)]);
 }
 
+/// Of a tokenizer that knows one word, and ends nothing.
+#[test]
+fn what_the_tokenizer_makes_no_token_of_has_no_reward_and_is_told() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let model = reward_model(folder.path());
+    let place = Path::new(&model);
+    let tokenizer = json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"},
+        "post_processor": null, "decoder": null, "added_tokens": [],
+        "model": {"type": "BPE", "dropout": null, "unk_token": null, "vocab": {"a": 0}, "merges": []},
+    });
+    let config = std::fs::read(place.join("config.json")).expect("there");
+    let mut config: Value = serde_json::from_slice(&config).expect("JSON");
+    config["eos_token_id"] = Value::Null;
+    for (name, content) in
+        [("tokenizer.json", tokenizer), ("tokenizer_config.json", json!({})), ("config.json", config)]
+    {
+        std::fs::write(place.join(name), content.to_string()).expect("written");
+    }
+    for name in ["generation_config.json", "chat_template.jinja", "special_tokens_map.json"] {
+        let _ = std::fs::remove_file(place.join(name));
+    }
+
+    let said = |role: &str, text: &str| json!([{ "role": role, "content": text }]);
+    let pair = |chosen: &str, rejected: &str| {
+        json!({ "prompt": said("user", " "), "chosen": said("assistant", chosen),
+        "rejected": said("assistant", rejected) })
+    };
+    let input = format!("{}\n{}\n", pair("a", "?"), pair("a a", "a"));
+    let output = trainer(&["score", "--model", model.as_str(), "--data", "-"], &input);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && told.contains("1 of 4 answers has no token"), "{told}");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let rewards: Vec<bool> = lines[..4].iter().map(|line| line["reward"].is_f64()).collect();
+    assert_eq!((rewards, &lines[1]["reward"]), (vec![true, false, true, true], &Value::Null));
+    assert_eq!((lines.len(), &lines[4]["pairs"]), (5, &json!(1)), "{text}");
+}
+
 #[test]
 fn fields_of_messages_that_change_nothing_are_told_once_and_not_among_the_rewards() {
     let folder = tempfile::tempdir().expect("a directory");

@@ -16,7 +16,7 @@ use crate::{
         DataError, ModelTokenizer,
         records::{self, Source},
     },
-    evaluate::{Judged, RewardReport, Verdict, rewards_of_tokens, verdicts},
+    evaluate::{Judged, RewardReport, Verdict, found_of, rewards_of_tokens, verdicts},
     model::{ModelDirectory, RewardModel, hf::ensure_free},
     terminal::{self, counted},
     train::TrainError,
@@ -26,7 +26,8 @@ use crate::{
 ///
 /// FILE holds responses, demonstrations, rankings or comparisons, or lines {"input_ids":[…]}, for which the model needs no
 /// tokenizer. A line has the record's id, the answer's place in it and its reward, and where the model is an ensemble the
-/// disagreement: the standard deviation of what its members give. At the end of rankings or comparisons comes
+/// disagreement: the standard deviation of what its members give. The reward is null where the tokenizer makes no token of
+/// prompt and answer; what follows about rankings is without these answers. At the end of rankings or comparisons comes
 /// {"accuracy":…,"log_loss":…,"pairs":…}: how many pairs the rewards put in people's order, and the mean of
 /// −log σ(difference); a coin has 0.5 and 0.693. Beside them stand the same by_margin and by_annotator, people (how well those
 /// agree who judged the same answers, and the model's accuracy there), calibration (expected against observed agreement) and
@@ -91,7 +92,15 @@ impl Score {
         let members = directory.load_members(&device)?;
         let found = verdicts(&model, members.as_ref(), &tokenizer, &judged, self.batch, &mut reached)?;
         progress.finish();
-        ensure_finite(found.iter().map(|verdict| verdict.reward))?;
+        ensure_finite(found.iter().flatten().map(|verdict| verdict.reward))?;
+        let unread = found.iter().filter(|verdict| verdict.is_none()).count();
+        if unread > 0 && !common.quiet {
+            let of = counted(found.len(), "answer");
+            let [have, their] = if unread == 1 { ["has", "its"] } else { ["have", "their"] };
+            terminal::say(format!(
+                "laurel-trainer: {unread} of {of} {have} no token to be scored by, {their} reward is null"
+            ));
+        }
         if tokenizer.cuts() > 0 && !common.quiet {
             // Standard output is the rewards'.
             let (cut, of) = (tokenizer.cuts(), counted(judged.len(), "conversation"));
@@ -99,7 +108,7 @@ impl Score {
             terminal::say(format!("laurel-trainer: {cut} of {of} {are} longer than the context and {were} cut"));
         }
         let mut rest = found.as_slice();
-        let of_records: Vec<&[Verdict]> = records
+        let of_records: Vec<&[Option<Verdict>]> = records
             .iter()
             .map(|record| {
                 let (own, others) = rest.split_at(record.answers.len());
@@ -107,7 +116,7 @@ impl Score {
                 own
             })
             .collect();
-        let report = kind.is_ranked().then(|| summary(&records, &of_records));
+        let report = kind.is_ranked().then(|| summary(&records, &found));
         write(&records, &of_records, report.as_ref().map(|(_, line)| line)).context("standard output")?;
         match (&self.report, report) {
             (Some(folder), Some((report, line))) => write_report(folder, report.as_ref(), &line),
@@ -143,8 +152,9 @@ fn ensure_finite(mut rewards: impl Iterator<Item = f64>) -> Result<(), TrainErro
 }
 
 /// What rankings say of the rewards: the report, where they put two answers apart, and the line that tells it.
-fn summary(records: &[Scored], found: &[&[Verdict]]) -> (Option<RewardReport>, Value) {
-    let rankings: Vec<&RankingRecord> = records.iter().filter_map(|record| record.ranking.as_ref()).collect();
+fn summary(records: &[Scored], found: &[Option<Verdict>]) -> (Option<RewardReport>, Value) {
+    let (rankings, found) = found_of(records.iter().filter_map(|record| record.ranking.as_ref()), found);
+    let rankings: Vec<&RankingRecord> = rankings.iter().map(|ranking| &**ranking).collect();
     let of = |value: fn(&Verdict) -> f64| -> Vec<Vec<f64>> {
         found.iter().map(|answers| answers.iter().map(value).collect()).collect()
     };
@@ -157,12 +167,13 @@ fn summary(records: &[Scored], found: &[&[Verdict]]) -> (Option<RewardReport>, V
 }
 
 /// One line an answer, and where people ranked them the line about that.
-fn write(records: &[Scored], found: &[&[Verdict]], report: Option<&Value>) -> io::Result<()> {
+fn write(records: &[Scored], found: &[&[Option<Verdict>]], report: Option<&Value>) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     for (record, verdicts) in records.iter().zip(found) {
         for ((name, _), verdict) in record.answers.iter().zip(*verdicts) {
-            let mut line = json!({ "id": record.id, "answer": name, "reward": verdict.reward });
-            if let Some(disagreement) = verdict.disagreement() {
+            let reward = verdict.as_ref().map(|verdict| verdict.reward);
+            let mut line = json!({ "id": record.id, "answer": name, "reward": reward });
+            if let Some(disagreement) = verdict.as_ref().and_then(Verdict::disagreement) {
                 line["disagreement"] = json!(disagreement);
             }
             writeln!(out, "{line}")?;

@@ -92,6 +92,26 @@ pub fn comparisons_as_rankings(path: &Path) -> Result<Vec<RankingRecord>, DataEr
     read(path, comparison)
 }
 
+/// Leaves of a ranking the answers that are `kept`, with their ranks and ratings.
+pub fn keep_answers(record: &mut RankingRecord, kept: &[bool]) {
+    if !kept.contains(&false) {
+        return;
+    }
+    keep(&mut record.responses, kept);
+    keep(&mut record.ranks, kept);
+    if let Some(ratings) = &mut record.ratings {
+        keep(ratings, kept);
+    }
+    // Said of two answers, and nothing of what is left of three.
+    (record.margin, record.confidence) = (None, None);
+}
+
+/// Leaves of some values those at the places that are `kept`.
+pub fn keep<T>(values: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    values.retain(|_| kept.next().is_some_and(|kept| *kept));
+}
+
 /// A sequence of tokens, as `laurel-trainer logprobs` takes it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TokenIds {

@@ -1,10 +1,12 @@
 //! Scores of a reward model, and how well they agree with what people ranked.
 
+use std::borrow::Cow;
+
 use laurel_records::{Message, PromptRecord, RankingRecord};
 
 use super::{Answers, values};
 use crate::{
-    data::{DataError, Example, ModelTokenizer, padded_right},
+    data::{DataError, Example, ModelTokenizer, padded_right, records::keep_answers},
     model::{Layout, Members, RewardModel},
     rlhf::reward::{pair_accuracy, pairs_of},
 };
@@ -16,17 +18,17 @@ pub struct Judged<'a> {
     pub answer: &'a str,
 }
 
-/// The reward of each answer: the value at its last token (its end of turn). `batch` answers at a time; `progress` gets the
-/// number of answers done.
+/// The reward of each answer: the value at its last token (its end of turn). `None` of one without any token, neither of its prompt
+/// nor of its own: there is nothing to read. `batch` answers at a time; `progress` gets the number of answers done.
 pub fn rewards(
     model: &RewardModel,
     tokenizer: &ModelTokenizer,
     answers: &[Judged],
     batch: usize,
     progress: &mut dyn FnMut(usize),
-) -> Result<Vec<f64>, DataError> {
+) -> Result<Vec<Option<f64>>, DataError> {
     let verdicts = verdicts(model, None, tokenizer, answers, batch, progress)?;
-    Ok(verdicts.into_iter().map(|verdict| verdict.reward).collect())
+    Ok(verdicts.into_iter().map(|verdict| Some(verdict?.reward)).collect())
 }
 
 /// What a reward model says of one answer.
@@ -47,7 +49,7 @@ pub fn verdicts(
     answers: &[Judged],
     batch: usize,
     progress: &mut dyn FnMut(usize),
-) -> Result<Vec<Verdict>, DataError> {
+) -> Result<Vec<Option<Verdict>>, DataError> {
     let examples = answers
         .iter()
         .map(|judged| tokenizer.example(judged.prompt, judged.answer))
@@ -61,12 +63,10 @@ pub fn verdicts(
             let mut reached = |done: usize| progress((count + done) / readings);
             in_batches(&rows, batch, &mut reached, |rows| members_of_batch(model, members, rows))
         }
-        None => vec![vec![]; count],
+        None => vec![Some(vec![]); count],
     };
-    let verdict = |((example, reward), members): ((&Example, f64), Vec<f64>)| Verdict {
-        reward,
-        members,
-        length: example.completion_tokens(),
+    let verdict = |((example, reward), members): ((&Example, Option<f64>), Option<Vec<f64>>)| {
+        Some(Verdict { reward: reward?, members: members?, length: example.completion_tokens() })
     };
     Ok(examples.iter().zip(rewards).zip(of_members).map(verdict).collect())
 }
@@ -75,7 +75,8 @@ pub fn verdicts(
 /// an end, as in training; else a policy that never ends would be judged as if it had.
 ///
 /// `same_tokens`: the reward model reads what the policy wrote, and is given the very tokens. Otherwise, and where they are
-/// more than it can read at once, it reads the text in tokens of its own. `progress` gets the number of answers done.
+/// more than it can read at once, it reads the text in tokens of its own, and may have none: `None`. `progress` gets the number of
+/// answers done.
 pub fn rewards_of_answers(
     model: &RewardModel,
     tokenizer: &ModelTokenizer,
@@ -84,7 +85,7 @@ pub fn rewards_of_answers(
     same_tokens: bool,
     batch: usize,
     progress: &mut dyn FnMut(usize),
-) -> Result<Vec<f64>, DataError> {
+) -> Result<Vec<Option<f64>>, DataError> {
     let answered = prompts.iter().zip(&answers.ids).zip(answers.texts.iter().zip(&answers.finished));
     let rows = answered.map(|((prompt, ids), (text, finished))| -> Result<Vec<u32>, DataError> {
         if same_tokens && ids.len() <= tokenizer.context_length() {
@@ -101,31 +102,33 @@ pub fn rewards_of_answers(
     Ok(in_batches(&rows, batch, progress, |rows| of_batch(model, rows)))
 }
 
-/// The value at the last token of each row, `batch` rows at a time. `progress` gets the number of rows done.
+/// The value at the last token of each row, which has one, `batch` rows at a time. `progress` gets the number of rows done.
 pub fn rewards_of_tokens(
     model: &RewardModel,
     rows: &[&[u32]],
     batch: usize,
     progress: &mut dyn FnMut(usize),
 ) -> Vec<f64> {
-    in_batches(rows, batch, progress, |rows| of_batch(model, rows))
+    let found = in_batches(rows, batch, progress, |rows| of_batch(model, rows));
+    found.into_iter().map(|reward| reward.expect("every row has a token")).collect()
 }
 
-fn in_batches<T: Clone + Default>(
+/// What `of_batch` gives for each row; `None` for those without a token, which it is not asked about.
+fn in_batches<T: Clone>(
     rows: &[&[u32]],
     batch: usize,
     progress: &mut dyn FnMut(usize),
     of_batch: impl Fn(&[&[u32]]) -> Vec<T>,
-) -> Vec<T> {
+) -> Vec<Option<T>> {
+    let mut order: Vec<usize> = (0..rows.len()).filter(|&index| !rows[index].is_empty()).collect();
     // Rows of one length make the least padding.
-    let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by_key(|&index| rows[index].len());
-    let mut found = vec![T::default(); rows.len()];
-    let mut done = 0;
+    let mut found = vec![None; rows.len()];
+    let mut done = rows.len() - order.len();
     for batch in order.chunks(batch.max(1)) {
         let texts: Vec<&[u32]> = batch.iter().map(|&index| rows[index]).collect();
         for (index, reward) in batch.iter().zip(of_batch(&texts)) {
-            found[*index] = reward;
+            found[*index] = Some(reward);
         }
         done += batch.len();
         progress(done);
@@ -197,14 +200,14 @@ fn log_one_plus_exp(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
-/// Agreement of a reward model with rankings.
+/// Agreement of a reward model with rankings, and how many answers are left out of it for want of a token.
 pub fn reward_accuracy(
     model: &RewardModel,
     tokenizer: &ModelTokenizer,
     rankings: &[RankingRecord],
     batch: usize,
     progress: &mut dyn FnMut(usize),
-) -> Result<Agreement, DataError> {
+) -> Result<(Agreement, usize), DataError> {
     let answers: Vec<Judged> = rankings
         .iter()
         .flat_map(|ranking| {
@@ -212,14 +215,32 @@ pub fn reward_accuracy(
         })
         .collect();
     let scores = rewards(model, tokenizer, &answers, batch, progress)?;
+    let (known, of_known) = found_of(rankings.iter(), &scores);
     let mut agreement = Agreement::default();
-    let mut rest = scores.as_slice();
-    for ranking in rankings {
-        let (of_ranking, others) = rest.split_at(ranking.responses.len());
-        agreement.add(of_ranking, &ranking.ranks);
-        rest = others;
+    for (ranking, scores) in known.iter().zip(&of_known) {
+        agreement.add(scores, &ranking.ranks);
     }
-    Ok(agreement)
+    Ok((agreement, scores.iter().filter(|score| score.is_none()).count()))
+}
+
+/// Rankings without the answers of which nothing was found, and what was found of the others. `found`: of all answers, ranking by
+/// ranking.
+pub fn found_of<'a, T: Clone>(
+    rankings: impl Iterator<Item = &'a RankingRecord>,
+    found: &[Option<T>],
+) -> (Vec<Cow<'a, RankingRecord>>, Vec<Vec<T>>) {
+    let mut rest = found;
+    let without = |ranking: &'a RankingRecord| {
+        let (own, others) = rest.split_at(ranking.responses.len());
+        rest = others;
+        let kept: Vec<bool> = own.iter().map(Option::is_some).collect();
+        let mut ranking = Cow::Borrowed(ranking);
+        if kept.contains(&false) {
+            keep_answers(ranking.to_mut(), &kept);
+        }
+        (ranking, own.iter().flatten().cloned().collect::<Vec<T>>())
+    };
+    rankings.map(without).unzip()
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use burn::{
     module::Param,
     tensor::{Int, Tensor, TensorData, activation::log_softmax},
 };
-use laurel_records::{DemonstrationRecord, Message, PromptRecord, Role};
-use serde_json::Map;
+use laurel_records::{DemonstrationRecord, Message, PromptRecord, RankingRecord, Role};
+use serde_json::{Map, json};
 
 use super::*;
 use crate::{
@@ -147,12 +147,64 @@ fn a_reward_is_the_value_at_the_end_of_the_answer_whatever_the_batch() {
     let judged = answers.map(|answer| Judged { prompt: &prompt, answer });
     let one_by_one = rewards(&model, &tokenizer, &judged, 1, &mut |_| {}).expect("rewards");
     let together = rewards(&model, &tokenizer, &judged, 3, &mut |_| {}).expect("rewards");
+    let [one_by_one, together] = [one_by_one, together].map(all);
     for (answer, (alone, beside)) in answers.iter().zip(one_by_one.iter().zip(&together)) {
         assert!((alone - beside).abs() < 1e-5, "{alone} and {beside}");
         let ids = tokenizer.example(&prompt, answer).expect("tokens").ids;
         assert_eq!(rewards_of_tokens(&model, &[&ids], 1, &mut |_| {}), [*alone]);
     }
     assert!((together[0] - together[1]).abs() > 1e-4, "different answers, different rewards: {together:?}");
+}
+
+/// Of answers that all have something to be read.
+fn all(found: Vec<Option<f64>>) -> Vec<f64> {
+    found.into_iter().map(|reward| reward.expect("tokens")).collect()
+}
+
+/// The tokenizer of [`models`] as one that knows no word, without an end of text: it makes no token of anything but `a`.
+fn of_one_word() -> ModelTokenizer {
+    let tokenizer = json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"},
+        "post_processor": null, "decoder": null, "added_tokens": [],
+        "model": {"type": "BPE", "dropout": null, "unk_token": null, "vocab": {"a": 0}, "merges": []},
+    });
+    let config = json!({"model_type": "llama", "vocab_size": 300, "hidden_size": 8, "intermediate_size": 8,
+        "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": 64});
+    let directory = tempfile::tempdir().expect("a directory");
+    for (name, content) in [("tokenizer.json", tokenizer), ("config.json", config)] {
+        std::fs::write(directory.path().join(name), content.to_string()).expect("written");
+    }
+    ModelTokenizer::open(&ModelDirectory::open(directory.path()).expect("a model")).expect("a tokenizer")
+}
+
+#[test]
+fn texts_without_a_token_have_no_reward_and_spoil_no_other() {
+    let (decoder, ..) = models();
+    let (model, members) = RewardEnsemble::from_policy(&decoder, &[1, 2]).into_reward_model();
+    let (tokenizer, nothing, something) = (of_one_word(), asked(" "), asked("a"));
+    let judged = [(&nothing, ""), (&something, ""), (&nothing, "a a"), (&nothing, "?")];
+    let judged = judged.map(|(prompt, answer)| Judged { prompt, answer });
+    let expected = [None, Some(vec![0u32]), Some(vec![0, 0]), None];
+    // Alone, and beside others, in one batch or in two.
+    for batch in [1, 2, 4] {
+        let found = verdicts(&model, members.as_ref(), &tokenizer, &judged, batch, &mut |_| {}).expect("verdicts");
+        for (found, ids) in found.iter().zip(&expected) {
+            assert_eq!(found.is_some(), ids.is_some());
+            let Some((found, ids)) = found.as_ref().zip(ids.as_deref()) else { continue };
+            let alone = rewards_of_tokens(&model, &[ids], 1, &mut |_| {})[0];
+            assert!((found.reward - alone).abs() < 1e-5 && found.members.len() == 2, "{found:?}, {alone}");
+        }
+    }
+    let none = rewards(&model, &tokenizer, &[judged[0], judged[3]], 2, &mut |_| {}).expect("rewards");
+    assert_eq!(none, [None, None]);
+
+    let answer = |content: &str| json!({ "content": content });
+    let ranking = json!({ "id": "r", "prompt": nothing, "responses": [answer("a"), answer("?"), answer("a a")],
+        "ranks": [1, 2, 3], "margin": 2.0 });
+    let ranking: RankingRecord = serde_json::from_value(ranking).expect("a ranking");
+    let (agreement, unread) =
+        reward_accuracy(&model, &tokenizer, &[ranking.clone(), ranking], 2, &mut |_| {}).expect("an agreement");
+    assert_eq!((agreement.pairs(), unread), (2, 2));
 }
 
 #[test]
@@ -187,7 +239,8 @@ fn an_answer_that_was_cut_is_scored_as_cut() {
         answers.finished.push(finished);
     }
     let score = |same_tokens, batch| {
-        rewards_of_answers(&model, &tokenizer, &prompts, &answers, same_tokens, batch, &mut |_| {}).expect("rewards")
+        let found = rewards_of_answers(&model, &tokenizer, &prompts, &answers, same_tokens, batch, &mut |_| {});
+        all(found.expect("rewards"))
     };
     let near = |found: f64, ids: &[u32]| (found - rewards_of_tokens(&model, &[ids], 1, &mut |_| {})[0]).abs() < 1e-5;
 

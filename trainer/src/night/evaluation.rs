@@ -105,7 +105,10 @@ impl Evaluation<'_> {
         let tokenizer = ModelTokenizer::open(&directory)?;
         let model = self.work.reward_model(&directory)?;
         let batch = self.work.settings.evaluate.batch;
-        let agreement = evaluate::reward_accuracy(&model, &tokenizer, rankings, batch, &mut |_| {})?;
+        let (agreement, unread) = evaluate::reward_accuracy(&model, &tokenizer, rankings, batch, &mut |_| {})?;
+        if unread > 0 {
+            self.work.warn(format!("{unread} held-out answers are left out: they have no token to be scored by."));
+        }
         evidence.reward_accuracy = agreement.accuracy();
         self.note("reward_accuracy", agreement.accuracy());
         self.note("reward_log_loss", agreement.log_loss());
@@ -138,6 +141,14 @@ impl Evaluation<'_> {
         self.step()?;
         let ours = self.rewards(reward, policy, prompts, &ours)?;
         let theirs = self.rewards(reward, &answering, prompts, &theirs)?;
+        let both = ours.into_iter().zip(theirs);
+        let (ours, theirs): (Vec<f64>, Vec<f64>) = both.filter_map(|(ours, theirs)| ours.zip(theirs)).unzip();
+        if ours.len() < prompts.len() {
+            let unread = prompts.len() - ours.len();
+            self.work.warn(format!(
+                "{unread} held-out prompts are left out: an answer to them has no token to be scored by."
+            ));
+        }
         self.note("reward_before", mean(&theirs));
         self.note("reward_after", mean(&ours));
         evidence.win_rate = WinRate::of(&ours, &theirs);
@@ -211,14 +222,15 @@ impl Evaluation<'_> {
         Ok(evaluate::sample_answers(decoder, tokenizer, prompts, sampling, seed, batch, &mut |_| {})?)
     }
 
-    /// What the reward model says of a policy's answers, from the zero of its scale: so that nights can be compared.
+    /// What the reward model says of a policy's answers, from the zero of its scale: so that nights can be compared. Nothing of one
+    /// that it makes no token of.
     fn rewards(
         &self,
         reward: &LocalModel,
         policy: &LocalModel,
         prompts: &[PromptRecord],
         answers: &Answers,
-    ) -> anyhow::Result<Vec<f64>> {
+    ) -> anyhow::Result<Vec<Option<f64>>> {
         let directory = ModelDirectory::open(&reward.path)?;
         let tokenizer = ModelTokenizer::open(&directory)?;
         let model = self.work.reward_model(&directory)?;
@@ -227,7 +239,7 @@ impl Evaluation<'_> {
         let found =
             evaluate::rewards_of_answers(&model, &tokenizer, prompts, answers, same_tokens, batch, &mut |_| {})?;
         let zero = model.score_mean();
-        Ok(found.into_iter().map(|score| score - zero).collect())
+        Ok(found.into_iter().map(|score| Some(score? - zero)).collect())
     }
 
     fn open(&self, model: &LocalModel) -> anyhow::Result<(Decoder, ModelTokenizer)> {

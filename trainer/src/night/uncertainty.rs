@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{client::ClientError, models::LocalModel, work::Work};
 use crate::{
     data::ModelTokenizer,
-    evaluate::{Judged, entropy_of_preferences, uncertainty_of_order, verdicts},
+    evaluate::{Judged, Verdict, entropy_of_preferences, uncertainty_of_order, verdicts},
     model::{Members, ModelDirectory, RewardModel},
 };
 
@@ -30,8 +30,8 @@ impl Doubter {
         })
     }
 
-    /// How unsure it is of each prompt with two answers or more. An ensemble says by how much its members differ about the order;
-    /// a single head only how close to even its preferences are.
+    /// How unsure it is of each prompt with two answers or more that it can read. An ensemble says by how much its members differ
+    /// about the order; a single head only how close to even its preferences are.
     pub fn scores(&self, records: &[ResponsesRecord], batch: usize) -> anyhow::Result<Vec<PromptScore>> {
         let answers: Vec<Judged> = records
             .iter()
@@ -45,7 +45,8 @@ impl Doubter {
         for record in records {
             let (own, others) = rest.split_at(record.responses.len());
             rest = others;
-            let uncertainty = uncertainty_of_order(own).or_else(|| entropy_of_preferences(own));
+            let own: Vec<Verdict> = own.iter().flatten().cloned().collect();
+            let uncertainty = uncertainty_of_order(&own).or_else(|| entropy_of_preferences(&own));
             let prompt = record.prompt_id.as_deref().and_then(|id| Uuid::parse_str(id).ok());
             if let (Some(prompt_id), Some(uncertainty)) = (prompt, uncertainty.filter(|value| value.is_finite())) {
                 scores.push(PromptScore { prompt_id, uncertainty });

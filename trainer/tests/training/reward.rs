@@ -45,7 +45,8 @@ fn judged(world: &World, path: &std::path::Path, data: &[Value]) -> Vec<Vec<Verd
     let of = |record: &laurel_records::RankingRecord| {
         let answers: Vec<Judged> =
             record.responses.iter().map(|one| Judged { prompt: &record.prompt, answer: &one.content }).collect();
-        verdicts(&model, members.as_ref(), &tokenizer, &answers, 8, &mut |_| {}).unwrap()
+        let found = verdicts(&model, members.as_ref(), &tokenizer, &answers, 8, &mut |_| {}).unwrap();
+        found.into_iter().map(Option::unwrap).collect::<Vec<Verdict>>()
     };
     rankings.iter().map(of).collect()
 }
@@ -182,7 +183,8 @@ fn demonstrations_score_zero_on_average_and_those_of_the_test_split_have_no_say(
         let records = records.iter().filter(|record| (record.split == Some(Split::Test)) == of_test);
         let answers: Vec<Judged> =
             records.map(|record| Judged { prompt: &record.prompt, answer: &record.completion[0].content }).collect();
-        verdicts(&model, members.as_ref(), &tokenizer, &answers, 8, &mut |_| {}).unwrap()
+        let found = verdicts(&model, members.as_ref(), &tokenizer, &answers, 8, &mut |_| {}).unwrap();
+        found.into_iter().map(Option::unwrap).collect::<Vec<Verdict>>()
     };
     let mean = |found: &[Verdict], of: &dyn Fn(&Verdict) -> f64| found.iter().map(of).sum::<f64>() / found.len() as f64;
     let (used, left_out) = (judged(false), judged(true));

@@ -22,9 +22,10 @@ use crate::{
     evaluate::{self, Answers, Mean, WinRate},
     generate::{SamplingSettings, row_seed},
     model::{Decoder, ModelDirectory, Precision, hf::ModelKind},
+    terminal::{self, counted},
     train::{TrainError, same_tokens},
 };
-use report::{Demonstrations, Kl, Report, Rewards, Side};
+use report::{Demonstrations, Kl, Report, Rewards, Side, read_of_both};
 
 /// Compare two models: answers to prompts, win rate by a reward model, divergence, likelihood of demonstrations
 ///
@@ -96,7 +97,8 @@ struct Measured {
     /// Prompts that were too long for the model and lost their beginning.
     prompts_cut: usize,
     demonstrations: Option<Demonstrations>,
-    rewards: Option<Vec<Vec<f64>>>,
+    /// A list a prompt; none of an answer without a token.
+    rewards: Option<Vec<Vec<Option<f64>>>>,
 }
 
 impl Evaluate {
@@ -158,7 +160,8 @@ impl Evaluation<'_> {
                 measured.rewards = Some(self.rewards(reward, which, &measured.answers)?);
             }
         }
-        let rewards = ours.rewards.as_ref().zip(theirs.rewards.as_ref());
+        let both = ours.rewards.as_ref().zip(theirs.rewards.as_ref());
+        let rewards = both.map(|(ours, theirs)| read_of_both(ours, theirs));
         let report = Report {
             model: self.side(Which::Model, &ours),
             against: self.side(Which::Against, &theirs),
@@ -166,11 +169,11 @@ impl Evaluation<'_> {
             samples: self.command.samples(),
             sampling: self.sampling,
             seed: self.common.seed,
-            win_rate: rewards.and_then(|(ours, theirs)| WinRate::of_groups(ours, theirs)),
-            reward: rewards.and_then(|(ours, theirs)| Rewards::of(ours, theirs)),
+            win_rate: rewards.as_ref().and_then(|[ours, theirs]| WinRate::of_groups(ours, theirs)),
+            reward: rewards.as_ref().and_then(|[ours, theirs]| Rewards::of(ours, theirs)),
             kl,
         };
-        self.write(&report, &ours, &theirs)?;
+        self.write(&report, [&ours, &theirs], rewards.as_ref())?;
         Ok(report)
     }
 
@@ -274,7 +277,7 @@ impl Evaluation<'_> {
     }
 
     /// The rewards of one model's answers, a list a prompt, less the zero of the reward model's scale.
-    fn rewards(&self, reward: &Path, which: Which, answers: &Answers) -> anyhow::Result<Vec<Vec<f64>>> {
+    fn rewards(&self, reward: &Path, which: Which, answers: &Answers) -> anyhow::Result<Vec<Vec<Option<f64>>>> {
         let directory = ModelDirectory::open(reward)?;
         let same_tokens = same_tokens(&ModelDirectory::open(self.command.path(which))?, &directory).is_ok();
         let tokenizer = ModelTokenizer::open(&directory)?;
@@ -287,12 +290,19 @@ impl Evaluation<'_> {
             });
         progress.finish();
         let zero = model.score_mean();
-        let found: Vec<f64> =
-            found.map_err(|error| blame(error.into()))?.into_iter().map(|score| score - zero).collect();
-        if found.iter().any(|score| !score.is_finite()) {
+        let found = found.map_err(|error| blame(error.into()))?.into_iter();
+        let found: Vec<Option<f64>> = found.map(|score| Some(score? - zero)).collect();
+        if found.iter().flatten().any(|score| !score.is_finite()) {
             return Err(TrainError::NotFinite { what: "score of an answer" }.into());
         }
-        Ok(found.chunks(self.command.samples()).map(<[f64]>::to_vec).collect())
+        let unread = found.iter().filter(|score| score.is_none()).count();
+        if unread > 0 && !self.common.quiet {
+            let (of, name) = (counted(found.len(), "answer"), self.command.name(which));
+            terminal::say(format!(
+                "laurel-trainer: {unread} of {of} of {name} left out, without a token to be scored by"
+            ));
+        }
+        Ok(found.chunks(self.command.samples()).map(<[Option<f64>]>::to_vec).collect())
     }
 
     fn side(&self, which: Which, measured: &Measured) -> Side {
@@ -310,7 +320,12 @@ impl Evaluation<'_> {
     }
 
     /// Writes the directory, which appears whole.
-    fn write(&self, report: &Report, ours: &Measured, theirs: &Measured) -> anyhow::Result<()> {
+    fn write(
+        &self,
+        report: &Report,
+        [ours, theirs]: [&Measured; 2],
+        rewards: Option<&[Vec<Vec<f64>>; 2]>,
+    ) -> anyhow::Result<()> {
         let out = &self.command.out;
         let name = || out.display().to_string();
         let partial =
@@ -321,7 +336,7 @@ impl Evaluation<'_> {
         }
         let text = serde_json::to_string_pretty(report)? + "\n";
         fs::write(partial.path().join("report.json"), text).with_context(name)?;
-        if let (Some(ours), Some(theirs)) = (&ours.rewards, &theirs.rewards) {
+        if let Some([ours, theirs]) = rewards {
             fs::write(partial.path().join("report.svg"), figure::svg(report, ours, theirs)).with_context(name)?;
         }
         let folder = partial.keep();

@@ -72,6 +72,15 @@ pub struct Kl {
     pub k3: Option<Mean>,
 }
 
+/// The rewards of two models' answers, a list a prompt, without what could not be read: the prompts to which both have an answer
+/// that could be.
+pub fn read_of_both(ours: &[Vec<Option<f64>>], theirs: &[Vec<Option<f64>>]) -> [Vec<Vec<f64>>; 2] {
+    let read = |group: &Vec<Option<f64>>| -> Vec<f64> { group.iter().copied().flatten().collect() };
+    let groups = ours.iter().zip(theirs).map(|(ours, theirs)| (read(ours), read(theirs)));
+    let (ours, theirs) = groups.filter(|(ours, theirs)| !ours.is_empty() && !theirs.is_empty()).unzip();
+    [ours, theirs]
+}
+
 impl Rewards {
     pub fn of(ours: &[Vec<f64>], theirs: &[Vec<f64>]) -> Option<Self> {
         let means = |of: &[Vec<f64>]| -> Vec<f64> {
@@ -145,4 +154,17 @@ impl Report {
 
 fn said(Mean { mean, low, high }: &Mean) -> String {
     format!("{mean:.3} ({low:.3} to {high:.3})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prompts_count_that_both_answered_with_something_to_be_read() {
+        let ours = [vec![Some(1.0), None], vec![None, None], vec![Some(2.0), Some(3.0)]];
+        let theirs = [vec![Some(0.0), Some(0.5)], vec![Some(1.0), Some(1.0)], vec![None, Some(4.0)]];
+        let [ours, theirs] = read_of_both(&ours, &theirs);
+        assert_eq!((ours, theirs), (vec![vec![1.0], vec![2.0, 3.0]], vec![vec![0.0, 0.5], vec![4.0]]));
+    }
 }

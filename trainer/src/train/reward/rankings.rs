@@ -21,7 +21,10 @@ use super::{
     scores::host,
 };
 use crate::{
-    data::{Example, ModelTokenizer, RewardBatch},
+    data::{
+        Example, ModelTokenizer, RewardBatch,
+        records::{keep, keep_answers},
+    },
     evaluate::{RewardReport, margin_of},
     model::RewardEnsemble,
     rlhf::{
@@ -47,16 +50,8 @@ impl Ranked {
         let mut answers = answers.collect::<Result<Vec<Example>, _>>()?;
         let kept: Vec<bool> = answers.iter().map(|answer| !answer.ids.is_empty()).collect();
         let left_out = kept.iter().filter(|kept| !**kept).count();
-        if left_out > 0 {
-            keep(&mut answers, &kept);
-            keep(&mut record.responses, &kept);
-            keep(&mut record.ranks, &kept);
-            if let Some(ratings) = &mut record.ratings {
-                keep(ratings, &kept);
-            }
-            // Said of two answers, and nothing of what is left of three.
-            (record.margin, record.confidence) = (None, None);
-        }
+        keep(&mut answers, &kept);
+        keep_answers(&mut record, &kept);
         Ok((Self::new(answers, record), left_out))
     }
 
@@ -292,12 +287,6 @@ impl Objective for Rankings {
     fn criterion(&self) -> &'static str {
         "eval/loss"
     }
-}
-
-/// Leaves of some values those at the places that are `kept`.
-fn keep<T>(values: &mut Vec<T>, kept: &[bool]) {
-    let mut kept = kept.iter();
-    values.retain(|_| kept.next().is_some_and(|kept| *kept));
 }
 
 /// How often each ranking counts when as many prompts as there are are drawn with replacement, which for many of them is a
