@@ -101,7 +101,7 @@ pub fn forward(sizes: &Sizes, asked: Asked, out: &mut [f32], normaliser: &mut [f
     forward_or(sizes, asked, out, normaliser, forward_on_any);
 }
 
-/// As [`forward`] over keys and values of bfloat16: computed as if they were float32, bit for bit.
+/// As [`forward`] over keys and values of bfloat16, each of which is computed with as the float32 that it is.
 pub fn forward_over_bfloat16(sizes: &Sizes, asked: Asked<bf16>, out: &mut [f32], normaliser: &mut [f32]) {
     forward_or(sizes, asked, out, normaliser, one_by_one);
 }
