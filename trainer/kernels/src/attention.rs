@@ -7,7 +7,10 @@ use half::bf16;
 use rayon::prelude::*;
 
 #[cfg(target_arch = "x86_64")]
-use crate::many_queries;
+use crate::many_queries::{
+    self, Exact,
+    rounded::{self, Rounded},
+};
 use crate::{
     matrix::{Target, View, product_here, product_into},
     number::Number,
@@ -93,6 +96,8 @@ pub struct Asked<'a, N = f32> {
     pub k: Strided<'a, N>,
     pub v: Strided<'a, N>,
     pub sight: Sight<'a>,
+    /// Whether products may be of numbers rounded to bfloat16, where the processor multiplies these and that is faster.
+    pub rounded: bool,
 }
 
 /// Attention over keys and values of float32. Writes `out`, shaped like the queries, and log Σ exp of the scores,
@@ -121,8 +126,10 @@ fn forward_or<N: Number>(
         return;
     }
     #[cfg(target_arch = "x86_64")]
-    if many_queries::fits(sizes) {
-        return many_queries::forward(sizes, asked, out, normaliser);
+    if asked.rounded && rounded::fits(sizes) {
+        return many_queries::forward::<Rounded, N>(sizes, asked, out, normaliser);
+    } else if many_queries::fits(sizes) {
+        return many_queries::forward::<Exact, N>(sizes, asked, out, normaliser);
     }
     otherwise(sizes, asked, out, normaliser);
 }
@@ -176,6 +183,8 @@ pub struct Passed<'a> {
     pub out: &'a [f32],
     pub normaliser: &'a [f32],
     pub sight: Sight<'a>,
+    /// As in [`Asked`].
+    pub rounded: bool,
 }
 
 /// The gradients for q, k and v, of the shapes of [`forward`] with keys and values `[batch, queries, groups, head_size]` and
@@ -190,8 +199,10 @@ pub fn backward(sizes: &Sizes, passed: Passed, gradient: &[f32], of_q: &mut [f32
     of_v.fill(0.0);
     let of = Gradients { q: Shared::new(of_q), k: Shared::new(of_k), v: Shared::new(of_v) };
     #[cfg(target_arch = "x86_64")]
-    if many_queries::fits(sizes) {
-        return many_queries::backward(sizes, passed, gradient, &of);
+    if passed.rounded && rounded::fits(sizes) {
+        return many_queries::backward::<Rounded>(sizes, passed, gradient, &of);
+    } else if many_queries::fits(sizes) {
+        return many_queries::backward::<Exact>(sizes, passed, gradient, &of);
     }
     backward_on_any(sizes, passed, gradient, &of);
 }

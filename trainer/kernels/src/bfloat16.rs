@@ -24,6 +24,8 @@ mod native;
 mod order;
 mod tile;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use native::transposed;
 use order::{Line, Side, put_left_in_order, put_right_in_order};
 use tile::{LeftWords, Way};
 

@@ -5,6 +5,8 @@ use std::cell::RefCell;
 
 use rayon::prelude::*;
 
+pub(crate) mod rounded;
+
 use crate::{
     attention::{Asked, Gradients, Passed, Sizes, Strided},
     copied::Lines,
@@ -28,9 +30,9 @@ const TASKS_A_THREAD: usize = 3;
 /// Rows that are asked for before they are copied.
 const AHEAD: usize = 8;
 
-/// What a thread puts in order or computes on its way, kept for the next task.
+/// By products of float32.
 #[derive(Default)]
-struct Room {
+pub(crate) struct Exact {
     /// Of keys and of values: for every [`PANEL`] tokens the numbers of a head, one line each.
     across: [Lines; 2],
     /// Of keys and of values: for every token the numbers of a head, [`PANEL`] a line.
@@ -42,14 +44,7 @@ struct Room {
 }
 
 thread_local! {
-    static ROOM: RefCell<Room> = RefCell::default();
-}
-
-/// Lends `work` the thread's room.
-fn with_room(work: impl FnOnce(&mut Room)) {
-    let mut room = ROOM.take();
-    work(&mut room);
-    ROOM.set(room);
+    static ROOM: RefCell<Exact> = RefCell::default();
 }
 
 /// Whether a call is for the functions here.
@@ -59,24 +54,48 @@ pub(crate) fn fits(sizes: &Sizes) -> bool {
     has_size && queries >= LEAST && has_avx2()
 }
 
+/// How a task computes what its heads are for, with room of its own that is kept for the next.
+pub(crate) trait Way: Sized {
+    /// Queries of one tile.
+    const TILE: usize;
+
+    /// Lends `work` the thread's room.
+    fn with(work: impl FnOnce(&mut Self));
+
+    /// Puts in order all keys and values that a head of a row reads, as the way there takes them or the way back.
+    fn put_in_order<N: Number>(
+        &mut self,
+        sizes: &Sizes,
+        kept: [Strided<N>; 2],
+        row_and_head: [usize; 2],
+        is_back: bool,
+    );
+
+    /// # Safety
+    /// Nobody else uses the tile's part of `out`.
+    unsafe fn attend(&mut self, tile: &Tile, q: &[f32], out: &Shared, normaliser: &mut [f32]);
+
+    /// # Safety
+    /// Nobody else uses the tile's part of the gradient for the queries, nor its row's and group's of the others.
+    unsafe fn attend_back(&mut self, tile: &Tile, passed: Passed, gradient: &[f32], of: &Gradients);
+}
+
 /// As [`crate::attention::forward`].
-pub(crate) fn forward<N: Number>(sizes: &Sizes, asked: Asked<N>, out: &mut [f32], normaliser: &mut [f32]) {
-    let Asked { q, k, v, sight } = asked;
+pub(crate) fn forward<W: Way, N: Number>(sizes: &Sizes, asked: Asked<N>, out: &mut [f32], normaliser: &mut [f32]) {
+    let Asked { q, k, v, sight, .. } = asked;
     let Sizes { batch, queries, heads, groups, .. } = *sizes;
     let out = Shared::new(out);
     let enough = batch * groups >= TASKS_A_THREAD * rayon::current_num_threads();
     let together = if enough { heads / groups } else { 1 };
     normaliser.par_chunks_mut(together * queries).enumerate().for_each(|(task, normaliser)| {
         let (row, first) = (task * together / heads, task * together % heads);
-        with_room(|room| {
-            put_along(sizes, k, [row, first], &mut room.along[0]);
-            put_along(sizes, v, [row, first], &mut room.along[1]);
-            put_across(sizes, &room.along[0], &mut room.across[0]);
+        W::with(|way| {
+            way.put_in_order(sizes, [k, v], [row, first], false);
             for (head, normaliser) in normaliser.chunks_mut(queries).enumerate() {
-                for (at, normaliser) in normaliser.chunks_mut(TILE).enumerate() {
-                    let tile = Tile::new(sizes, sight, row, first + head, at * TILE, normaliser.len());
-                    // SAFETY: the processor has these operations, as `fits` asked; every task writes the queries of its own row and heads.
-                    unsafe { tile.attend(q, room, &out, normaliser) };
+                for (at, normaliser) in normaliser.chunks_mut(W::TILE).enumerate() {
+                    let tile = Tile::new(sizes, sight, row, first + head, at * W::TILE, normaliser.len());
+                    // SAFETY: every task writes the queries of its own row and heads.
+                    unsafe { way.attend(&tile, q, &out, normaliser) };
                 }
             }
         });
@@ -84,26 +103,58 @@ pub(crate) fn forward<N: Number>(sizes: &Sizes, asked: Asked<N>, out: &mut [f32]
 }
 
 /// As [`crate::attention::backward`]; the gradients for keys and values are zero before.
-pub(crate) fn backward(sizes: &Sizes, passed: Passed, gradient: &[f32], of: &Gradients) {
+pub(crate) fn backward<W: Way>(sizes: &Sizes, passed: Passed, gradient: &[f32], of: &Gradients) {
     let Sizes { batch, queries, heads, groups, .. } = *sizes;
-    let [k, v] = [passed.k, passed.v].map(|values| Strided::tokens_first(values, sizes));
+    let kept = [passed.k, passed.v].map(|values| Strided::tokens_first(values, sizes));
     let together = heads / groups;
     (0..batch * groups).into_par_iter().for_each(|task| {
         let (row, first) = (task / groups, task % groups * together);
-        with_room(|room| {
-            for (at, kept) in [k, v].into_iter().enumerate() {
-                put_along(sizes, kept, [row, first], &mut room.along[at]);
-                put_across(sizes, &room.along[at], &mut room.across[at]);
-            }
+        W::with(|way| {
+            way.put_in_order(sizes, kept, [row, first], true);
             for head in first..first + together {
-                for query in (0..queries).step_by(TILE) {
-                    let tile = Tile::new(sizes, passed.sight, row, head, query, TILE.min(queries - query));
-                    // SAFETY: as above; every task writes the queries, keys and values of its own row and group.
-                    unsafe { tile.attend_back(passed, gradient, room, of) };
+                for query in (0..queries).step_by(W::TILE) {
+                    let tile = Tile::new(sizes, passed.sight, row, head, query, W::TILE.min(queries - query));
+                    // SAFETY: every task writes the queries, keys and values of its own row and group.
+                    unsafe { way.attend_back(&tile, passed, gradient, of) };
                 }
             }
         });
     });
+}
+
+impl Way for Exact {
+    const TILE: usize = TILE;
+
+    fn with(work: impl FnOnce(&mut Self)) {
+        let mut room = ROOM.take();
+        work(&mut room);
+        ROOM.set(room);
+    }
+
+    fn put_in_order<N: Number>(
+        &mut self,
+        sizes: &Sizes,
+        kept: [Strided<N>; 2],
+        row_and_head: [usize; 2],
+        is_back: bool,
+    ) {
+        for (at, kept) in kept.into_iter().enumerate() {
+            put_along(sizes, kept, row_and_head, &mut self.along[at]);
+            if at == 0 || is_back {
+                put_across(sizes, &self.along[at], &mut self.across[at]);
+            }
+        }
+    }
+
+    unsafe fn attend(&mut self, tile: &Tile, q: &[f32], out: &Shared, normaliser: &mut [f32]) {
+        // SAFETY: the processor has these operations, as `fits` asked; the caller's promise.
+        unsafe { tile.attend(q, self, out, normaliser) };
+    }
+
+    unsafe fn attend_back(&mut self, tile: &Tile, passed: Passed, gradient: &[f32], of: &Gradients) {
+        // SAFETY: as above.
+        unsafe { tile.attend_back(passed, gradient, self, of) };
+    }
 }
 
 /// All keys or values that a head of a row reads, along the tokens.
@@ -174,7 +225,7 @@ impl Tile<'_> {
     /// # Safety
     /// Nobody else uses the tile's part of `out`.
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn attend(&self, q: &[f32], room: &mut Room, out: &Shared, normaliser: &mut [f32]) {
+    unsafe fn attend(&self, q: &[f32], room: &mut Exact, out: &Shared, normaliser: &mut [f32]) {
         self.copy_rows(q, &mut room.rows[0]);
         let lines = self.score_lines();
         let scores = room.scores[0].room(self.room() * lines);
@@ -190,7 +241,7 @@ impl Tile<'_> {
     /// # Safety
     /// Nobody else uses the tile's part of the gradient for the queries, nor its row's and group's of the others.
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn attend_back(&self, passed: Passed, gradient: &[f32], room: &mut Room, of: &Gradients) {
+    unsafe fn attend_back(&self, passed: Passed, gradient: &[f32], room: &mut Exact, of: &Gradients) {
         let Sizes { queries, heads, .. } = *self.sizes;
         self.copy_rows(passed.q, &mut room.rows[0]);
         self.copy_rows(gradient, &mut room.rows[1]);

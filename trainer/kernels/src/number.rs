@@ -4,10 +4,16 @@ use half::bf16;
 
 use crate::wide;
 
-/// A number as it is kept; computed with as float32, which each of them is.
-pub trait Number: Copy + Send + Sync {
+/// A number as it is kept; computed with as float32, which each of them is. These are `f32` and `bf16`, and no others.
+pub trait Number: Copy + Send + Sync + sealed::Sealed {
     /// The same number.
     fn float32(self) -> f32;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for half::bf16 {}
 }
 
 impl Number for f32 {

@@ -88,3 +88,29 @@ pub(crate) fn probabilities_backward(
         },
     );
 }
+
+/// As [`probabilities_backward`] by the same sum over keys, Σ P·dP: where products are of rounded numbers, Σ dO·O would not be that
+/// sum, and what is left of two numbers that are nearly the same would be the rounding.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn probabilities_backward_by_keys(p: &mut [f32], ds: &mut [f32], seen: &[Range<usize>; 2], normaliser: f32) {
+    clear_unseen(p, seen);
+    clear_unseen(ds, seen);
+    wide(
+        #[inline(always)]
+        || {
+            let mut along = 0.0;
+            for seen in seen {
+                let (p, ds) = (&mut p[seen.clone()], &ds[seen.clone()]);
+                for p in &mut *p {
+                    *p = exp(*p - normaliser);
+                }
+                along += dot(p, ds);
+            }
+            for seen in seen {
+                for (p, ds) in p[seen.clone()].iter().zip(&mut ds[seen.clone()]) {
+                    *ds = *p * (*ds - along);
+                }
+            }
+        },
+    );
+}

@@ -127,7 +127,8 @@ fn over_itself([q, k, v]: [FlexTensor; 3], turn: Turn) -> (FlexTensor, Back) {
     let mut normaliser = room(batch * shape.heads * sequence);
     let strided = |values| Strided::tokens_first(values, &shape);
     let (keys, values) = (strided(numbers(&k)), strided(numbers(&v)));
-    let asked = Asked { q: numbers(&q), k: keys, v: values, sight: turn.shape.sight() };
+    let rounded = turn.shape.kept == Precision::Bfloat16;
+    let asked = Asked { q: numbers(&q), k: keys, v: values, sight: turn.shape.sight(), rounded };
     forward(&shape, asked, &mut out, &mut normaliser);
     let out = tensor(out, [batch, sequence, row]);
     let kept_out = out.clone();
@@ -143,6 +144,7 @@ fn over_itself([q, k, v]: [FlexTensor; 3], turn: Turn) -> (FlexTensor, Back) {
             out: numbers(&kept_out),
             normaliser: &normaliser,
             sight: turn.shape.sight(),
+            rounded,
         };
         backward(&shape, passed, numbers(&gradient), &mut of_q, &mut of_k, &mut of_v);
         turn.apply_to(&mut of_q, shape.heads, turn.scale(), true);
@@ -176,10 +178,10 @@ fn over_cache([q, k, v]: [FlexTensor; 3], turn: Turn, store: Store) -> Tensor<3>
     let (q, sight) = (numbers(&q), turn.shape.sight());
     if turn.shape.kept == Precision::Bfloat16 {
         let [k, v] = kept.each_ref().map(|kept| strided(kept, kept.storage::<bf16>()));
-        forward_over_bfloat16(&shape, Asked { q, k, v, sight }, &mut out, &mut normaliser);
+        forward_over_bfloat16(&shape, Asked { q, k, v, sight, rounded: true }, &mut out, &mut normaliser);
     } else {
         let [k, v] = kept.each_ref().map(|kept| strided(kept, kept.storage::<f32>()));
-        forward(&shape, Asked { q, k, v, sight }, &mut out, &mut normaliser);
+        forward(&shape, Asked { q, k, v, sight, rounded: false }, &mut out, &mut normaliser);
     }
     Tensor::from_primitive::<Flex>(tensor(out, [batch, sequence, row]))
 }

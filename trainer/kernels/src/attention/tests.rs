@@ -29,10 +29,10 @@ fn over_numbers_of_bfloat16_it_is_as_over_the_same_of_float32() {
 
         let [k, v] = kept.each_ref().map(|kept| Strided::heads_first(kept, &sizes, capacity));
         let [out, normaliser] = &mut found;
-        forward_over_bfloat16(&sizes, Asked { q: &q, k, v, sight }, out, normaliser);
+        forward_over_bfloat16(&sizes, Asked { q: &q, k, v, sight, rounded: false }, out, normaliser);
         let [k, v] = widened.each_ref().map(|kept| Strided::heads_first(kept, &sizes, capacity));
         let [out, normaliser] = &mut expected;
-        forward(&sizes, Asked { q: &q, k, v, sight }, out, normaliser);
+        forward(&sizes, Asked { q: &q, k, v, sight, rounded: false }, out, normaliser);
 
         for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
             // A few queries are otherwise taken together, which adds in another order.
@@ -62,7 +62,7 @@ fn measure<N: Number>(name: &str, kept_as: fn(f32) -> N, forward: fn(&Sizes, Ask
         let begun = std::time::Instant::now();
         for [k, v] in &cache {
             let [k, v] = [k, v].map(|values| Strided::heads_first(values, &sizes, capacity));
-            forward(&sizes, Asked { q: &q, k, v, sight }, &mut out, &mut normaliser);
+            forward(&sizes, Asked { q: &q, k, v, sight, rounded: false }, &mut out, &mut normaliser);
         }
         times.push(begun.elapsed().as_secs_f64());
     }

@@ -182,7 +182,7 @@ pub(super) unsafe fn rows<const R: usize>(source: Source, side: Side, pair: usiz
 /// Rows and columns exchanged.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn transposed(rows: [__m512i; LANES]) -> [__m512i; LANES] {
+pub(crate) fn transposed(rows: [__m512i; LANES]) -> [__m512i; LANES] {
     // Of each four rows, the words of the same place; of two such fours and again of two, their quarters.
     let mut fours = rows;
     for at in (0..LANES).step_by(4) {
