@@ -110,7 +110,8 @@ pub fn demonstrations<'c>(
 pub struct RankingRow {
     pub id: String,
     pub conversation: Value,
-    /// `[{"id", "content", "model"}]`, in the order of the task: not as they were shown.
+    /// `[{"id", "content", "model"}]`, in the order of the task: not as they were shown. One that was cut at the sampler's limit
+    /// says so: `"sampling": {"finished": false}`.
     pub responses: Value,
     /// One an answer, in that order.
     pub ranks: Vec<i32>,
@@ -178,7 +179,13 @@ pub fn rankings<'c>(
         CROSS JOIN LATERAL (
             SELECT
                 json_agg(
-                    json_build_object('id', coalesce(a.external_id, a.id::text), 'content', a.content, 'model', a.model)
+                    CASE
+                        WHEN a.sampling -> 'finished' = 'false'::jsonb THEN json_build_object(
+                            'id', coalesce(a.external_id, a.id::text), 'content', a.content, 'model', a.model,
+                            'sampling', json_build_object('finished', false)
+                        )
+                        ELSE json_build_object('id', coalesce(a.external_id, a.id::text), 'content', a.content, 'model', a.model)
+                    END
                     ORDER BY place.position
                 ) AS responses,
                 array_agg(place.rank ORDER BY place.position) AS ranks,

@@ -113,7 +113,10 @@ pub async fn waiting_answers(pool: &PgPool, job: Uuid) -> Result<Vec<ResponsesRe
             p.id AS prompt_id,
             p.conversation AS "conversation: Json<Vec<Message>>",
             (
-                SELECT json_agg(json_build_object('id', r.id, 'content', r.content, 'model', r.model) ORDER BY place.position)
+                SELECT json_agg(
+                    json_build_object('id', r.id, 'content', r.content, 'model', r.model, 'sampling', r.sampling)
+                    ORDER BY place.position
+                )
                 FROM task_responses place
                 JOIN responses r ON r.id = place.response_id
                 WHERE place.task_id = waiting.id

@@ -27,6 +27,8 @@ pub fn schema(kind: Kind) -> Schema {
     let number = |name: &str| Field::new(name, DataType::Float64, true);
     // Instants; a fixed offset of none, for the sake of readers without a table of time zones.
     let time = |name: &str| Field::new(name, DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())), true);
+    let finished = DataType::Struct([Field::new("finished", DataType::Boolean, true)].into_iter().collect());
+    let sampling = Field::new("sampling", finished, true);
     let mut fields = match kind {
         Kind::Prompts => vec![
             text("id"),
@@ -48,7 +50,10 @@ pub fn schema(kind: Kind) -> Schema {
         Kind::Rankings => vec![
             text("id"),
             messages("prompt"),
-            list("responses", DataType::Struct([text("id"), text("content"), text("model")].into_iter().collect())),
+            list(
+                "responses",
+                DataType::Struct([text("id"), text("content"), text("model"), sampling].into_iter().collect()),
+            ),
             list("ranks", DataType::Int64),
             text("annotator"),
             number("seconds"),

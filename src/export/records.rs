@@ -147,6 +147,9 @@ fn comparisons(row: &RankingRow, makers: &Makers) -> Vec<Record> {
                 ("split", json!(row.split)),
             ];
             let mut beside = ranking_marks(row, makers);
+            let cut = |position: usize| row.responses.get(position)?.get("sampling")?.get("finished").cloned();
+            beside.extend(cut(pair.better).map(|finished| ("chosen_finished", finished)));
+            beside.extend(cut(pair.worse).map(|finished| ("rejected_finished", finished)));
             if row.all_bad {
                 beside.push(("all_bad", json!(true)));
             }

@@ -189,8 +189,14 @@ fn ranking(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
 /// A comparison is a ranking of two answers.
 fn comparison(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
     let prompt = prompt_of_label(&mut fields)?;
-    let answer = |content: String| Answer { external_id: None, content, model: None, sampling: None };
-    let answers = vec![answer(answer_text(&mut fields, "chosen")?), answer(answer_text(&mut fields, "rejected")?)];
+    let answer = |content: String, finished: Option<bool>| {
+        let sampling = finished.map(|finished| json!({ "finished": finished }));
+        Answer { external_id: None, content, model: None, sampling }
+    };
+    let answers = vec![
+        answer(answer_text(&mut fields, "chosen")?, fields.truth("chosen_finished")?),
+        answer(answer_text(&mut fields, "rejected")?, fields.truth("rejected_finished")?),
+    ];
     let margin = fields.0.get("margin").filter(|value| !value.is_null()).cloned();
     if fields.number("margin")?.is_some_and(|margin| margin <= 0.0) {
         return Err(Wrong::at("margin", "import-reason-margin"));

@@ -144,6 +144,38 @@ async fn four_answers_in_strict_order_make_six_comparisons_with_the_margins_of_t
 }
 
 #[tokio::test]
+async fn of_an_answer_that_was_cut_rankings_and_comparisons_say_so_there_and_back() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let (one, other, third) = (project(pool, "one").await, project(pool, "other").await, project(pool, "third").await);
+    let sampled =
+        |content: &str, finished: bool| json!({ "content": content, "sampling": { "seed": 1, "finished": finished } });
+    let ranking = json!({ "id": "r", "prompt": asked("A?"), "ranks": [2, 1, 3], "annotator": "ada",
+        "responses": [sampled("whole", true), sampled("cut", false), { "content": "unknown" }] });
+    good(bring(pool, &one, Kind::Rankings, lines(&[ranking])).await);
+    let out = file(pool, &one, export::Kind::Rankings).await;
+    let said: Vec<Value> = values(&out)[0]["responses"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|answer| answer["sampling"].clone())
+        .collect();
+    assert_eq!(said, [Value::Null, json!({ "finished": false }), Value::Null]);
+    good(bring(pool, &other, Kind::Rankings, &out).await);
+    assert_eq!(file(pool, &other, export::Kind::Rankings).await, out);
+
+    let pairs = file(pool, &one, export::Kind::Comparisons).await;
+    for pair in values(&pairs) {
+        for (side, finished) in [("chosen", "chosen_finished"), ("rejected", "rejected_finished")] {
+            let is_cut = pair[side][0]["content"] == "cut";
+            assert_eq!(pair.get(finished), is_cut.then_some(&json!(false)), "{pair}");
+        }
+    }
+    good(bring(pool, &third, Kind::Comparisons, &pairs).await);
+    assert_eq!(file(pool, &third, export::Kind::Comparisons).await, pairs);
+}
+
+#[tokio::test]
 async fn answers_make_ranking_tasks_for_as_many_people_as_the_project_wants() {
     let server = support::server().await;
     let settings = ProjectSettings { name: "P".to_owned(), ranking_overlap: 3, ..ProjectSettings::default() };

@@ -81,6 +81,19 @@ pub struct ResponseRecord {
     pub sampling: Option<Value>,
 }
 
+impl ResponseRecord {
+    /// A text of unknown origin.
+    pub fn text(content: impl Into<String>) -> Self {
+        Self { id: None, content: content.into(), model: None, sampling: None }
+    }
+
+    /// Whether it ended by itself. `finished: false` among the settings of sampling says that it was cut at a limit.
+    pub fn is_finished(&self) -> bool {
+        let said = self.sampling.as_ref().and_then(|sampling| sampling.get("finished"));
+        said.and_then(Value::as_bool).unwrap_or(true)
+    }
+}
+
 /// The candidate answers to one prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResponsesRecord {
@@ -149,6 +162,11 @@ pub struct ComparisonRecord {
     pub prompt: Vec<Message>,
     pub chosen: Vec<Message>,
     pub rejected: Vec<Message>,
+    /// False where the answer was cut at a limit; see [`ResponseRecord::is_finished`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen_finished: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_finished: Option<bool>,
     /// The difference of the two ranks, at least 1.
     #[serde(default)]
     pub margin: Option<f64>,
