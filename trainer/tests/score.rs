@@ -92,6 +92,32 @@ fn the_same_answer_has_the_same_reward_in_every_kind_of_file_and_pairs_are_count
     assert_eq!(names, [&json!("chosen"), &json!("rejected"), &json!(0), &json!(1)]);
 }
 
+#[test]
+fn an_answer_that_was_cut_is_scored_without_an_end_in_every_kind_of_file() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let model = reward_model(folder.path());
+    let prompt = json!([{ "role": "user", "content": "What is tea?" }]);
+    let said = |text: &str| json!([{ "role": "assistant", "content": text }]);
+    let text = "A warm drink.";
+    let sampled = |finished: bool| json!({ "content": text, "sampling": { "finished": finished } });
+    let answers = [json!({ "content": text }), sampled(true), sampled(false)];
+    let rewards = |record: Value| -> Vec<f64> {
+        scored(&model, &[record]).iter().filter_map(|line| line["reward"].as_f64()).collect()
+    };
+    let found = rewards(json!({ "prompt_id": "p", "prompt": prompt, "responses": answers }));
+    assert_eq!(found.len(), 3);
+    assert!((found[0] - found[1]).abs() < 1e-5 && (found[0] - found[2]).abs() > 1e-5, "{found:?}");
+    let alike = |other: &[f64], expected: &[f64]| {
+        assert!(
+            other.len() == expected.len() && other.iter().zip(expected).all(|(one, two)| (one - two).abs() < 1e-5),
+            "{other:?}"
+        );
+    };
+    alike(&rewards(json!({ "id": "r", "prompt": prompt, "responses": answers, "ranks": [1, 2, 3] })), &found);
+    let pair = json!({ "prompt": prompt, "chosen": said(text), "rejected": said(text), "rejected_finished": false });
+    alike(&rewards(pair), &[found[0], found[2]]);
+}
+
 /// Of a tokenizer that knows one word, and ends nothing.
 #[test]
 fn what_the_tokenizer_makes_no_token_of_has_no_reward_and_is_told() {

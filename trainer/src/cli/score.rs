@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use laurel_records::RankingRecord;
+use laurel_records::{RankingRecord, ResponseRecord};
 use serde_json::{Map, Value, json};
 
 use super::{Common, WrongInput, output, precision::PrecisionArgs};
@@ -27,8 +27,9 @@ use crate::{
 /// FILE holds responses, demonstrations, rankings or comparisons, or lines {"input_ids":[…]}, for which the model needs no
 /// tokenizer. A line has the record's id, the answer's place in it and its reward, and where the model is an ensemble the
 /// disagreement: the standard deviation of what its members give. The reward is null where the tokenizer makes no token of
-/// prompt and answer; what follows about rankings is without these answers. At the end of rankings or comparisons comes
-/// {"accuracy":…,"log_loss":…,"pairs":…}: how many pairs the rewards put in people's order, and the mean of
+/// prompt and answer; what follows about rankings is without these answers. An answer that was cut, as its record says
+/// ("sampling":{"finished":false}, in comparisons "chosen_finished":false), is scored without an end. At the end of
+/// rankings or comparisons comes {"accuracy":…,"log_loss":…,"pairs":…}: how many pairs the rewards put in people's order, and the mean of
 /// −log σ(difference); a coin has 0.5 and 0.693. Beside them stand the same by_margin and by_annotator, people (how well those
 /// agree who judged the same answers, and the model's accuracy there), calibration (expected against observed agreement) and
 /// length (the correlation of reward and length, the accuracy of preferring the longer answer).
@@ -54,8 +55,8 @@ pub struct Score {
 struct Scored {
     id: String,
     prompt: Vec<laurel_records::Message>,
-    /// What each answer is called, and its text.
-    answers: Vec<(Value, String)>,
+    /// Each answer, and what it is called.
+    answers: Vec<(Value, ResponseRecord)>,
     /// The ranking, where people ranked them.
     ranking: Option<RankingRecord>,
 }
@@ -84,7 +85,7 @@ impl Score {
         let model = directory.load_reward_model(&device)?.with_precision(precision);
         let judged: Vec<Judged> = records
             .iter()
-            .flat_map(|record| record.answers.iter().map(|(_, text)| Judged { prompt: &record.prompt, answer: text }))
+            .flat_map(|record| record.answers.iter().map(|(_, answer)| Judged::of(&record.prompt, answer)))
             .collect();
         // The rewards go to standard output.
         let progress = common.writing_to(Path::new("-")).progress(judged.len() as u64, "Answers");
@@ -224,13 +225,14 @@ impl Kind {
     }
 
     fn read(self, input: &Input) -> anyhow::Result<Vec<Scored>> {
-        let numbered = |texts: Vec<String>| texts.into_iter().enumerate().map(|(at, text)| (json!(at), text)).collect();
+        let numbered = |answers: Vec<ResponseRecord>| -> Vec<(Value, ResponseRecord)> {
+            answers.into_iter().enumerate().map(|(at, answer)| (json!(at), answer)).collect()
+        };
         Ok(match self {
             Self::Rankings | Self::Comparisons => records::rankings(input)?
                 .into_iter()
                 .map(|record| {
-                    let mut answers: Vec<_> =
-                        numbered(record.responses.iter().map(|response| response.content.clone()).collect());
+                    let mut answers = numbered(record.responses.clone());
                     // A file may hold rankings too, and those put their answers in any order.
                     if self == Self::Comparisons && record.ranks == [1, 2] {
                         answers
@@ -247,7 +249,7 @@ impl Kind {
                 .map(|record| Scored {
                     id: record.prompt_id.unwrap_or_default(),
                     prompt: record.prompt,
-                    answers: numbered(record.responses.into_iter().map(|response| response.content).collect()),
+                    answers: numbered(record.responses),
                     ranking: None,
                 })
                 .collect(),
@@ -256,7 +258,9 @@ impl Kind {
                 .map(|record| Scored {
                     id: record.id,
                     prompt: record.prompt,
-                    answers: numbered(record.completion.into_iter().map(|message| message.content).collect()),
+                    answers: numbered(
+                        record.completion.into_iter().map(|message| ResponseRecord::text(message.content)).collect(),
+                    ),
                     ranking: None,
                 })
                 .collect(),

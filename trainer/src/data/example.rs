@@ -14,7 +14,7 @@ const SHORTENINGS: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Example {
     pub ids: Vec<u32>,
-    /// 1 on the assistant's answer and the token that ends it, 0 on everything before.
+    /// 1 on the assistant's answer and the token that ends it, if it has one; 0 on everything before.
     pub completion_mask: Vec<u8>,
 }
 
@@ -62,12 +62,17 @@ impl ModelTokenizer {
     /// What does not fit the context is shortened as in [`Self::prompt`]; an answer that is longer than the context itself loses
     /// its end.
     pub fn example(&self, messages: &[Message], completion: &str) -> Result<Example, DataError> {
+        self.example_of(messages, completion, true)
+    }
+
+    /// As [`Self::example`]; an answer that is not `finished`, but was cut as it was written, has no end of turn.
+    pub fn example_of(&self, messages: &[Message], completion: &str, finished: bool) -> Result<Example, DataError> {
         let limit = self.context_length;
         let length = |(prompt, answer): &(Vec<u32>, Vec<u32>)| prompt.len() + answer.len();
-        let mut parts = self.parts(messages, completion)?;
+        let mut parts = self.parts(messages, completion, finished)?;
         if length(&parts) > limit {
             self.cuts.fetch_add(1, Ordering::Relaxed);
-            parts = self.shortened(messages, parts, limit, |kept| self.parts(kept, completion), length)?;
+            parts = self.shortened(messages, parts, limit, |kept| self.parts(kept, completion, finished), length)?;
         }
         let (mut prompt, mut answer) = parts;
         let excess = (prompt.len() + answer.len()).saturating_sub(limit);
@@ -123,32 +128,33 @@ impl ModelTokenizer {
         })
     }
 
-    /// Tokens of the prompt and of the answer with its end.
-    fn parts(&self, messages: &[Message], completion: &str) -> Result<(Vec<u32>, Vec<u32>), DataError> {
+    /// Tokens of the prompt and of the answer, with its end where it is `finished`.
+    fn parts(&self, messages: &[Message], completion: &str, finished: bool) -> Result<(Vec<u32>, Vec<u32>), DataError> {
         let prompt_ids = self.prompt_ids(messages)?;
         let answer_ids = match &self.template {
-            None => self.with_end_of_text(self.encode(completion)),
+            None => self.with_end_of_text(self.encode(completion), finished),
             Some(template) => {
                 let before = template.render(messages, true)?;
                 let answer = Message { role: Role::Assistant, content: completion.into() };
                 let whole = template.render(&[messages, &[answer]].concat(), false)?;
-                self.answer_ids(&prompt_ids, &before, &whole, completion)
+                self.answer_ids(&prompt_ids, &before, &whole, completion, finished)
             }
         };
         Ok((prompt_ids, answer_ids))
     }
 
-    /// The tokens that follow the prompt's in the whole conversation, up to the answer's end of turn.
-    fn answer_ids(&self, prompt_ids: &[u32], before: &str, whole: &str, completion: &str) -> Vec<u32> {
+    /// The tokens that follow the prompt's in the whole conversation, up to the answer's end of turn; of an answer that is not
+    /// `finished`, to the end of its text.
+    fn answer_ids(&self, prompt_ids: &[u32], before: &str, whole: &str, completion: &str, finished: bool) -> Vec<u32> {
         let content = completion.trim();
         let Some(rest) = rest_after(before, whole, content) else {
-            return self.with_end_of_text(self.encode(content));
+            return self.with_end_of_text(self.encode(content), finished);
         };
         let Some(end) = end_of_answer(rest, content) else {
-            return self.rewritten_ids(prompt_ids, before, rest);
+            return self.rewritten_ids(prompt_ids, before, rest, finished);
         };
-        let Some(tokens_after) = self.tokens_after_first_mark(&rest[end..]) else {
-            return self.with_end_of_text(self.tokens_after(prompt_ids, before, &rest[..end]));
+        let Some(tokens_after) = self.tokens_after_first_mark(&rest[end..]).filter(|_| finished) else {
+            return self.with_end_of_text(self.tokens_after(prompt_ids, before, &rest[..end]), finished);
         };
         let mut ids = self.tokens_after(prompt_ids, before, rest);
         // An added token divides the text whatever stands before it, so what follows it has the same tokens here.
@@ -157,15 +163,15 @@ impl ModelTokenizer {
     }
 
     /// The tokens of an answer that the template writes in words of its own (without the thoughts in front of it, say): up to the
-    /// first that ends an answer.
-    fn rewritten_ids(&self, prompt_ids: &[u32], before: &str, rest: &str) -> Vec<u32> {
+    /// first that ends an answer, which one that is not `finished` lacks.
+    fn rewritten_ids(&self, prompt_ids: &[u32], before: &str, rest: &str, finished: bool) -> Vec<u32> {
         let mut ids = self.tokens_after(prompt_ids, before, rest);
         match ids.iter().position(|id| self.stop_ids().contains(id)) {
             Some(end) => {
-                ids.truncate(end + 1);
+                ids.truncate(end + usize::from(finished));
                 ids
             }
-            None => self.with_end_of_text(self.tokens_after(prompt_ids, before, rest.trim_end())),
+            None => self.with_end_of_text(self.tokens_after(prompt_ids, before, rest.trim_end()), finished),
         }
     }
 
@@ -179,8 +185,8 @@ impl ModelTokenizer {
         }
     }
 
-    fn with_end_of_text(&self, mut ids: Vec<u32>) -> Vec<u32> {
-        ids.extend(self.eos_id);
+    fn with_end_of_text(&self, mut ids: Vec<u32>, finished: bool) -> Vec<u32> {
+        ids.extend(self.eos_id.filter(|_| finished));
         ids
     }
 

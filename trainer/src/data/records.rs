@@ -14,7 +14,7 @@ use laurel_records::{
     ResponsesRecord, Role,
 };
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{corpus::text_of, error::DataError, forms, ignored::Ignored};
 use crate::terminal::{self, counted};
@@ -291,10 +291,13 @@ fn comparison(mut line: Line) -> Result<RankingRecord, Problem> {
     let chosen = check_answer("chosen", &record.chosen)?;
     let rejected = check_answer("rejected", &record.rejected)?;
     check_margin(record.margin)?;
-    let response = |content: &str| ResponseRecord { id: None, content: content.into(), model: None, sampling: None };
+    let response = |content: &str, finished: Option<bool>| ResponseRecord {
+        sampling: finished.map(|finished| json!({ "finished": finished })),
+        ..ResponseRecord::text(content)
+    };
     Ok(RankingRecord {
         id: record.ranking_id.unwrap_or(id),
-        responses: vec![response(chosen), response(rejected)],
+        responses: vec![response(chosen, record.chosen_finished), response(rejected, record.rejected_finished)],
         ranks: vec![1, 2],
         ratings: None,
         rating_scale: None,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use laurel_records::{Message, PromptRecord, RankingRecord};
+use laurel_records::{Message, PromptRecord, RankingRecord, ResponseRecord};
 
 use super::{Answers, values};
 use crate::{
@@ -16,10 +16,19 @@ use crate::{
 pub struct Judged<'a> {
     pub prompt: &'a [Message],
     pub answer: &'a str,
+    /// Not of an answer that was cut: it is judged without an end.
+    pub finished: bool,
 }
 
-/// The reward of each answer: the value at its last token (its end of turn). `None` of one without any token, neither of its prompt
-/// nor of its own: there is nothing to read. `batch` answers at a time; `progress` gets the number of answers done.
+impl<'a> Judged<'a> {
+    /// One of a record's answers.
+    pub fn of(prompt: &'a [Message], response: &'a ResponseRecord) -> Self {
+        Self { prompt, answer: &response.content, finished: response.is_finished() }
+    }
+}
+
+/// The reward of each answer: the value at its last token (its end of turn, where it was not cut). `None` of one without any token,
+/// neither of its prompt nor of its own: there is nothing to read. `batch` answers at a time; `progress` gets the number of answers done.
 pub fn rewards(
     model: &RewardModel,
     tokenizer: &ModelTokenizer,
@@ -37,7 +46,7 @@ pub struct Verdict {
     pub reward: f64,
     /// What each member of the ensemble gives beyond its own zero; empty without an ensemble.
     pub members: Vec<f64>,
-    /// Tokens of the answer, its end of turn with them.
+    /// Tokens of the answer, its end of turn with them where it has one.
     pub length: usize,
 }
 
@@ -52,7 +61,7 @@ pub fn verdicts(
 ) -> Result<Vec<Option<Verdict>>, DataError> {
     let examples = answers
         .iter()
-        .map(|judged| tokenizer.example(judged.prompt, judged.answer))
+        .map(|judged| tokenizer.example_of(judged.prompt, judged.answer, judged.finished))
         .collect::<Result<Vec<_>, DataError>>()?;
     let rows: Vec<&[u32]> = examples.iter().map(|example| example.ids.as_slice()).collect();
     // For the heads of an ensemble everything is read once more: the first reading is half of the way.
@@ -91,11 +100,7 @@ pub fn rewards_of_answers(
         if same_tokens && ids.len() <= tokenizer.context_length() {
             return Ok(ids.clone());
         }
-        let mut ids = tokenizer.example(&prompt.prompt, text)?.ids;
-        if !finished && ids.last().is_some_and(|last| tokenizer.stop_ids().contains(last)) {
-            ids.pop();
-        }
-        Ok(ids)
+        Ok(tokenizer.example_of(&prompt.prompt, text, *finished)?.ids)
     });
     let texts = rows.collect::<Result<Vec<_>, DataError>>()?;
     let rows: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
@@ -210,9 +215,7 @@ pub fn reward_accuracy(
 ) -> Result<(Agreement, usize), DataError> {
     let answers: Vec<Judged> = rankings
         .iter()
-        .flat_map(|ranking| {
-            ranking.responses.iter().map(|response| Judged { prompt: &ranking.prompt, answer: &response.content })
-        })
+        .flat_map(|ranking| ranking.responses.iter().map(|response| Judged::of(&ranking.prompt, response)))
         .collect();
     let scores = rewards(model, tokenizer, &answers, batch, progress)?;
     let (known, of_known) = found_of(rankings.iter(), &scores);

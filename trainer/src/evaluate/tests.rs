@@ -144,7 +144,7 @@ fn a_reward_is_the_value_at_the_end_of_the_answer_whatever_the_batch() {
     let model = RewardModel::from_policy(&decoder, 3);
     let prompt = asked("What is tea?");
     let answers = ["A warm drink.", "Far away, and round. It was baked today.", ""];
-    let judged = answers.map(|answer| Judged { prompt: &prompt, answer });
+    let judged = answers.map(|answer| Judged { prompt: &prompt, answer, finished: true });
     let one_by_one = rewards(&model, &tokenizer, &judged, 1, &mut |_| {}).expect("rewards");
     let together = rewards(&model, &tokenizer, &judged, 3, &mut |_| {}).expect("rewards");
     let [one_by_one, together] = [one_by_one, together].map(all);
@@ -183,7 +183,7 @@ fn texts_without_a_token_have_no_reward_and_spoil_no_other() {
     let (model, members) = RewardEnsemble::from_policy(&decoder, &[1, 2]).into_reward_model();
     let (tokenizer, nothing, something) = (of_one_word(), asked(" "), asked("a"));
     let judged = [(&nothing, ""), (&something, ""), (&nothing, "a a"), (&nothing, "?")];
-    let judged = judged.map(|(prompt, answer)| Judged { prompt, answer });
+    let judged = judged.map(|(prompt, answer)| Judged { prompt, answer, finished: true });
     let expected = [None, Some(vec![0u32]), Some(vec![0, 0]), None];
     // Alone, and beside others, in one batch or in two.
     for batch in [1, 2, 4] {
@@ -212,7 +212,7 @@ fn both_readings_of_an_ensemble_are_on_the_way_that_is_told() {
     let (decoder, _, tokenizer) = models();
     let (model, members) = RewardEnsemble::from_policy(&decoder, &[1, 2]).into_reward_model();
     let prompt = asked("What is tea?");
-    let judged = ["A warm drink.", "A drink.", ""].map(|answer| Judged { prompt: &prompt, answer });
+    let judged = ["A warm drink.", "A drink.", ""].map(|answer| Judged { prompt: &prompt, answer, finished: true });
     let told = |members: Option<&Members>| {
         let mut told = vec![];
         verdicts(&model, members, &tokenizer, &judged, 1, &mut |done| told.push(done)).expect("verdicts");

@@ -35,9 +35,7 @@ impl Doubter {
     pub fn scores(&self, records: &[ResponsesRecord], batch: usize) -> anyhow::Result<Vec<PromptScore>> {
         let answers: Vec<Judged> = records
             .iter()
-            .flat_map(|record| {
-                record.responses.iter().map(|one| Judged { prompt: &record.prompt, answer: &one.content })
-            })
+            .flat_map(|record| record.responses.iter().map(|one| Judged::of(&record.prompt, one)))
             .collect();
         let found = verdicts(&self.model, self.members.as_ref(), &self.tokenizer, &answers, batch, &mut |_| {})?;
         let mut rest = found.as_slice();

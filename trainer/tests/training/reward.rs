@@ -43,8 +43,7 @@ fn judged(world: &World, path: &std::path::Path, data: &[Value]) -> Vec<Vec<Verd
     let tokenizer = ModelTokenizer::open(&directory).unwrap();
     let rankings = records::rankings(&world.records("judged.jsonl", data)).unwrap();
     let of = |record: &laurel_records::RankingRecord| {
-        let answers: Vec<Judged> =
-            record.responses.iter().map(|one| Judged { prompt: &record.prompt, answer: &one.content }).collect();
+        let answers: Vec<Judged> = record.responses.iter().map(|one| Judged::of(&record.prompt, one)).collect();
         let found = verdicts(&model, members.as_ref(), &tokenizer, &answers, 8, &mut |_| {}).unwrap();
         found.into_iter().map(Option::unwrap).collect::<Vec<Verdict>>()
     };
@@ -181,8 +180,9 @@ fn demonstrations_score_zero_on_average_and_those_of_the_test_split_have_no_say(
     let records = records::demonstrations(&file).unwrap();
     let judged = |of_test: bool| {
         let records = records.iter().filter(|record| (record.split == Some(Split::Test)) == of_test);
-        let answers: Vec<Judged> =
-            records.map(|record| Judged { prompt: &record.prompt, answer: &record.completion[0].content }).collect();
+        let answers: Vec<Judged> = records
+            .map(|record| Judged { prompt: &record.prompt, answer: &record.completion[0].content, finished: true })
+            .collect();
         let found = verdicts(&model, members.as_ref(), &tokenizer, &answers, 8, &mut |_| {}).unwrap();
         found.into_iter().map(Option::unwrap).collect::<Vec<Verdict>>()
     };

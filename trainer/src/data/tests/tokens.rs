@@ -3,7 +3,7 @@
 use laurel_records::Role;
 use serde_json::{Value, json};
 
-use super::{CHATML, learned, open_with, says, tokenizer_json};
+use super::{CHATML, learned, open_with, says, tokenizer, tokenizer_json};
 
 /// A small GPT-2 of transformers: `GPT2Config(vocab_size=300)` names 50256 as begin and end of text.
 #[test]
@@ -156,4 +156,27 @@ fn an_end_of_turn_that_is_no_special_token_ends_answers_and_is_not_shown() {
     let lines = open("{% for m in messages %}{{ m.content }}{{ '\n\n' }}{% endfor %}");
     assert_eq!(learned(&lines, &lines.example(&prompt, "yes").unwrap()), "yes<|endoftext|>");
     assert_eq!(lines.stop_ids(), [256]);
+}
+
+#[test]
+fn an_answer_that_was_cut_has_no_end_whatever_the_template() {
+    let spaced = CHATML.replace("+ '<|im_end|>'", "+ ' <|im_end|>'");
+    // It writes answers in words of its own.
+    let rewritten = CHATML.replace("message['content']", "(message['content'] | replace('yes', 'YES'))");
+    let endless = "{% for m in messages %}{{ m.content }}\n{% endfor %}";
+    for (template, text) in [
+        (None, "yes"),
+        (Some(CHATML), "yes"),
+        (Some(spaced.as_str()), "yes"),
+        (Some(rewritten.as_str()), "YES"),
+        (Some(endless), "yes"),
+    ] {
+        let tokenizer = tokenizer(template, 256);
+        let prompt = [says(Role::User, "?")];
+        let cut = tokenizer.example_of(&prompt, "yes", false).unwrap();
+        assert_eq!(learned(&tokenizer, &cut), text, "{template:?}");
+        let whole = tokenizer.example_of(&prompt, "yes", true).unwrap();
+        assert_eq!(whole, tokenizer.example(&prompt, "yes").unwrap());
+        assert!(whole.ids.starts_with(&cut.ids) && whole.ids.len() > cut.ids.len(), "{template:?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Rankings as DPO learns them: the tokens of their answers, the pairs, and what the reference policy thinks of each answer.
 
 use burn::tensor::{IndexingUpdateOp, Tensor};
-use laurel_records::RankingRecord;
+use laurel_records::{RankingRecord, ResponseRecord};
 
 use super::super::{
     TrainError,
@@ -19,7 +19,7 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// log π of whole answers, the end of turn included: `[answers]`.
+    /// log π of whole answers, the end of turn included where they have one: `[answers]`.
     pub fn log_probs(&self, policy: &Decoder, answers: &[&Example]) -> Tensor<1> {
         let device = policy.token_embedding.device();
         let ids: Vec<&[u32]> = answers.iter().map(|answer| answer.ids.as_slice()).collect();
@@ -75,7 +75,8 @@ impl Preferences {
     ) -> Result<Self, TrainError> {
         let (mut rankings, mut without_tokens) = (Vec::with_capacity(records.len()), 0);
         for record in records {
-            let answers = record.responses.iter().map(|answer| tokenizer.example(&record.prompt, &answer.content));
+            let tokens = |one: &ResponseRecord| tokenizer.example_of(&record.prompt, &one.content, one.is_finished());
+            let answers = record.responses.iter().map(tokens);
             let answers = answers.collect::<Result<Vec<_>, _>>()?;
             // An empty text that no end of text follows has log π = 0 under every policy: nothing about it can be learned.
             let (answers, ranks): (Vec<Example>, Vec<u32>) =

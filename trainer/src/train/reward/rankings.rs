@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
-use laurel_records::{LogLevel, RankingRecord, Stage};
+use laurel_records::{LogLevel, RankingRecord, ResponseRecord, Stage};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
@@ -44,9 +44,11 @@ struct Ranked {
 
 impl Ranked {
     /// The tokens of a record's answers, and how many of these are left out because they have none: a text is scored by the
-    /// state at its last token, and an empty one that no end of text follows may have none.
+    /// state at its last token, and an empty one that no end of text follows may have none. An answer that was cut has no end, as
+    /// where it is scored while a policy learns.
     fn of(mut record: RankingRecord, tokenizer: &ModelTokenizer) -> Result<(Self, usize), TrainError> {
-        let answers = record.responses.iter().map(|answer| tokenizer.example(&record.prompt, &answer.content));
+        let tokens = |one: &ResponseRecord| tokenizer.example_of(&record.prompt, &one.content, one.is_finished());
+        let answers = record.responses.iter().map(tokens);
         let mut answers = answers.collect::<Result<Vec<Example>, _>>()?;
         let kept: Vec<bool> = answers.iter().map(|answer| !answer.ids.is_empty()).collect();
         let left_out = kept.iter().filter(|kept| !**kept).count();
@@ -319,7 +321,38 @@ fn digest_of(times: &[Vec<f64>]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::model::ModelDirectory;
+
+    /// Its end of text is token 2.
+    fn tokenizer() -> ModelTokenizer {
+        let tokenizer = json!({
+            "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+            "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": null, "decoder": null, "added_tokens": [],
+            "model": {"type": "BPE", "dropout": null, "unk_token": null, "vocab": {"a": 0, "b": 1, "e": 2}, "merges": []},
+        });
+        let config = json!({"model_type": "llama", "vocab_size": 8, "hidden_size": 8, "intermediate_size": 8,
+            "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": 64, "eos_token_id": 2});
+        let directory = tempfile::tempdir().unwrap();
+        for (name, content) in [("tokenizer.json", tokenizer), ("config.json", config)] {
+            std::fs::write(directory.path().join(name), content.to_string()).unwrap();
+        }
+        ModelTokenizer::open(&ModelDirectory::open(directory.path()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_answer_that_was_cut_is_learned_without_an_end() {
+        let answer = |sampling| json!({"content": "b", "sampling": sampling});
+        let answers =
+            [json!({"finished": false}), json!({"finished": true}), json!({"seed": 1}), json!(null)].map(answer);
+        let prompt = json!([{"role": "user", "content": "a"}]);
+        let record = json!({"id": "r", "prompt": prompt, "responses": answers, "ranks": [1, 2, 3, 4]});
+        let (ranked, left_out) = Ranked::of(serde_json::from_value(record).unwrap(), &tokenizer()).unwrap();
+        let ids: Vec<&[u32]> = ranked.answers.iter().map(|answer| answer.ids.as_slice()).collect();
+        assert_eq!((ids, left_out), (vec![&[0u32, 1][..], &[0, 1, 2], &[0, 1, 2], &[0, 1, 2]], 0));
+    }
 
     #[test]
     fn resamplings_are_told_apart_and_one_head_has_none() {
