@@ -10,9 +10,10 @@ use crate::fused;
 /// What matrix products are computed in: those of linear layers, adapters and the output matrix, and both of attention.
 ///
 /// Their inputs are cast for the product and its result is cast back (Micikevicius et al. 2018, section 3.1, as PyTorch's
-/// `torch.autocast` does it). On the CPU the result of a product in bfloat16 is not rounded, and of attention only keys and values
-/// are: its products are too small to gain by less, but reading them from a cache takes half of the time. Weights, norms, softmax, the residual stream, logits, losses, gradients of weights and the
-/// optimiser are float32 whatever this says; so are the scalar heads, whose one product costs nothing.
+/// `torch.autocast` does it). On the CPU the result of a product in bfloat16 is not rounded; in attention keys and values always are,
+/// since reading them from a cache takes half of the time then, queries and probabilities where that makes many products faster.
+/// Weights, norms, softmax, the residual stream, logits, losses, gradients of weights and the optimiser are float32 whatever this
+/// says; so are the scalar heads, whose one product costs nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
