@@ -174,11 +174,7 @@ struct Place {
 #[inline(always)]
 pub(crate) fn prefetch<N>(values: &[N], at: usize) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(value) = values.get(at) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a hint for an address inside the slice.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) };
-    }
+    ask::<N, { std::arch::x86_64::_MM_HINT_T0 }>(values, at);
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (values, at);
 }
@@ -187,13 +183,18 @@ pub(crate) fn prefetch<N>(values: &[N], at: usize) {
 #[inline(always)]
 pub(crate) fn prefetch_early<N>(values: &[N], at: usize) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(value) = values.get(at) {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        // SAFETY: a hint for an address inside the slice.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(value).cast()) };
-    }
+    ask::<N, { std::arch::x86_64::_MM_HINT_T1 }>(values, at);
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (values, at);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn ask<N, const CACHE: i32>(values: &[N], at: usize) {
+    if let Some(value) = values.get(at) {
+        // SAFETY: a hint for an address inside the slice.
+        unsafe { std::arch::x86_64::_mm_prefetch::<CACHE>(std::ptr::from_ref(value).cast()) };
+    }
 }
 
 #[cfg(test)]

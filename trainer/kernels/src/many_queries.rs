@@ -1,7 +1,7 @@
 //! Attention of many queries of a row, on AVX2: its keys and values are put in the order of the product once for all queries
 //! and heads that read them, and what no query sees is not multiplied.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, thread::LocalKey};
 
 use rayon::prelude::*;
 
@@ -55,12 +55,19 @@ pub(crate) fn fits(sizes: &Sizes) -> bool {
 }
 
 /// How a task computes what its heads are for, with room of its own that is kept for the next.
-pub(crate) trait Way: Sized {
+pub(crate) trait Way: Default + 'static {
     /// Queries of one tile.
     const TILE: usize;
 
+    /// The thread's room.
+    fn room() -> &'static LocalKey<RefCell<Self>>;
+
     /// Lends `work` the thread's room.
-    fn with(work: impl FnOnce(&mut Self));
+    fn with(work: impl FnOnce(&mut Self)) {
+        let mut room = Self::room().take();
+        work(&mut room);
+        Self::room().set(room);
+    }
 
     /// Puts in order all keys and values that a head of a row reads, as the way there takes them or the way back.
     fn put_in_order<N: Number>(
@@ -125,10 +132,8 @@ pub(crate) fn backward<W: Way>(sizes: &Sizes, passed: Passed, gradient: &[f32], 
 impl Way for Exact {
     const TILE: usize = TILE;
 
-    fn with(work: impl FnOnce(&mut Self)) {
-        let mut room = ROOM.take();
-        work(&mut room);
-        ROOM.set(room);
+    fn room() -> &'static LocalKey<RefCell<Self>> {
+        &ROOM
     }
 
     fn put_in_order<N: Number>(

@@ -5,6 +5,7 @@ use std::{
     arch::x86_64::{__m512, _mm512_add_ps, _mm512_loadu_ps, _mm512_storeu_ps},
     cell::RefCell,
     ops::Range,
+    thread::LocalKey,
 };
 
 use super::{LEAST, Way};
@@ -60,10 +61,8 @@ pub(crate) fn fits(sizes: &Sizes) -> bool {
 impl Way for Rounded {
     const TILE: usize = 4 * ROWS;
 
-    fn with(work: impl FnOnce(&mut Self)) {
-        let mut room = ROOM.take();
-        work(&mut room);
-        ROOM.set(room);
+    fn room() -> &'static LocalKey<RefCell<Self>> {
+        &ROOM
     }
 
     fn put_in_order<N: Number>(
