@@ -42,6 +42,14 @@ impl Ask {
     }
 }
 
+/// What a model wrote.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub content: String,
+    /// It stops at the limit of tokens, before its end.
+    pub is_cut: bool,
+}
+
 /// Why there is no answer, with the words of the endpoint where it has any.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ChatFailure {
@@ -81,11 +89,11 @@ impl ChatFailure {
 ///
 /// # Errors
 /// An endpoint that is not there, refuses, breaks off, or says nothing.
-pub fn complete(ask: &Ask, more: impl FnMut(&str) -> bool) -> Result<String, ChatFailure> {
+pub fn complete(ask: &Ask, more: impl FnMut(&str) -> bool) -> Result<Answer, ChatFailure> {
     complete_within(ask, SILENCE, more).map_err(|failure| failure.without(ask.api_key.as_deref()))
 }
 
-fn complete_within(ask: &Ask, silence: Duration, mut more: impl FnMut(&str) -> bool) -> Result<String, ChatFailure> {
+fn complete_within(ask: &Ask, silence: Duration, mut more: impl FnMut(&str) -> bool) -> Result<Answer, ChatFailure> {
     let address = format!("{}/chat/completions", ask.base_url.trim_end_matches('/'));
     let agent: Agent = Agent::config_builder()
         .http_status_as_error(false)
@@ -132,31 +140,39 @@ fn complete_within(ask: &Ask, silence: Duration, mut more: impl FnMut(&str) -> b
     }
 }
 
-fn read_stream(mut body: impl BufRead, more: &mut impl FnMut(&str) -> bool) -> Result<String, ChatFailure> {
+fn read_stream(mut body: impl BufRead, more: &mut impl FnMut(&str) -> bool) -> Result<Answer, ChatFailure> {
     let mut answer = String::new();
+    let mut is_cut = false;
     let mut line = String::new();
     loop {
         line.clear();
         let read = body.read_line(&mut line).map_err(|_| ChatFailure::BrokenOff)?;
-        match events::read(&line) {
-            Said::More(text) => {
-                answer.push_str(&text);
-                if !more(&text) || answer.len() > LONGEST {
-                    break;
-                }
+        let text = match events::read(&line) {
+            Said::More(text) => text,
+            Said::Last { text, cut } => {
+                is_cut |= cut;
+                text
             }
             Said::Failed(words) => return Err(ChatFailure::GaveUp { words }),
             Said::End => break,
             // Some servers close the connection in place of a last word.
             Said::Nothing if read == 0 => break,
-            Said::Nothing => {}
+            Said::Nothing => continue,
+        };
+        answer.push_str(&text);
+        if !more(&text) {
+            break;
+        }
+        if answer.len() > LONGEST {
+            is_cut = true;
+            break;
         }
     }
-    whole(answer)
+    whole(&answer, is_cut)
 }
 
 /// An endpoint that does not stream.
-fn read_whole(body: impl Read, more: &mut impl FnMut(&str) -> bool) -> Result<String, ChatFailure> {
+fn read_whole(body: impl Read, more: &mut impl FnMut(&str) -> bool) -> Result<Answer, ChatFailure> {
     let mut text = String::new();
     body.take(4 * LONGEST as u64).read_to_string(&mut text).map_err(|_| ChatFailure::BrokenOff)?;
     let value: Value = serde_json::from_str(&text).map_err(|_| ChatFailure::Refused { status: 200, words: None })?;
@@ -165,13 +181,13 @@ fn read_whole(body: impl Read, more: &mut impl FnMut(&str) -> bool) -> Result<St
     }
     let answer = value["choices"][0]["message"]["content"].as_str().unwrap_or_default();
     more(answer);
-    whole(answer.to_owned())
+    whole(answer, events::is_cut(&value))
 }
 
 /// Without white space around it; Postgres keeps no NUL.
-fn whole(answer: String) -> Result<String, ChatFailure> {
-    let answer = answer.replace('\0', "").trim().to_owned();
-    if answer.is_empty() { Err(ChatFailure::Empty) } else { Ok(answer) }
+fn whole(answer: &str, is_cut: bool) -> Result<Answer, ChatFailure> {
+    let content = answer.replace('\0', "").trim().to_owned();
+    if content.is_empty() { Err(ChatFailure::Empty) } else { Ok(Answer { content, is_cut }) }
 }
 
 #[cfg(test)]
@@ -207,7 +223,22 @@ mod tests {
         let silent = r#"{"message":{"content":"Bees"},"finish_reason":"error"}"#;
         assert_eq!(read(silent), Err(ChatFailure::GaveUp { words: None }));
         let all = r#"{"message":{"content":"Bees"},"error":null,"finish_reason":"stop"}"#;
-        assert_eq!(read(all), Ok("Bees".to_owned()));
+        let answer = |is_cut: bool| Ok(Answer { content: "Bees".to_owned(), is_cut });
+        assert_eq!(read(all), answer(false));
+        assert_eq!(read(r#"{"message":{"content":"Bees"},"finish_reason":"length"}"#), answer(true));
+    }
+
+    #[test]
+    fn a_stream_says_whether_its_answer_is_cut() {
+        let read = |lines: &str| read_stream(lines.as_bytes(), &mut |_: &str| true);
+        let more = r#"data: {"choices":[{"delta":{"content":"Bees"},"finish_reason":null}]}"#;
+        let end = |reason: &str| format!(r#"data: {{"choices":[{{"delta":{{}},"finish_reason":"{reason}"}}]}}"#);
+        let answer = |is_cut: bool| Ok(Answer { content: "Bees".to_owned(), is_cut });
+        assert_eq!(read(&format!("{more}\n\ndata: [DONE]\n\n")), answer(false));
+        assert_eq!(read(&format!("{more}\n\n{}\n\n", end("stop"))), answer(false));
+        assert_eq!(read(&format!("{more}\n\n{}\n\ndata: [DONE]\n\n", end("length"))), answer(true));
+        let long = format!(r#"data: {{"choices":[{{"delta":{{"content":"{}"}}}}]}}"#, "x".repeat(LONGEST + 1));
+        assert!(read(&long).is_ok_and(|answer| answer.is_cut), "cut here");
     }
 
     #[test]

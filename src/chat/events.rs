@@ -2,12 +2,17 @@
 
 use serde_json::Value;
 
+/// Why an answer ended that has as many tokens as it may have.
+const LIMIT: &str = "length";
+
 /// A line of the stream.
 #[derive(Debug, PartialEq)]
 pub enum Said {
     /// More of the answer.
     More(String),
-    /// The answer is whole.
+    /// The last of the answer, perhaps without text; `cut` where it is the limit of tokens that ends it.
+    Last { text: String, cut: bool },
+    /// Nothing more comes.
     End,
     /// The endpoint gives up, in its own words where it has any.
     Failed(Option<String>),
@@ -31,9 +36,20 @@ pub fn read(line: &str) -> Said {
     if let Some(error) = trouble(&chunk) {
         return Said::Failed(in_words(error));
     }
-    let choices = chunk["choices"].as_array().into_iter().flatten();
-    let text: String = choices.filter_map(|choice| choice["delta"]["content"].as_str()).collect();
-    if text.is_empty() { Said::Nothing } else { Said::More(text) }
+    let choices = || chunk["choices"].as_array().into_iter().flatten();
+    let text: String = choices().filter_map(|choice| choice["delta"]["content"].as_str()).collect();
+    // Before the last part it is null, and an empty text from some servers.
+    let end = choices().filter_map(|choice| choice["finish_reason"].as_str()).find(|reason| !reason.is_empty());
+    match end {
+        Some(reason) => Said::Last { text, cut: reason == LIMIT },
+        None if text.is_empty() => Said::Nothing,
+        None => Said::More(text),
+    }
+}
+
+/// Whether it is the limit of tokens that ended an answer which came at once.
+pub fn is_cut(said: &Value) -> bool {
+    said["choices"][0]["finish_reason"] == LIMIT
 }
 
 /// The error that a server tells of, in whatever form, of all that it says or of one answer in it; `None` where there is none.
@@ -109,13 +125,26 @@ mod tests {
         let last = r#"data: {"id":"chatcmpl-123","object":"chat.completion.chunk","created":1694268190,"model":"gpt-4o-mini","system_fingerprint":"fp_44709d6fcb","choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]}"#;
         assert_eq!(read(first), Said::Nothing);
         assert_eq!(read(more), Said::More("Hello".to_owned()));
-        assert_eq!(read(last), Said::Nothing);
+        assert_eq!(read(last), Said::Last { text: String::new(), cut: false });
         assert_eq!(read("data: [DONE]\r\n"), Said::End);
         assert_eq!(read(": keep-alive"), Said::Nothing);
         assert_eq!(
             read(r#"data: {"error":{"message":"overloaded","code":503}}"#),
             Said::Failed(Some("overloaded".to_owned()))
         );
+    }
+
+    #[test]
+    fn the_last_part_of_an_answer_says_whether_the_limit_of_tokens_ends_it() {
+        let last = |text: &str, cut: bool| Said::Last { text: text.to_owned(), cut };
+        for (choice, said) in [
+            (r#"{"delta":{},"finish_reason":"length"}"#, last("", true)),
+            (r#"{"delta":{"content":" and"},"finish_reason":"length"}"#, last(" and", true)),
+            (r#"{"delta":{"content":" end."},"finish_reason":"stop"}"#, last(" end.", false)),
+            (r#"{"delta":{"content":" and"},"finish_reason":""}"#, Said::More(" and".to_owned())),
+        ] {
+            assert_eq!(read(&format!(r#"data: {{"choices":[{choice}]}}"#)), said, "{choice}");
+        }
     }
 
     #[test]
@@ -147,7 +176,7 @@ mod tests {
             (r#"{"error":null,"delta":{"content":""},"finish_reason":"error"}"#, Said::Failed(None)),
             (r#"{"error":null,"delta":{"content":"Hello"},"finish_reason":null}"#, Said::More("Hello".to_owned())),
             (r#"{"error":{},"delta":{"content":"Hello"}}"#, Said::More("Hello".to_owned())),
-            (r#"{"error":"","delta":{},"finish_reason":"stop"}"#, Said::Nothing),
+            (r#"{"error":"","delta":{},"finish_reason":"stop"}"#, Said::Last { text: String::new(), cut: false }),
         ] {
             let line = format!(r#"data: {{"error":null,"choices":[{choice}]}}"#);
             assert_eq!(read(&line), said, "{line}");

@@ -4,5 +4,5 @@ mod client;
 mod events;
 mod under_way;
 
-pub use client::{Ask, ChatFailure, complete};
+pub use client::{Answer, Ask, ChatFailure, complete};
 pub use under_way::{End, Progress, TurnKey, UnderWay, Writer};

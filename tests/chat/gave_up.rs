@@ -1,17 +1,19 @@
-//! A model that gives up in the middle of its answer: whoever waits is told in words, and half an answer is none.
+//! A model that gives up in the middle of its answer: whoever waits is told in words, and half an answer is none. What the limit of
+//! tokens cut is one, and known as cut.
 
 use std::convert::Infallible;
 
 use axum::{Json, Router, body::Body, routing::post};
-use laurel::domain::role::Role;
+use laurel::{db::tokens::TokenRole, domain::role::Role};
 use serde_json::{Value, json};
 
 use crate::{KEY, begin, endpoint, settings, support::seed::count, with_chat};
 
 /// A model's server whose answers begin and end with this line.
-async fn giving_up(last: &'static str) -> String {
-    let complete = move |Json(_): Json<Value>| async move {
-        let begun = json!({ "choices": [{ "delta": { "content": "Bees collect nectar" } }] });
+async fn ending_with(last: &'static str) -> String {
+    let complete = move |Json(request): Json<Value>| async move {
+        let content = format!("Bees collect nectar {}", request["seed"]);
+        let begun = json!({ "choices": [{ "delta": { "content": content } }] });
         let lines: [Result<String, Infallible>; 2] = [Ok(format!("data: {begun}\n\n")), Ok(format!("{last}\n\n"))];
         ([("content-type", "text/event-stream")], Body::from_stream(futures_util::stream::iter(lines)))
     };
@@ -39,7 +41,7 @@ async fn whoever_waits_for_a_model_that_gives_up_is_told_and_half_an_answer_is_n
         ),
         (r#"data: {"error":"the quota of sesame is used up"}"#, "The model gave up: the quota of … is used up"),
     ] {
-        let address = giving_up(last).await;
+        let address = ending_with(last).await;
         ada.post("/admin/projects/test/chat", &settings(&address, KEY, "save")).await.assert(303);
         bea.post(&format!("{chat}/answers"), &[]).await.assert(422).assert_contains(told);
         assert_eq!(count(server.pool(), "SELECT count(*) FROM chat_answers").await, 0, "{last}");
@@ -49,4 +51,19 @@ async fn whoever_waits_for_a_model_that_gives_up_is_told_and_half_an_answer_is_n
     bea.post(&format!("{chat}/answers"), &[]).await.assert(303);
     let page = bea.get(&chat).await.assert(200);
     page.assert_contains("How do bees make honey?").assert_contains("Which answer is better?");
+}
+
+#[tokio::test]
+async fn the_comparison_of_answers_that_the_limit_of_tokens_cut_says_so() {
+    let address = ending_with(r#"data: {"choices":[{"delta":{},"finish_reason":"length"}]}"#).await;
+    let (server, _) = with_chat(&address).await;
+    let bea = server.user("Bea", Role::Annotator).await;
+    let chat = begin(&bea, "How do bees make honey?").await;
+    bea.post(&format!("{chat}/answers"), &[]).await.assert(303);
+    bea.post(&format!("{chat}/choose"), &[("turn", "0"), ("best", "1")]).await.assert(303);
+    let token = server.token(TokenRole::Trainer).await;
+    let export = bea.request(reqwest::Method::GET, "/api/v1/projects/test/export/comparisons").bearer_auth(token);
+    let export = bea.send(export).await.assert(200).text;
+    let comparison: Value = serde_json::from_str(export.trim()).expect("one line");
+    assert_eq!((&comparison["chosen_finished"], &comparison["rejected_finished"]), (&json!(false), &json!(false)));
 }

@@ -13,7 +13,7 @@ use super::{
     project::{Frame, InProject, actor},
 };
 use crate::{
-    chat::{Ask, ChatFailure, complete},
+    chat::{Answer, Ask, ChatFailure, complete},
     db::{
         chat_endpoints::{self, ChatEndpoint},
         drawn::{DrawnWith, SaveError},
@@ -113,10 +113,10 @@ async fn try_out(page: &Page, endpoint: ChatEndpoint) -> Result<Result<String, S
         max_tokens: endpoint.max_tokens.min(64),
         seed: 1,
     };
-    let answer: Result<String, ChatFailure> = tokio::task::spawn_blocking(move || complete(&ask, |_| true))
+    let answer: Result<Answer, ChatFailure> = tokio::task::spawn_blocking(move || complete(&ask, |_| true))
         .await
         .map_err(|error| PageError::Internal(error.into()))?;
-    Ok(answer.map_err(|failure| explain(page, &failure)))
+    Ok(answer.map(|answer| answer.content).map_err(|failure| explain(page, &failure)))
 }
 
 fn show(

@@ -119,13 +119,17 @@ fn asks(chat: &Chat, turn: &Turn, endpoint: &ChatEndpoint) -> Vec<Ask> {
 }
 
 async fn one(place: usize, ask: Ask, writer: Arc<Writer>) -> Result<NewAnswer, ChatFailure> {
-    let (model, sampling) = (ask.model.clone(), ask.sampling());
+    let (model, mut sampling) = (ask.model.clone(), ask.sampling());
     let writing = tokio::task::spawn_blocking(move || {
         // Once another answer of the turn has failed, nobody waits for this one.
         complete(&ask, |text| writer.more(place, text))
     });
-    let content = writing.await.map_err(|_| ChatFailure::BrokenOff)??;
-    Ok(NewAnswer { content, model, sampling })
+    let answer = writing.await.map_err(|_| ChatFailure::BrokenOff)??;
+    if answer.is_cut {
+        // What exports tell, so that nobody learns to stop there.
+        sampling["finished"] = json!(false);
+    }
+    Ok(NewAnswer { content: answer.content, model, sampling })
 }
 
 /// Events `more` (`{"answer", "text"}`), `kept`, `failed` (`{"message"}`).
