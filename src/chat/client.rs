@@ -142,7 +142,7 @@ fn complete_within(ask: &Ask, silence: Duration, mut more: impl FnMut(&str) -> b
 
 fn read_stream(mut body: impl BufRead, more: &mut impl FnMut(&str) -> bool) -> Result<Answer, ChatFailure> {
     let mut answer = String::new();
-    let mut is_cut = false;
+    let (mut has_ended, mut is_cut) = (false, false);
     let mut line = String::new();
     loop {
         line.clear();
@@ -150,13 +150,15 @@ fn read_stream(mut body: impl BufRead, more: &mut impl FnMut(&str) -> bool) -> R
         let text = match events::read(&line) {
             Said::More(text) => text,
             Said::Last { text, cut } => {
+                has_ended = true;
                 is_cut |= cut;
                 text
             }
             Said::Failed(words) => return Err(ChatFailure::GaveUp { words }),
             Said::End => break,
-            // Some servers close the connection in place of a last word.
-            Said::Nothing if read == 0 => break,
+            // Some servers close the connection in place of a last word; but a model that dies behind a proxy looks like that, too.
+            Said::Nothing if read == 0 && has_ended => break,
+            Said::Nothing if read == 0 => return Err(ChatFailure::BrokenOff),
             Said::Nothing => continue,
         };
         answer.push_str(&text);
@@ -229,11 +231,12 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_says_whether_its_answer_is_cut() {
+    fn a_stream_says_whether_its_answer_is_cut_and_without_an_end_has_broken_off() {
         let read = |lines: &str| read_stream(lines.as_bytes(), &mut |_: &str| true);
         let more = r#"data: {"choices":[{"delta":{"content":"Bees"},"finish_reason":null}]}"#;
         let end = |reason: &str| format!(r#"data: {{"choices":[{{"delta":{{}},"finish_reason":"{reason}"}}]}}"#);
         let answer = |is_cut: bool| Ok(Answer { content: "Bees".to_owned(), is_cut });
+        assert_eq!(read(more), Err(ChatFailure::BrokenOff));
         assert_eq!(read(&format!("{more}\n\ndata: [DONE]\n\n")), answer(false));
         assert_eq!(read(&format!("{more}\n\n{}\n\n", end("stop"))), answer(false));
         assert_eq!(read(&format!("{more}\n\n{}\n\ndata: [DONE]\n\n", end("length"))), answer(true));

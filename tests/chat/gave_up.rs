@@ -40,6 +40,8 @@ async fn whoever_waits_for_a_model_that_gives_up_is_told_and_half_an_answer_is_n
             "The model gave up: cut off",
         ),
         (r#"data: {"error":"the quota of sesame is used up"}"#, "The model gave up: the quota of … is used up"),
+        // As a proxy ends it whose model has died.
+        (": not a word more", "The connection broke off while the model wrote."),
     ] {
         let address = ending_with(last).await;
         ada.post("/admin/projects/test/chat", &settings(&address, KEY, "save")).await.assert(303);
