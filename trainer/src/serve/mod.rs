@@ -197,8 +197,7 @@ pub async fn serve(
     // A connection whose other end has stopped reading does not keep the server from ending.
     let all_fetched = async {
         until_stop(stop).await;
-        served.writer.all_fetched().await;
-        tokio::time::sleep(LAST_BYTES).await;
+        served.writer.all_fetched(LAST_BYTES).await;
     };
     tokio::select! {
         result = server.into_future() => result?,

@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
+    time::Duration,
 };
 
 use tokio::sync::{
@@ -129,11 +130,18 @@ impl Writer {
         &self.counts
     }
 
-    /// Waits until nothing is written, waits, or is to be fetched.
-    pub async fn all_fetched(&self) {
+    /// Waits until nothing is written, waits, or is to be fetched, nor is any more after `quiet`: a request that was on its way here
+    /// may have become an answer meanwhile.
+    pub async fn all_fetched(&self, quiet: Duration) {
         let all = u32::try_from(self.limit).unwrap_or(u32::MAX);
-        // The semaphore is never closed.
-        let _ = self.places.acquire_many(all).await;
+        loop {
+            // The semaphore is never closed.
+            let _ = self.places.acquire_many(all).await;
+            tokio::time::sleep(quiet).await;
+            if self.places.available_permits() >= self.limit {
+                return;
+            }
+        }
     }
 }
 
@@ -254,5 +262,27 @@ impl Open {
             self.teller.send(Told { answer: self.first + sampled.answer, tokens, piece }).is_ok()
         };
         if has_ended || !hears { Verdict::Leave } else { Verdict::GoOn }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::SamplingSettings;
+
+    #[tokio::test]
+    async fn an_answer_that_is_asked_for_at_the_last_moment_is_waited_for() {
+        let quiet = Duration::from_millis(100);
+        let (jobs, _line) = channel();
+        let writer = Writer { jobs, places: Arc::new(Semaphore::new(2)), limit: 2, counts: Arc::default() };
+        let end = writer.all_fetched(quiet);
+        let mut end = std::pin::pin!(end);
+        // It finds nothing under way.
+        assert!(tokio::time::timeout(Duration::ZERO, &mut end).await.is_err());
+        let request = Request::new(vec![1], SamplingSettings::default(), vec![0]);
+        let answering = writer.ask(vec![request], &[], false).unwrap();
+        assert!(tokio::time::timeout(5 * quiet, &mut end).await.is_err(), "it would be cut in the middle");
+        drop(answering);
+        end.await;
     }
 }
