@@ -89,6 +89,10 @@ fn message(index: usize, value: Value) -> Result<Message, ApiError> {
         }
     };
     let content = content(&place, fields.shift_remove("content"))?;
+    // lm-evaluation-harness says it of every message.
+    if fields.get("type").is_some_and(|kind| kind == "text") {
+        fields.shift_remove("type");
+    }
     nothing_else(&place, &fields)?;
     Ok(Message { role, content })
 }
@@ -140,7 +144,7 @@ mod tests {
     #[test]
     fn messages_in_every_form_that_is_text() {
         let found = messages(Some(json!([
-            {"role": "developer", "content": "Be kind."},
+            {"role": "developer", "content": "Be kind.", "type": "text"},
             {"role": "user", "content": [{"type": "text", "text": "How are "}, {"type": "text", "text": "you?"}]},
             {"role": "assistant", "content": "Well.", "refusal": null, "tool_calls": []},
         ])))
@@ -162,6 +166,7 @@ mod tests {
             (json!({"role": "user", "content": [{"type": "text"}]}), "messages[0].content[0]", "invalid_value"),
             (json!({"role": "user", "content": "", "name": "Bo"}), "messages[0].name", "unsupported_parameter"),
             (json!({"role": "user", "content": "", "nmae": "Bo"}), "messages[0].nmae", "unknown_parameter"),
+            (json!({"role": "user", "content": "", "type": "image"}), "messages[0].type", "unknown_parameter"),
         ] {
             let error = messages(Some(json!([message]))).unwrap_err();
             assert_eq!((error.param.as_deref(), error.code), (Some(param), Some(code)), "{message}");
