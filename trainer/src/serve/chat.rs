@@ -109,17 +109,22 @@ fn content(place: &str, value: Option<Value>) -> Result<String, ApiError> {
         }
     };
     let mut whole = String::new();
-    for (index, part) in parts.iter().enumerate() {
+    for (index, part) in parts.into_iter().enumerate() {
+        let place = format!("{param}[{index}]");
         match (part["type"].as_str(), part["text"].as_str()) {
             (Some("text"), Some(text)) => whole += text,
             (Some(kind), _) if kind != "text" => {
-                let message = format!("{param}[{index}]: {kind}: this model reads text only");
-                return Err(ApiError::unsupported(format!("{param}[{index}]"), message));
+                let message = format!("{place}: {kind}: this model reads text only");
+                return Err(ApiError::unsupported(place, message));
             }
             _ => {
-                let message = format!("{param}[{index}] must have a type and a text");
-                return Err(ApiError::invalid(format!("{param}[{index}]"), message));
+                let message = format!("{place} must have a type and a text");
+                return Err(ApiError::invalid(place, message));
             }
+        }
+        if let Value::Object(mut fields) = part {
+            fields.retain(|name, _| name != "type" && name != "text");
+            nothing_else(&place, &fields)?;
         }
     }
     Ok(whole)
@@ -156,6 +161,7 @@ mod tests {
     #[test]
     fn what_is_no_text_is_refused_by_its_place() {
         let image = json!({"type": "image_url", "image_url": {"url": "data:"}});
+        let cached = json!({"type": "text", "text": "", "cache_control": {"type": "ephemeral"}});
         for (message, param, code) in [
             (json!("hello"), "messages[0]", "invalid_value"),
             (json!({"role": "king", "content": ""}), "messages[0].role", "invalid_value"),
@@ -164,6 +170,7 @@ mod tests {
             (json!({"role": "user", "content": []}), "messages[0].content", "invalid_value"),
             (json!({"role": "user", "content": [image]}), "messages[0].content[0]", "unsupported_parameter"),
             (json!({"role": "user", "content": [{"type": "text"}]}), "messages[0].content[0]", "invalid_value"),
+            (json!({"role": "user", "content": [cached]}), "messages[0].content[0].cache_control", "unknown_parameter"),
             (json!({"role": "user", "content": "", "name": "Bo"}), "messages[0].name", "unsupported_parameter"),
             (json!({"role": "user", "content": "", "nmae": "Bo"}), "messages[0].nmae", "unknown_parameter"),
             (json!({"role": "user", "content": "", "type": "image"}), "messages[0].type", "unknown_parameter"),
