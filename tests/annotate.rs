@@ -319,3 +319,30 @@ async fn the_preview_is_safe_and_keeps_the_text() {
     let page = ada.get(reply.leads_to().split('#').next().expect("a path")).await.assert(200);
     page.assert_contains("<em>mine</em>").assert_contains("*mine*</textarea>");
 }
+
+#[tokio::test]
+async fn whoever_asks_to_skip_without_a_script_keeps_what_is_typed_while_they_say_why() {
+    let (server, ada, assignment) = writing().await;
+    let task = format!("/tasks/{assignment}");
+    let skip = format!("{task}/skip");
+    ada.get(&task).await.assert(200).assert_contains(&format!(r#"name="skip" value="ask" formaction="{skip}""#));
+    // Nothing typed is no draft.
+    let reply = ada.post(&skip, &[("skip", "ask"), ("completion", " "), ("base", "0")]).await;
+    assert_eq!(reply.leads_to(), format!("{task}?skip=1#skip"));
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM drafts").await, 0);
+    ada.post(&skip, &[("skip", "ask"), ("completion", "Half a thought"), ("base", "0")]).await.assert(303);
+    let page = ada.get(&format!("{task}?skip=1")).await.assert(200);
+    page.assert_contains(r#"<details class="drop" open>"#).assert_contains("Half a thought</textarea>");
+    // The form has no reason yet, and the text is there still.
+    let page = ada.post(&skip, &[("detail", "Perhaps")]).await.assert(422);
+    page.assert_contains("Choose why you skip this task.").assert_contains("Half a thought</textarea>");
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM assignments WHERE state = 'skipped'").await, 0);
+    ada.post(&skip, &[("reason", "unclear")]).await.assert(303);
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM assignments WHERE state = 'skipped'").await, 1);
+    // What is submitted is not skipped: other words come back as a correction of it.
+    let (_server, ada, assignment) = writing().await;
+    ada.post(&format!("/tasks/{assignment}/submit"), &[("completion", "Done.")]).await.assert(303);
+    let late = [("skip", "ask"), ("completion", "Half a thought"), ("base", "0")];
+    let page = ada.post(&format!("/tasks/{assignment}/skip"), &late).await.assert(409);
+    page.assert_contains("Half a thought</textarea>");
+}

@@ -242,7 +242,8 @@ window.addEventListener("online", sendAgain);
 document.addEventListener("submit", (event) => {
   const which = event.target;
   if (which.id !== "task" && which.id !== "skip") return;
-  if (event.defaultPrevented || event.submitter?.hasAttribute("data-preview")) return;
+  // What leads elsewhere than to the label is not submitted.
+  if (event.defaultPrevented || event.submitter?.hasAttribute("formaction")) return;
   event.preventDefault();
   if (sending) return;
   showError("");

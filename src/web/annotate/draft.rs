@@ -21,6 +21,7 @@ use crate::{
     db::{
         assignments,
         drafts::{self, Saved, Typed},
+        queue::Task,
         reservations,
     },
     web::{
@@ -141,11 +142,25 @@ pub async fn preview(
     if wants_json(&headers) {
         return Ok(Json(json!({ "html": markdown::render(fields.get("completion")) })).into_response());
     }
-    // What another computer has saved since this page was drawn waits beside it.
+    keep(&state, user.id, page, task, fields, &headers, "preview").await
+}
+
+/// Keeps what a page without a script has sent as the draft, and shows the task again with what was asked for.
+pub(super) async fn keep(
+    state: &AppState,
+    user: Uuid,
+    page: Page,
+    task: Task,
+    fields: Fields,
+    headers: &HeaderMap,
+    asked: &str,
+) -> Result<Response, PageError> {
+    // What another computer has saved since this page was drawn waits beside it; a form without anything typed takes no place.
     let had = Had { base: fields.base(), ..Had::default() };
-    let saved = save(&state, user.id, task.assignment, &fields, &page, &had).await?;
-    if saved.is_none() && !standing::holds(&state.pool, user.id, &task, &fields, None).await? {
-        return standing::refuse(&state.pool, user.id, page, task, fields, &headers).await;
+    let typed = if fields.is_blank() { Fields::default() } else { fields.clone() };
+    let saved = save(state, user, task.assignment, &typed, &page, &had).await?;
+    if saved.is_none() && !standing::holds(&state.pool, user, &task, &fields, None).await? {
+        return standing::refuse(&state.pool, user, page, task, fields, headers).await;
     }
-    Ok(Redirect::to(&format!("/tasks/{assignment}?preview=1#preview")).into_response())
+    Ok(Redirect::to(&format!("/tasks/{}?{asked}=1#{asked}", task.assignment)).into_response())
 }

@@ -208,6 +208,11 @@ impl Fields {
         self.0.iter().any(|(name, value)| is_of_answer(name, "rating_") && !value.trim().is_empty())
     }
 
+    /// Whether the button was pressed that leads to the form for skipping.
+    pub fn asks_to_skip(&self) -> bool {
+        self.get("skip") == "ask"
+    }
+
     /// Why the task is skipped: the reason's word, with what was written about it.
     pub fn skip_reason(&self) -> Result<String, FormError> {
         let reason = self.get("reason");

@@ -39,7 +39,8 @@
 //! - **correct**: as submitting, and `version`, the id of the label that is replaced; `base` (optional), the `saved_at` of the draft
 //!   that it takes with it: one that was saved later stays
 //! - **skip**: `reason` (one of [`forms::SKIP_REASONS`]), `detail` (needed for `other`), `then`; 409 `not-skipped` with `standing`,
-//!   the page of what was submitted, where something was
+//!   the page of what was submitted, where something was. With `skip=ask`, which the button of the task's own form sends without a
+//!   script, the fields become the draft and nothing is skipped → 303 to the task with the form for skipping open
 //!
 //! A task page has `<form id="task" data-kind="demonstration|ranking|comparison|prompt" data-assignment="…">`; each message of the prompt is a
 //! `data-role="system|user|assistant"` element and each answer an `<article data-position="2" data-letter="A"

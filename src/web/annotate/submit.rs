@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{
-    comparison,
+    comparison, draft,
     forms::{Fields, FormError},
     guidelines as guidelines_page, standing,
     task::{self, Shown},
@@ -88,6 +88,11 @@ pub async fn skip(
     CsrfForm(sent): CsrfForm<Vec<(String, String)>>,
 ) -> Result<Response, PageError> {
     let fields: Fields = sent.into_iter().collect();
+    // Asked for from the task's own form, without a script: what is typed there is kept while they say why.
+    if fields.asks_to_skip() {
+        let task = task::find(&state.pool, user.id, assignment).await?;
+        return draft::keep(&state, user.id, page, task, fields, &headers, "skip").await;
+    }
     let reason = match fields.skip_reason() {
         Ok(reason) => reason,
         Err(error) => {
@@ -104,6 +109,7 @@ pub async fn skip(
                 reason: fields.get("reason").to_owned(),
                 detail: fields.get("detail").to_owned(),
                 error: Some(error),
+                ..SkipView::default()
             };
             return task::draw(page, task, Shown { skip, ..Shown::of(draft) });
         }

@@ -34,6 +34,9 @@ pub struct Arrival {
     /// Show how the draft will look, for people without JavaScript.
     #[serde(default)]
     preview: Option<u8>,
+    /// Ask why the task is skipped, for people without JavaScript.
+    #[serde(default)]
+    skip: Option<u8>,
 }
 
 /// What a page shows of a form that was sent or saved.
@@ -97,6 +100,7 @@ pub async fn get(
         after: after(&state.pool, user.id, arrival.after).await?,
         preview: arrival.preview.is_some(),
         lost: lease == Lease::Lost,
+        skip: SkipView { asked: arrival.skip.is_some(), ..SkipView::default() },
         ..Shown::of(draft)
     };
     draw(page, task, shown)

@@ -152,12 +152,18 @@ pub fn displaced_as_json(displaced: &[Displaced]) -> Option<String> {
 /// The skip form as it was sent.
 #[derive(Default)]
 pub struct SkipView {
+    /// It is shown because somebody without JavaScript has asked for it.
+    pub asked: bool,
     pub reason: String,
     pub detail: String,
     pub error: Option<String>,
 }
 
 impl SkipView {
+    pub fn is_open(&self) -> bool {
+        self.asked || self.error.is_some()
+    }
+
     pub fn chose(&self, reason: &str) -> bool {
         self.reason == reason
     }
