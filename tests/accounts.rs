@@ -195,6 +195,16 @@ async fn the_page_that_refuses_a_form_leads_back_to_the_page_of_the_form() {
 }
 
 #[tokio::test]
+async fn a_page_that_explains_why_there_is_none_leads_back_to_its_own_address_with_the_query() {
+    let server = server().await;
+    let ada = server.user("Ada", Role::Admin).await;
+    for (address, status) in [("/queue?before=cut-off", 400), ("/admin/projects/none/labels?q=honey", 404)] {
+        let page = ada.get(address).await.assert(status);
+        page.assert_contains(&format!("name=\"next\" value=\"{address}\""));
+    }
+}
+
+#[tokio::test]
 async fn a_disabled_account_is_out_at_once_and_stays_out() {
     let server = server().await;
     let client = server.user("Bob", Role::Annotator).await;

@@ -8,7 +8,7 @@ use axum::{
     response::{Html, IntoResponse, Redirect, Response},
 };
 
-use super::{Page, authorise, session::Visitor};
+use super::{Page, authorise, page, session::Visitor};
 
 /// Why a page can't be given. Handlers return it with `?`; [`render`] draws it.
 #[derive(Debug, thiserror::Error)]
@@ -151,7 +151,10 @@ pub async fn render(request: Request, next: Next) -> Response {
     let visitor = request.extensions().get::<Visitor>().cloned().unwrap_or_default();
     // The buttons for language and theme lead back to the form, whose own address may have no page.
     let stood_on = authorise::page_of_form(request.method(), request.headers());
-    let page = visitor.page(stood_on.as_deref().unwrap_or(request.uri().path()));
+    let mut page = visitor.page(stood_on.as_deref().unwrap_or(request.uri().path()));
+    if let Some(asked_for) = page::asked_for(request.method(), request.uri()) {
+        page.back = asked_for;
+    }
     // Those that want a stream of events are scripts too.
     let wants_json = request
         .headers()

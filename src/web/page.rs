@@ -2,7 +2,7 @@
 
 use axum::{
     extract::FromRequestParts,
-    http::{Method, request::Parts},
+    http::{Method, Uri, request::Parts},
 };
 
 use super::{
@@ -109,12 +109,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let visitor = parts.extensions.get::<Visitor>().cloned().unwrap_or_default();
         let mut page = visitor.page(parts.uri.path());
-        // What takes a form may be no page with the same query.
-        if matches!(parts.method, Method::GET | Method::HEAD) {
-            page.back = with_query(parts.uri.path(), parts.uri.query().unwrap_or_default());
+        if let Some(back) = asked_for(&parts.method, &parts.uri) {
+            page.back = back;
         }
         Ok(page)
     }
+}
+
+/// The address of a page as it was asked for, without what is said once. `None` of a form: what takes it may be no page with the same
+/// query.
+pub(super) fn asked_for(method: &Method, uri: &Uri) -> Option<String> {
+    let is_page = matches!(*method, Method::GET | Method::HEAD);
+    is_page.then(|| with_query(uri.path(), uri.query().unwrap_or_default()))
 }
 
 /// Fields of a query by which a page says once what became of a form: the last ones of an import.
