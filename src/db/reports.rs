@@ -20,7 +20,8 @@ pub const LISTED: i64 = 500;
 /// What becomes of a reported prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// It is asked as before; one that was withdrawn is asked again, unless its writer has put another in its place.
+    /// It is asked as before; one that was withdrawn is asked again, unless its writer has put another in its place. People are asked
+    /// no more to write one in its place.
     Keep,
     /// Nobody is asked any more, no model answers it, and exports of prompts leave it out. Labels stay.
     Withdraw,
@@ -187,8 +188,14 @@ pub async fn decide(
     match before {
         Some(before) => {
             settle_prompt(&mut transaction, subject, before.withdrawn_at, decision).await?;
+            let replacements = replacements(&mut transaction, project.0, subject).await?;
+            if decision == Decision::Keep {
+                for brief in &replacements {
+                    briefs::withdraw(&mut transaction, actor, project.0, *brief, true).await?;
+                }
+            }
             // Asked for twice, by two clicks or two leads, one prompt takes its place.
-            if decision == Decision::Replace && !is_being_replaced(&mut transaction, project.0, subject).await? {
+            if decision == Decision::Replace && replacements.is_empty() {
                 let brief = NewBrief {
                     kind: PromptKind::Plain,
                     about: String::new(),
@@ -207,10 +214,11 @@ pub async fn decide(
     transaction.commit().await
 }
 
-/// Whether somebody is already asked to write another in a prompt's place.
-async fn is_being_replaced(connection: &mut PgConnection, project: Uuid, prompt: Uuid) -> sqlx::Result<bool> {
-    let briefs = briefs::of_project(connection, project).await?;
-    Ok(briefs.iter().any(|brief| brief.replaces == Some(prompt) && !brief.withdrawn && brief.written < brief.wanted))
+/// The briefs by which people are asked to write another in a prompt's place.
+async fn replacements(connection: &mut PgConnection, project: Uuid, prompt: Uuid) -> sqlx::Result<Vec<Uuid>> {
+    let mut briefs = briefs::of_project(connection, project).await?;
+    briefs.retain(|brief| brief.replaces == Some(prompt) && !brief.withdrawn && brief.written < brief.wanted);
+    Ok(briefs.into_iter().map(|brief| brief.id).collect())
 }
 
 /// Withdraws a prompt, or asks about it again, as a decision says.

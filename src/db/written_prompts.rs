@@ -7,7 +7,7 @@ use sqlx::{PgExecutor, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::{
-    drafts,
+    briefs, drafts,
     label_versions::Correction,
     labels::{self, Held, SubmitError},
     near_duplicates, tasks, words,
@@ -48,7 +48,8 @@ struct Brief {
 }
 
 /// Stores the prompt and ends the lease; asks for an answer to it where the project wants demonstrations. Submitting the same
-/// assignment again changes nothing, and gives `false`. Where the prompt is to replace another, nobody new is asked about that one.
+/// assignment again changes nothing, and gives `false`. Where the prompt is to replace another, nobody new is asked about that one,
+/// unless a lead keeps it after all.
 pub async fn submit(
     pool: &PgPool,
     user: Uuid,
@@ -81,7 +82,9 @@ pub async fn submit(
     .execute(&mut *tx)
     .await?;
     tasks::create_demonstration_task(&mut tx, brief.project, prompt).await?;
-    if let Some(replaced) = brief.replaces {
+    if let Some(replaced) = brief.replaces
+        && !is_withdrawn(&mut tx, &brief).await?
+    {
         sqlx::query!("UPDATE tasks SET withdrawn_at = now() WHERE prompt_id = $1 AND withdrawn_at IS NULL", replaced)
             .execute(&mut *tx)
             .await?;
@@ -246,6 +249,12 @@ async fn brief(tx: &mut Transaction<'_, Postgres>, task: Uuid) -> sqlx::Result<B
     )
     .fetch_one(&mut **tx)
     .await
+}
+
+/// Whether nobody new is asked for this prompt: what somebody has in hand of it comes beside the prompt that it was to replace.
+async fn is_withdrawn(tx: &mut Transaction<'_, Postgres>, brief: &Brief) -> sqlx::Result<bool> {
+    let briefs = briefs::of_project(&mut **tx, brief.project).await?;
+    Ok(briefs.iter().any(|one| one.id == brief.id && one.withdrawn))
 }
 
 /// The new prompt; `None` where the project has it already.

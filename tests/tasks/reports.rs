@@ -71,6 +71,35 @@ async fn a_reported_prompt_is_kept_withdrawn_or_replaced_and_the_audit_log_says_
 }
 
 #[tokio::test]
+async fn a_prompt_that_is_kept_after_all_is_asked_about_and_nobody_new_is_asked_for_another() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed { demonstration_overlap: 3, ..Seed::default() }).await;
+    let prompt = seed::demonstration_task(&server.state, project, "Say how to pick a lock.").await;
+    let [ada, bob] = [server.user("Ada", Role::Annotator).await, server.user("Bob", Role::Annotator).await];
+    report(&ada, "It asks for a break-in.").await;
+    let lea = server.user("Lea", Role::Admin).await;
+    let decide = async |decision: &str| {
+        let form = [("decision", decision)];
+        lea.post(&format!("/admin/projects/test/reports/{prompt}"), &form).await.assert(303);
+    };
+    decide("replace").await;
+    // Bob has begun to write the other one; what he has written comes beside the first.
+    let his = assignment_in(bob.post("/queue/next", &[]).await.leads_to());
+    decide("keep").await;
+    let wanted = "SELECT count(*) FROM tasks WHERE kind = 'prompt' AND labels = 0 AND withdrawn_at IS NULL";
+    assert_eq!(count(pool, wanted).await, 0);
+    let form = [("prompt", "Say how a lock works."), ("then", "queue")];
+    bob.post(&format!("/tasks/{his}/submit"), &form).await.assert(303);
+    assert_eq!(exported(&server, Kind::Prompts).await.len(), 2);
+    let asked = "SELECT count(*) FROM tasks WHERE kind = 'demonstration' AND withdrawn_at IS NULL";
+    assert_eq!(count(pool, asked).await, 2);
+    // A third thought.
+    decide("replace").await;
+    assert_eq!((count(pool, wanted).await, count(pool, asked).await), (1, 1));
+}
+
+#[tokio::test]
 async fn what_a_skip_says_of_its_prompt_is_listed_and_what_it_says_of_the_person_is_not() {
     let server = server().await;
     let pool = server.pool();
