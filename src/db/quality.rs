@@ -1,6 +1,6 @@
 //! The rankings that stand, as the measures of quality need them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use futures_util::TryStreamExt;
 use sqlx::PgPool;
@@ -81,12 +81,22 @@ pub async fn labels(pool: &PgPool, project: Uuid) -> sqlx::Result<Labels> {
     .fetch(pool);
     while let Some(row) = rows.try_next().await? {
         let annotator = row.annotator.map(|key| {
-            let (user, simulated) = (row.user, row.simulated);
             let name = row.name.unwrap_or_else(|| key.clone());
-            *places.entry(key.clone()).or_insert_with(|| {
-                found.annotators.push(Annotator { key, name, simulated, user });
-                found.annotators.len() - 1
-            })
+            let annotator = Annotator { key: key.clone(), name, simulated: row.simulated, user: row.user };
+            match places.entry(key) {
+                Entry::Vacant(place) => {
+                    found.annotators.push(annotator);
+                    *place.insert(found.annotators.len() - 1)
+                }
+                Entry::Occupied(place) => {
+                    // Labels that came with a file don't know the account that their maker has here.
+                    let known = &mut found.annotators[*place.get()];
+                    if known.user.is_none() {
+                        *known = annotator;
+                    }
+                    *place.get()
+                }
+            }
         });
         found.labels.push(Label {
             prompt: row.prompt_id,

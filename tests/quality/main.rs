@@ -89,6 +89,28 @@ async fn without_labels_or_without_a_second_opinion_the_page_says_so() {
     assert!(!page.text.contains("NaN"), "{}", page.text);
 }
 
+#[tokio::test]
+async fn whoever_has_an_account_is_known_by_it_also_where_rankings_of_theirs_came_with_a_file_before() {
+    let server = server().await;
+    project(&server, 1).await;
+    let rosa = server.user("Rosa", Role::Reviewer).await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    rank(&ada, &[1, 2, 3]).await;
+    for sql in [
+        "UPDATE users SET simulated = true WHERE email = 'ada@example.org'",
+        "INSERT INTO rankings (id, prompt_id, annotator, seconds)
+         SELECT '00000000-0000-7000-8000-000000000001', id, 'ada@example.org', 40 FROM prompts",
+        "INSERT INTO ranking_responses (ranking_id, position, response_id, rank)
+         SELECT '00000000-0000-7000-8000-000000000001', position, response_id, rank FROM ranking_responses",
+    ] {
+        sqlx::query(sql).execute(server.pool()).await.expect("stored");
+    }
+    let address = "/admin/projects/test/quality/annotators.csv";
+    rosa.get(address).await.assert(200).assert_contains("ada@example.org,true,2,");
+    let people = rosa.get(&format!("{address}?whose=people")).await.assert(200);
+    assert!(!people.text.contains("ada@example.org"), "{}", people.text);
+}
+
 /// The records of the test project.
 async fn records(server: &Server, kind: Kind, selection: Selection) -> Vec<Value> {
     let project = projects::by_slug(server.pool(), "test").await.expect("the project");
