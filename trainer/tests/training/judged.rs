@@ -207,6 +207,28 @@ fn one_model_against_another_by_reward_divergence_and_likelihood() {
     assert!(has("even") && !has("won") && !has("lost"), "{figure}");
 }
 
+/// A prompt is cut to what each model reads, but the one answers more than the other could be asked about.
+#[test]
+fn no_divergence_is_measured_from_a_model_that_reads_less_than_was_answered() {
+    let world = World::new();
+    shorter(&world, "short", 16);
+    let asked = [4, 20].map(|words| {
+        let content = vec!["w1"; words].join(" ");
+        json!({"id": words, "prompt": [{"role": "user", "content": content}]})
+    });
+    let prompts = world.records("prompts.jsonl", &asked);
+    let compared = |model: &str, against: &str, out: &str| {
+        let (model, against, out) = (world.path(model), world.path(against), world.path(out));
+        let models = ["evaluate", "--model", text(&model), "--against", text(&against), "--prompts", text(&prompts)];
+        let output = succeed(&[&models[..], &["--max-new-tokens", "2", "--json", "--out", text(&out)]].concat());
+        let told = String::from_utf8(output.stdout).unwrap();
+        let report: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+        (report["kl"].is_null(), String::from_utf8(output.stderr).unwrap().contains("short reads 16 tokens"))
+    };
+    assert_eq!(compared("base", "short", "beyond"), (true, true));
+    assert_eq!(compared("short", "base", "within"), (false, false));
+}
+
 #[test]
 fn what_cannot_be_brought_to_an_end_is_refused_before_anybody_answers() {
     let world = World::new();

@@ -19,13 +19,13 @@ use super::{
 };
 use crate::{
     data::{ModelTokenizer, records},
-    evaluate::{self, Answers, Mean, WinRate},
+    evaluate::{self, Answers, WinRate},
     generate::{SamplingSettings, row_seed},
     model::{Decoder, ModelDirectory, Precision, hf::ModelKind},
     terminal::{self, counted},
     train::{TrainError, same_tokens},
 };
-use report::{Demonstrations, Kl, Report, Rewards, Side, read_of_both};
+use report::{Demonstrations, Kl, Report, Rewards, Side, by_prompt, read_of_both};
 
 /// Compare two models: answers to prompts, win rate by a reward model, divergence, likelihood of demonstrations
 ///
@@ -254,7 +254,8 @@ impl Evaluation<'_> {
         Ok(Measured { answers, prompts_cut, demonstrations, rewards: None })
     }
 
-    /// Of the model from the other, on the model's answers; `None` where they read different tokens or where there is no law.
+    /// Of the model from the other, on the model's answers; `None` where they read different tokens or where there is no law, as the
+    /// other has none for what comes after more tokens than it reads.
     fn divergence(&self, answers: &Answers) -> anyhow::Result<Option<Kl>> {
         if self.sampling.temperature == 0.0 {
             return Ok(None);
@@ -264,6 +265,15 @@ impl Evaluation<'_> {
         // Laws over different tokens, or over more tokens the one than the other, have no divergence.
         let widths = [&directory, &other].map(|model| model.config().vocabulary_size);
         if same_tokens(&directory, &other).is_err() || widths[0] != widths[1] {
+            return Ok(None);
+        }
+        let (longest, reads) = (answers.ids.iter().map(Vec::len).max().unwrap_or(0), other.config().context_length);
+        if longest > reads {
+            if !self.common.quiet {
+                let against = self.command.name(Which::Against);
+                let why = format!("{against} reads {reads} tokens, and a prompt with its answer has {longest}");
+                terminal::say(format!("laurel-trainer: no divergence is measured: {why}"));
+            }
             return Ok(None);
         }
         let progress = self.common.progress(answers.ids.len() as u64, "Divergence");
@@ -382,12 +392,6 @@ fn of_kind(path: &Path, wanted: ModelKind) -> anyhow::Result<ModelDirectory> {
         ModelKind::RewardModel => ("a language model", "a reward model"),
     };
     Err(WrongInput(format!("{} is {is}; {needed} is needed here", path.display())).into())
-}
-
-/// Of values, so many a prompt, the mean over the prompts of their means.
-fn by_prompt(values: &[f64], samples: usize) -> Option<Mean> {
-    let means: Vec<f64> = values.chunks(samples).map(|group| group.iter().sum::<f64>() / group.len() as f64).collect();
-    Mean::of(&means)
 }
 
 fn of_split<T>(records: Vec<T>, wanted: Option<Split>, split: impl Fn(&T) -> Option<Split>) -> Vec<T> {

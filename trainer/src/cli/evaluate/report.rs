@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::by_prompt;
 use crate::{
     evaluate::{Divergence, Mean, WinRate},
     generate::SamplingSettings,
@@ -22,7 +21,8 @@ pub struct Report {
     /// How often the reward model prefers an answer of the model.
     pub win_rate: Option<WinRate>,
     pub reward: Option<Rewards>,
-    /// Of the model from the other; absent where they have different tokenizers, and for greedy answers.
+    /// Of the model from the other; absent where they have different tokenizers, for greedy answers, and where the other model
+    /// reads less than the longest prompt with its answer.
     pub kl: Option<Kl>,
 }
 
@@ -70,6 +70,12 @@ pub struct Kl {
     /// log π − log π_ref of the drawn tokens. Absent, as k3, where the law that was drawn from was truncated.
     pub k1: Option<Mean>,
     pub k3: Option<Mean>,
+}
+
+/// Of values, so many a prompt, the mean over the prompts of their means.
+pub fn by_prompt(values: &[f64], samples: usize) -> Option<Mean> {
+    let means: Vec<f64> = values.chunks(samples).map(|group| group.iter().sum::<f64>() / group.len() as f64).collect();
+    Mean::of(&means)
 }
 
 /// The rewards of two models' answers, a list a prompt, without what could not be read: the prompts to which both have an answer
