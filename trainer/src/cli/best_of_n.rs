@@ -82,10 +82,14 @@ impl BestOfNCommand {
         let inputs = OnlineInputs { policy: self.policy, reward: self.reward, prompts: self.prompts };
         // How many prompts there are shows when they are read.
         let progress = common.progress(0, "Answers");
-        let Chosen { answered, prompts_cut } = method
+        let Chosen { answered, prompts_cut, without_an_end } = method
             .run(&inputs, &device, common.seed, &mut |done, total| progress.reached_of(done as u64, total as u64))
             .map_err(blame)?;
         progress.finish();
+        if let Some(text) = without_an_end {
+            // As the methods that learn warn of it, with --quiet too.
+            terminal::say(format!("warning: {text}"));
+        }
         let lines = answered.iter().map(|answered| record(answered, self.all, &name, &method, common.seed));
         output::write_lines(&self.out, lines)?;
         let cut = cut_prompts(prompts_cut, "the policy or the reward model");

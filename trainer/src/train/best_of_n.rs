@@ -57,6 +57,8 @@ pub struct Chosen {
     pub answered: Vec<Answered>,
     /// Prompts that were too long for the policy or the reward model and lost their beginning.
     pub prompts_cut: usize,
+    /// What is to be said of a policy that has no token to end an answer with.
+    pub without_an_end: Option<String>,
 }
 
 impl BestOfN {
@@ -146,7 +148,8 @@ impl BestOfN {
                 answered.push(Answered { prompt, best: best(candidates)?, candidates: candidates.to_vec() });
             }
         }
-        Ok(Chosen { answered, prompts_cut })
+        let without_an_end = tokenizer.stop_ids().is_empty().then(|| scoring.without_an_end());
+        Ok(Chosen { answered, prompts_cut, without_an_end })
     }
 }
 

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::{
     ppo::inputs,
-    world::{Told, World, demonstrations, without_an_end},
+    world::{Told, World, demonstrations, succeed, text, without_an_end},
 };
 
 /// A base model ends texts with `<|end|>`, by its configuration; its chat template ends turns with another token.
@@ -83,4 +83,20 @@ fn a_policy_whose_answers_all_are_cut_is_warned_of_once() {
     assert_eq!(all("ending"), [0; 3]);
     without_an_end(&world);
     assert_eq!(all("endless"), [1; 3]);
+}
+
+#[test]
+fn a_policy_whose_answers_all_are_cut_is_warned_of_where_the_best_is_chosen_of_several() {
+    let world = World::new();
+    let inputs = inputs(&world);
+    let (policy, reward, prompts) = (text(&inputs.policy), text(&inputs.reward), text(&inputs.prompts));
+    let models = ["best-of-n", "--policy", policy, "--reward", reward, "--prompts", prompts, "--n", "2"];
+    let warned = |out: &str| {
+        let out = world.path(out);
+        let output = succeed(&[&models[..], &["--max-new-tokens", "4", "--quiet", "--out", text(&out)]].concat());
+        String::from_utf8(output.stderr).unwrap().contains("every answer is cut at max_new_tokens")
+    };
+    assert!(!warned("ending.jsonl"));
+    without_an_end(&world);
+    assert!(warned("endless.jsonl"));
 }
