@@ -136,9 +136,16 @@ pub fn run(
     }
     say_what_is_learned(&objective, &tokenizer, "demonstration", reporter);
     if tokenizer.end_of_answer().is_none() {
-        let text = "the model's files name no end of text (eos_token), and its chat template ends no turn with a special token: \
-                    answers are learned without an end, and the policy will write until it is cut";
-        reporter.log(LogLevel::Warning, text);
+        let judged = if objective.judge.is_some() {
+            "; every answer that the reward model judges is cut at eval_max_new_tokens"
+        } else {
+            ""
+        };
+        let text = format!(
+            "the model's files name no end of text (eos_token), and its chat template ends no turn with a special token: answers \
+             are learned without an end, and the policy will write until it is cut{judged}"
+        );
+        reporter.log(LogLevel::Warning, &text);
     }
 
     let stage = LanguageModelStage {

@@ -1,6 +1,6 @@
 //! How answers end: what is written says it to other programs.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use laurel_trainer::{
     data::ModelTokenizer,
@@ -47,19 +47,21 @@ fn a_policy_that_learned_another_end_of_turn_says_so_to_other_programs() {
 }
 
 #[test]
-fn a_base_model_that_cannot_end_a_text_is_warned_of() {
+fn a_base_model_that_cannot_end_a_text_is_warned_of_and_so_are_its_answers_where_they_are_judged() {
     let world = World::new();
     world.records("data.jsonl", &demonstrations());
-    let warned = |out: &str| {
-        let settings = SftSettings { steps: 1, ..SftSettings::default() };
-        let inputs = SftInputs { model: world.path("base"), data: world.path("data.jsonl"), reward: None };
+    let judge = inputs(&world).reward;
+    let warned = |out: &str, reward: Option<&PathBuf>| {
+        let settings = SftSettings { steps: 1, eval_max_new_tokens: 4, ..SftSettings::default() };
+        let inputs = SftInputs { model: world.path("base"), data: world.path("data.jsonl"), reward: reward.cloned() };
         let mut told = Told::default();
         sft::run(&settings, &inputs, &world.run(out), &mut told).unwrap();
-        told.log.iter().any(|text| text.contains("learned without an end"))
+        told.log.into_iter().find(|text| text.contains("learned without an end"))
     };
-    assert!(!warned("first"));
+    assert_eq!(warned("first", Some(&judge)), None);
     without_an_end(&world);
-    assert!(warned("second"));
+    assert!(warned("second", None).is_some_and(|text| text.ends_with("until it is cut")));
+    assert!(warned("third", Some(&judge)).is_some_and(|text| text.ends_with("is cut at eval_max_new_tokens")));
 }
 
 #[test]
