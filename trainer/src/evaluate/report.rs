@@ -180,6 +180,10 @@ fn judgements<'a>(rankings: &[&'a RankingRecord], scores: &[Vec<f64>]) -> Vec<Ve
         let prompt = serde_json::to_string(&record.prompt).unwrap_or_default();
         for (better, worse, _) in (Order { ranks: &record.ranks, margin: None }).pairs() {
             let [high, low] = [better, worse].map(|at| record.responses[at].content.as_str());
+            if high == low {
+                // Two answers of the same words are not told apart, so all who judged them would be of one mind.
+                continue;
+            }
             let judgement = Judgement {
                 annotator: record.annotator.as_deref(),
                 record: number,
@@ -327,6 +331,15 @@ mod tests {
         close(people.model_accuracy, 2.0 / 5.0);
         assert_eq!(report.by_annotator["bob"].agreement, Some(1.0 / 3.0));
         assert_eq!((report.by_annotator["cy"].agreement, report.by_annotator["cy"].share.accuracy), (None, 0.0));
+    }
+
+    #[test]
+    fn nobody_agrees_about_two_answers_of_the_same_words() {
+        let ada = ranking("q", &["a", "a"], &[1, 2], "ada");
+        let bob = ranking("q", &["a", "a"], &[2, 1], "bob");
+        let scores = vec![vec![1.0; 2]; 2];
+        let report = RewardReport::of(&[&ada, &bob], &scores, &scores).unwrap();
+        assert_eq!((report.pairs, report.people, report.by_annotator["ada"].agreement), (2, None, None));
     }
 
     #[test]
