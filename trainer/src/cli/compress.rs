@@ -91,7 +91,7 @@ enum Loaded {
 impl Compress {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
         ensure_free(&self.out)?;
-        output::prepare_folder(&self.out)?;
+        output::prepare_model(&self.out)?;
         let method = self.method()?;
         for (option, path) in [("--calibration", &self.calibration), ("--evaluation", &self.evaluation)] {
             ensure_file(option, path.as_deref())?;

@@ -35,7 +35,7 @@ pub struct Init {
 impl Init {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
         ensure_free(&self.out)?;
-        output::prepare_folder(&self.out)?;
+        output::prepare_model(&self.out)?;
         let config = self.config()?;
         let device = common.device.open()?;
         let mut texts = vec![];

@@ -28,7 +28,7 @@ pub struct Merge {
 impl Merge {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
         ensure_free(&self.out)?;
-        output::prepare_folder(&self.out)?;
+        output::prepare_model(&self.out)?;
         let directory = match &self.model {
             Some(base) => ModelDirectory::open(base)?.with_adapter(&self.adapter)?,
             None => ModelDirectory::open(&self.adapter)?,

@@ -48,6 +48,16 @@ pub fn prepare(path: &Path) -> anyhow::Result<()> {
 }
 
 /// The same for a model, which may take the place of an empty folder.
+pub fn prepare_model(path: &Path) -> anyhow::Result<()> {
+    // `.` and `a/..` are folders that others know by their names: nothing takes their place, and the checkpoints would lie in them.
+    if path.file_name().is_none() {
+        let why = "a model appears by rename, so its place needs a name; name a new folder";
+        return Err(WrongInput(format!("{}: {why}", path.display())).into());
+    }
+    prepare_folder(path)
+}
+
+/// The same for a folder.
 pub fn prepare_folder(path: &Path) -> anyhow::Result<()> {
     let folder = folder_of(path);
     let failed = || format!("{} can't be made", path.display());
@@ -117,7 +127,11 @@ mod tests {
             prepare(&good).unwrap();
         }
         assert!(folder.path().join("new").is_dir());
-        prepare_folder(&folder.path().join("new")).unwrap();
+        prepare_model(&folder.path().join("new")).unwrap();
+        for nameless in [".", "..", "new/.."] {
+            let why = prepare_model(Path::new(nameless)).unwrap_err().to_string();
+            assert!(why.starts_with(&format!("{nameless}: ")) && why.contains("needs a name"), "{why}");
+        }
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl TrainingArgs {
             (_, true) => Earlier::Overwrite,
             _ => Earlier::Refuse,
         };
-        output::prepare_folder(&self.out)?;
+        output::prepare_model(&self.out)?;
         let run = Run { out: self.out.clone(), device: common.device.open()?, seed: common.seed, earlier };
         let mut console = ConsoleReporter::new(common.quiet, common.json);
         if self.resume && !self.out.exists() && !has_checkpoint(&self.out) {

@@ -159,6 +159,18 @@ fn a_place_where_no_model_can_appear_is_refused_before_anything_is_learned() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("data.jsonl/out") && !said.contains("sft 0/1"), "{said}");
+
+    // An empty folder, but one that somebody stands in: its checkpoints would lie in it.
+    let here = world.path("here");
+    fs::create_dir(&here).unwrap();
+    let output = trainer(&["sft", "--model", text(&base), "--data", text(&data), "--out", ".", "--steps", "1"])
+        .current_dir(&here)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("needs a name") && !said.contains("sft 0/1"), "{said}");
+    assert_eq!(fs::read_dir(&here).unwrap().count(), 0);
 }
 
 #[test]
