@@ -54,6 +54,11 @@ impl Interrupts {
         self.lock().strongest()
     }
 
+    /// Whether the process is to end, whatever else was raised for a job.
+    pub fn is_ending(&self) -> bool {
+        self.lock().ending
+    }
+
     /// Forgets what was raised for one job; that the process is to end stays.
     pub fn begin_job(&self) {
         self.lock().of_job = None;
@@ -105,6 +110,7 @@ mod tests {
         interrupts.raise(Interruption::Cancelled);
         interrupts.raise(Interruption::Ending);
         assert_eq!(interrupts.wait(Duration::from_secs(3600)), Some(Interruption::LeaseLost));
+        assert!(interrupts.is_ending());
         interrupts.begin_job();
         assert_eq!(interrupts.raised(), Some(Interruption::Ending));
     }

@@ -94,7 +94,7 @@ impl<'a> Worker<'a> {
     /// brought to an end goes back when its lease ends.
     pub fn run(&self) -> anyhow::Result<()> {
         let mut waiting = false;
-        while self.interrupts.raised() != Some(Interruption::Ending) {
+        while !self.interrupts.is_ending() {
             match self.once() {
                 Ok(Worked::Nothing) => {}
                 Ok(_) => {

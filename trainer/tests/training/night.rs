@@ -15,7 +15,7 @@ use laurel_trainer::{
         Decoder, ModelDirectory, RewardModel,
         hf::{Lineage, file_names, sha256_of_file, write_decoder, write_reward_model},
     },
-    night::{Client, Interrupts, Worker, WorkerSettings},
+    night::{Client, Interruption, Interrupts, Worker, WorkerSettings},
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -205,6 +205,31 @@ fn weights_that_a_reward_model_is_to_choose_are_refused_where_there_is_none_yet(
     let base = registered(&world, "base", Stage::Base, 1);
     let end = end_of(&world, job(base, json!({"sft": {"best_by": "reward"}})));
     assert_refused(&end, &["settings: sft: ", "best_by", "which a night makes after SFT"]);
+}
+
+#[test]
+fn a_worker_that_is_to_end_asks_for_nothing_more_after_a_job_that_was_stopped() {
+    let world = World::new();
+    let job = job(registered(&world, "base", Stage::Base, 1), json!({}));
+    let (listener, models) = (TcpListener::bind("127.0.0.1:0").unwrap(), world.path(""));
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || (play(&listener, &job, &models), listener));
+    let interrupts = Interrupts::default();
+    let client = Client::new(&address, "secret", &interrupts);
+    let raising = interrupts.clone();
+    // Once the job is begun: SIGTERM, and “stop” on the dashboard.
+    let device = move |_: &str| {
+        raising.raise(Interruption::Ending);
+        raising.raise(Interruption::Cancelled);
+        anyhow::Ok(device_of_tests())
+    };
+    let settings =
+        WorkerSettings { name: "worker".to_owned(), work_dir: world.path("work"), device: &device, quiet: true };
+    Worker::new(client, interrupts, settings).unwrap().run().unwrap();
+    let (end, listener) = server.join().unwrap();
+    assert_eq!(end.outcome, JobOutcome::Cancelled);
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "another job was asked for");
 }
 
 #[test]
