@@ -7,7 +7,10 @@ use safetensors::{Dtype, tensor::View};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
-use super::{super::error::ModelError, write::pretty};
+use super::{
+    super::error::ModelError,
+    write::{self, pretty},
+};
 use crate::model::weights::NamedTensor;
 
 /// The number format of written weights, by the names that `transformers` gives them.
@@ -131,7 +134,7 @@ pub(super) fn write_weights(
     }
     let index = json!({ "metadata": { "total_size": bytes }, "weight_map": places });
     let path = directory.join("model.safetensors.index.json");
-    fs::write(&path, pretty(&index)).map_err(ModelError::file(&path))
+    write::write_file(&path, pretty(&index).as_bytes())
 }
 
 /// Which tensors share a file: in their order, a new file where the next one would not fit.

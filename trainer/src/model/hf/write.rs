@@ -1,6 +1,10 @@
 //! Writes a whole model directory: weights, configuration, tokenizer, lineage; it appears by rename or not at all.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -195,8 +199,13 @@ pub(super) fn write_directory(
     partial.appear()
 }
 
+/// Writes a file that a power cut does not empty once the directory has its name, and the checkpoints before it are gone.
 pub(super) fn write_file(path: &Path, content: &[u8]) -> Result<(), ModelError> {
-    fs::write(path, content).map_err(ModelError::file(path))
+    let written = fs::File::create(path).and_then(|mut file| {
+        file.write_all(content)?;
+        file.sync_all()
+    });
+    written.map_err(ModelError::file(path))
 }
 
 pub(super) fn pretty(value: &impl Serialize) -> String {
