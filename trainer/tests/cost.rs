@@ -72,6 +72,19 @@ fn the_machines_for_a_crowd_and_their_electricity() {
     close(result(&visits, "Serving", "electricity a day"), 47_400.0);
 }
 
+/// For ten users a day less than one device's time is needed, and still all those that the weights of one model fill.
+#[test]
+fn a_model_that_one_device_cannot_hold_takes_whole_groups_of_them() {
+    let few = estimate(&["--parameters", "1T", "--users", "10", "--hardware", "h100"]);
+    let number = |name: &str| result(&few, "Serving", name)["value"].as_f64().unwrap();
+    assert!(number("devices") < 1.0);
+    let names = ["devices that hold one model", "whole devices", "whole servers"];
+    assert_eq!(names.map(number), [32.0, 32.0, 4.0]);
+    let many = estimate(&["--parameters", "1T", "--users", "10k", "--hardware", "h100"]);
+    let number = |name: &str| result(&many, "Serving", name)["value"].as_f64().unwrap();
+    assert!(number("whole devices") >= number("devices") && number("whole devices") % 32.0 == 0.0);
+}
+
 /// Ouyang et al. 2022, section 5.1: 4.9 and 60 petaFLOP/s-days.
 #[test]
 fn the_stages_of_instructgpt() {

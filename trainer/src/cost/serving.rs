@@ -103,18 +103,20 @@ pub struct Fleet {
     /// Not rounded: what is rented by the hour.
     pub devices: f64,
     pub per_server: f64,
+    /// Devices that hold one model together: there are whole groups of them.
+    pub per_model: f64,
 }
 
 impl Fleet {
     /// `rate`: tokens a second of a device while it is busy; `busy`: the share of the time that devices are, which leaves room
-    /// for the busiest hours.
+    /// for the busiest hours. Each holds a model.
     pub fn for_demand(demand: Demand, rate: f64, busy: f64, per_server: f64) -> Self {
-        Self { devices: demand.tokens_per_second() / (rate * busy), per_server }
+        Self { devices: demand.tokens_per_second() / (rate * busy), per_server, per_model: 1.0 }
     }
 
-    /// Whole devices.
+    /// Whole devices, in groups that hold a model.
     pub fn whole_devices(self) -> f64 {
-        self.devices.ceil()
+        (self.devices / self.per_model).ceil() * self.per_model
     }
 
     /// Not rounded.
@@ -124,7 +126,7 @@ impl Fleet {
 
     /// What has to be bought.
     pub fn whole_servers(self) -> f64 {
-        self.servers().ceil()
+        (self.whole_devices() / self.per_server).ceil()
     }
 
     /// Dollars a day at so much for a device and hour.

@@ -101,7 +101,7 @@ impl Estimate {
     /// What one device writes, what that costs, and the machines for all users.
     fn decoding(&mut self) {
         const SECTION: &str = "Serving";
-        let Some((rate, uses)) = self.rate(SECTION) else { return };
+        let Some((rate, per_model, uses)) = self.rate(SECTION) else { return };
         if let Some(price) = self.price() {
             let uses = [&uses[..], &["price-per-hour"]].concat();
             let dollars = 1000.0 / rate / 3600.0 * price;
@@ -131,7 +131,7 @@ impl Estimate {
         let per_server =
             per_server.unwrap_or_else(|| self.sheet.input("devices-per-server", None, 8.0, "", "as many servers have"));
         let demand = Demand { queries_per_day, tokens_per_query };
-        let fleet = Fleet::for_demand(demand, rate, busy, per_server);
+        let fleet = Fleet { per_model, ..Fleet::for_demand(demand, rate, busy, per_server) };
         uses.extend(["tokens-per-query", "busy"]);
         let demanded = demand.tokens_per_second();
         self.sheet.result(
@@ -143,10 +143,14 @@ impl Estimate {
             &["queries-per-user", "tokens-per-query"],
         );
         self.sheet.result(SECTION, "devices", fleet.devices, "", "demand / (rate · busy)", &uses);
-        self.sheet.result(SECTION, "whole devices", fleet.whole_devices(), "", "", &uses);
+        let how = "as many as hold one model, or so many times them";
+        let how = if per_model > 1.0 { how } else { "" };
+        let whole = [&uses[..], &["memory"]].concat();
+        self.sheet.result(SECTION, "whole devices", fleet.whole_devices(), "", how, &whole);
         uses.push("devices-per-server");
         self.sheet.result(SECTION, "servers", fleet.servers(), "", "devices / devices a server", &uses);
-        self.sheet.result(SECTION, "whole servers", fleet.whole_servers(), "", "", &uses);
+        let whole = [&uses[..], &["memory"]].concat();
+        self.sheet.result(SECTION, "whole servers", fleet.whole_servers(), "", "", &whole);
         self.money(SECTION, demand, fleet, &uses);
     }
 
@@ -161,10 +165,12 @@ impl Estimate {
             }
             None => self.sheet.missing(section, "rent", "price-per-hour"),
         }
+        // Of whole servers: how many depends on what holds a model.
+        let uses = [uses, &["memory"]].concat();
         if let Some(price) = self.cost.device.server_price {
             self.sheet.input("server-price", Some(price), price, "$", "");
             let bought = fleet.whole_servers() * price;
-            self.sheet.result(section, "to buy", bought, "$", "whole servers · price", uses);
+            self.sheet.result(section, "to buy", bought, "$", "whole servers · price", &uses);
         }
         let watts = self.cost.device.server_watts;
         let Some(watts) = self.sheet.known("server-watts", watts, self.hardware.server_power, 1.0, "W") else {
@@ -175,17 +181,17 @@ impl Estimate {
         let overhead = self.sheet.input("power-overhead", overhead, 1.0, "", "servers alone");
         let tariff = self.sheet.input("electricity-price", tariff, 0.08, "$/kWh", "Guosheng Securities 2023");
         let energy = fleet.energy_per_day(watts, overhead);
-        let mut uses = [uses, &["server-watts", "power-overhead"]].concat();
+        let mut uses = [&uses[..], &["server-watts", "power-overhead"]].concat();
         self.sheet.result(section, "energy a day", energy, "kWh", "whole servers · watts · overhead", &uses);
         uses.push("electricity-price");
         self.sheet.result(section, "electricity a day", energy * tariff, "$", "", &uses);
     }
 
-    /// Tokens a second of one device, and the inputs that this depends on.
-    fn rate(&mut self, section: &'static str) -> Option<(f64, Vec<&'static str>)> {
+    /// Tokens a second of one device, the devices that hold one model together, and the inputs that the first depends on.
+    fn rate(&mut self, section: &'static str) -> Option<(f64, f64, Vec<&'static str>)> {
         if let Some(rate) = self.cost.serving.tokens_per_second {
             self.sheet.input("tokens-per-second", Some(rate), rate, "", "");
-            return Some((rate, vec!["tokens-per-second"]));
+            return Some((rate, 1.0, vec!["tokens-per-second"]));
         }
         let per_token = inference_flops(self.parameters, 1.0);
         self.sheet.result(section, "operations of a token", per_token, "FLOP", "2 · parameters", &["parameters"]);
@@ -237,12 +243,14 @@ impl Estimate {
         };
         self.sheet.result(section, "weights and caches", decoding.bytes_held() / 1e9, "GB", how, &held);
         let memory = self.cost.device.memory;
+        let mut per_model = 1.0;
         if let Some(memory) = self.sheet.known("memory", memory, self.hardware.memory, 1e9, "GB") {
             let uses = ["weight-bytes", "batch", "context", "memory"];
             let how = "what passes between them is not counted";
-            self.sheet.result(section, "devices that hold one model", decoding.devices(memory), "", how, &uses);
+            per_model = decoding.devices(memory);
+            self.sheet.result(section, "devices that hold one model", per_model, "", how, &uses);
         }
-        Some((rate, uses))
+        Some((rate, per_model, uses))
     }
 
     fn memory(&mut self) {
