@@ -11,7 +11,10 @@ use laurel_records::{ModelRecord, Stage};
 use serde_json::{Value, json};
 
 use super::{evaluation, models::LocalModel, records::Records, stages, uncertainty, work::Work, worker::Found};
-use crate::terminal::counted;
+use crate::{
+    model::{ModelDirectory, hf::sha256_of_file},
+    terminal::counted,
+};
 
 /// Fewest demonstrations, and fewest rankings, from which a stage learns.
 const FEWEST: usize = 4;
@@ -61,6 +64,10 @@ pub fn run(work: &Work) -> anyhow::Result<Found> {
         stages::check_room_of_ppo(work, &models.base)?;
     }
     learn(work, &records, &mut models)?;
+    if has_learned_others(&records, &models)? {
+        // These models are not what the records of now make: the next night is to make its own, also when nothing is new by then.
+        found.summary.remove("inputs");
+    }
     if let Some(reward) = &models.reward {
         let told = uncertainty::tell_of_waiting(work, reward)?;
         found.summary.insert("prompts_scored".to_owned(), json!(told));
@@ -104,6 +111,23 @@ fn learn(work: &Work, records: &Records, models: &mut Models) -> anyhow::Result<
 fn nothing_is_new(work: &Work, records: &Records) -> bool {
     let before = work.job.previous.as_ref().and_then(|run| run.summary.get("inputs"));
     work.job.completed.is_empty() && before.and_then(Value::as_str) == Some(records.digest.as_str())
+}
+
+/// Whether a model has learned other records than lie here: an earlier attempt made it on another machine, and people have gone on
+/// since.
+fn has_learned_others(records: &Records, models: &Models) -> anyhow::Result<bool> {
+    let (demonstrations, rankings) = (records.labels_file("demonstrations"), records.labels_file("rankings"));
+    let learned = [(&models.sft, demonstrations), (&models.reward, rankings), (&models.ppo, records.prompts_file())];
+    for (model, file) in learned {
+        let Some(model) = model else { continue };
+        let lineage = ModelDirectory::open(&model.path)?.lineage()?;
+        if let Some(data) = lineage.and_then(|lineage| lineage.data)
+            && data != sha256_of_file(&file)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Says what there is to learn from and how much of it is new.

@@ -311,3 +311,16 @@ fn a_policy_that_was_compared_with_nothing_is_not_called_better() {
     assert!(end.summary["nll_after"].is_f64() && end.summary["reward_accuracy"].is_f64(), "{end:?}");
     assert_eq!(end.policy_is_better, None);
 }
+
+#[test]
+fn a_night_whose_models_learned_other_records_is_not_what_the_next_one_goes_by() {
+    let world = World::new();
+    let night = || measured(&world, 0.0, json!({"evaluate": {"prompts": 0}}));
+    assert!(night().summary.contains_key("inputs"));
+    // The attempt before this one was made elsewhere, and demonstrations have come since.
+    let lineage = Lineage { data: Some("0".repeat(64)), ..Lineage::of("sft") };
+    fs::write(world.path("sft").join("laurel.json"), serde_json::to_string(&lineage).unwrap()).unwrap();
+    // The worker keeps a model by what it does, and has it as it was.
+    fs::remove_dir_all(world.path("work")).unwrap();
+    assert!(!night().summary.contains_key("inputs"));
+}
