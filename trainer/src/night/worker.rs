@@ -80,7 +80,8 @@ impl<'a> Worker<'a> {
     /// Takes the work directory. Fails when another worker has it.
     pub fn new(client: Client, interrupts: Interrupts, settings: WorkerSettings<'a>) -> anyhow::Result<Self> {
         let shown = settings.work_dir.display();
-        fs::create_dir_all(&settings.work_dir).with_context(|| format!("the work directory {shown} can't be made"))?;
+        let jobs = settings.work_dir.join("jobs");
+        fs::create_dir_all(jobs).with_context(|| format!("the work directory {shown} can't be made"))?;
         let lock = fs::File::create(settings.work_dir.join("worker.lock"))
             .with_context(|| format!("the work directory {shown} can't be written to"))?;
         if lock.try_lock().is_err() {
@@ -123,7 +124,6 @@ impl<'a> Worker<'a> {
         };
         self.say(&format!("{}: {kind} ({})", job.project, job.id));
         let folder = self.jobs().join(job.id.to_string());
-        fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
         let reports = Reports::new(!self.settings.quiet);
         let heartbeat = heartbeat::start(&self.client, job.id, job.lease, &self.interrupts);
         let sending = reports::send(&self.client, job.id, job.lease, &reports, &self.interrupts);
@@ -133,7 +133,7 @@ impl<'a> Worker<'a> {
         drop(sending);
         let worked = self.finish(&job, end)?;
         drop(heartbeat);
-        if worked != Worked::GivenUp {
+        if worked != Worked::GivenUp && folder.is_dir() {
             fs::remove_dir_all(&folder).with_context(|| format!("{} can't be removed", folder.display()))?;
         }
         self.tidy()?;
@@ -157,6 +157,8 @@ impl<'a> Worker<'a> {
     }
 
     fn work(&self, job: &ClaimedJob, reports: &Reports, folder: PathBuf) -> anyhow::Result<Found> {
+        // Here, where a full disk is told to whoever waits for the job: else one job after the other would be claimed and let lie.
+        fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
         let settings = JobSettings::read(&job.config)?;
         let device = (self.settings.device)(&settings.device)?;
         stages::check_precision(&settings, &device)?;

@@ -208,6 +208,16 @@ fn weights_that_a_reward_model_is_to_choose_are_refused_where_there_is_none_yet(
 }
 
 #[test]
+fn a_job_that_has_no_room_for_its_folder_fails_and_says_so() {
+    let world = World::new();
+    let job = job(registered(&world, "base", Stage::Base, 1), json!({}));
+    let jobs = world.path("work").join("jobs");
+    fs::create_dir_all(&jobs).unwrap();
+    fs::write(jobs.join(job.id.to_string()), "in its way").unwrap();
+    assert_refused(&end_of(&world, job), &["can't be made"]);
+}
+
+#[test]
 fn a_worker_that_is_to_end_asks_for_nothing_more_after_a_job_that_was_stopped() {
     let world = World::new();
     let job = job(registered(&world, "base", Stage::Base, 1), json!({}));
