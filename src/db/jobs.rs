@@ -231,7 +231,7 @@ pub async fn finish(pool: &PgPool, job: Uuid, request: &FinishRequest) -> Result
     .await?;
     let better = request.policy_is_better == Some(true);
     if held.kind == JobKind::Nightly && request.outcome == JobOutcome::Done && better {
-        promote_by_rule(&mut transaction, job, held.project_id, &request.summary).await?;
+        promote_by_rule(&mut transaction, job, request.lease, held.project_id, &request.summary).await?;
     }
     transaction.commit().await?;
     Ok(())
@@ -248,10 +248,12 @@ async fn ended_with(connection: &mut PgConnection, job: Uuid, lease: Uuid) -> Re
     .await
 }
 
-/// Promotes the job's last policy where the project's rule is `if_better`.
+/// Promotes the job's last policy where the project's rule is `if_better`, unless another model was promoted since the job was
+/// claimed: the policy was measured against the one that answered then.
 async fn promote_by_rule(
     connection: &mut PgConnection,
     job: Uuid,
+    lease: Uuid,
     project: Uuid,
     summary: &Map<String, Value>,
 ) -> Result<(), JobError> {
@@ -269,6 +271,9 @@ async fn promote_by_rule(
     .fetch_optional(&mut *connection)
     .await?;
     let Some(policy) = policy else { return Ok(()) };
+    if promotions::is_any_since(&mut *connection, project, lease).await? {
+        return Ok(());
+    }
     let numbers = ["win_rate", "nll_before", "nll_after", "kl"]
         .into_iter()
         .filter_map(|name| Some(format!("{name} {:.3}", summary.get(name)?.as_f64()?)))

@@ -34,6 +34,19 @@ pub async fn answering(connection: &mut PgConnection, project: Uuid) -> Result<O
     }
 }
 
+/// Whether a model of the project was promoted after a lease was given: the ids of both tell when. The project's row is locked, so
+/// that no other promotion comes before the end of the transaction.
+pub async fn is_any_since(connection: &mut PgConnection, project: Uuid, lease: Uuid) -> Result<bool, sqlx::Error> {
+    sqlx::query!("SELECT id FROM projects WHERE id = $1 FOR UPDATE", project).fetch_optional(&mut *connection).await?;
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM promotions WHERE project_id = $1 AND id > $2) AS "since!""#,
+        project,
+        lease
+    )
+    .fetch_one(connection)
+    .await
+}
+
 /// One promotion, as the registry page lists them.
 #[derive(Debug, Clone)]
 pub struct Promotion {
