@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::with_database;
+use super::{print, with_database};
 use crate::{backup::write, config::Storage};
 
 /// Write the database and the models' files into one archive, while a server runs or while none does
@@ -16,8 +16,8 @@ impl Backup {
     pub async fn run(self, storage: Storage) -> anyhow::Result<()> {
         with_database(storage, async |database, config| {
             let summary = write::write(database, config, &self.file).await?;
-            println!("{}: the database and {} models, {} bytes", self.file.display(), summary.models, summary.bytes);
-            Ok(())
+            let (models, bytes) = (summary.models, summary.bytes);
+            print(format!("{}: the database and {models} models, {bytes} bytes", self.file.display()))
         })
         .await
     }

@@ -14,7 +14,7 @@ use std::{
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::{WrongInput, with_database};
+use super::{WrongInput, print, with_database};
 use crate::{
     config::Storage,
     db::{Database, audit::Actor},
@@ -43,8 +43,7 @@ impl Import {
         let (mut reader, size) = open(&self.file).await?;
         let report =
             with_database(storage, async |database, _| self.import(database, kind, &mut reader, size).await).await?;
-        println!("{}", said(&report));
-        Ok(())
+        print(said(&report))
     }
 
     async fn import(

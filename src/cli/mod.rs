@@ -13,8 +13,13 @@ pub mod simulate;
 pub mod token;
 pub mod user;
 
-use std::process::ExitCode;
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    process::ExitCode,
+};
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use crate::{
@@ -83,7 +88,8 @@ pub fn main() -> ExitCode {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("laurel: {error:#}");
+    // Where nobody reads it any more, the exit code still says it.
+    let _ = writeln!(io::stderr(), "laurel: {error:#}");
     if error.downcast_ref::<WrongInput>().is_some() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
@@ -101,8 +107,24 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(Command::Restore(command)) => command.run(storage).await,
         Some(Command::Import(command)) => command.run(storage).await,
         Some(Command::Export(command)) => command.run(storage).await,
-        Some(Command::Gold(command)) => command.run(),
+        Some(Command::Gold(command)) => command.run().or_else(unless_reader_has_left),
         Some(Command::Simulate(command)) => command.run().await,
+    }
+}
+
+/// Prints a line of a command's result (`println!` would end the program, the database still open, where that can't be written).
+pub fn print(line: impl Display) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    let written = writeln!(out, "{line}").and_then(|()| out.flush());
+    written.context("standard output can't be written").or_else(unless_reader_has_left)
+}
+
+/// Whoever read the output, head say, has seen enough of it: that is no failure. Other errors stay.
+fn unless_reader_has_left(error: anyhow::Error) -> anyhow::Result<()> {
+    let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    match error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_closed)) {
+        true => Ok(()),
+        false => Err(error),
     }
 }
 
@@ -116,4 +138,16 @@ pub async fn with_database<T>(
     let result = command(&database, &config).await;
     database.close().await?;
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_has_left_is_no_failure_and_a_full_disk_is_one() {
+        let written = |kind: io::ErrorKind| Err::<(), _>(io::Error::from(kind)).context("standard output");
+        assert!(written(io::ErrorKind::BrokenPipe).or_else(unless_reader_has_left).is_ok());
+        assert!(written(io::ErrorKind::StorageFull).or_else(unless_reader_has_left).is_err());
+    }
 }

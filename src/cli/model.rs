@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sqlx::PgPool;
 
-use super::{WrongInput, project::named, with_database};
+use super::{WrongInput, print, project::named, with_database};
 use crate::{
     config::Storage,
     db::{
@@ -85,8 +85,7 @@ impl Add {
                     wrong => WrongInput(wrong.to_string()).into(),
                 }
             })?;
-        println!("{}", record.name);
-        Ok(())
+        print(&record.name)
     }
 }
 
@@ -113,7 +112,7 @@ impl List {
             };
             let bytes: u64 = record.files.iter().map(|file| file.bytes).sum();
             let stage = words::stage(record.stage);
-            println!("{}\t{stage}\t{}\t{state}\t{bytes}\t{}", record.name, record.round, record.digest);
+            print(format!("{}\t{stage}\t{}\t{state}\t{bytes}\t{}", record.name, record.round, record.digest))?;
         }
         Ok(())
     }
@@ -127,7 +126,7 @@ impl Promote {
         let model =
             model.ok_or_else(|| WrongInput(format!("the project “{}” has no model “{}”", self.project, self.name)))?;
         match promotions::promote(pool, &actor(), project.id, model.record.id, BY_COMMAND).await {
-            Ok(Promoted::Now { sample_job }) => println!("{sample_job}"),
+            Ok(Promoted::Now { sample_job }) => print(sample_job)?,
             Ok(Promoted::Already) => eprintln!("laurel: “{}” answers already", self.name),
             Err(PromoteError::Database(error)) => return Err(error.into()),
             Err(refused) => return Err(WrongInput(refused.to_string()).into()),

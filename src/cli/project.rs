@@ -2,7 +2,7 @@
 
 use sqlx::PgPool;
 
-use super::{WrongInput, with_database};
+use super::{WrongInput, print, with_database};
 use crate::{
     config::Storage,
     db::{
@@ -35,8 +35,7 @@ pub async fn run(storage: Storage, Command::Add(add): Command) -> anyhow::Result
                 CreateError::Database(error) => anyhow::Error::from(error),
                 other => WrongInput(other.to_string()).into(),
             })?;
-        println!("{}", project.slug);
-        Ok(())
+        print(&project.slug)
     })
     .await
 }

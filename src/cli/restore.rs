@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{WrongInput, serve::only_server};
+use super::{WrongInput, print, serve::only_server};
 use crate::{
     backup::read::{self, RestoreError},
     config::{Config, Storage},
@@ -24,7 +24,6 @@ impl Restore {
             RestoreError::Failed(error) => error,
             other => WrongInput(other.to_string()).into(),
         })?;
-        println!("restored: the database and {} models, {} bytes", summary.models, summary.bytes);
-        Ok(())
+        print(format!("restored: the database and {} models, {} bytes", summary.models, summary.bytes))
     }
 }

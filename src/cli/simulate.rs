@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
 
+use super::print;
 use crate::sample::annotators::{Annotator, Done, KnownAnswers, Login};
 
 /// Let simulated annotators rank answers and write demonstrations of the sample task, through the same pages that people use
@@ -42,16 +43,12 @@ impl Simulate {
         });
         let done: Vec<Done> = try_join_all(work).await?;
         let sum = |part: fn(&Done) -> usize| done.iter().map(part).sum::<usize>();
-        println!(
-            "{}",
-            serde_json::json!({
-                "annotators": done.len(),
-                "rankings": sum(|done| done.rankings),
-                "demonstrations": sum(|done| done.demonstrations),
-                "skipped": sum(|done| done.skipped),
-            })
-        );
-        Ok(())
+        print(serde_json::json!({
+            "annotators": done.len(),
+            "rankings": sum(|done| done.rankings),
+            "demonstrations": sum(|done| done.demonstrations),
+            "skipped": sum(|done| done.skipped),
+        }))
     }
 }
 

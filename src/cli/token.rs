@@ -1,6 +1,6 @@
 //! `laurel token`: API tokens by command.
 
-use super::{WrongInput, with_database};
+use super::{WrongInput, print, with_database};
 use crate::{
     config::Storage,
     db::{
@@ -31,8 +31,7 @@ pub async fn run(storage: Storage, Command::Add(add): Command) -> anyhow::Result
     }
     with_database(storage, async |database, _| {
         let secret = tokens::create(&database.pool, &Actor::program("command line"), &name, add.role).await?;
-        println!("{secret}");
-        Ok(())
+        print(secret)
     })
     .await
 }

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::{WrongInput, with_database};
+use super::{WrongInput, print, with_database};
 use crate::{
     config::Storage,
     db::{
@@ -76,8 +76,7 @@ async fn reset_password(storage: Storage, whose: ResetPassword) -> anyhow::Resul
         let actor = Actor::program("command line");
         let made = password_resets::create(&database.pool, &actor, person).await?.ok_or_else(unknown)?;
         let server = whose.public_url.as_deref().unwrap_or_default().trim_end_matches('/');
-        println!("{server}/reset/{}", made.secret);
-        Ok(())
+        print(format!("{server}/reset/{}", made.secret))
     })
     .await
 }
@@ -100,8 +99,7 @@ async fn add(storage: Storage, add: Add) -> anyhow::Result<()> {
         let actor = Actor::program("command line");
         audit::record(&mut *transaction, &actor, "user.create", &format!("user/{id}"), detail).await?;
         transaction.commit().await?;
-        println!("{id}");
-        Ok(())
+        print(id)
     })
     .await
 }

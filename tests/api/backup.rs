@@ -248,3 +248,21 @@ fn what_a_person_types_wrong_is_said_by_the_commands() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("/nowhere"));
 }
+
+#[test]
+fn a_result_that_nobody_reads_ends_no_command_with_a_fault_and_one_that_cannot_be_written_is_told() {
+    let data = directory();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let add = |slug: &str| {
+        let mut command = laurel(data.path());
+        command.args(["project", "add", slug, "--name", "Tea"]).stderr(Stdio::piped());
+        command
+    };
+    let output = add("tea").stdout(writer).output().expect("laurel runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("a device");
+    let output = add("milk").stdout(full).output().expect("laurel runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("laurel: standard output can't be written"), "{said}");
+}
