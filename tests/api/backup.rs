@@ -244,6 +244,9 @@ fn what_a_person_types_wrong_is_said_by_the_commands() {
         wrong(data, &["model", "add", "--project", "tea", "--path", empty.to_str().expect("text")]).contains("GGUF")
     );
     assert!(wrong(data, &["model", "promote", "--project", "tea", "sft-1"]).contains("sft-1"));
+    for no_file in ["/dev/fd/1", data.to_str().expect("text")] {
+        assert!(wrong(data, &["backup", no_file]).contains("is no file"));
+    }
     let output = run(data, &["backup", "/nowhere/laurel.backup"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("/nowhere"));
