@@ -179,8 +179,10 @@ impl Compress {
             return Ok(spread(rows.into_iter().map(|row| row.input_ids).collect(), wanted));
         }
         let tokenizer = ModelTokenizer::open(model)?;
-        let mut ids = vec![];
+        // As in pretraining: what the model saw before each document is what its inner states are about.
+        let (begin, mut ids) = (tokenizer.begin_of_text(), vec![]);
         for document in corpus::documents(path)? {
+            ids.extend(begin);
             ids.extend(tokenizer.encode(&document));
             ids.extend(tokenizer.stop_ids().first());
         }
@@ -305,6 +307,46 @@ mod tests {
         let all: Vec<Vec<u32>> = (0..10).map(|i| vec![i]).collect();
         assert_eq!(spread(all.clone(), 4), [vec![0], vec![2], vec![5], vec![7]]);
         assert_eq!(spread(all.clone(), 20), all);
+    }
+
+    #[test]
+    fn documents_begin_and_end_as_they_did_in_pretraining() {
+        let special = |id: u32, text: &str| {
+            json!({"id": id, "content": text, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+                "special": true})
+        };
+        let begin = json!({"SpecialToken": {"id": "<s>", "type_id": 0}});
+        let text = |id: &str| json!({"Sequence": {"id": id, "type_id": 0}});
+        let tokenizer = json!({
+            "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "decoder": null,
+            "added_tokens": [special(0, "<s>"), special(1, "</s>")], "pre_tokenizer": {"type": "WhitespaceSplit"},
+            "post_processor": {"type": "TemplateProcessing", "single": [begin, text("A")],
+                "pair": [begin, text("A"), text("B")],
+                "special_tokens": {"<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]}}},
+            "model": {"type": "WordLevel", "vocab": {"<s>": 0, "</s>": 1, "a": 2, "b": 3}, "unk_token": "a"},
+        });
+        let config = json!({"model_type": "llama", "vocab_size": 4, "hidden_size": 8, "intermediate_size": 8,
+            "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": 64, "eos_token_id": 1});
+        let folder = tempfile::tempdir().unwrap();
+        let [model, corpus] = [folder.path().to_owned(), folder.path().join("corpus.txt")];
+        for (name, content) in [("tokenizer.json", tokenizer), ("config.json", config)] {
+            std::fs::write(model.join(name), content.to_string()).unwrap();
+        }
+        std::fs::write(&corpus, "a b").unwrap();
+        let compress = Compress {
+            model: model.clone(),
+            method: MethodName::Wanda,
+            sparsity: 0.5,
+            calibration: None,
+            evaluation: None,
+            sequences: 8,
+            sequence_length: 4,
+            block_size: 128,
+            damping: 0.01,
+            out: folder.path().join("out"),
+        };
+        let sequences = compress.read_sequences(&ModelDirectory::open(&model).unwrap(), Some(&corpus)).unwrap();
+        assert_eq!(sequences, [[0, 2, 3, 1]]);
     }
 
     #[test]
