@@ -251,6 +251,11 @@ fn what_cannot_be_brought_to_an_end_is_refused_before_anybody_answers() {
     let beyond_a_file = format!("{prompts}/answers.jsonl");
     refused(&[&generate[..], &[beyond_a_file.as_str()]].concat(), "answers.jsonl");
 
+    let link = world.path("link");
+    std::os::unix::fs::symlink(world.path("nowhere"), &link).unwrap();
+    let place = ["evaluate", "--model", base, "--against", base, "--max-new-tokens", "2", "--out", text(&link)];
+    refused(&[&place[..], &["--prompts", prompts]].concat(), "link is there already");
+
     let asked = json!({"id": "1", "prompt": [{"role": "user", "content": "w1"}], "split": "test"});
     let (asked, learned) = (world.records("asked.jsonl", &[asked]), world.records("learned.jsonl", &demonstrations()));
     let of_test = ["--prompts", text(&asked), "--split", "test", "--demonstrations", text(&learned)];

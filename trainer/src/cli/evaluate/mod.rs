@@ -106,7 +106,8 @@ impl Evaluate {
         let sampling = self.sampling.settings()?;
         let device = common.device.open()?;
         let precision = self.precision.on(&device)?;
-        if self.out.exists() {
+        // A link that leads nowhere is something, too: no directory takes its place.
+        if self.out.symlink_metadata().is_ok() {
             return Err(WrongInput(format!("{} is there already", self.out.display())).into());
         }
         output::prepare(&self.out)?;
