@@ -281,20 +281,13 @@ async fn no_rule_and_no_better_policy_promote_nothing() {
         jobs::finish(pool, job.id, &finished(&job, better)).await.expect("finished");
         assert_eq!(promotions::current(pool, project.id).await.expect("an answer"), None, "{promotion:?} {better:?}");
     }
-}
-
-#[tokio::test]
-async fn what_a_person_promotes_while_a_night_runs_stands() {
-    let server = support::server().await;
-    let pool = server.pool();
+    // Nor a policy that is better than what answered when the job was claimed, where a person has promoted another since.
     let settings = ProjectSettings { promotion: PromotionRule::IfBetter, ..ProjectSettings::default() };
     let project = ready_project(pool, settings, 4).await;
     job_queue::enqueue_nightly(pool, &admin(), project.id).await.expect("queued");
     let job = claim(pool).await;
-    let sft = made(pool, &job, Stage::Sft).await;
-    made(pool, &job, Stage::Ppo).await;
+    let (sft, _) = (made(pool, &job, Stage::Sft).await, made(pool, &job, Stage::Ppo).await);
     promotions::promote(pool, &admin(), project.id, sft.id, "by hand").await.expect("promoted");
-    // Better than the base, which answered when the job was claimed.
     jobs::finish(pool, job.id, &finished(&job, Some(true))).await.expect("finished");
     assert_eq!(promotions::current(pool, project.id).await.expect("an answer"), Some(sft.id));
 }
