@@ -175,15 +175,20 @@ impl<'a> Records<'a> {
         if let Some(place) = text.find('\0') {
             return Err(Wrong::whole(Reason::with("import-reason-record-nul", "byte", place + 1)));
         }
-        match &self.form {
+        let record = match &self.form {
             Form::Table(ends, table) => {
                 if cut_off && ends.in_quotes() {
                     return Err(Wrong::whole("import-reason-quotation-open"));
                 }
-                table.record(text)
+                table.record(text)?
             }
-            Form::Lines | Form::List(_) => object(text).map(|record| self.mapping.apply(record)),
+            Form::Lines | Form::List(_) => self.mapping.apply(object(text)?),
+        };
+        // A cell of a table may hold JSON, and escapes in it, as well.
+        if text.contains("\\u0000") {
+            no_nul("", &Value::Object(record.clone()))?;
         }
+        Ok(record)
     }
 
     async fn frame(&mut self) -> io::Result<Option<Framed>> {
@@ -244,12 +249,7 @@ impl Scan for Lines {
 
 fn object(text: &str) -> Result<Map<String, Value>, Wrong> {
     match serde_json::from_str(text) {
-        Ok(Value::Object(object)) => {
-            if text.contains("\\u0000") {
-                no_nul("", &Value::Object(object.clone()))?;
-            }
-            Ok(object)
-        }
+        Ok(Value::Object(object)) => Ok(object),
         Ok(other) => Err(Wrong::whole(Reason::from("import-reason-not-object").and_word("found", name_of(&other)))),
         Err(error) => {
             let said = error.to_string();

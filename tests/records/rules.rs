@@ -68,7 +68,7 @@ async fn files_that_are_no_records_are_refused_in_clear_words() {
     let utf16: Vec<u8> = [0xFF, 0xFE].into_iter().chain(line.bytes().flat_map(|byte| [byte, 0])).collect();
     let latin: Vec<u8> = [line.as_bytes(), b"{\"prompt\": \"caf\xE9\"}\n"].concat();
     let long = format!("{line}{{\"prompt\": \"{}\"}}\n{line}", "a".repeat(17 * 1024 * 1024));
-    let cases: [(&[u8], u64, &str, &str); 12] = [
+    let cases: [(&[u8], u64, &str, &str); 14] = [
         (b"", 1, "", "no records"),
         (b" \n\n", 1, "", "no records"),
         (b"[]", 1, "", "no records"),
@@ -79,6 +79,8 @@ async fn files_that_are_no_records_are_refused_in_clear_words() {
         (b"PAR1\x15\x04", 1, "", "Parquet"),
         (&latin, 2, "", "not UTF-8"),
         (b"{\"prompt\": \"a\\u0000b\"}", 1, "prompt", "NUL"),
+        (b"prompt,tags\na,\"[\"\"b\\u0000\"\"]\"\n", 2, "tags[0]", "NUL"),
+        (b"prompt,extra\na,\"{\"\"b\"\": \"\"\\u0000\"\"}\"\n", 2, "b", "NUL"),
         (long.as_bytes(), 2, "", "longer than 16 MiB"),
         (b"[{\"prompt\": \"a\"}, {\"prompt\": \"b\"", 1, "", "cut off"),
     ];
