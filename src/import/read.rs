@@ -164,7 +164,10 @@ impl<'a> Records<'a> {
             Form::Lines => bytes.trim_ascii(),
             Form::List(ends) => ends.element(bytes),
             // White space may be a cell.
-            Form::Table(..) => bytes.strip_suffix(b"\n").map_or(bytes, |row| row.strip_suffix(b"\r").unwrap_or(row)),
+            Form::Table(..) => {
+                let row = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+                row.strip_suffix(b"\r").unwrap_or(row)
+            }
         }
     }
 

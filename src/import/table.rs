@@ -106,6 +106,8 @@ fn cells(row: &str, delimiter: u8) -> Result<Vec<String>, Wrong> {
         .has_headers(false)
         .flexible(true)
         .delimiter(delimiter)
+        // The row is one already: a carriage return that stands alone is part of a cell, quoted or not.
+        .terminator(csv::Terminator::Any(b'\n'))
         .buffer_capacity(row.len().clamp(64, 64 * 1024))
         .from_reader(row.as_bytes());
     match reader.records().next() {

@@ -118,6 +118,11 @@ async fn a_list_a_table_and_lines_with_a_mark_and_carriage_returns_say_the_same(
         assert_eq!(found[0]["prompt"], asked("a"), "{slug}");
         assert_eq!((&found[1]["prompt"], &found[1]["tags"]), (&asked("b, \"c\"\nd"), &json!(["x", "y"])), "{slug}");
     }
+    // Some programs write a carriage return without quotation marks around its cell.
+    let returns = project(pool, "carriage-return").await;
+    good(bring(pool, &returns, Kind::Demonstrations, "prompt,completion\r\na,b\rc\r\nd,\"e\"\r\n").await);
+    let found = values(&file(pool, &returns, export::Kind::Demonstrations).await);
+    assert_eq!((&found[0]["completion"], &found[1]["completion"]), (&said("b\rc"), &said("e")));
     let project = project(pool, "lines-of-a-list").await;
     let bad = refused(bring(pool, &project, Kind::Prompts, "[\n{\"prompt\": \"a\"},\n\n{\"prompt\": 5},\n7]").await);
     assert_eq!(places(&bad), [(4, "prompt"), (5, "")]);
