@@ -33,6 +33,8 @@ fn foreign() -> Vec<Foreign> {
     let trl = json!({ "prompt": "Sky?", "chosen": "Blue.", "rejected": "Red.", "score_chosen": 8.5 });
     let within = json!({ "chosen": [{ "role": "user", "content": "Sky?" }, { "role": "assistant", "content": "Blue." }],
         "rejected": [{ "role": "user", "content": "Sky?" }, { "role": "assistant", "content": "Red." }] });
+    let ultra_feedback = json!({ "prompt": "Sky?", "prompt_id": "u", "chosen": within["chosen"], "rejected": within["rejected"],
+        "messages": within["chosen"], "score_chosen": 8.5, "score_rejected": 4.0 });
     let argilla1 = json!({ "fields": { "prompt": "Sky?", "response-1": "Red.", "response-2": "Blue." }, "responses": [
         { "user_id": "u", "status": "submitted", "values": { "ranking": { "value": [{ "rank": 2, "value": "response-1" }, { "rank": 1, "value": "response-2" }] } } },
         { "user_id": "v", "status": "discarded", "values": {} }] });
@@ -74,6 +76,8 @@ fn foreign() -> Vec<Foreign> {
         ("sharegpt-dpo", Kind::Comparisons, lines(&[dpo]), blue("Red.")),
         ("trl", Kind::Comparisons, lines(&[trl]), blue("Red.")),
         ("trl-within", Kind::Comparisons, lines(&[within]), blue("Red.")),
+        ("ultra-feedback", Kind::Comparisons, lines(std::slice::from_ref(&ultra_feedback)), blue("Red.")),
+        ("ultra-feedback-sft", Kind::Demonstrations, lines(&[ultra_feedback]), vec![("Sky?", vec!["Blue."])]),
         (
             "trl-completion",
             Kind::Demonstrations,

@@ -41,8 +41,12 @@ fn hh_turns(text: &str) -> Vec<Message> {
     turns
 }
 
-/// Two answers of which one was chosen, with the prompt apart or within both.
+/// Two answers of which one was chosen, each with the prompt in front. `messages` beside them may be what they follow, or, as
+/// UltraFeedback has it, the chosen dialogue once more.
 pub fn is_preference(fields: &Fields) -> bool {
+    if fields.has("conversations") || fields.has("conversation") {
+        return false;
+    }
     let (chosen, rejected) = (fields.0.get("chosen"), fields.0.get("rejected"));
     let (Some(chosen), Some(_)) = (chosen, rejected) else { return false };
     let whole = |value: &Value| match value {
@@ -50,13 +54,15 @@ pub fn is_preference(fields: &Fields) -> bool {
         Value::Array(messages) => messages.len() > 1,
         _ => false,
     };
-    whole(chosen) || !fields.has("prompt")
+    whole(chosen) || !(fields.has("prompt") || fields.has("messages"))
 }
 
 /// Anthropic HH, and TRL's preferences whose prompt stands within the answers.
 pub fn preference(mut fields: Fields) -> Result<Said, Wrong> {
-    // UltraFeedback gives the prompt's text besides; the dialogues say the same with roles.
-    fields.take("prompt");
+    // UltraFeedback gives the prompt's text and the chosen dialogue besides; the two dialogues say the same with roles.
+    for name in ["prompt", "messages"] {
+        fields.take(name);
+    }
     let (chosen, rejected) = (turns(&mut fields, "chosen")?, turns(&mut fields, "rejected")?);
     let same = chosen.iter().zip(&rejected).take_while(|(one, other)| one == other).count();
     // Where both say the same throughout, the last answer is what is compared.

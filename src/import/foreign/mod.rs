@@ -69,10 +69,10 @@ impl Rewriter {
         let fields = Fields(record);
         let said = if fields.has("instruction") {
             dialogue::alpaca(fields)?
-        } else if ["conversations", "conversation", "messages"].iter().any(|name| fields.has(name)) {
-            dialogue::share_gpt(self.kind, fields)?
         } else if dialogue::is_preference(&fields) {
             dialogue::preference(fields)?
+        } else if ["conversations", "conversation", "messages"].iter().any(|name| fields.has(name)) {
+            dialogue::share_gpt(self.kind, fields)?
         } else {
             return Ok(here(vec![dialogue::plain(fields)?]));
         };
