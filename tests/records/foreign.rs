@@ -137,3 +137,17 @@ async fn what_other_tools_export_is_understood() {
         assert!(good(bring(pool, &project, Kind::Prompts, &given).await).records > 0, "{name}");
     }
 }
+
+#[tokio::test]
+async fn an_answer_that_was_marked_bad_is_no_demonstration_and_its_prompt_is_one() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = project(pool, "p").await;
+    let unpaired = lines(&[
+        json!({ "prompt": "Sky?", "completion": "Blue.", "label": true }),
+        json!({ "prompt": "Sea?", "completion": "Red.", "label": false }),
+    ]);
+    let bad = refused(bring(pool, &project, Kind::Demonstrations, &unpaired).await);
+    assert_eq!(places(&bad), [(2, "label")]);
+    assert_eq!(good(bring(pool, &project, Kind::Prompts, &unpaired).await).added, 2);
+}

@@ -209,9 +209,10 @@ fn spoken(path: &str, value: Value) -> Result<String, Wrong> {
 }
 
 /// Our own form, and TRL's plain strings, which it takes too; a prompt that is an HH dialogue gets its roles.
-pub fn plain(mut fields: Fields) -> Result<Map<String, Value>, Wrong> {
-    // TRL's unpaired preferences: what was marked bad is no demonstration.
-    if fields.has("completion") && fields.0.get("label") == Some(&Value::Bool(false)) {
+pub fn plain(kind: Kind, mut fields: Fields) -> Result<Map<String, Value>, Wrong> {
+    // TRL's unpaired preferences: what was marked bad is no demonstration, and its prompt is one like others.
+    let is_bad = fields.has("completion") && fields.0.get("label") == Some(&Value::Bool(false));
+    if kind == Kind::Demonstrations && is_bad {
         return Err(Wrong::at("label", "import-reason-marked-bad"));
     }
     if let Some(Value::String(text)) = fields.0.get("prompt")

@@ -74,7 +74,7 @@ impl Rewriter {
         } else if ["conversations", "conversation", "messages"].iter().any(|name| fields.has(name)) {
             dialogue::share_gpt(self.kind, fields)?
         } else {
-            return Ok(here(vec![dialogue::plain(fields)?]));
+            return Ok(here(vec![dialogue::plain(self.kind, fields)?]));
         };
         said.of_kind(self.kind).map(|record| here(vec![record]))
     }
