@@ -40,6 +40,9 @@ fn foreign() -> Vec<Foreign> {
         { "user_id": "v", "status": "discarded", "values": {} }] });
     let argilla2 = json!({ "id": "1", "fields": { "instruction": "Sky?" }, "metadata": {}, "suggestions": {},
         "responses": { "answer": [{ "value": "Blue.", "user_id": "u" }] } });
+    let argilla2_ranked = json!({ "id": "2", "fields": { "instruction": "Sky?", "response_1": "Red.", "response_2": "Blue." },
+        "responses": { "liked": [{ "value": ["short"], "user_id": "u" }],
+                       "ranking": [{ "value": ["response_2", "response_1"], "user_id": "u" }] } });
     let pairwise = json!({ "id": 1, "data": { "prompt": "Sky?", "answer1": "Red.", "answer2": "Blue." }, "annotations": [
         { "id": 7, "completed_by": 3, "lead_time": 2.5, "was_cancelled": false,
           "result": [{ "type": "pairwise", "from_name": "c", "to_name": "t", "value": { "selected": "right" } }] }] });
@@ -86,6 +89,7 @@ fn foreign() -> Vec<Foreign> {
         ),
         ("argilla-1", Kind::Rankings, json!([argilla1]).to_string(), blue("Red.")),
         ("argilla-2", Kind::Demonstrations, json!([argilla2]).to_string(), vec![("Sky?", vec!["Blue."])]),
+        ("argilla-2-ranking", Kind::Rankings, json!([argilla2_ranked]).to_string(), blue("Red.")),
         ("label-studio-pair", Kind::Comparisons, json!([pairwise]).to_string(), blue("Red.")),
         ("label-studio-rank", Kind::Rankings, json!([ranker]).to_string(), blue("Red.")),
     ]

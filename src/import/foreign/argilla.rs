@@ -120,14 +120,20 @@ fn people(responses: Option<Value>) -> Result<BTreeMap<String, ByQuestion>, Wron
     Ok(people)
 }
 
-/// The ranks of the answers by a ranking question's value `[{"value", "rank"}]`; `None` where it is another question's.
+/// The ranks of the answers by a ranking question's value: `[{"value", "rank"}]`, or, as version 2 exports it, the names of all
+/// answers, the best first. `None` where it is another question's.
 fn order(value: Value, answers: &[Answer]) -> Result<Option<Vec<u32>>, Wrong> {
-    let Some(items) =
-        value.as_array().filter(|items| !items.is_empty() && items.iter().all(|item| item.get("rank").is_some()))
-    else {
-        return Ok(None);
-    };
     let plain = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
+    let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    if !answers.is_empty() && items.iter().all(Value::is_string) {
+        let names: Vec<String> = items.iter().filter_map(Value::as_str).map(plain).collect();
+        let place_of = |(name, _): &Answer| i64::try_from(names.iter().position(|other| *other == plain(name))?).ok();
+        let places: Option<Vec<i64>> = answers.iter().map(place_of).collect();
+        return Ok(places.map(|places| competition(&places)));
+    }
+    if items.is_empty() || items.iter().any(|item| item.get("rank").is_none()) {
+        return Ok(None);
+    }
     let rank_of = |name: &str| {
         let item = items
             .iter()
