@@ -2,7 +2,7 @@
 
 use laurel_records::{Message, Role};
 use serde_json::{Map, Value};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use super::{read::name_of, reason::Reason};
 
@@ -75,7 +75,9 @@ impl Fields {
     pub fn time(&mut self, name: &str) -> Result<Option<OffsetDateTime>, Wrong> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let reason = || Wrong::at(name, Reason::with("import-reason-time", "text", &text));
-        OffsetDateTime::parse(&text, &Rfc3339).map(Some).map_err(|_| reason())
+        let time = OffsetDateTime::parse(&text, &Rfc3339).ok().and_then(|time| time.checked_to_offset(UtcOffset::UTC));
+        // At the ends of the calendar UTC may be in a year that has no four digits, and could not be written out again.
+        time.filter(|time| time.year() >= 0).map(Some).ok_or_else(reason)
     }
 
     pub fn list(&mut self, name: &str) -> Result<Option<Vec<Value>>, Wrong> {

@@ -61,6 +61,21 @@ async fn every_bad_record_is_named_by_line_and_field_and_nothing_is_imported() {
 }
 
 #[tokio::test]
+async fn a_time_comes_back_as_utc_has_it_and_one_beyond_its_calendar_is_refused() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = project(pool, "p").await;
+    let written = |at: &str| lines(&[json!({ "prompt": "A", "completion": "Yes", "created_at": at })]);
+    for at in ["9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00"] {
+        let bad = refused(bring(pool, &project, Kind::Demonstrations, written(at)).await);
+        assert_eq!(places(&bad), [(1, "created_at")], "{at}");
+    }
+    good(bring(pool, &project, Kind::Demonstrations, written("2026-11-24T14:05:00.25+08:00")).await);
+    let found = values(&file(pool, &project, export::Kind::Demonstrations).await);
+    assert_eq!(found[0]["created_at"], "2026-11-24T06:05:00.25Z");
+}
+
+#[tokio::test]
 async fn files_that_are_no_records_are_refused_in_clear_words() {
     let server = support::server().await;
     let project = project(server.pool(), "p").await;
