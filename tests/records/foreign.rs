@@ -39,7 +39,7 @@ fn foreign() -> Vec<Foreign> {
         { "user_id": "u", "status": "submitted", "values": { "ranking": { "value": [{ "rank": 2, "value": "response-1" }, { "rank": 1, "value": "response-2" }] } } },
         { "user_id": "v", "status": "discarded", "values": {} }] });
     let argilla2 = json!({ "id": "1", "fields": { "instruction": "Sky?" }, "metadata": {}, "suggestions": {},
-        "responses": { "answer": [{ "value": "Blue.", "user_id": "u" }] } });
+        "responses": { "answer": [{ "value": "Blue.", "user_id": "u" }], "a mood": [{ "value": "good", "user_id": "u" }] } });
     let argilla2_ranked = json!({ "id": "2", "fields": { "instruction": "Sky?", "response_1": "Red.", "response_2": "Blue." },
         "responses": { "liked": [{ "value": ["short"], "user_id": "u" }],
                        "ranking": [{ "value": ["response_2", "response_1"], "user_id": "u" }] } });

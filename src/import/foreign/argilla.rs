@@ -52,7 +52,7 @@ pub fn records(kind: Kind, record: Map<String, Value>) -> Result<Vec<Map<String,
         let mut record = one();
         record.more.insert("annotator".to_owned(), json!(person));
         if kind == Kind::Demonstrations {
-            record.completion = said.into_values().find_map(|value| value.as_str().map(str::to_owned));
+            record.completion = written(said);
             if record.completion.is_none() {
                 continue;
             }
@@ -118,6 +118,13 @@ fn people(responses: Option<Value>) -> Result<BTreeMap<String, ByQuestion>, Wron
         Some(other) => return Err(Wrong::kind("responses", "import-thing-list-or-object", &other)),
     }
     Ok(people)
+}
+
+/// What a person wrote. A choice of one label is a text too: of several the one whose question is called like an answer.
+fn written(said: ByQuestion) -> Option<String> {
+    let is_label = |question: &str| !ANSWERING.iter().any(|word| question.to_lowercase().contains(word));
+    let texts = said.into_iter().filter_map(|(question, value)| Some((question, value.as_str()?.to_owned())));
+    texts.min_by_key(|(question, _)| is_label(question)).map(|(_, text)| text)
 }
 
 /// The ranks of the answers by a ranking question's value: `[{"value", "rank"}]`, or, as version 2 exports it, the names of all
