@@ -15,6 +15,7 @@ use super::{
     training::blame,
 };
 use crate::{
+    data::records,
     rlhf::best_of_n,
     terminal::{self, counted, each_of},
     train::{
@@ -152,7 +153,7 @@ fn record(answered: &Answered, all: bool, name: &str, method: &BestOfN, seed: u6
         ResponseRecord { id: None, content: candidate.text.clone(), model: Some(name.into()), sampling: Some(sampling) }
     });
     ResponsesRecord {
-        prompt_id: Some(answered.prompt.id.clone()),
+        prompt_id: records::given_id(&answered.prompt),
         prompt: answered.prompt.prompt.clone(),
         responses: responses.collect(),
         extra: Map::new(),

@@ -84,7 +84,8 @@ impl Generate {
         let lines = prompts.into_iter().zip(answers.chunks(samples)).map(|(prompt, answers)| {
             let responses =
                 answers.iter().map(|answer| response(answer, &tokenizer, &name, &settings, common.seed)).collect();
-            ResponsesRecord { prompt_id: Some(prompt.id), prompt: prompt.prompt, responses, extra: Map::new() }
+            let prompt_id = records::given_id(&prompt);
+            ResponsesRecord { prompt_id, prompt: prompt.prompt, responses, extra: Map::new() }
         });
         output::write_lines(&self.out, lines)?;
         self.profile.tell(common.json);

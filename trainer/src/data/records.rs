@@ -49,6 +49,20 @@ pub fn prompts<S: Source + ?Sized>(source: &S) -> Result<Vec<PromptRecord>, Data
     })
 }
 
+/// What the name of a record begins with that came without one.
+const LINE: &str = "line ";
+
+/// The name of a record that came without one.
+fn of_line(number: usize) -> String {
+    format!("{LINE}{number}")
+}
+
+/// The id that a file gave to a prompt. `None` where it has the number of its line, by which the next file has another prompt.
+pub fn given_id(prompt: &PromptRecord) -> Option<String> {
+    let line = prompt.id.strip_prefix(LINE).and_then(|number| number.parse::<usize>().ok());
+    line.is_none().then(|| prompt.id.clone())
+}
+
 /// Prompts with the answer that a person wrote.
 pub fn demonstrations<S: Source + ?Sized>(source: &S) -> Result<Vec<DemonstrationRecord>, DataError> {
     read(source, |mut line| {
@@ -63,11 +77,13 @@ pub fn demonstrations<S: Source + ?Sized>(source: &S) -> Result<Vec<Demonstratio
 /// Prompts with candidate answers.
 pub fn responses<S: Source + ?Sized>(source: &S) -> Result<Vec<ResponsesRecord>, DataError> {
     read(source, |line| {
-        let record: ResponsesRecord = line.parse()?;
+        let name = of_line(line.number);
+        let mut record: ResponsesRecord = line.parse()?;
         check_prompt(&record.prompt)?;
         if record.responses.is_empty() {
             return wrong("responses", "is empty");
         }
+        record.prompt_id = record.prompt_id.or(Some(name));
         Ok(record)
     })
 }
@@ -168,7 +184,7 @@ impl Line {
     /// Names a record that came without a name of its own. Many data sets number their records.
     fn with_id(mut self) -> Self {
         let id = match self.object.get("id") {
-            None | Some(Value::Null) => Some(format!("line {}", self.number)),
+            None | Some(Value::Null) => Some(of_line(self.number)),
             Some(Value::Number(number)) => Some(number.to_string()),
             Some(_) => None,
         };
@@ -284,7 +300,7 @@ fn parse_line(bytes: &[u8], number: usize) -> Result<Option<Line>, Problem> {
 }
 
 fn comparison(mut line: Line) -> Result<RankingRecord, Problem> {
-    let id = format!("line {}", line.number);
+    let id = of_line(line.number);
     forms::shared_prompt(&mut line.object);
     let record: ComparisonRecord = line.parse()?;
     check_prompt(&record.prompt)?;

@@ -372,7 +372,7 @@ impl Evaluation<'_> {
                     ResponseRecord { id: None, content: text.clone(), model, sampling: Some(sampling) }
                 });
                 ResponsesRecord {
-                    prompt_id: Some(prompts[0].id.clone()),
+                    prompt_id: records::given_id(&prompts[0]),
                     prompt: prompts[0].prompt.clone(),
                     responses: responses.collect(),
                     extra: Map::new(),

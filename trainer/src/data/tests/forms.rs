@@ -62,3 +62,14 @@ fn what_both_conversations_begin_with_is_the_prompt() {
     let line = format!(r#"{{"chosen":[{question},{b}],"rejected":[{a},{b}]}}"#);
     assert_eq!(problems(records::rankings, &line), ["line 1: missing field `prompt`"]);
 }
+
+#[test]
+fn the_number_of_a_line_names_a_record_and_is_no_id_of_its_prompt() {
+    let lines = "{\"prompt\":\"q\"}\n{\"id\":\"line up\",\"prompt\":\"q\"}\n{\"id\":2,\"prompt\":\"q\"}";
+    let found = records::prompts(file(lines).path()).unwrap();
+    assert_eq!(found[0].id, "line 1");
+    let given: Vec<Option<String>> = found.iter().map(records::given_id).collect();
+    assert_eq!(given, [None, Some("line up".to_owned()), Some("2".to_owned())]);
+    let found = records::responses(file(r#"{"prompt":"q","responses":["a"]}"#).path()).unwrap().remove(0);
+    assert_eq!(found.prompt_id.as_deref(), Some("line 1"));
+}
