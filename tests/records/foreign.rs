@@ -155,3 +155,19 @@ async fn an_answer_that_was_marked_bad_is_no_demonstration_and_its_prompt_is_one
     assert_eq!(places(&bad), [(2, "label")]);
     assert_eq!(good(bring(pool, &project, Kind::Prompts, &unpaired).await).added, 2);
 }
+
+#[tokio::test]
+async fn an_order_that_another_tool_has_can_be_what_is_known_to_be_right() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let mut files = 0;
+    for (name, kind, given, _) in foreign() {
+        if !matches!(kind, Kind::Rankings | Kind::Comparisons) || given.contains("score_") {
+            continue;
+        }
+        let project = project(pool, name).await;
+        assert_eq!(good(bring(pool, &project, Kind::KnownAnswers, &given).await).added, 1, "{name}");
+        files += 1;
+    }
+    assert!(files > 6, "{files} files have an order");
+}

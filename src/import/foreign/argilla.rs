@@ -40,7 +40,9 @@ pub fn records(kind: Kind, record: Map<String, Value>) -> Result<Vec<Map<String,
     let mut more = Map::new();
     let key = if kind == Kind::Prompts { "id" } else { "prompt_id" };
     more.extend(id.map(|id| (key.to_owned(), json!(id))));
-    if let Some(Value::Object(metadata)) = fields.take("metadata").filter(|_| kind != Kind::Responses) {
+    // These have no place for more.
+    let is_bare = matches!(kind, Kind::Responses | Kind::KnownAnswers);
+    if let Some(Value::Object(metadata)) = fields.take("metadata").filter(|_| !is_bare) {
         more.extend(metadata.into_iter().map(|(name, value)| (format!("metadata_{name}"), value)));
     }
     let one = || Said { prompt: prompt.clone(), answers: contents.clone(), more: more.clone(), ..Said::default() };
@@ -50,7 +52,9 @@ pub fn records(kind: Kind, record: Map<String, Value>) -> Result<Vec<Map<String,
     let mut out = Vec::new();
     for (person, said) in people(fields.take("responses"))? {
         let mut record = one();
-        record.more.insert("annotator".to_owned(), json!(person));
+        if !is_bare {
+            record.more.insert("annotator".to_owned(), json!(person));
+        }
         if kind == Kind::Demonstrations {
             record.completion = written(said);
             if record.completion.is_none() {

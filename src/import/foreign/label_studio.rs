@@ -43,7 +43,10 @@ pub fn records(kind: Kind, record: Map<String, Value>) -> Result<Vec<Map<String,
         }
         let results = annotation.get("result").and_then(Value::as_array).cloned().unwrap_or_default();
         let mut said = one();
-        said.more.extend(who_and_when(&annotation));
+        // Of what is known to be right nobody asks who said it.
+        if kind != Kind::KnownAnswers {
+            said.more.extend(who_and_when(&annotation));
+        }
         let path = format!("annotations[{index}].result");
         if kind == Kind::Demonstrations {
             said.completion = results.iter().find_map(written);

@@ -173,7 +173,7 @@ fn said(kind: Kind, asked: &Node, prompt: Vec<Message>, answers: &[&Node]) -> Ve
         return Vec::new();
     }
     let mut said = match kind {
-        Kind::Responses => one(&[("prompt_id", &asked.id)]),
+        Kind::Responses | Kind::KnownAnswers => one(&[("prompt_id", &asked.id)]),
         _ => one(&[("id", &asked.id), ("prompt_id", &asked.id)]),
     };
     said.ranks = competition(&ranked.iter().map(|answer| answer.rank.unwrap_or_default()).collect::<Vec<_>>());
