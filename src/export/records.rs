@@ -119,11 +119,13 @@ fn ranking(row: RankingRow, makers: &Makers) -> Record {
     if row.flags.as_array().is_some_and(|answers| answers.iter().any(flagged)) {
         beside.push(("flags", row.flags));
     }
+    let margin = row.extra.get(COMPARISON).and_then(|imported| imported.get("margin"));
+    beside.extend(margin.filter(|margin| margin.is_number()).map(|margin| ("margin", margin.clone())));
     record(fields, beside, row.extra)
 }
 
 /// What a ranking says of its answers, pair by pair; nothing of those that are tied. A ranking that an imported comparison
-/// made says what that comparison said.
+/// made says what that comparison said, and one of two answers that came with a margin says that.
 fn comparisons(row: &RankingRow, makers: &Makers) -> Vec<Record> {
     let ranks: Vec<u32> = row.ranks.iter().filter_map(|rank| u32::try_from(*rank).ok()).collect();
     let content = |position: usize| {
@@ -132,7 +134,12 @@ fn comparisons(row: &RankingRow, makers: &Makers) -> Vec<Record> {
     };
     let mut extra = row.extra.clone();
     let imported = extra.as_object_mut().and_then(|extra| extra.shift_remove(COMPARISON)).unwrap_or_default();
+    let own_margin = extra.get("margin").filter(|margin| ranks.len() == 2 && margin.is_number()).cloned();
+    if let (Some(extra), Some(imported)) = (extra.as_object_mut(), imported.as_object()) {
+        extra.extend(imported.clone());
+    }
     let said = |name: &str| imported.get(name).cloned();
+    let margin = said("margin").or(own_margin);
     let confidence = row.confidence.and_then(|point| Confidence::new(point.into()).ok());
     let confidence = confidence.map(|confidence| u32::from(confidence.margin()));
     ranking::pairs(&ranks)
@@ -141,7 +148,7 @@ fn comparisons(row: &RankingRow, makers: &Makers) -> Vec<Record> {
                 ("prompt", row.conversation.clone()),
                 ("chosen", content(pair.better)),
                 ("rejected", content(pair.worse)),
-                ("margin", said("margin").unwrap_or(json!(confidence.unwrap_or(pair.margin)))),
+                ("margin", margin.clone().unwrap_or(json!(confidence.unwrap_or(pair.margin)))),
                 ("ranking_id", said("ranking_id").unwrap_or(json!(row.id))),
                 ("annotator", json!(row.annotator)),
                 ("split", json!(row.split)),

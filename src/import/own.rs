@@ -109,8 +109,11 @@ pub struct KnownAnswer {
     pub explanation: String,
 }
 
-/// Where an imported comparison keeps what a ranking of its two answers can't say: `{"margin", "ranking_id"}`.
+/// Where an imported comparison keeps what a ranking of its two answers can't say: `{"margin", "ranking_id"}`, and what a
+/// ranking would say otherwise.
 pub const COMPARISON: &str = "comparison";
+/// Fields that mean nothing of ours in a comparison and, beside the ranking that it becomes, would be taken for the ranking's.
+const OF_RANKINGS: [&str; 4] = ["confidence", "ratings", "rating_scale", "flags"];
 
 /// Checks a record of a kind.
 pub fn parse(kind: Kind, line: u64, record: Map<String, Value>) -> Result<Incoming, Wrong> {
@@ -181,6 +184,7 @@ fn ranking(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
     let flags = assessment::flags(&mut fields, answers.len())?;
     let confidence = assessment::confidence(&mut fields, &ranks)?;
     let all_bad = fields.truth("all_bad")?.unwrap_or_default();
+    check_margin(&fields)?;
     let opinion = opinion(fields, "id")?;
     let ranked = Ranked { opinion, answers, ranks, confidence, all_bad, note, ratings, scale, flags, part_of: None };
     Ok(Incoming { line, prompt, label: Label::Ranking(ranked) })
@@ -197,21 +201,20 @@ fn comparison(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
         answer(answer_text(&mut fields, "chosen")?, fields.truth("chosen_finished")?),
         answer(answer_text(&mut fields, "rejected")?, fields.truth("rejected_finished")?),
     ];
-    let margin = fields.0.get("margin").filter(|value| !value.is_null()).cloned();
-    if fields.number("margin")?.is_some_and(|margin| margin <= 0.0) {
-        return Err(Wrong::at("margin", "import-reason-margin"));
-    }
+    check_margin(&fields)?;
+    let margin = fields.take("margin");
     let part_of = fields.name("ranking_id")?;
     let note = fields.text("note")?;
     let all_bad = fields.truth("all_bad")?.unwrap_or_default();
     let mut opinion = opinion(fields, "id")?;
-    let kept: Map<String, Value> = [
+    let mut kept: Map<String, Value> = [
         ("margin", margin.filter(|margin| margin.as_f64() != Some(1.0))),
         ("ranking_id", part_of.clone().map(Value::String)),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name.to_owned(), value?)))
     .collect();
+    kept.extend(OF_RANKINGS.iter().filter_map(|name| opinion.extra.shift_remove_entry(*name)));
     if !kept.is_empty() {
         opinion.extra.insert(COMPARISON.to_owned(), Value::Object(kept));
     }
@@ -228,6 +231,16 @@ fn comparison(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {
         part_of,
     };
     Ok(Incoming { line, prompt, label: Label::Ranking(ranked) })
+}
+
+/// A margin, which stays where it is, says how far apart two answers are.
+fn check_margin(fields: &Fields) -> Result<(), Wrong> {
+    let Some(value) = fields.0.get("margin").filter(|value| !value.is_null()) else { return Ok(()) };
+    match value.as_f64() {
+        None => Err(Wrong::kind("margin", "import-thing-number", value)),
+        Some(margin) if margin <= 0.0 => Err(Wrong::at("margin", "import-reason-margin")),
+        Some(_) => Ok(()),
+    }
 }
 
 fn known_answer(line: u64, mut fields: Fields) -> Result<Incoming, Wrong> {

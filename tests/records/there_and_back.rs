@@ -175,6 +175,40 @@ async fn of_an_answer_that_was_cut_rankings_and_comparisons_say_so_there_and_bac
     assert_eq!(file(pool, &third, export::Kind::Comparisons).await, pairs);
 }
 
+/// Rankings are what the trainer's nights read: one that it can't read would end them.
+#[tokio::test]
+async fn what_a_comparison_says_by_a_name_of_rankings_is_not_taken_for_theirs() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let (one, other, third) = (project(pool, "one").await, project(pool, "other").await, project(pool, "third").await);
+    let given = lines(&[
+        json!({ "prompt": asked("A?"), "chosen": said("good"), "rejected": said("bad"), "margin": 2.5, "confidence": 0.93,
+                "ratings": ["A", "B"] }),
+        json!({ "chosen": "\n\nHuman: B?\n\nAssistant: good", "rejected": "\n\nHuman: B?\n\nAssistant: bad", "margin": 3 }),
+    ]);
+    assert_eq!(good(bring(pool, &one, Kind::Comparisons, &given).await).added, 2);
+    let pairs = file(pool, &one, export::Kind::Comparisons).await;
+    let found = values(&pairs);
+    assert_eq!((&found[0]["margin"], &found[1]["margin"]), (&json!(2.5), &json!(3)));
+    assert_eq!((&found[0]["confidence"], &found[0]["ratings"]), (&json!(0.93), &json!(["A", "B"])));
+
+    let rankings = file(pool, &one, export::Kind::Rankings).await;
+    let records: Vec<RankingRecord> =
+        rankings.lines().map(|line| serde_json::from_str(line).expect("a ranking")).collect();
+    let read: Vec<_> = records.iter().map(|record| (record.margin, record.confidence)).collect();
+    assert_eq!(read, [(Some(2.5), None), (Some(3.0), None)]);
+    good(bring(pool, &other, Kind::Rankings, &rankings).await);
+    assert_eq!(file(pool, &other, export::Kind::Rankings).await, rankings);
+    for (project, kind, file) in [(&other, Kind::Rankings, &rankings), (&third, Kind::Comparisons, &pairs)] {
+        good(bring(pool, project, kind, file).await);
+        assert_eq!(self::file(pool, project, export::Kind::Comparisons).await, pairs);
+    }
+
+    let wrong = json!({ "prompt": "C?", "responses": ["a", "b"], "ranks": [1, 2], "margin": "large" });
+    let bad = refused(bring(pool, &one, Kind::Rankings, lines(&[wrong])).await);
+    assert_eq!(places(&bad), [(1, "margin")]);
+}
+
 #[tokio::test]
 async fn answers_make_ranking_tasks_for_as_many_people_as_the_project_wants() {
     let server = support::server().await;
