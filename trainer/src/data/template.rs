@@ -51,7 +51,7 @@ impl ChatTemplate {
             tools => (),
             documents => (),
         };
-        template.render(values).map_err(error)
+        template.render(values).map_err(|error| of_conversation(error, messages))
     }
 }
 
@@ -64,12 +64,17 @@ fn message_value(message: &Message) -> Value {
     Value::from_pairs([("role", role), ("content", message.content.as_str())])
 }
 
-/// Says what a template does wrong in words, without the engine's names for kinds of errors.
+/// As [`of_conversation`], of the template as such.
 fn error(error: Error) -> DataError {
+    of_conversation(error, &[])
+}
+
+/// Says what a template does wrong in words, without the engine's names for kinds of errors, and which conversation it refuses.
+fn of_conversation(error: Error, messages: &[Message]) -> DataError {
     let line = error.line().map(|line| format!(" (line {line})")).unwrap_or_default();
     DataError::Template(match (error.kind(), error.detail()) {
         (ErrorKind::InvalidOperation, Some(detail)) if detail.starts_with(REFUSAL) => {
-            format!("refuses this conversation: {}", detail.trim_start_matches(REFUSAL))
+            format!("refuses this conversation{}: {}", last_words(messages), detail.trim_start_matches(REFUSAL))
         }
         (_, Some(detail)) if detail.starts_with(FILLS_A_TEXT) => {
             format!("fills a text by %{line}, which is known of a text in quotes alone: write text | format(value, …)")
@@ -77,6 +82,16 @@ fn error(error: Error) -> DataError {
         (kind, Some(detail)) => format!("fails: {kind}: {detail}{line}"),
         (kind, None) => format!("fails: {kind}{line}"),
     })
+}
+
+/// So many characters of a message tell which conversation is meant.
+const TELLING: usize = 60;
+
+/// How the last message begins, by which a conversation is found among many.
+fn last_words(messages: &[Message]) -> String {
+    let line = messages.last().and_then(|message| message.content.trim().lines().next());
+    let begins: String = line.unwrap_or_default().chars().take(TELLING).collect();
+    if begins.is_empty() { String::new() } else { format!(" (its last message begins with “{begins}”)") }
 }
 
 /// Marks what a template says by `raise_exception`, to tell it from errors in the template.
@@ -196,6 +211,8 @@ mod tests {
     fn a_conversation_that_the_template_refuses_is_refused_in_its_words() {
         let error = render("{{ raise_exception('Roles must alternate') }}", "").unwrap_err().to_string();
         assert_eq!(error, "the model's chat template refuses this conversation: Roles must alternate");
+        let error = render("{{ raise_exception('no') }}", " What is\nit?").unwrap_err().to_string();
+        assert!(error.ends_with("conversation (its last message begins with “What is”): no"), "{error}");
     }
 
     /// Expected: the same template rendered by Jinja2.
