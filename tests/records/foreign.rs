@@ -153,6 +153,9 @@ async fn an_answer_that_was_marked_bad_is_no_demonstration_and_its_prompt_is_one
     ]);
     let bad = refused(bring(pool, &project, Kind::Demonstrations, &unpaired).await);
     assert_eq!(places(&bad), [(2, "label")]);
+    let table = "prompt,completion,label\nSky?,Blue.,True\nSea?,Red.,False\n";
+    let bad = refused(bring(pool, &project, Kind::Demonstrations, table).await);
+    assert_eq!(places(&bad), [(3, "label")]);
     assert_eq!(good(bring(pool, &project, Kind::Prompts, &unpaired).await).added, 2);
 }
 

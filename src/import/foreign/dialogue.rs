@@ -211,7 +211,12 @@ fn spoken(path: &str, value: Value) -> Result<String, Wrong> {
 /// Our own form, and TRL's plain strings, which it takes too; a prompt that is an HH dialogue gets its roles.
 pub fn plain(kind: Kind, mut fields: Fields) -> Result<Map<String, Value>, Wrong> {
     // TRL's unpaired preferences: what was marked bad is no demonstration, and its prompt is one like others.
-    let is_bad = fields.has("completion") && fields.0.get("label") == Some(&Value::Bool(false));
+    // In a table every cell is a text.
+    let is_false = |label: &Value| match label {
+        Value::String(word) => word.eq_ignore_ascii_case("false"),
+        other => *other == Value::Bool(false),
+    };
+    let is_bad = fields.has("completion") && fields.0.get("label").is_some_and(is_false);
     if kind == Kind::Demonstrations && is_bad {
         return Err(Wrong::at("label", "import-reason-marked-bad"));
     }
