@@ -18,12 +18,15 @@ use crate::model::ModelDirectory;
 const NAMED_TOKENS: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
+/// A letter (of Linear B) that no vocabulary has as it stands: some write it in bytes, some by their token for the unknown.
+const RARE: &str = "\u{10000}";
+
 /// Turns text and conversations into the tokens that one model was trained on, and back.
 #[derive(Debug)]
 pub struct ModelTokenizer {
     pub(super) tokenizer: Tokenizer,
     pub(super) template: Option<ChatTemplate>,
-    /// Added tokens that are more than white space: the first of them that follows an answer ends it.
+    /// Added tokens that are more than white space or text that is not known: the first of them that follows an answer ends it.
     pub(super) marks: HashSet<u32>,
     pub(super) context_length: usize,
     /// The end of text: the tokenizer's, else the first by `config.json`, else the first by `generation_config.json`.
@@ -71,7 +74,10 @@ impl ModelTokenizer {
         let template = model.chat_template()?.map(|source| ChatTemplate::new(&source, &named)).transpose()?;
         let added = tokenizer.get_added_tokens_decoder();
         let is_mark = |token: &AddedToken| token.special || !token.content.trim().is_empty();
-        let marks: HashSet<u32> = added.iter().filter(|(_, token)| is_mark(token)).map(|(&id, _)| id).collect();
+        // Where not every text has tokens of its own, what stands for the others may stand for an answer's last line end too.
+        let unknown = tokenizer.encode_fast(RARE, false).map(|found| found.get_ids().to_vec()).unwrap_or_default();
+        let is_end = |id: &u32, token: &AddedToken| is_mark(token) && !unknown.contains(id);
+        let marks: HashSet<u32> = added.iter().filter(|(id, token)| is_end(id, token)).map(|(&id, _)| id).collect();
         let mut this = Self {
             tokenizer,
             template,

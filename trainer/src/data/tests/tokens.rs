@@ -158,6 +158,27 @@ fn an_end_of_turn_that_is_no_special_token_ends_answers_and_is_not_shown() {
     assert_eq!(lines.stop_ids(), [256]);
 }
 
+/// As SentencePiece's models without bytes have it: there a line end is a text that the tokenizer does not know.
+#[test]
+fn what_stands_for_unknown_text_after_an_answer_does_not_end_it() {
+    let mut tokenizer = tokenizer_json();
+    let added = tokenizer["added_tokens"].as_array_mut().unwrap();
+    added.insert(0, added[0].clone());
+    added[0]["content"] = json!("<unk>");
+    added.iter_mut().enumerate().for_each(|(at, token)| token["id"] = json!(95 + at));
+    let texts = (' '..='~').map(String::from).chain(["<unk>".to_owned()]);
+    let vocabulary: serde_json::Map<_, _> = texts.enumerate().map(|(id, text)| (text, json!(id))).collect();
+    tokenizer["pre_tokenizer"] = Value::Null;
+    tokenizer["decoder"] = json!({"type": "Fuse"});
+    (tokenizer["model"]["vocab"], tokenizer["model"]["unk_token"]) = (json!(vocabulary), json!("<unk>"));
+    let config = json!({"eos_token": "<|endoftext|>", "unk_token": "<unk>", "chat_template": CHATML});
+    let files = [("tokenizer.json", tokenizer), ("tokenizer_config.json", config)];
+    let tokenizer = open_with(&files, 64, 259).unwrap();
+    let example = tokenizer.example(&[says(Role::User, "?")], "yes\n").unwrap();
+    assert_eq!(learned(&tokenizer, &example), "yes<unk><|im_end|>");
+    assert_eq!(tokenizer.stop_ids().last(), example.ids.last());
+}
+
 #[test]
 fn an_answer_that_was_cut_has_no_end_whatever_the_template() {
     let spaced = CHATML.replace("+ '<|im_end|>'", "+ ' <|im_end|>'");
