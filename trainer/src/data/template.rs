@@ -32,6 +32,7 @@ impl ChatTemplate {
         environment.add_filter("tojson", tojson);
         environment.add_filter(percent::FILTER, percent::filled);
         environment.add_test("sequence", is_sequence);
+        environment.add_test("iterable", is_iterable);
         for (name, value) in special_tokens {
             environment.add_global(name.clone(), value.as_str());
         }
@@ -132,6 +133,12 @@ fn tojson(value: &Value, ensure_ascii: Option<Value>, indent: Option<Value>, opt
 /// What has a length and places: text and mappings too, and what was cut out of a list.
 fn is_sequence(value: &Value) -> bool {
     value.is_undefined() || value.len().is_some()
+}
+
+/// What a loop can go through: what is not there, too, but not `none`, as which templates are given tools (`tools is iterable and
+/// tools | length > 0`).
+fn is_iterable(value: &Value) -> bool {
+    !value.is_none() && value.try_iter().is_ok()
 }
 
 /// A number of spaces, or text that stands as it is.
@@ -258,6 +265,22 @@ mod tests {
         }
         let source = "{% set comma = joiner() %}{% for i in range(3) %}{{ comma() }}{{ i }}{% endfor %}";
         assert_eq!(render(source, "").unwrap(), "0, 1, 2");
+    }
+
+    /// Expected: the same expressions in Jinja2. The last is how Qwen3-Coder and Nemotron ask for tools.
+    #[test]
+    fn what_loops_go_through_is_iterable_and_none_is_not() {
+        for (expressions, expected) in [
+            (&["messages", "messages[0]", "'a'", "[]", "nothing"][..], "True"),
+            (&["1", "none", "true", "tools"][..], "False"),
+        ] {
+            for expression in expressions {
+                let source = format!("{{{{ {expression} is iterable }}}}");
+                assert_eq!(render(&source, "a").unwrap(), expected, "{expression}");
+            }
+        }
+        let source = "{% if tools is iterable and tools | length > 0 %}tools{% else %}none{% endif %}";
+        assert_eq!(render(source, "").unwrap(), "none");
     }
 
     #[test]
