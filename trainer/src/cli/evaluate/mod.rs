@@ -255,8 +255,7 @@ impl Evaluation<'_> {
         Ok(Measured { answers, prompts_cut, demonstrations, rewards: None })
     }
 
-    /// Of the model from the other, on the model's answers; `None` where they read different tokens or where there is no law, as the
-    /// other has none for what comes after more tokens than it reads.
+    /// Of the model from the other, on the model's answers; `None` where they read different tokens, or one has no law for all of them.
     fn divergence(&self, answers: &Answers) -> anyhow::Result<Option<Kl>> {
         if self.sampling.temperature == 0.0 {
             return Ok(None);
