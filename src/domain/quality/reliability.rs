@@ -47,7 +47,7 @@ pub fn estimate(units: &[Unit], annotators: usize) -> Vec<Reliability> {
     for unit in units {
         for (left, right) in unit.answer_pairs() {
             let before = votes.len();
-            for opinion in &unit.opinions {
+            for opinion in unit.voices() {
                 let class = match opinion.ranks[left].cmp(&opinion.ranks[right]) {
                     Ordering::Less => 0,
                     Ordering::Greater => 1,

@@ -69,6 +69,23 @@ fn nobody_agrees_with_themselves_and_strangers_are_different_people() {
 }
 
 #[test]
+fn a_second_opinion_of_the_same_person_is_no_other_persons() {
+    // Answers that people had ranked before, in a blind test: Ada is asked twice. The two agree on two prompts of four.
+    let [first, second]: [&[u32]; 2] = [&[1, 2], &[2, 1]];
+    let bobs = [second, first, first, second];
+    let once: Vec<Label> =
+        (0..4).flat_map(|prompt| [label(prompt, 0, first), label(prompt, 1, bobs[prompt as usize])]).collect();
+    let mut twice = once.clone();
+    twice.extend((0..4).map(|prompt| label(prompt, 0, first)));
+    let (once, twice) = (report(&once, 2), report(&twice, 2));
+    assert!(once.alpha_nominal.is_some() && once.alpha_ordinal.is_some());
+    assert_eq!((twice.alpha_nominal, twice.alpha_ordinal), (once.alpha_nominal, once.alpha_ordinal));
+    // Nor does it make two votes where everybody else ties.
+    let alone = [label(1, 0, &[1, 2]), label(1, 0, &[1, 2]), label(1, 1, &[1, 1])];
+    assert_eq!(reliabilities(&alone, 2), [Reliability::UNKNOWN; 2]);
+}
+
+#[test]
 fn one_persons_labels_alone_say_nothing_of_agreement() {
     let found = report(&[label(1, 0, &[1, 2]), label(2, 0, &[2, 1])], 1);
     assert_eq!((found.agreement, found.tau, found.alpha_nominal, found.alpha_ordinal), (None, None, None, None));

@@ -34,6 +34,16 @@ impl Unit {
         })
     }
 
+    /// One opinion a person: their last one, where they were asked about the same answers twice. Measures that take everyone for
+    /// another person would count agreement with oneself. Whoever has no name is somebody else each time.
+    pub fn voices(&self) -> impl Iterator<Item = &Opinion> {
+        self.opinions.iter().enumerate().filter_map(move |(place, one)| {
+            let later = &self.opinions[place + 1..];
+            let is_last = one.annotator.is_none() || later.iter().all(|other| other.annotator != one.annotator);
+            is_last.then_some(one)
+        })
+    }
+
     /// Every two answers, by position.
     pub fn answer_pairs(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let answers = self.opinions.first().map_or(0, |opinion| opinion.ranks.len());
@@ -66,10 +76,10 @@ pub fn shared(labels: &[Label]) -> Vec<Unit> {
     units
 }
 
-/// What each opinion says of each pair of answers: which is better, or neither.
+/// What each person says of each pair of answers: which is better, or neither.
 pub fn pair_labels(units: &[Unit]) -> Vec<Vec<Option<Ordering>>> {
     let of_pair = |unit: &Unit, (left, right): (usize, usize)| {
-        unit.opinions.iter().map(|opinion| Some(opinion.ranks[left].cmp(&opinion.ranks[right]))).collect()
+        unit.voices().map(|opinion| Some(opinion.ranks[left].cmp(&opinion.ranks[right]))).collect()
     };
     units.iter().flat_map(|unit| unit.answer_pairs().map(move |pair| of_pair(unit, pair))).collect()
 }
@@ -77,7 +87,6 @@ pub fn pair_labels(units: &[Unit]) -> Vec<Vec<Option<Ordering>>> {
 /// The ranks that each answer got.
 pub fn rank_labels(units: &[Unit]) -> Vec<Vec<Option<u32>>> {
     let answers = |unit: &Unit| 0..unit.opinions.first().map_or(0, |opinion| opinion.ranks.len());
-    let of_answer =
-        |unit: &Unit, answer: usize| unit.opinions.iter().map(|opinion| Some(opinion.ranks[answer])).collect();
+    let of_answer = |unit: &Unit, answer: usize| unit.voices().map(|opinion| Some(opinion.ranks[answer])).collect();
     units.iter().flat_map(|unit| answers(unit).map(move |answer| of_answer(unit, answer))).collect()
 }
