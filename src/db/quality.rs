@@ -62,7 +62,8 @@ pub async fn labels(pool: &PgPool, project: Uuid) -> sqlx::Result<Labels> {
             u.id AS "user?",
             u.name AS "name?",
             coalesce(u.simulated, project.simulated) AS "simulated!",
-            r.seconds,
+            -- How long reading and ranking took, the first version says: a correction takes a moment.
+            CASE WHEN r.replaces_id IS NULL THEN r.seconds ELSE first.seconds END AS seconds,
             r.created_at AS "created_at!",
             a.shown_order AS "shown_order?",
             answers.ids AS "ids!",
@@ -73,6 +74,7 @@ pub async fn labels(pool: &PgPool, project: Uuid) -> sqlx::Result<Labels> {
         JOIN projects project ON project.id = $1
         LEFT JOIN users u ON u.id = r.user_id
         LEFT JOIN assignments a ON a.id = r.assignment_id
+        LEFT JOIN rankings first ON first.assignment_id = r.assignment_id AND first.replaces_id IS NULL
         WHERE NOT r.adjudicated
         ORDER BY r.id
         "#,

@@ -8,6 +8,8 @@ mod blind_tests;
 mod leaderboard;
 mod reviews;
 
+use std::collections::HashMap;
+
 use futures_util::TryStreamExt;
 use laurel::{
     db::projects,
@@ -109,6 +111,33 @@ async fn whoever_has_an_account_is_known_by_it_also_where_rankings_of_theirs_cam
     rosa.get(address).await.assert(200).assert_contains("ada@example.org,true,2,");
     let people = rosa.get(&format!("{address}?whose=people")).await.assert(200);
     assert!(!people.text.contains("ada@example.org"), "{}", people.text);
+}
+
+#[tokio::test]
+async fn a_correction_takes_a_moment_and_makes_nobody_hasty() {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed::default()).await;
+    let long = ["one ", "two ", "three "].map(|word| word.repeat(200));
+    for task in 0..5 {
+        let answers: Vec<&str> = long.iter().map(String::as_str).collect();
+        seed::ranking_task(&server.state, project, &format!("Question {task}?"), &answers).await;
+    }
+    let rosa = server.user("Rosa", Role::Reviewer).await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    for _ in 0..5 {
+        let assignment = rank(&ada, &[1, 2, 3]).await;
+        reviews::correct(&ada, assignment, ["1", "3", "2"]).await;
+    }
+    // The page of the correction was open for two seconds.
+    let corrections = "UPDATE rankings SET seconds = 2 WHERE replaces_id IS NOT NULL";
+    sqlx::query(corrections).execute(server.pool()).await.expect("stored");
+    let table = rosa.get("/admin/projects/test/quality/annotators.csv").await.assert(200).text;
+    let (head, row) = table.split_once('\n').expect("a row for Ada");
+    let columns: HashMap<&str, &str> = head.trim().split(',').zip(row.trim().split(',')).collect();
+    assert_eq!((columns["rankings"], columns["median_seconds"], columns["too_fast"]), ("5", "40.000000", "0"));
+    let labels = "/admin/projects/test/labels?too_fast=1&annotator=ada%40example.org";
+    let quick = rosa.get(labels).await.assert(200).text;
+    assert!(!quick.contains("Question"), "{quick}");
 }
 
 /// The records of the test project.

@@ -266,7 +266,7 @@ async fn a_ranking_that_comes_after_the_decision_brings_the_task_back() {
 }
 
 /// Corrects what was submitted for an assignment.
-async fn correct(client: &Client, assignment: Uuid, ranks: [&str; 3]) {
+pub async fn correct(client: &Client, assignment: Uuid, ranks: [&str; 3]) {
     let page = client.get(&format!("/tasks/{assignment}/correct")).await.assert(200);
     let version = page.text.split(r#"name="version" value=""#).nth(1).and_then(|rest| rest.split('"').next());
     let form = [

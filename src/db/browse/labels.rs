@@ -22,7 +22,7 @@ pub struct Label {
     /// By a program that stands in for a person.
     pub simulated: bool,
     pub seconds: Option<f64>,
-    /// A ranking that was given far faster than its answers can be read.
+    /// A ranking that was given far faster than its answers can be read; of a correction, that its first version was.
     pub too_fast: bool,
     pub extra_opinion: bool,
     /// It corrects an earlier version.
@@ -135,7 +135,11 @@ pub async fn before(
                     SELECT 1 FROM ranking_responses given
                     WHERE given.ranking_id = r.id AND given.rating BETWEEN coalesce($15, 0) AND coalesce($16, 10)))
                 AND (NOT $17 OR r.all_bad)
-                AND (NOT $20 OR r.seconds < $19::float8 * (
+                AND (NOT $20 OR CASE WHEN r.replaces_id IS NULL THEN r.seconds ELSE (
+                    SELECT first.seconds
+                    FROM rankings first
+                    WHERE first.assignment_id = r.assignment_id AND first.replaces_id IS NULL
+                ) END < $19::float8 * (
                     SELECT sum(octet_length(answer.content))
                     FROM ranking_responses given
                     JOIN responses answer ON answer.id = given.response_id
@@ -162,7 +166,13 @@ pub async fn before(
             coalesce(u.name, l.annotator) AS annotator,
             coalesce(u.simulated, l.extra -> 'simulated' = 'true', false) AS "simulated!",
             l.seconds,
-            coalesce(l.seconds < $19::float8 * (
+            -- A correction takes a moment: how long reading and ranking took, the first version says.
+            coalesce(CASE WHEN l.corrects THEN (
+                SELECT first.seconds
+                FROM rankings corrected
+                JOIN rankings first ON first.assignment_id = corrected.assignment_id AND first.replaces_id IS NULL
+                WHERE corrected.id = l.id
+            ) ELSE l.seconds END < $19::float8 * (
                 SELECT sum(octet_length(answer.content))
                 FROM ranking_responses given
                 JOIN responses answer ON answer.id = given.response_id
@@ -266,7 +276,11 @@ pub async fn count(pool: &PgPool, project: Uuid, filter: &Filter) -> Result<i64,
                     SELECT 1 FROM ranking_responses given
                     WHERE given.ranking_id = r.id AND given.rating BETWEEN coalesce($13, 0) AND coalesce($14, 10)))
                 AND (NOT $15 OR r.all_bad)
-                AND (NOT $19 OR r.seconds < $18::float8 * (
+                AND (NOT $19 OR CASE WHEN r.replaces_id IS NULL THEN r.seconds ELSE (
+                    SELECT first.seconds
+                    FROM rankings first
+                    WHERE first.assignment_id = r.assignment_id AND first.replaces_id IS NULL
+                ) END < $18::float8 * (
                     SELECT sum(octet_length(answer.content))
                     FROM ranking_responses given
                     JOIN responses answer ON answer.id = given.response_id
