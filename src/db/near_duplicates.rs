@@ -5,7 +5,10 @@ use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::audit::{self, Actor};
+use super::{
+    audit::{self, Actor},
+    tasks,
+};
 use crate::domain::minhash::NearDuplicates;
 
 /// Prompts that the list shows.
@@ -125,6 +128,13 @@ async fn search(connection: &mut PgConnection, project: Uuid) -> Result<Found, s
         originals.push(original);
         similarities.push(similarity);
     }
+    // Tasks before their prompts: see `tasks::lock_of_prompt`.
+    sqlx::query!(
+        "UPDATE tasks SET withdrawn_at = now() WHERE prompt_id = ANY ($1) AND labels = 0 AND withdrawn_at IS NULL",
+        &ids
+    )
+    .execute(&mut *connection)
+    .await?;
     // Of two searches at once, the second leaves what the first has held back.
     let held_back = sqlx::query!(
         r#"
@@ -140,12 +150,6 @@ async fn search(connection: &mut PgConnection, project: Uuid) -> Result<Found, s
     .execute(&mut *connection)
     .await?
     .rows_affected();
-    sqlx::query!(
-        "UPDATE tasks SET withdrawn_at = now() WHERE prompt_id = ANY ($1) AND labels = 0 AND withdrawn_at IS NULL",
-        &ids
-    )
-    .execute(&mut *connection)
-    .await?;
     Ok(Found { prompts: number, held_back })
 }
 
@@ -214,6 +218,7 @@ pub async fn held_back(pool: &PgPool, project: Uuid) -> Result<(Vec<HeldBack>, i
 /// prompt, or where its writer has put another in its place or a lead has withdrawn it: nobody is asked about that one.
 pub async fn release(pool: &PgPool, actor: &Actor, project: Uuid, prompt: Uuid) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
+    tasks::lock_of_prompt(&mut transaction, prompt).await?;
     let held_back_at = sqlx::query_scalar!(
         r#"
         SELECT held_back_at AS "held_back_at!"

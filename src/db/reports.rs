@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     audit::{self, Actor},
     briefs::{self, NewBrief},
-    written_prompts,
+    tasks, written_prompts,
 };
 use crate::domain::written_prompt::PromptKind;
 
@@ -156,6 +156,7 @@ pub async fn decide(
     decision: Decision,
 ) -> sqlx::Result<()> {
     let mut transaction = pool.begin().await?;
+    tasks::lock_of_prompt(&mut transaction, subject).await?;
     let before = sqlx::query!(
         r#"SELECT withdrawn_at, language FROM prompts WHERE id = $1 AND project_id = $2 FOR UPDATE"#,
         subject,
@@ -291,8 +292,15 @@ async fn settle_brief(
     decision: Decision,
 ) -> sqlx::Result<()> {
     let withdraw = decision != Decision::Keep;
+    // Whoever submits a prompt for the brief holds its task, which is withdrawn after this, and then refers to the brief: they are
+    // not kept from that.
     let withdrawn = sqlx::query_scalar!(
-        r#"SELECT withdrawn_at IS NOT NULL AS "withdrawn!" FROM prompt_briefs WHERE id = $1 AND project_id = $2 FOR UPDATE"#,
+        r#"
+        SELECT withdrawn_at IS NOT NULL AS "withdrawn!"
+        FROM prompt_briefs
+        WHERE id = $1 AND project_id = $2
+        FOR NO KEY UPDATE
+        "#,
         brief,
         project
     )

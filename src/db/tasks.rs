@@ -94,6 +94,15 @@ pub async fn create_demonstration_tasks(
     Ok(made.rows_affected())
 }
 
+/// Locks the tasks of a prompt until the transaction ends. Whoever locks a prompt locks them first: whoever submits holds one of them
+/// before the prompt, and in one order nobody waits for the other in a ring.
+pub async fn lock_of_prompt(connection: &mut PgConnection, prompt: Uuid) -> sqlx::Result<()> {
+    sqlx::query!("SELECT id FROM tasks WHERE prompt_id = $1 ORDER BY id FOR UPDATE", prompt)
+        .fetch_all(connection)
+        .await?;
+    Ok(())
+}
+
 /// One prompt's demonstration task; `false` where it has one or the project asks for none.
 pub async fn create_demonstration_task(
     connection: &mut PgConnection,

@@ -173,12 +173,9 @@ pub async fn correct(
     Ok(true)
 }
 
-/// Lets nobody begin with the prompt until the transaction ends, and refuses where somebody has. The tasks come first: whoever
-/// submits holds one of them before the prompt.
+/// Lets nobody begin with the prompt until the transaction ends, and refuses where somebody has.
 async fn close(tx: &mut Transaction<'_, Postgres>, prompt: Uuid, version: Uuid) -> Result<(), SubmitError> {
-    sqlx::query!("SELECT id FROM tasks WHERE prompt_id = $1 ORDER BY id FOR UPDATE", prompt)
-        .fetch_all(&mut **tx)
-        .await?;
+    tasks::lock_of_prompt(tx, prompt).await?;
     sqlx::query!("SELECT id FROM prompts WHERE id = $1 FOR UPDATE", prompt).fetch_one(&mut **tx).await?;
     let may = sqlx::query_scalar!(r#"SELECT may_be_corrected($1) AS "may!""#, version).fetch_one(&mut **tx).await?;
     if may { Ok(()) } else { Err(SubmitError::Closed) }

@@ -145,6 +145,19 @@ pub fn assignment_in(address: &str) -> Uuid {
     rest.split('?').next().and_then(|id| id.parse().ok()).unwrap_or_else(|| panic!("{address} has no assignment"))
 }
 
+/// Waits until somebody else waits for a lock.
+pub async fn until_somebody_waits(pool: &PgPool) {
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    for _ in 0..500 {
+        if count(pool, waiting).await > 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("nobody waits");
+}
+
 /// One number from the database.
 pub async fn count(pool: &PgPool, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(pool).await.expect("a number")

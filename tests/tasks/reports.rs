@@ -100,6 +100,31 @@ async fn a_prompt_that_is_kept_after_all_is_asked_about_and_nobody_new_is_asked_
 }
 
 #[tokio::test]
+async fn who_submits_and_who_decides_about_the_prompt_do_not_wait_in_a_ring() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed { demonstration_overlap: 2, ..Seed::default() }).await;
+    let prompt = seed::demonstration_task(&server.state, project, "Say how to pick a lock.").await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    report(&ada, "It asks for a break-in.").await;
+    let lea = server.user("Lea", Role::Admin).await;
+    lea.get("/admin/projects/test/reports").await.assert(200);
+    // As one who submits does: the task first, then what refers to the prompt.
+    let mut submitting = pool.begin().await.expect("a transaction");
+    sqlx::query("SELECT id FROM tasks FOR NO KEY UPDATE").fetch_all(&mut *submitting).await.expect("locked");
+    let submit = async {
+        seed::until_somebody_waits(pool).await;
+        sqlx::query("SELECT id FROM prompts FOR KEY SHARE").fetch_all(&mut *submitting).await.expect("no ring");
+        submitting.commit().await.expect("stored");
+    };
+    let decide = format!("/admin/projects/test/reports/{prompt}");
+    let withdraw = [("decision", "withdraw")];
+    let (decided, ()) = tokio::join!(lea.post(&decide, &withdraw), submit);
+    decided.assert(303);
+    assert_eq!(count(pool, "SELECT count(*) FROM tasks WHERE withdrawn_at IS NULL").await, 0);
+}
+
+#[tokio::test]
 async fn what_a_skip_says_of_its_prompt_is_listed_and_what_it_says_of_the_person_is_not() {
     let server = server().await;
     let pool = server.pool();
