@@ -300,6 +300,8 @@ pub async fn correct_ranking(pool: &PgPool, correction: Correction, new: NewRank
         tx.commit().await?;
         return Ok(stored);
     }
+    // A reviewer who decides holds the task: whichever of the two comes second sees the other.
+    sqlx::query_scalar!("SELECT id FROM tasks WHERE id = $1 FOR NO KEY UPDATE", held.task).fetch_one(&mut *tx).await?;
     let Some(version) = next_version(&mut tx, correction).await? else { return Ok(false) };
     labels::insert_ranking(&mut tx, &held, (user, assignment), new, version).await?;
     drafts::forget(&mut tx, assignment, correction.base).await?;

@@ -63,6 +63,36 @@ async fn a_ranking_is_corrected_as_a_new_version_and_exported_once() {
 }
 
 #[tokio::test]
+async fn a_ranking_is_not_corrected_while_a_reviewer_decides_about_it() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed::default()).await;
+    seed::ranking_task(&server.state, project, "Which?", &["first", "second"]).await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    server.user("Rosa", Role::Reviewer).await;
+    let task = ada.post("/queue/next", &[]).await.leads_to().to_owned();
+    ada.post(&format!("{task}/submit"), &[("rank_0", "1"), ("rank_1", "2")]).await.assert(303);
+    let correct = format!("{task}/correct");
+    let version = version(&ada.get(&correct).await.assert(200));
+    let mut deciding = pool.begin().await.expect("a transaction");
+    for sql in [
+        "SELECT id FROM tasks FOR UPDATE",
+        "INSERT INTO reviews (id, ranking_id, reviewer_id, verdict)
+         SELECT gen_random_uuid(), r.id, u.id, 'rejected' FROM rankings r, users u WHERE u.email = 'rosa@example.org'",
+    ] {
+        sqlx::query(sql).execute(&mut *deciding).await.expect("done");
+    }
+    let decide = async {
+        seed::until_somebody_waits(pool).await;
+        deciding.commit().await.expect("decided");
+    };
+    let second = [("rank_0", "2"), ("rank_1", "1"), ("version", version.as_str())];
+    let (corrected, ()) = tokio::join!(ada.post(&correct, &second), decide);
+    corrected.assert(409);
+    assert_eq!(count(pool, "SELECT count(*) FROM rankings").await, 1);
+}
+
+#[tokio::test]
 async fn a_text_is_corrected_until_the_label_is_closed() {
     let server = server().await;
     let project = seed::project(server.pool(), Seed::default()).await;
