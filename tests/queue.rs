@@ -5,6 +5,7 @@ mod support;
 use std::{
     collections::HashSet,
     sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
 };
 
 use laurel::domain::role::Role;
@@ -142,6 +143,24 @@ async fn a_lease_that_ends_gives_the_task_to_the_next_person() {
     assert_eq!(next(&ada).await, Some(hers.clone()));
     let beat = ada.json(reqwest::Method::POST, &format!("{hers}/heartbeat"), &serde_json::json!({})).await.assert(200);
     assert_eq!(beat.text, r#"{"lease":"live"}"#);
+}
+
+#[tokio::test]
+async fn who_submits_late_and_asks_for_the_next_task_at_once_waits_in_no_ring() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed::default()).await;
+    seed::demonstration_task(&server.state, project, "Begun.").await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let begun = assignment_in(&next(&ada).await.expect("a task"));
+    seed::end_lease(pool, begun).await;
+    seed::demonstration_task(&server.state, project, "Another.").await;
+    // As one who submits does in another tab: the assignment first, then its task.
+    let mut submitting = pool.begin().await.expect("a transaction");
+    sqlx::query("SELECT id FROM assignments FOR UPDATE").fetch_all(&mut *submitting).await.expect("locked");
+    let other = tokio::time::timeout(Duration::from_secs(20), next(&ada)).await.expect("no waiting for the other tab");
+    assert_ne!(assignment_in(&other.expect("the other task")), begun);
+    submitting.rollback().await.expect("given back");
 }
 
 #[tokio::test]

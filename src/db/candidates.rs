@@ -151,7 +151,8 @@ async fn wanted(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<
     Ok(Wanted { user, languages, offers: plan::in_turn(offers, portion) })
 }
 
-/// A task that the person has begun, whose lease ended, and that still has room. One with a known answer always has.
+/// A task that the person has begun, whose lease ended, and that still has room. One with a known answer always has. The assignment is
+/// locked before the task, as by whoever submits it late; while that is under way in another tab, it is passed over.
 pub(super) async fn own_expired(tx: &mut Transaction<'_, Postgres>, user: Uuid) -> sqlx::Result<Option<Candidate>> {
     sqlx::query_as!(
         Candidate,
@@ -181,7 +182,7 @@ pub(super) async fn own_expired(tx: &mut Transaction<'_, Postgres>, user: Uuid) 
                 SELECT 1 FROM memberships m WHERE m.project_id = p.id AND m.user_id = $1))
         ORDER BY a.created_at, a.id
         LIMIT 1
-        FOR UPDATE OF t SKIP LOCKED
+        FOR UPDATE OF a, t SKIP LOCKED
         "#,
         user
     )
