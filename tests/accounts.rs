@@ -335,6 +335,29 @@ async fn a_link_for_a_new_password_ends_with_its_day_and_with_the_account() {
 }
 
 #[tokio::test]
+async fn who_uses_a_link_while_another_is_made_finds_it_over() {
+    let server = server().await;
+    let pool = server.pool();
+    let bob = server.account("Bob", Role::Annotator).await;
+    let made = password_resets::create(pool, &Actor::program("test"), bob).await.expect("an answer");
+    let link = format!("/reset/{}", made.expect("a link").secret);
+    let client = server.client();
+    client.get(&link).await.assert(200);
+    // As where one is made: the person first, then the links that are there.
+    let mut making = pool.begin().await.expect("a transaction");
+    sqlx::query("SELECT id FROM users FOR NO KEY UPDATE").fetch_all(&mut *making).await.expect("locked");
+    let make = async {
+        seed::until_somebody_waits(pool).await;
+        let revoke = "UPDATE password_resets SET revoked_at = now()";
+        sqlx::query(revoke).execute(&mut *making).await.expect("no ring");
+        making.commit().await.expect("made");
+    };
+    let password = [("new_password", "quite another one")];
+    let (used, ()) = tokio::join!(client.post(&link, &password), make);
+    used.assert(410);
+}
+
+#[tokio::test]
 async fn what_people_change_of_their_account_is_in_the_log_without_its_secrets() {
     let server = server().await;
     let ada = server.user("Ada", Role::Admin).await;

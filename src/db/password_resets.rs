@@ -97,7 +97,7 @@ struct Usable {
 }
 
 /// The link of a secret, if it can still be used, its row locked for the rest of the transaction: of two who press at once, one
-/// finds it used.
+/// finds it used. The person is locked before it, as where a link is made: else each could wait for the other.
 async fn locked(connection: &mut PgConnection, secret: &str) -> sqlx::Result<Option<Usable>> {
     sqlx::query_as!(
         Usable,
@@ -110,7 +110,7 @@ async fn locked(connection: &mut PgConnection, secret: &str) -> sqlx::Result<Opt
             AND r.revoked_at IS NULL
             AND r.expires_at > now()
             AND u.disabled_at IS NULL
-        FOR UPDATE OF r
+        FOR NO KEY UPDATE OF u, r
         "#,
         secret_hash(secret)
     )
