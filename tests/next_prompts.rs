@@ -75,6 +75,28 @@ async fn what_the_reward_model_is_least_sure_of_comes_first() {
 }
 
 #[tokio::test]
+async fn scores_that_come_while_a_lead_turns_to_them_move_tasks_too() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed::default()).await;
+    let prompt = seed::demonstration_task(&server.state, project, "Write number 1.").await;
+    let token = server.token(TokenRole::Trainer).await;
+    // As the order is set: it stands, and no task has a score to follow.
+    let mut setting = pool.begin().await.expect("a transaction");
+    for sql in ["UPDATE projects SET task_order = 'uncertain'", "UPDATE tasks SET priority = -1000000"] {
+        sqlx::query(sql).execute(&mut *setting).await.expect("set");
+    }
+    let set = async {
+        seed::until_somebody_waits(pool).await;
+        setting.commit().await.expect("set");
+    };
+    let scores = json!({ "model": "reward-3", "scores": [{ "prompt_id": prompt, "uncertainty": 1.0 }] });
+    let (answer, ()) = tokio::join!(send_scores(&server, &token, &scores), set);
+    assert_eq!(answer.status(), 200);
+    assert_eq!(count(pool, "SELECT priority::bigint FROM tasks").await, -1_000_000 + 499_999);
+}
+
+#[tokio::test]
 async fn another_order_moves_what_rounds_have_left_and_not_what_somebody_has_put_first() {
     let server = server().await;
     let pool = server.pool();

@@ -148,6 +148,10 @@ pub async fn store_scores(
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     let (ids, values): (Vec<Uuid>, Vec<f64>) = scores.iter().copied().unzip();
     let mut transaction = pool.begin().await?;
+    // Who sets another order meanwhile sees these scores, or is seen here.
+    sqlx::query_scalar!("SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE", project)
+        .fetch_one(&mut *transaction)
+        .await?;
     let stored = sqlx::query_scalar!(
         r#"
         INSERT INTO prompt_scores (prompt_id, uncertainty, model)
