@@ -141,8 +141,8 @@ pub async fn set_priority(
 }
 
 /// Takes a task back, so that nobody is asked any more, or asks again. What people have said stays; who has it in hand may still
-/// submit. `RowNotFound` where the project has no such task, or where its answer is known: that one is no ordinary task. Gives the
-/// task's prompt.
+/// submit. `RowNotFound` where the project has no such task, or where its answer is known: that one is no ordinary task; nor is
+/// anybody asked again about a prompt that is withdrawn itself. Gives the task's prompt.
 pub async fn set_withdrawn(
     pool: &PgPool,
     actor: &Actor,
@@ -159,6 +159,8 @@ pub async fn set_withdrawn(
             AND project_id = $2
             AND prompt_id IS NOT NULL
             AND NOT EXISTS (SELECT 1 FROM gold_tasks known WHERE known.task_id = tasks.id)
+            AND ($3 OR NOT EXISTS (
+                SELECT 1 FROM prompts p WHERE p.id = tasks.prompt_id AND p.withdrawn_at IS NOT NULL))
         RETURNING prompt_id AS "prompt!"
         "#,
         task,

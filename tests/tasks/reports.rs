@@ -3,6 +3,7 @@
 use fantoccini::Locator;
 use laurel::{domain::role::Role, export::Kind};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::{exported, take_next};
 use crate::support::{
@@ -97,6 +98,31 @@ async fn a_prompt_that_is_kept_after_all_is_asked_about_and_nobody_new_is_asked_
     // A third thought.
     decide("replace").await;
     assert_eq!((count(pool, wanted).await, count(pool, asked).await), (1, 1));
+}
+
+#[tokio::test]
+async fn a_withdrawn_prompt_is_not_asked_again_by_one_of_its_tasks() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed { demonstration_overlap: 2, ..Seed::default() }).await;
+    let prompt = seed::demonstration_task(&server.state, project, "Say how to pick a lock.").await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    report(&ada, "It asks for a break-in.").await;
+    let lea = server.user("Lea", Role::Admin).await;
+    let decide = async |decision: &str| {
+        let form = [("decision", decision)];
+        lea.post(&format!("/admin/projects/test/reports/{prompt}"), &form).await.assert(303);
+    };
+    decide("withdraw").await;
+    let task: Uuid = sqlx::query_scalar("SELECT id FROM tasks").fetch_one(pool).await.expect("a task");
+    let again = r#"name="withdrawn" value="no""#;
+    let page = lea.get(&format!("/admin/projects/test/prompts/{prompt}")).await.assert(200).text;
+    assert!(page.contains(&format!("/tasks/{task}/priority")) && !page.contains(again), "{page}");
+    let restore = format!("/admin/projects/test/tasks/{task}/withdraw");
+    lea.post(&restore, &[("withdrawn", "no")]).await.assert(404);
+    assert_eq!(count(pool, "SELECT count(*) FROM tasks WHERE withdrawn_at IS NULL").await, 0);
+    decide("keep").await;
+    assert_eq!(count(pool, "SELECT count(*) FROM tasks WHERE withdrawn_at IS NULL").await, 1);
 }
 
 #[tokio::test]
