@@ -92,6 +92,8 @@ pub async fn receive<E: std::fmt::Display>(
     if hexadecimal(&digest.finalize()) != expected.sha256 {
         return Err(StoreError::Digest(name.to_owned()));
     }
+    // What became of the last write is told here alone, a full disk say: `sync_all` passes over it.
+    file.flush().await?;
     file.sync_all().await?;
     Ok(Received { temporary, place })
 }
