@@ -130,6 +130,20 @@ fn models(data_dir: &Path) -> Vec<(String, String)> {
     found
 }
 
+#[test]
+fn two_commands_at_once_make_one_database() {
+    let data = directory();
+    let started = ["tea", "milk"].map(|slug| {
+        let mut command = laurel(data.path());
+        command.args(["project", "add", slug, "--name", "Tea"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("laurel runs")
+    });
+    for command in started {
+        let output = command.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_label_and_a_model_survive_backup_and_restore() {
     let (from, to, elsewhere) = (directory(), directory(), directory());

@@ -47,13 +47,15 @@ impl Embedded {
             .with_context(|| format!("the data directory {} can't be made", data_dir.display()))?;
         let data_dir = fs::canonicalize(data_dir)?;
         let data_dir_copy = data_dir.clone();
-        let embedded = tokio::task::spawn_blocking(move || Self::start(&data_dir_copy)).await??;
+        let (embedded, starting) = tokio::task::spawn_blocking(move || Self::start(&data_dir_copy)).await??;
         embedded.create_database().await?;
+        drop(starting);
         Ok(embedded)
     }
 
-    fn start(data_dir: &Path) -> anyhow::Result<Embedded> {
-        // One process at a time decides whether Postgres has to be made or started.
+    /// The Postgres, and the lock that keeps other processes waiting until Laurel's database is in it.
+    fn start(data_dir: &Path) -> anyhow::Result<(Embedded, Flock<File>)> {
+        // One process at a time decides whether Postgres, and the database, has to be made or started.
         let starting = lock(&data_dir.join("postgres.starting"), FlockArg::LockExclusive)?;
         let users = lock(&data_dir.join("postgres.users"), FlockArg::LockShared)?;
         let owner = Owner::find()?;
@@ -67,8 +69,7 @@ impl Embedded {
         if !embedded.is_running()? {
             embedded.launch()?;
         }
-        drop(starting);
-        Ok(embedded)
+        Ok((embedded, starting))
     }
 
     /// How to reach one of its databases.
