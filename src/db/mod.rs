@@ -75,7 +75,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use sqlx::{
     PgPool,
-    migrate::Migrator,
+    migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -113,13 +113,38 @@ pub async fn open(config: &Config) -> anyhow::Result<Database> {
             (embedded.laurel(), Some(embedded))
         }
     };
+    match up_to_date(options).await {
+        Ok(pool) => Ok(Database { pool, embedded }),
+        Err(error) => {
+            // Nobody is there who would stop it later.
+            stop(embedded).await?;
+            Err(error)
+        }
+    }
+}
+
+/// Connections to a database whose schema is that of this program.
+async fn up_to_date(options: PgConnectOptions) -> anyhow::Result<PgPool> {
     let pool = connections().connect_with(options).await.context("the database does not answer")?;
     let version: String = sqlx::query_scalar("SHOW server_version_num").fetch_one(&pool).await?;
     if version.parse::<i32>().unwrap_or_default() < OLDEST_VERSION {
         bail!("this Postgres is too old: Laurel needs version 15 or newer");
     }
-    MIGRATIONS.run(&pool).await.context("the database's tables could not be brought up to date")?;
-    Ok(Database { pool, embedded })
+    match MIGRATIONS.run(&pool).await {
+        Err(MigrateError::VersionMissing(_)) => {
+            bail!("this database was made by a newer Laurel: open it with that version or a later one")
+        }
+        other => other.context("the database's tables could not be brought up to date")?,
+    }
+    Ok(pool)
+}
+
+/// Stops the private Postgres if nobody else uses it.
+async fn stop(embedded: Option<Embedded>) -> anyhow::Result<()> {
+    match embedded {
+        Some(embedded) => tokio::task::spawn_blocking(move || embedded.close()).await?,
+        None => Ok(()),
+    }
 }
 
 fn connections() -> PgPoolOptions {
@@ -167,9 +192,6 @@ impl Database {
     /// Closes the connections, and stops the private Postgres if nobody else uses it.
     pub async fn close(self) -> anyhow::Result<()> {
         self.pool.close().await;
-        match self.embedded {
-            Some(embedded) => tokio::task::spawn_blocking(move || embedded.close()).await?,
-            None => Ok(()),
-        }
+        stop(self.embedded).await
     }
 }

@@ -145,6 +145,25 @@ fn two_commands_at_once_make_one_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_a_newer_laurel_is_refused_and_its_postgres_is_not_left_running() {
+    let data = directory();
+    with_pool(data.path(), async |pool| {
+        sqlx::query(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (999999, 'newer', true, '\\x00', 0)",
+        )
+        .execute(pool)
+        .await
+        .expect("a migration of a newer one");
+    })
+    .await;
+    let output = run(data.path(), &["project", "add", "tea", "--name", "Tea"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("made by a newer Laurel"), "{said}");
+    assert!(!data.path().join("postgres/postmaster.pid").exists(), "nobody uses it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_label_and_a_model_survive_backup_and_restore() {
     let (from, to, elsewhere) = (directory(), directory(), directory());
     let (from, to, elsewhere) = (from.path(), to.path(), elsewhere.path());
