@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 use reqwest::Url;
 
-use crate::db::embedded::{self, Embedded};
+use crate::db::embedded::{self, Embedded, encoded};
 
 /// Settings of an address that our driver knows and Postgres's programs refuse.
 const OURS: &str = "statement-cache-capacity";
@@ -95,15 +95,6 @@ fn without_password(url: &str) -> anyhow::Result<(String, Option<String>)> {
         url.set_query(Some(&text.join("&")));
     }
     Ok((url.to_string(), password))
-}
-
-fn encoded(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-            other => format!("%{other:02X}"),
-        })
-        .collect()
 }
 
 fn decoded(text: &str) -> String {

@@ -163,6 +163,20 @@ async fn a_database_of_a_newer_laurel_is_refused_and_its_postgres_is_not_left_ru
     assert!(!data.path().join("postgres/postmaster.pid").exists(), "nobody uses it");
 }
 
+#[test]
+fn a_data_directory_has_any_name_and_every_process_a_place_of_its_own_for_temporary_files() {
+    let (around, elsewhere) = (directory(), directory());
+    for name in ["Ann's data, 2026", "17:04 50% a+b"] {
+        let data = around.path().join(name);
+        let server = Serving::start(&data);
+        let mut command = laurel(&data);
+        command.env("TMPDIR", elsewhere.path()).arg("backup").arg(elsewhere.path().join("laurel.backup"));
+        let output = command.output().expect("laurel runs");
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        server.stop();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_label_and_a_model_survive_backup_and_restore() {
     let (from, to, elsewhere) = (directory(), directory(), directory());

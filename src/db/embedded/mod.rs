@@ -65,9 +65,12 @@ impl Embedded {
             init(&binaries, &cluster, &owner)?;
         }
         let socket_dir = socket_dir(&cluster, &owner)?;
-        let embedded = Embedded { cluster, socket_dir, binaries, owner, users: Some(users) };
+        let mut embedded = Embedded { cluster, socket_dir, binaries, owner, users: Some(users) };
         if !embedded.is_running()? {
             embedded.launch()?;
+        } else if let Some(socket_dir) = embedded.socket_dir_of_running() {
+            // Whoever started it may have another directory for temporary files.
+            embedded.socket_dir = socket_dir;
         }
         Ok((embedded, starting))
     }
@@ -84,8 +87,7 @@ impl Embedded {
 
     /// Address of Laurel's database for programs of Postgres, such as `pg_dump`.
     pub fn url(&self) -> String {
-        let directory = self.socket_dir.to_string_lossy().replace('%', "%25").replace('/', "%2F");
-        format!("postgresql://{NAME}@{directory}/{NAME}")
+        format!("postgresql://{NAME}@{}/{NAME}", encoded(&self.socket_dir.to_string_lossy()))
     }
 
     /// A program of this Postgres, run as its owner.
@@ -120,6 +122,12 @@ impl Embedded {
             .context("pg_ctl can't be run")?
             .status;
         Ok(status.success())
+    }
+
+    /// Where the Postgres that runs has its socket, as the fifth line of its lock file says.
+    fn socket_dir_of_running(&self) -> Option<PathBuf> {
+        let text = fs::read_to_string(self.cluster.join("postmaster.pid")).ok()?;
+        text.lines().nth(4).filter(|line| line.starts_with('/')).map(PathBuf::from)
     }
 
     fn launch(&self) -> anyhow::Result<()> {
@@ -174,6 +182,16 @@ pub fn client_program(data_dir: &Path, name: &str) -> Command {
     Command::new(Binaries::client(data_dir, name))
 }
 
+/// A text as it stands in an address of a database.
+pub fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}
+
 fn lock(path: &Path, kind: FlockArg) -> anyhow::Result<Flock<File>> {
     let file = OpenOptions::new()
         .create(true)
@@ -226,10 +244,12 @@ fn init(binaries: &Binaries, cluster: &Path, owner: &Owner) -> anyhow::Result<()
     Ok(())
 }
 
-/// A directory for the socket that only the cluster's owner enters, with a path that is short enough.
+/// A directory for the socket that only the cluster's owner enters, with a path that is short enough and that can be told
+/// Postgres: `pg_ctl` puts it between quotes for a shell, and Postgres divides it at commas.
 fn socket_dir(cluster: &Path, owner: &Owner) -> anyhow::Result<PathBuf> {
     let inside = cluster.join("run");
-    let dir = if inside.join(SOCKET_NAME).as_os_str().len() <= SOCKET_PATH_LIMIT {
+    let can_be_told = inside.to_str().is_some_and(|path| !path.contains(['\'', ',']));
+    let dir = if can_be_told && inside.join(SOCKET_NAME).as_os_str().len() <= SOCKET_PATH_LIMIT {
         inside
     } else {
         let digest = crate::domain::secret::secret_hash(&cluster.to_string_lossy());
