@@ -14,13 +14,14 @@ pub mod token;
 pub mod user;
 
 use std::{
+    ffi::OsString,
     fmt::Display,
     io::{self, Write},
     process::ExitCode,
 };
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, parser::ValueSource};
 
 use crate::{
     config::{Config, Network, Storage},
@@ -73,7 +74,7 @@ pub struct WrongInput(pub String);
 /// Runs the command line and gives the process's exit code: 0 done, 1 failed, 2 wrong usage or wrong input.
 pub fn main() -> ExitCode {
     // clap ends the process itself, with 2, where the usage is wrong.
-    let arguments = Arguments::parse();
+    let arguments = read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let filter = tracing_subscriber::EnvFilter::try_from_env("LAUREL_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,laurel=info,sqlx::query=error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
@@ -85,6 +86,22 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
+}
+
+/// Reads the command line. `serve` and `demo` have the flags of the network themselves: what stands before them is the server's
+/// without a command, and would be passed over.
+fn read(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
+    let mut usage = Arguments::command();
+    let matches = usage.try_get_matches_from_mut(words)?;
+    if matches.subcommand_name().is_some() {
+        for (id, flag) in [("listen", "--listen"), ("public_url", "--public-url"), ("behind_proxy", "--behind-proxy")] {
+            if matches.value_source(id) == Some(ValueSource::CommandLine) {
+                let why = format!("{flag} is for serve and demo, and stands after the command");
+                return Err(usage.error(ErrorKind::ArgumentConflict, why));
+            }
+        }
+    }
+    Arguments::from_arg_matches(&matches)
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
@@ -143,6 +160,21 @@ pub async fn with_database<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_the_server_listens_is_said_after_its_command_or_refused() {
+        let said = |line: &str| {
+            let words = line.split(' ').map(OsString::from);
+            read(words).map(|_| ()).map_err(|error| error.to_string())
+        };
+        for right in ["--listen 127.0.0.1:0", "serve --listen 127.0.0.1:0", "--data-dir here serve --behind-proxy"] {
+            assert_eq!(said(&format!("laurel {right}")), Ok(()), "{right}");
+        }
+        for wrong in ["--listen 127.0.0.1:0 serve", "--public-url http://here demo", "--behind-proxy backup file"] {
+            let told = said(&format!("laurel {wrong}")).expect_err(wrong);
+            assert!(told.contains("stands after the command"), "{told}");
+        }
+    }
 
     #[test]
     fn a_reader_that_has_left_is_no_failure_and_a_full_disk_is_one() {
