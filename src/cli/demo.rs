@@ -1,11 +1,8 @@
 //! `laurel demo`: serves the sample project; the first start makes it, every later one finds it.
 
-use std::{
-    io::Write,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::serve;
+use super::{print, serve};
 use crate::{
     config::Config,
     sample::{
@@ -32,16 +29,15 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     .await
 }
 
-fn introduce(accounts: &[Account], config: &Config) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "The sample project: {}", config.link(&format!("/admin/projects/{PROJECT}")))?;
-    writeln!(out, "Log in as one of")?;
+fn introduce(accounts: &[Account], config: &Config) -> anyhow::Result<()> {
+    print(format!("The sample project: {}", config.link(&format!("/admin/projects/{PROJECT}"))))?;
+    print("Log in as one of")?;
     for account in accounts {
         let note = if account.simulated { "  a program: its labels are simulated" } else { "" };
         let role = account.role.as_str();
-        writeln!(out, "  {:<28} password {:<16} {role:<10}{note}", account.email, account.password)?;
+        print(format!("  {:<28} password {:<16} {role:<10}{note}", account.email, account.password))?;
     }
-    out.flush()
+    Ok(())
 }
 
 /// The address by which this machine reaches a listener.

@@ -1,11 +1,12 @@
 //! `laurel serve`: the pages, the API and the clock, until somebody ends it.
 
-use std::{fs::OpenOptions, io::Write, sync::Arc, time::Duration};
+use std::{fs::OpenOptions, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use nix::fcntl::{Flock, FlockArg};
-use tokio::{net::TcpListener, signal::unix::SignalKind};
+use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch};
 
+use super::print;
 use crate::{
     chat::UnderWay,
     config::Config,
@@ -32,24 +33,31 @@ pub async fn run_after(
         .await
         .with_context(|| format!("{} can't be listened on; choose another with --listen", config.listen))?;
     config.listen = listener.local_addr()?;
+    // From here on whoever ends it waits until the private Postgres is stopped too.
+    let mut stopped = end();
     let database = db::open_to_serve(&config).await?;
-    let served = match prepare(&database, &config).await {
-        Ok(()) => serve(&database, config, listener).await,
+    let prepared = tokio::select! {
+        prepared = prepare(&database, &config) => prepared.map(|()| true),
+        _ = stopped.wait_for(|stop| *stop) => Ok(false),
+    };
+    let served = match prepared {
+        Ok(true) => serve(&database, config, listener, stopped).await,
+        Ok(false) => Ok(()),
         Err(error) => Err(error),
     };
     database.close().await?;
     served
 }
 
-async fn serve(database: &Database, config: Config, listener: TcpListener) -> anyhow::Result<()> {
+async fn serve(
+    database: &Database,
+    config: Config,
+    listener: TcpListener,
+    stopped: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
     greet(database, &config).await?;
     let clock = clock::start(database.pool.clone());
     let state = AppState { pool: database.pool.clone(), config: Arc::new(config), chats: UnderWay::default() };
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    tokio::spawn(async move {
-        ended_by_somebody().await;
-        let _ = stop.send(true);
-    });
     let server = web::serve::serve(listener, web::router(state), web::serve::Patience::default(), stopped.clone());
     let mut hard = stopped;
     tokio::select! {
@@ -65,16 +73,12 @@ async fn serve(database: &Database, config: Config, listener: TcpListener) -> an
 
 /// The address, and the link for the first admin while there is nobody.
 async fn greet(database: &Database, config: &Config) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "Laurel serves {}", config.link("/"))?;
+    print(format!("Laurel serves {}", config.link("/")))?;
     if !users::any(&database.pool).await? {
-        drop(out);
         let secret = invitations::create_first_admin(&database.pool).await?;
-        out = std::io::stdout().lock();
-        writeln!(out, "\nNobody has an account yet. Make the admin's here (the link works once):")?;
-        writeln!(out, "  {}\n", config.link(&format!("/invitations/{secret}")))?;
+        print("\nNobody has an account yet. Make the admin's here (the link works once):")?;
+        print(format!("  {}\n", config.link(&format!("/invitations/{secret}"))))?;
     }
-    out.flush()?;
     Ok(())
 }
 
@@ -90,6 +94,16 @@ pub(super) fn only_server(config: &Config) -> anyhow::Result<Flock<std::fs::File
         }
         Err((_, error)) => Err(error).context("the data directory can't be locked"),
     }
+}
+
+/// Becomes true when somebody ends the program.
+fn end() -> watch::Receiver<bool> {
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        ended_by_somebody().await;
+        let _ = stop.send(true);
+    });
+    stopped
 }
 
 async fn ended_by_somebody() {

@@ -1,7 +1,8 @@
 //! `laurel backup` and `laurel restore`, and `laurel model`, as a person types them.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -175,6 +176,34 @@ fn a_data_directory_has_any_name_and_every_process_a_place_of_its_own_for_tempor
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         server.stop();
     }
+}
+
+#[test]
+fn a_server_that_is_ended_at_its_first_word_ends_well_and_leaves_no_postgres() {
+    let data = directory();
+    Serving::start(data.path()).stop();
+    assert!(!data.path().join("postgres/postmaster.pid").exists());
+}
+
+#[test]
+fn a_server_whose_greeting_nobody_reads_serves() {
+    let data = directory();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+    let mut command = laurel(data.path());
+    command.args(["serve", "--listen", &port.to_string()]).stdout(writer);
+    let server = Serving(command.spawn().expect("laurel serves"));
+    let connected = |_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        TcpStream::connect(port).ok()
+    };
+    let mut connection = (0..200).find_map(connected).expect("it listens");
+    connection.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").expect("asked");
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.contains("200 OK"), "{answer}");
+    server.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]
