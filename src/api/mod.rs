@@ -18,7 +18,7 @@ use crate::{db::tokens::TokenRole, web::AppState};
 use error::Refusal;
 use openapi::{
     Call,
-    Content::{Bytes, Json, Lines, List},
+    Content::{Bytes, Exported, Json, Lines, List},
 };
 
 /// Bytes that a body of JSON may have. Files and records are streamed, with limits of their own.
@@ -156,7 +156,7 @@ fn project_calls() -> [Call; 7] {
                 ("minimum_reliability", "0 to 1: without rankings of annotators who are known to be less reliable"),
                 ("weights", "true: rankings and comparisons get a field weight, from their annotator's reliability"),
             ])
-            .answers(200, "The records: one a line, or CSV, or Parquet", Bytes),
+            .answers(200, "The records: one a line, or CSV, or Parquet", Exported),
         Call::post("/projects/{slug}/import/{kind}", records::import)
             .of(TokenRole::Admin)
             .says("Import a file of prompts, responses, demonstrations, rankings, comparisons or known-answers: all or nothing.")

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{db::tokens::TokenRole, web::AppState};
+use crate::{db::tokens::TokenRole, export::Format, web::AppState};
 
 /// Forms of what is sent and answered, as JSON Schema by name.
 const SCHEMAS: &str = include_str!("schemas.json");
@@ -35,6 +35,8 @@ pub enum Content {
     Lines(&'static str),
     /// Bytes as they are.
     Bytes,
+    /// Records in the form that was asked for.
+    Exported,
 }
 
 impl Content {
@@ -46,6 +48,13 @@ impl Content {
             Content::Lines(name) => json!({ "application/jsonl": { "schema": of(name) } }),
             Content::Bytes => {
                 json!({ "application/octet-stream": { "schema": { "type": "string", "format": "binary" } } })
+            }
+            Content::Exported => {
+                let forms = Format::ALL.map(|format| {
+                    let media_type = format.media_type().split(';').next().unwrap_or_default();
+                    (media_type.to_owned(), json!({ "schema": { "type": "string", "format": "binary" } }))
+                });
+                Value::Object(forms.into_iter().collect())
             }
         }
     }

@@ -49,6 +49,14 @@ async fn records_go_in_and_come_out() {
     let parquet = worker.get(&export("comparisons", "?format=parquet")).await.assert(200);
     assert_eq!(parquet.body[..4], *b"PAR1");
 
+    let description: Value = worker.get("openapi.json").await.assert(200).json();
+    let forms = &description["paths"]["/projects/{slug}/export/{kind}"]["get"]["responses"]["200"]["content"];
+    for format in ["jsonl", "csv", "parquet"] {
+        let out = worker.get(&export("prompts", &format!("?format={format}"))).await.assert(200);
+        let media_type = out.headers["content-type"].to_str().expect("text").split(';').next().expect("a type");
+        assert!(forms.get(media_type).is_some(), "{media_type} is not described: {forms}");
+    }
+
     worker.get(&export("comparisons", "?format=xml")).await.refused(422, "invalid");
     worker.get(&export("comparisons", "?split=all")).await.refused(422, "invalid");
     worker.get(&export("responses", "")).await.refused(404, "not_found");
