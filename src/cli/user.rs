@@ -1,7 +1,5 @@
 //! `laurel user`: accounts by command.
 
-use std::io::Read;
-
 use super::{WrongInput, print, with_database};
 use crate::{
     config::Storage,
@@ -83,7 +81,7 @@ async fn reset_password(storage: Storage, whose: ResetPassword) -> anyhow::Resul
 
 async fn add(storage: Storage, add: Add) -> anyhow::Result<()> {
     let mut input = String::new();
-    std::io::stdin().read_to_string(&mut input)?;
+    std::io::stdin().read_line(&mut input)?;
     let password = input.lines().next().unwrap_or_default().to_owned();
     let name = add.name.unwrap_or_else(|| add.email.split('@').next().unwrap_or_default().to_owned());
     let user = NewUser { email: add.email, name, role: add.role, language: add.language, simulated: add.simulated };

@@ -329,6 +329,18 @@ fn what_a_person_types_wrong_is_said_by_the_commands() {
 }
 
 #[test]
+fn a_password_ends_with_its_line() {
+    let data = directory();
+    let mut command = laurel(data.path());
+    command.args(["user", "add", "ada@example.org", "--role", "admin", "--password-stdin"]).stdin(Stdio::piped());
+    let mut adding = command.stdout(Stdio::null()).spawn().expect("laurel runs");
+    // As a person who types it, and does not say that nothing follows.
+    let mut typing = adding.stdin.take().expect("its input");
+    typing.write_all(b"a long password\n").expect("typed");
+    assert!(adding.wait().expect("it ends").success());
+}
+
+#[test]
 fn a_result_that_nobody_reads_ends_no_command_with_a_fault_and_one_that_cannot_be_written_is_told() {
     let data = directory();
     let (reader, writer) = std::io::pipe().expect("a pipe");
