@@ -75,10 +75,12 @@ async fn files_of(source: &Path) -> Result<Vec<(String, PathBuf)>, ImportError> 
     let shown = source.display().to_string();
     let metadata = tokio::fs::metadata(source).await.map_err(|_| ImportError::NotThere(shown.clone()))?;
     if metadata.is_file() {
-        let is_gguf = source.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"));
-        let name = name_of(source);
-        let is_model = is_gguf && is_plain_file_name(&name);
-        return if is_model { Ok(vec![(name, source.to_owned())]) } else { Err(ImportError::NotAModel(shown)) };
+        if !source.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf")) {
+            return Err(ImportError::NotAModel(shown));
+        }
+        // The trainer finds it by its ending, whatever it is called: a name that a model's file can't have makes it no other model.
+        let name = Some(name_of(source)).filter(|name| is_plain_file_name(name) && name.ends_with(".gguf"));
+        return Ok(vec![(name.unwrap_or_else(|| "model.gguf".to_owned()), source.to_owned())]);
     }
     let mut found = plain_files(source, "", &ENDINGS).await?;
     let templates = source.join(MORE_TEMPLATES);

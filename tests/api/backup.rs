@@ -323,6 +323,12 @@ fn what_a_person_types_wrong_is_said_by_the_commands() {
     for no_file in ["/dev/fd/1", data.to_str().expect("text")] {
         assert!(wrong(data, &["backup", no_file]).contains("is no file"));
     }
+    // Nor is a file wrong for what a browser has called it.
+    let downloaded = data.join("Tiny model (1).GGUF");
+    std::fs::write(&downloaded, "weights").expect("a file");
+    let added = done(data, &["model", "add", "--project", "tea", "--path", downloaded.to_str().expect("text")]);
+    assert_eq!(added.trim(), "Tiny model (1)");
+    assert!(models(data)[0].0.ends_with("/model.gguf"));
     let output = run(data, &["backup", "/nowhere/laurel.backup"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("/nowhere"));
