@@ -57,8 +57,9 @@ pub struct AppState {
 /// Bytes that a form may have. Uploads set their own limit on their route.
 const FORM_LIMIT: usize = 2 * 1024 * 1024;
 
-/// Models' files and Parquet go as they are: they don't shrink, and their length is told.
+/// Models' files and Parquet go as they are: they don't shrink, and of the former the length is told.
 const WEIGHTS: NotForContentType = NotForContentType::const_new("application/octet-stream");
+const PARQUET: NotForContentType = NotForContentType::const_new("application/vnd.apache.parquet");
 
 /// Bytes that go in one packet as they are: what somebody waits for is not made to wait for the compressor too.
 const ONE_PACKET: SizeAbove = SizeAbove::new(1_400);
@@ -90,7 +91,7 @@ pub fn router(state: AppState) -> Router {
         .route("/healthz", get(health))
         .layer(DefaultBodyLimit::max(FORM_LIMIT))
         .layer(middleware::from_fn_with_state(state.clone(), security::headers))
-        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(WEIGHTS).and(ONE_PACKET)))
+        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(WEIGHTS).and(PARQUET).and(ONE_PACKET)))
         .layer(TraceLayer::new_for_http())
         .with_state(state)
 }

@@ -46,8 +46,9 @@ async fn records_go_in_and_come_out() {
     // Four answers with one tie: 6 − 1 pairs.
     assert_eq!(lines(&worker.get(&export("comparisons", "")).await.assert(200)).len(), 5);
     assert_eq!(worker.get(&export("rankings", "?split=test")).await.assert(200).body, b"");
-    let parquet = worker.get(&export("comparisons", "?format=parquet")).await.assert(200);
-    assert_eq!(parquet.body[..4], *b"PAR1");
+    let parquet = worker.request(Method::GET, &export("comparisons", "?format=parquet"));
+    let parquet = worker.send(parquet.header("accept-encoding", "gzip")).await.assert(200);
+    assert_eq!(parquet.body[..4], *b"PAR1", "it is compressed already");
 
     let description: Value = worker.get("openapi.json").await.assert(200).json();
     let forms = &description["paths"]["/projects/{slug}/export/{kind}"]["get"]["responses"]["200"]["content"];
