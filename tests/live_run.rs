@@ -99,6 +99,9 @@ async fn a_browser_draws_the_curve_and_the_log_of_a_run_as_they_come() {
     // The curve and the progress are told apart; the progress may be the later one.
     let steps = Locator::XPath("//*[@data-run-steps][normalize-space() = '7 / 20']");
     browser.wait().for_element(steps).await.expect("the progress");
+    // The stage that it is in is told to screen readers too: without a value they would take it for none.
+    let stage = browser.find(Locator::Css("[data-run-stage=sft]")).await.expect("its stage");
+    assert_eq!(stage.attr("aria-current").await.expect("read").as_deref(), Some("step"));
 
     // The end reloads the page: what the run found is there.
     jobs::finish(pool, job.id, &finished(&job, None)).await.expect("finished");

@@ -61,7 +61,8 @@ function showState({ state, stage, step, total, worker }) {
   stages.forEach((element, index) => {
     const done = state === "done" || index < now;
     element.dataset.state = done ? "done" : index === now && state === "running" ? "now" : "ahead";
-    element.toggleAttribute("aria-current", element.dataset.state === "now");
+    if (element.dataset.state === "now") element.setAttribute("aria-current", "step");
+    else element.removeAttribute("aria-current");
   });
   const progress = part("progress");
   if (!progress || !stage) return;
