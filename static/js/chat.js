@@ -170,7 +170,7 @@ function choosing() {
   sendByScript(choose, {
     leaves() {
       saving.close();
-      keepHere();
+      return keepHere();
     },
     stays: saving.reopen,
   });
@@ -250,7 +250,7 @@ function saying() {
   sendByScript(say, {
     leaves() {
       saving.close();
-      keepHere();
+      return keepHere();
     },
     stays: saving.reopen,
   });

@@ -92,10 +92,11 @@ export function show(kind, text) {
 }
 
 function showLogin() {
-  show("login", `${words.login} `);
+  show("login", `${wordOfHere(words.login)} `);
   const link = document.createElement("a");
   link.href = `/login?next=${encodeURIComponent(location.pathname)}`;
   link.textContent = words.loginLink;
+  link.target = placeOfLogin();
   state.append(link);
 }
 
@@ -107,6 +108,9 @@ export function keepHere() {
 
 /** What to say while only this browser has what is typed. */
 export const wordOfHere = (text) => (here ? text : words.nowhere);
+
+/** Where one logs in again: what only the page has must not be left for it. */
+export const placeOfLogin = () => (here ? "" : "_blank");
 
 export function forgetHere() {
   forget(key);

@@ -43,10 +43,12 @@ export function saveByScript(form, { value, body, keepHere, stored, late }) {
       late();
       return;
     } else if (answer.kind === "login") {
-      show("login", `${words.login} `);
+      show("login", `${here ? words.login : words.nowhere} `);
       const link = document.createElement("a");
       link.href = `/login?next=${encodeURIComponent(location.pathname)}`;
       link.textContent = words.loginLink;
+      // What only the page has must not be left for it.
+      if (!here) link.target = "_blank";
       state.append(link);
       return;
     } else {

@@ -8,8 +8,8 @@ const SLOW = 300;
 const AGAIN = 5_000;
 
 /**
- * Sends a form by script from now on, one request at a time. `leaves` is called before it goes; `stays` when what stands in it was
- * not sent after all, and is the person's to change or to send again.
+ * Sends a form by script from now on, one request at a time. `leaves` is called before it goes, and says whether this browser has a
+ * copy of it; `stays` when what stands in it was not sent after all, and is the person's to change or to send again.
  */
 export function sendByScript(form, { leaves, stays }) {
   const error = form.querySelector("[data-send-error]");
@@ -18,6 +18,8 @@ export function sendByScript(form, { leaves, stays }) {
   let sending = false;
   /** What could not be sent: `{body, timer, stop}`. It goes as it was, or not at all. */
   let waiting = null;
+  /** Whether this browser has a copy: storage may be off or full. */
+  let here = true;
 
   function tell(kind, text) {
     state.dataset.state = kind;
@@ -40,7 +42,7 @@ export function sendByScript(form, { leaves, stays }) {
   async function submit() {
     stopWaiting();
     sending = true;
-    leaves();
+    here = leaves();
     const body = written(form);
     const focused = document.activeElement;
     lock(true);
@@ -66,17 +68,19 @@ export function sendByScript(form, { leaves, stays }) {
   function settle(answer, body) {
     if (answer.kind === "offline") {
       showError(words.sendOffline);
-      tell("offline", words.draftOffline);
+      tell("offline", here ? words.draftOffline : words.nowhere);
       waiting = { body, timer: setTimeout(again, AGAIN) };
       return;
     }
     tell("none", "");
     stays();
     if (answer.kind !== "login") return showError(answer.data?.message || words.sendFailed);
-    showError(`${words.login} `);
+    showError(`${here ? words.login : words.nowhere} `);
     const link = document.createElement("a");
     link.href = `/login?next=${encodeURIComponent(location.pathname)}`;
     link.textContent = words.loginLink;
+    // What only the page has must not be left for it.
+    if (!here) link.target = "_blank";
     error.append(link);
   }
 

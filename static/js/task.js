@@ -2,7 +2,7 @@
 
 import "./page.js";
 import { fetchAhead, preview, sayUnderWay, show, takeBack } from "./ahead.js";
-import { close, follow, forgetHere, keepHere, nowCorrects, reopen, save, show as tell, submittedElsewhere, wordOfHere } from "./draft.js";
+import { close, follow, forgetHere, keepHere, nowCorrects, placeOfLogin, reopen, save, show as tell, submittedElsewhere, wordOfHere } from "./draft.js";
 import { send, sendWritten, written } from "./net.js";
 import { announce, foldAll, isComposing, isForPage, keyName, sheetIsOpen, showSingleKeys, sourceAll, words } from "./page.js";
 import { followSkip, forgetSkip } from "./skip.js";
@@ -171,7 +171,7 @@ function settle(answer, sent) {
   }
   reopen();
   if (answer.kind === "login") {
-    showErrorWith(words.login, `/login?next=${encodeURIComponent(location.pathname)}`, words.loginLink);
+    showErrorWith(wordOfHere(words.login), `/login?next=${encodeURIComponent(location.pathname)}`, words.loginLink, placeOfLogin());
   } else if (answer.status === 409 && answer.data?.code === "version-replaced") {
     tellReplaced(answer.data);
   } else if (answer.status === 409 && answer.data?.code === "not-skipped") {

@@ -297,6 +297,16 @@ async fn what_no_place_keeps_is_not_said_to_be_kept() {
     browser.fill("#completion", "A poem").await;
     let told = words(&browser, "[data-draft-state][data-state=offline]").await;
     assert!(told.contains("Not kept"), "{told}");
+    // Nor is it where the session has ended; the page stays open while one logs in again.
+    sqlx::query("DELETE FROM sessions").execute(server.pool()).await.expect("ended");
+    run(&browser, BACK).await;
+    browser.fill("#completion", " of bees").await;
+    let told = words(&browser, "[data-draft-state][data-state=login]").await;
+    assert!(told.contains("Not kept"), "{told}");
+    browser.fill("#completion", SUBMIT).await;
+    let told = words(&browser, "#task-error:not([hidden])").await;
+    assert!(told.contains("Not kept"), "{told}");
+    browser.wait().for_element(Locator::Css("#task-error a[target=_blank]")).await.expect("a link beside the page");
     browser.close().await;
 }
 
