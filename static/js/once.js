@@ -1,4 +1,5 @@
-// A form of the dashboard goes once: of two clicks, the second would ask people twice, or make the same thing twice.
+// A form goes once: of two clicks, the second would ask people twice, make the same thing twice, or tell whoever has just changed their
+// password that the one they gave is wrong. What a page's own script sends is that script's to look after.
 
 /** Milliseconds in which a form is not sent again: longer than two clicks take, and soon over for whoever has stopped it. */
 const ON_ITS_WAY = 3_000;

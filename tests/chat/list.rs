@@ -1,8 +1,17 @@
 //! The list of one's conversations: every one of them can be reached from it.
 
 use laurel::domain::role::Role;
+use serde_json::json;
 
-use crate::{endpoint, support::client::link_with, with_chat};
+use crate::{
+    endpoint,
+    support::{Browser, PASSWORD, client::link_with},
+    with_chat,
+};
+
+/// Says twice that a conversation is to begin, as two clicks do, and gives which of them goes.
+const TWICE: &str = "const form = document.querySelector('main form[action=\"/chats\"]');
+    return [1, 2].map(() => form.dispatchEvent(new Event('submit', { bubbles: true, cancelable: true })))";
 
 /// The conversations that a page lists, in its order.
 fn listed(page: &str) -> Vec<String> {
@@ -46,4 +55,17 @@ async fn the_list_of_ones_conversations_goes_back_to_the_first() {
     let page = cy.get("/chats").await.assert(200);
     assert_eq!(listed(&page.text).len(), 30);
     assert!(!page.text.contains("href=\"/chats?before="), "there is nothing older");
+}
+
+#[tokio::test]
+async fn of_two_clicks_one_begins_a_conversation() {
+    let (address, _) = endpoint().await;
+    let (server, _) = with_chat(&address).await;
+    server.account("Bea", Role::Annotator).await;
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "bea@example.org", PASSWORD).await;
+    browser.goto(&format!("{}/chats", server.address)).await.expect("the list");
+    let goes = browser.execute(TWICE, Vec::new()).await.expect("sent");
+    assert_eq!(goes, json!([true, false]));
+    browser.close().await;
 }
