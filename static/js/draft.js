@@ -285,7 +285,8 @@ function offer(other, text, name = "") {
     if (notice.dataset.otherDraft) settled.push(name);
     notice.dataset.otherDraft = "";
     discard.remove();
-    later();
+    // As if it had been typed: what was submitted and waits to be sent is that no more.
+    form.dispatchEvent(new CustomEvent("laurel:changed"));
   });
   notice.dataset.otherDraft = name;
   if (name) {

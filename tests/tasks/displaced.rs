@@ -179,6 +179,35 @@ async fn a_page_that_knows_less_than_the_draft_submits_only_once_that_was_offere
     browser.close().await;
 }
 
+#[tokio::test]
+async fn whoever_takes_another_draft_while_a_submission_waits_has_not_submitted() {
+    let server = opened().await;
+    let (browser, home, address) = at_two_computers(&server).await;
+    keep(&home, address.path(), (0, ""), "At home").await;
+    browser.goto(&format!("{}/queue", server.address)).await.expect("elsewhere");
+    browser.goto(address.as_str()).await.expect("the task");
+    let take = "[data-other-draft] button:not([data-discard])";
+    let button = browser.wait().for_element(Locator::Css(take)).await.expect("offered");
+    let away = "window.real = window.fetch; window.fetch = () => Promise.reject(new TypeError('away'))";
+    browser.execute(away, Vec::new()).await.expect("run");
+    let told = async |words: &str| {
+        let place = format!("//*[@id='task-error'][not(@hidden)][contains(., '{words}')]");
+        browser.wait().for_element(Locator::XPath(&place)).await.expect(words);
+    };
+    browser.fill("#completion", "\u{E009}\u{E007}").await;
+    told("You are offline").await;
+    button.click().await.expect("pressed");
+    told("You have changed it").await;
+    // Nor is it sent once the server is back: what stands in the form now is not what was submitted.
+    let back = "window.fetch = window.real; window.dispatchEvent(new Event('online'))";
+    browser.execute(back, Vec::new()).await.expect("run");
+    settled(&server).await;
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM demonstrations").await, 0);
+    let field = browser.find(Locator::Id("completion")).await.expect("the field");
+    assert_eq!(field.prop("value").await.expect("read").as_deref(), Some("At work"));
+    browser.close().await;
+}
+
 /// The draft that a page without a script says it had before it.
 fn base_in(page: &str) -> String {
     let field = page.split(r#"name="base" value=""#).nth(1).and_then(|rest| rest.split('"').next());
