@@ -158,6 +158,31 @@ async fn an_admin_chooses_how_answers_are_judged() {
     assert_eq!((settings.judgement.as_str(), settings.answers_per_prompt), ("comparison", 2));
 }
 
+/// Runs in the page: presses a letter, and says whether the rating that it leads to is seen there, and nothing lies over it.
+const SEEN: &str = "const key = { key: arguments[0], bubbles: true, cancelable: true };
+    document.activeElement.dispatchEvent(new KeyboardEvent('keydown', key));
+    const point = document.activeElement.closest('.rating-point');
+    const box = point.getBoundingClientRect();
+    return point.contains(document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2))";
+
+#[tokio::test]
+async fn the_rating_that_a_key_leads_to_does_not_lie_under_the_scale() {
+    let server = server().await;
+    let project = compared(server.pool()).await;
+    // Just too long for the window: the end of the answer is where the scale stays in view.
+    let text = ["A line of it."; 14].join("\n\n");
+    seed::ranking_task(&server.state, project, "Which?", &[text.as_str(), "second"]).await;
+    server.account("Ada", Role::Annotator).await;
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    take_next(&server, &browser).await;
+    // Whichever of the two is the long one here.
+    for letter in ["a", "b"] {
+        assert_eq!(browser.execute(SEEN, vec![json!(letter)]).await.expect("looked"), true, "{letter}");
+    }
+    browser.close().await;
+}
+
 #[tokio::test]
 async fn a_digit_and_enter_are_enough_with_a_keyboard_and_a_button_without_scripts() {
     let server = server().await;
