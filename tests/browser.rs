@@ -86,6 +86,13 @@ async fn ties_undo_and_arrows_store_what_the_page_shows() {
     browser.press(&format!("D{ENTER}")).await;
     let error = browser.find(Locator::Id("task-error")).await.expect("a place for errors");
     assert_eq!(error.text().await.expect("read"), "Not ranked yet: A, B, C");
+    // Who hears the page hears it each time: to screen readers the same words once more are no change.
+    let said = "return document.querySelector('[data-announce]').textContent";
+    let first = browser.execute(said, Vec::new()).await.expect("read");
+    browser.press(ENTER).await;
+    let second = browser.execute(said, Vec::new()).await.expect("read");
+    assert_ne!(first, second);
+    assert_eq!(second.as_str().map(str::trim_end), first.as_str());
     // D, then B = A by formula, the sign taken back and given again; C is put last, undone, put last again and moved up beside
     // nobody: D, C, A = B.
     browser.press(&format!("b={BACKSPACE}=ac{BACKSPACE}c{UP}")).await;

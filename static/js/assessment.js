@@ -1,6 +1,6 @@
 // What is said of each answer besides its rank: ratings, flags, "all bad". The form's fields hold it; keys only reach them.
 
-import { announce } from "./page.js";
+import { announce, words } from "./page.js";
 import { form } from "./task.js";
 
 const told = (field) => field.dispatchEvent(new Event("input", { bubbles: true }));
@@ -41,7 +41,7 @@ export function toggleAllBad() {
   const box = form.elements.all_bad;
   box.checked = !box.checked;
   told(box);
-  if (box.checked) announce(box.closest("label").querySelector("span").textContent);
+  announce(box.checked ? box.closest("label").querySelector("span").textContent : words.saidUndone);
 }
 
 /** Shows what a draft has filled in that is folded: how many flags, and the note. A task's draft may be there before this script is. */

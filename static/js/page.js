@@ -8,10 +8,10 @@ export const words = document.getElementById("words")?.dataset ?? {};
 /** A message with its places filled in. */
 export const say = (text, values = {}) => (text ?? "").replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 
-/** Tells screen readers. */
+/** Tells screen readers, also what was told just before: they hear a change, and the same words once more are none. */
 export function announce(text) {
   const place = document.querySelector("[data-announce]");
-  if (place) place.textContent = text;
+  if (place) place.textContent = place.textContent === text ? `${text}\u00a0` : text;
 }
 
 /**

@@ -205,6 +205,8 @@ async fn a_digit_and_enter_are_enough_with_a_keyboard_and_a_button_without_scrip
         return document.getElementById('task').elements.all_bad.checked";
     assert_eq!(browser.execute(held, Vec::new()).await.expect("held"), true);
     browser.press("0").await;
+    let said = "return document.querySelector('[data-announce]').textContent";
+    assert_eq!(browser.execute(said, Vec::new()).await.expect("read"), "Undone");
     let straight = as_stored(&browser.source().await.expect("the page"));
     let first = browser.current_url().await.expect("an address");
     browser.press(&format!("8{ENTER}")).await;
