@@ -232,7 +232,9 @@ async fn forms_of_foreign_sites_do_nothing_even_with_the_token() {
     // Somebody else's token is no token.
     let bob = server.user("Bob", Role::Admin).await;
     let theirs = bob.csrf().await;
-    ada.post_bare("/admin/projects/new", &[("csrf", &theirs), ("name", "Evil"), ("slug", "evil")]).await.assert(403);
+    let refused = ada.post_bare("/admin/projects/new", &[("csrf", &theirs), ("name", "Evil"), ("slug", "evil")]).await;
+    // A form of the dashboard has no draft: nobody is told that one is kept.
+    refused.assert(403).assert_contains("copy any other text");
     assert_eq!(count(server.pool(), "SELECT count(*) FROM projects").await, 0);
     let own = ada.request(Method::POST, "/admin/projects/new").header("sec-fetch-site", "same-origin").form(&form);
     assert_eq!(ada.send(own).await.leads_to(), "/admin/projects/evil");
