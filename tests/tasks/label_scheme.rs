@@ -102,6 +102,25 @@ async fn a_project_asks_for_what_its_lead_has_chosen() {
     assert_eq!(count(server.pool(), noted).await, 1);
 }
 
+/// Runs in the page: presses the first words of what opens the note, and says whether it is open.
+const NOTE: &str = "const summary = document.querySelector('.note summary');
+    summary.scrollIntoView({ block: 'center' });
+    const words = document.createRange();
+    words.selectNodeContents(summary);
+    const [box] = words.getClientRects();
+    document.elementFromPoint(box.left + 4, box.top + box.height / 2).click();
+    return summary.parentElement.open";
+
+#[tokio::test]
+async fn a_press_on_the_words_opens_the_note() {
+    let (server, _, _) = ranking().await;
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    take_next(&server, &browser).await;
+    assert_eq!(browser.execute(NOTE, Vec::new()).await.expect("pressed"), true);
+    browser.close().await;
+}
+
 #[tokio::test]
 async fn answers_are_rated_and_flagged_by_keyboard() {
     let (server, _, assignment) = ranking().await;
