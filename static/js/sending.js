@@ -52,7 +52,8 @@ export function sendByScript(form, { leaves, stays }) {
     if (answer.kind === "ok") return goOn(answer.data.next);
     sending = false;
     lock(false);
-    focused?.focus({ preventScroll: true });
+    // Unless they have gone elsewhere meanwhile.
+    if (document.activeElement === document.body) focused?.focus({ preventScroll: true });
     settle(answer, body);
   }
 
