@@ -169,8 +169,9 @@ export function keyName(event) {
     const letter = /^Key([A-Z])$/.exec(event.code);
     if (letter) return letter[1].toLowerCase();
     if (event.code === "Equal") return "=";
-    const digit = event.shiftKey ? null : /^(?:Digit|Numpad)([0-9])$/.exec(event.code);
-    if (digit) return digit[1];
   }
+  // French keyboards have a sign where others have a digit, Czech ones letters and one sign.
+  const digit = event.shiftKey ? null : /^(?:Digit|Numpad)([0-9])$/.exec(event.code);
+  if (digit && (typed === "Process" || /^[^0-9=?]$/.test(typed))) return digit[1];
   return { "＝": "=", "？": "?" }[typed] ?? typed;
 }

@@ -111,6 +111,29 @@ const NOTE: &str = "const summary = document.querySelector('.note summary');
     document.elementFromPoint(box.left + 4, box.top + box.height / 2).click();
     return summary.parentElement.open";
 
+/// Runs in the page: presses keys of the row of digits that say these signs there, and gives the ratings that answer A has after each.
+const SIGNS: &str = "const press = (key, code) =>
+        document.body.dispatchEvent(new KeyboardEvent('keydown', { key, code, bubbles: true, cancelable: true }));
+    press('a', 'KeyA');
+    return arguments[0].map(([sign, digit]) => {
+        press(sign, `Digit${digit}`);
+        return document.querySelector('article[data-letter=A] .rating input:checked').value;
+    })";
+
+#[tokio::test]
+async fn a_digit_rates_where_the_keyboard_has_a_sign_in_its_place() {
+    let (server, _, _) = ranking().await;
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    take_next(&server, &browser).await;
+    browser.wait().for_element(fantoccini::Locator::Css(".chip")).await.expect("drawn");
+    // Czech, then French.
+    let signs = json!([["+", 1], ["ě", 2], ["\"", 3], ["é", 2], ["(", 5], ["6", 6]]);
+    let rated = browser.execute(SIGNS, vec![signs]).await.expect("pressed");
+    assert_eq!(rated, json!(["1", "2", "3", "2", "5", "6"]));
+    browser.close().await;
+}
+
 #[tokio::test]
 async fn a_press_on_the_words_opens_the_note() {
     let (server, _, _) = ranking().await;
