@@ -143,6 +143,10 @@ impl Shared {
             return wrong("max_length", "must be 0 or at least 2: a token is learned from those before it");
         }
         at_least_one("micro_batch_tokens", self.micro_batch_tokens)?;
+        // Here, and not only where adapters begin: those that learn on get this dropout too.
+        if self.lora.as_ref().is_some_and(|lora| !(0.0..1.0).contains(&lora.dropout)) {
+            return wrong("lora_dropout", "must be at least 0 and below 1");
+        }
         if !(0.0..1.0).contains(&self.ema_decay) {
             return wrong("ema_decay", "must be at least 0 and below 1");
         }

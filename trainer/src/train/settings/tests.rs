@@ -33,6 +33,11 @@ fn wrong_names_and_values_are_refused_by_name() {
     assert!(refused("learning_rate = 0.0").contains("learning_rate"));
     assert_eq!(refused("learning_rate = \"fast\""), "setting learning_rate: \"fast\" is not a number");
     assert!(refused("max_length = 1").contains("max_length: must be 0 or at least 2"));
+    // Whether the adapters are new or learn on.
+    for dropout in ["1.0", "1.5", "-0.5"] {
+        let error = refused(&format!("lora_dropout = {dropout}"));
+        assert_eq!(error, "setting lora_dropout: must be at least 0 and below 1");
+    }
     // Not the default, as for a rate that is not given.
     for number in ["nan", "inf", "-inf"] {
         let error = from_toml("settings.toml", &format!("learning_rate = {number}")).unwrap_err().to_string();
