@@ -8,6 +8,7 @@ mod cadence;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
@@ -185,14 +186,20 @@ impl Checkpoints {
         self.files("step-").ok()?.into_values().next_back()
     }
 
-    /// Removes the checkpoint of `step`, whose weights turned out to be of no use, and gives the newest of those before it.
-    pub fn without(&self, step: usize) -> Option<PathBuf> {
+    /// Removes the checkpoints of `steps`, whose weights turned out to be of no use, and gives the newest of those before them.
+    pub fn without(&self, steps: RangeInclusive<usize>) -> Option<PathBuf> {
         if self.overwrites {
             return None;
         }
-        // What cannot be removed is only passed over by name.
-        let _ = fs::remove_file(self.path("step-", step));
-        self.files("step-").ok()?.into_iter().filter(|(other, _)| *other != step).map(|(_, path)| path).next_back()
+        let mut good = self.files("step-").ok()?;
+        good.retain(|step, path| {
+            if steps.contains(step) {
+                // What cannot be removed is only passed over by name.
+                let _ = fs::remove_file(path);
+            }
+            !steps.contains(step)
+        });
+        good.into_values().next_back()
     }
 
     /// Writes a checkpoint and leaves those that are there: of weights of which only the next step says whether they are good.

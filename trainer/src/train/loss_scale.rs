@@ -21,11 +21,13 @@ pub struct LossScale {
     scale: f64,
     /// Steps since the scale was last changed.
     good: usize,
+    /// Overflows since the last step without one, in this process.
+    left_out: usize,
 }
 
 impl LossScale {
     pub fn new() -> Self {
-        Self { scale: FIRST, good: 0 }
+        Self { scale: FIRST, good: 0, left_out: 0 }
     }
 
     /// What a mean loss is multiplied by.
@@ -33,11 +35,17 @@ impl LossScale {
         self.scale
     }
 
+    /// Steps in a row, up to now, that were left out.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
     /// Counts a step whose gradients were finite.
     pub fn held(&mut self) {
         self.good += 1;
+        self.left_out = 0;
         if self.good == GOOD_STEPS {
-            *self = Self { scale: 2.0 * self.scale, good: 0 };
+            *self = Self { scale: 2.0 * self.scale, good: 0, left_out: 0 };
         }
     }
 
@@ -47,7 +55,7 @@ impl LossScale {
         if self.scale <= 1.0 {
             return Err(TrainError::BeyondFloat16);
         }
-        *self = Self { scale: 0.5 * self.scale, good: 0 };
+        *self = Self { scale: 0.5 * self.scale, good: 0, left_out: self.left_out + 1 };
         Ok(())
     }
 
@@ -62,7 +70,7 @@ impl LossScale {
     pub fn restore(&mut self, prefix: &str, tensors: &mut Tensors) {
         let mut take = |name: &str| tensors.remove(&format!("{prefix}#{name}"))?.values.first().copied();
         if let (Some(scale), Some(good)) = (take("loss_scale"), take("good_steps")) {
-            *self = Self { scale: f64::from(scale), good: good as usize };
+            *self = Self { scale: f64::from(scale), good: good as usize, left_out: 0 };
         }
     }
 }

@@ -134,6 +134,11 @@ impl Optimiser {
         self.loss_scale.map(|scale| scale.scale())
     }
 
+    /// Steps in a row, up to the last one, that were left out: they changed no weight.
+    pub fn left_out(&self) -> usize {
+        self.loss_scale.map_or(0, |scale| scale.left_out())
+    }
+
     /// One step against the accumulated gradient. Returns the module and the norm that the gradient had before it was
     /// cut. A gradient that is not finite changes nothing: the run is over. In float16, where it may have been scaled too
     /// much, the step is left out instead, with a norm of 0, until no lower scale is left. Whatever was to be differentiated

@@ -256,7 +256,7 @@ impl<O: Objective> Learner<'_, O> {
         let loss = accumulated.mean_loss();
         let (model, norm) =
             self.optimiser.step(model, accumulated, rate).map_err(|error| self.diverged(step + 1, step, error))?;
-        if std::mem::take(&mut self.unproven) {
+        if self.optimiser.left_out() == 0 && std::mem::take(&mut self.unproven) {
             self.checkpoints.tidy(self.course.best_step)?;
         }
 
@@ -364,16 +364,17 @@ impl<O: Objective> Learner<'_, O> {
         self.checkpoints.add(Position::new(step, &self.course, self.course.best_step)?, &tensors)
     }
 
-    /// Turns numbers beyond use at `step` into the end of the run. The weights that gave them, those after `weights` steps,
-    /// are nothing to go on from, unless it is another precision that they were just taken up in.
+    /// Turns numbers beyond use at `step` into the end of the run. The weights that gave them, those after `weights` steps and before
+    /// those that were left out, are nothing to go on from, unless it is another precision that they were just taken up in.
     fn diverged(&self, step: usize, weights: usize, error: TrainError) -> TrainError {
         let reason = match error {
             TrainError::NotFinite { .. } => format!("{error}; a lower learning rate may help"),
             TrainError::BeyondFloat16 => error.to_string(),
             other => return other,
         };
-        let is_good = self.computed_anew == Some(weights);
-        let checkpoint = if is_good { self.checkpoints.newest() } else { self.checkpoints.without(weights) };
+        let first = weights - self.optimiser.left_out();
+        let is_good = self.computed_anew == Some(first);
+        let checkpoint = if is_good { self.checkpoints.newest() } else { self.checkpoints.without(first..=weights) };
         TrainError::Diverged { step, reason, checkpoint }
     }
 

@@ -33,7 +33,7 @@ fn the_newest_checkpoints_are_kept_and_the_best() {
     // The best may be one of the newest.
     checkpoints.remove_surplus(Some(15)).unwrap();
     assert_eq!(left(), [10, 15]);
-    assert_eq!(checkpoints.without(15), checkpoints.newest());
+    assert_eq!(checkpoints.without(15..=15), checkpoints.newest());
     assert_eq!(left(), [10]);
 }
 
@@ -47,7 +47,7 @@ fn what_is_to_be_overwritten_stays_until_the_run_begins_and_is_nothing_of_its_ow
     // Another run's, with whose settings nothing could go on.
     let (mut new, loaded) = open(folder.path(), &json!({"ensemble": 3}), Earlier::Overwrite).unwrap();
     assert!(loaded.is_none());
-    assert_eq!((new.newest(), new.without(0), steps(&old, "step-")), (None, None, vec![0, 5]));
+    assert_eq!((new.newest(), new.without(0..=0), steps(&old, "step-")), (None, None, vec![0, 5]));
     new.begin().unwrap();
     assert!(!new.directory.exists());
     new.add(Position::new(3, &(), None).unwrap(), &tensors()).unwrap();

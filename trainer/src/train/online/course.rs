@@ -193,7 +193,7 @@ impl Course {
             other => return other,
         };
         let is_good = self.step == 0 || changed_at == Some(self.step);
-        let checkpoint = if is_good { checkpoints.newest() } else { checkpoints.without(self.step) };
+        let checkpoint = if is_good { checkpoints.newest() } else { checkpoints.without(self.step..=self.step) };
         TrainError::Diverged { step, reason, checkpoint }
     }
 }

@@ -19,6 +19,8 @@ struct Scripted {
     by_reward: bool,
     /// After so many steps the loss is no number.
     broken_after: usize,
+    /// The loss is a number then, and only its gradient is none.
+    by_gradient: bool,
     steps: Cell<usize>,
     done: Cell<usize>,
 }
@@ -26,7 +28,8 @@ struct Scripted {
 impl Scripted {
     fn new(nll: &[f64]) -> Self {
         let (steps, done) = (Cell::new(0), Cell::new(0));
-        Self { nll: nll.to_vec(), reward: None, by_reward: false, broken_after: usize::MAX, steps, done }
+        let (by_reward, by_gradient) = (false, false);
+        Self { nll: nll.to_vec(), reward: None, by_reward, broken_after: usize::MAX, by_gradient, steps, done }
     }
 }
 
@@ -52,7 +55,13 @@ impl Objective for Scripted {
     fn loss(&self, model: &ScalarHead, items: &[usize]) -> (Tensor<1>, f64) {
         let loss = model.weight.val().square().sum();
         let is_broken = self.steps.replace(self.steps.get() + 1) >= self.broken_after;
-        (if is_broken { loss * f64::NAN } else { loss }, items.len() as f64)
+        let loss = match (is_broken, self.by_gradient) {
+            (false, _) => loss,
+            (true, false) => loss * f64::NAN,
+            // The root of 0 is 0, and rises without bound.
+            (true, true) => (loss * 0.0).sqrt(),
+        };
+        (loss, items.len() as f64)
     }
 
     fn evaluate(&self, _: &ScalarHead) -> BTreeMap<String, f64> {
@@ -105,7 +114,7 @@ fn run_of(
     run_in("float32", 2, folder, objective, [epochs, patience], earlier, told)
 }
 
-/// As [`run_of`], in a precision that is told apart by its name alone, with so many checkpoints kept.
+/// As [`run_of`], in a precision, with so many checkpoints kept.
 fn run_in(
     precision: &str,
     save_limit: usize,
@@ -115,7 +124,8 @@ fn run_in(
     earlier: Earlier,
     told: &mut Told,
 ) -> Result<Learned<ScalarHead>, TrainError> {
-    let settings = SftSettings { save_steps: 1, save_limit, ..SftSettings::default() };
+    let settings =
+        SftSettings { save_steps: 1, save_limit, precision: precision.parse().unwrap(), ..SftSettings::default() };
     let plan = Plan { epochs, steps: 0, batch_size: 1, eval_steps: 1, patience, shared: settings.shared() };
     let run = Run { out: folder.join("out"), device: Device::flex(), seed: 1, earlier };
     let named = Map::from_iter([("precision".to_owned(), precision.into())]);
@@ -253,4 +263,19 @@ fn where_one_checkpoint_is_kept_the_one_before_it_stays_until_its_weights_are_fo
     let (error, left) = run("whole", usize::MAX);
     assert!(error.is_none(), "{error:?}");
     assert_eq!(left, ["step-00000007.safetensors"]);
+}
+
+/// A step that float16 leaves out changes nothing: the checkpoints after it hold the weights of before, which are to blame.
+#[test]
+fn steps_that_are_left_out_find_no_weights_good_and_make_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let objective = Scripted { broken_after: 3, by_gradient: true, ..Scripted::new(&[2.0; 33]) };
+    let ended = run_in("float16", 1, folder.path(), &objective, [4, 0], Earlier::Refuse, &mut Told::default());
+    let error = ended.err().unwrap();
+    // Three steps are done; then the scale is halved sixteen times, each followed by a checkpoint.
+    let TrainError::Diverged { step: 20, checkpoint: Some(path), .. } = &error else { panic!("{error}") };
+    assert!(path.ends_with("step-00000002.safetensors") && path.exists(), "{error}");
+    let left = std::fs::read_dir(path.parent().unwrap()).unwrap();
+    let names = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.starts_with("step-")).collect::<Vec<_>>(), ["step-00000002.safetensors"]);
 }
