@@ -25,10 +25,17 @@ use super::{
 fn a_policy_that_learned_another_end_of_turn_says_so_to_other_programs() {
     let world = World::new();
     world.records("data.jsonl", &demonstrations());
-    let place = world.path("base").join("tokenizer_config.json");
-    let mut config: Value = serde_json::from_slice(&fs::read(&place).unwrap()).unwrap();
-    config["chat_template"] = json!("{% for message in messages %}{{ message.content }} <|unk|> {% endfor %}");
-    fs::write(&place, config.to_string()).unwrap();
+    let change = |file: &str, change: &dyn Fn(&mut Value)| {
+        let place = world.path("base").join(file);
+        let mut content: Value = serde_json::from_slice(&fs::read(&place).unwrap()).unwrap();
+        change(&mut content);
+        fs::write(&place, content.to_string()).unwrap();
+    };
+    change("tokenizer_config.json", &|config| {
+        config["chat_template"] = json!("{% for message in messages %}{{ message.content }} <|unk|> {% endfor %}");
+    });
+    // The token for unknown text would end no answer.
+    change("tokenizer.json", &|tokenizer| tokenizer["model"]["unk_token"] = json!("good"));
 
     let settings = SftSettings { steps: 1, ..SftSettings::default() };
     let learned = |model: &str, out: &str| {
