@@ -11,7 +11,7 @@ use anyhow::Context;
 use laurel_records::{Message, RankingRecord, ResponsesRecord};
 use serde_json::{Map, Value, json};
 
-use super::WrongInput;
+use super::{WrongInput, deviation};
 use crate::{
     domain::statistics::proportion::{clustered_mean, wilson},
     sample::{
@@ -58,7 +58,7 @@ enum Command {
         /// Records of responses (JSONL)
         file: PathBuf,
         /// Standard deviation of a judge's error, in units of the gold reward
-        #[arg(long, default_value_t = 0.5)]
+        #[arg(long, default_value_t = 0.5, value_parser = deviation)]
         noise: f64,
         #[arg(long, default_value_t = 1)]
         seed: u64,

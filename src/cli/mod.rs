@@ -129,6 +129,12 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
 }
 
+/// Reads the size of simulated annotators' errors: a standard deviation.
+fn deviation(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    if number >= 0.0 && number.is_finite() { Ok(number) } else { Err("a standard deviation is 0 or more".to_owned()) }
+}
+
 /// Prints a line of a command's result (`println!` would end the program, the database still open, where that can't be written).
 pub fn print(line: impl Display) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
@@ -181,5 +187,18 @@ mod tests {
         let written = |kind: io::ErrorKind| Err::<(), _>(io::Error::from(kind)).context("standard output");
         assert!(written(io::ErrorKind::BrokenPipe).or_else(unless_reader_has_left).is_ok());
         assert!(written(io::ErrorKind::StorageFull).or_else(unless_reader_has_left).is_err());
+    }
+
+    #[test]
+    fn errors_of_simulated_annotators_have_a_size_from_zero_on() {
+        for command in [&["gold", "rank", "answers.jsonl"][..], &["simulate", "--people", "people"]] {
+            let taken = |noise: &str| {
+                let option = format!("--noise={noise}");
+                let arguments = [&["laurel"][..], command, &[option.as_str()]].concat();
+                Arguments::try_parse_from(arguments).is_ok()
+            };
+            assert!(["0", "0.5", "2"].into_iter().all(taken));
+            assert!(!["-1", "NaN", "inf", "much"].into_iter().any(taken));
+        }
     }
 }

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
 
-use super::print;
+use super::{WrongInput, deviation, print};
 use crate::sample::annotators::{Annotator, Done, KnownAnswers, Login};
 
 /// Let simulated annotators rank answers and write demonstrations of the sample task, through the same pages that people use
@@ -21,7 +20,7 @@ pub struct Simulate {
     #[arg(long, default_value_t = 40, value_name = "N")]
     labels: usize,
     /// Standard deviation of their errors, in units of the gold reward
-    #[arg(long, default_value_t = 0.5, value_name = "X")]
+    #[arg(long, default_value_t = 0.5, value_name = "X", value_parser = deviation)]
     noise: f64,
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
@@ -30,7 +29,6 @@ pub struct Simulate {
 impl Simulate {
     /// Works until the labels are given or nothing waits; prints what was done as one line of JSON.
     pub async fn run(&self) -> anyhow::Result<()> {
-        ensure!(self.noise >= 0.0, "--noise is a standard deviation: 0 or more");
         let people = read_people(&self.people)?;
         let known = KnownAnswers::of_sample()?;
         let share = |number: usize| (self.labels + number) / people.len();
@@ -52,8 +50,9 @@ impl Simulate {
     }
 }
 
-fn read_people(path: &Path) -> anyhow::Result<Vec<Login>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("{} can't be read", path.display()))?;
+fn read_people(path: &Path) -> Result<Vec<Login>, WrongInput> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| WrongInput(format!("{} can't be read: {error}", path.display())))?;
     let mut people = Vec::new();
     for (line, number) in text.lines().zip(1..) {
         if line.trim().is_empty() {
@@ -62,9 +61,11 @@ fn read_people(path: &Path) -> anyhow::Result<Vec<Login>> {
         let (email, password) = line
             .trim()
             .split_once(char::is_whitespace)
-            .with_context(|| format!("line {number} of {} is no email and password", path.display()))?;
+            .ok_or_else(|| WrongInput(format!("line {number} of {} is no email and password", path.display())))?;
         people.push(Login { email: email.to_owned(), password: password.trim().to_owned() });
     }
-    ensure!(!people.is_empty(), "{} names nobody", path.display());
+    if people.is_empty() {
+        return Err(WrongInput(format!("{} names nobody", path.display())));
+    }
     Ok(people)
 }
