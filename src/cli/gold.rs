@@ -78,7 +78,9 @@ impl Gold {
                 writeln!(std::io::stdout(), "{}", compare(a, b)?)?;
                 Ok(())
             }
-            Command::Rank { file, noise, seed, annotators } => rank(read(file)?, *noise, *seed, *annotators),
+            Command::Rank { file, noise, seed, annotators } => {
+                rank(read(file)?, *noise, *seed, *annotators, &mut std::io::stdout().lock())
+            }
         }
     }
 }
@@ -189,10 +191,15 @@ fn judgements(record: &ResponsesRecord) -> impl Iterator<Item = Judgement> {
     record.responses.iter().map(|response| gold::judge(&record.prompt, &response.content))
 }
 
-fn rank(records: Vec<ResponsesRecord>, noise: f64, seed: u64, annotators: u64) -> anyhow::Result<()> {
+fn rank(
+    records: Vec<ResponsesRecord>,
+    noise: f64,
+    seed: u64,
+    annotators: u64,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     let judges: Vec<Judge> =
         (1..=annotators).map(|number| Judge { name: format!("simulated-{number}"), noise, seed }).collect();
-    let mut out = std::io::stdout().lock();
     for (number, (record, judge)) in records.into_iter().zip(judges.iter().cycle()).enumerate() {
         let Some(ranks) = ranks(judge, &record.prompt, &record) else { continue };
         let ranking = RankingRecord {
@@ -210,8 +217,8 @@ fn rank(records: Vec<ResponsesRecord>, noise: f64, seed: u64, annotators: u64) -
             split: None,
             extra: Map::from_iter([("simulated".to_owned(), json!(true))]),
         };
-        serde_json::to_writer(&mut out, &ranking)?;
-        writeln!(out)?;
+        // An error of `to_writer` would hide that whoever read has left.
+        writeln!(out, "{}", serde_json::to_string(&ranking)?)?;
     }
     Ok(())
 }
@@ -263,6 +270,16 @@ mod tests {
         assert!(
             found["low"].as_f64() < found["win_rate"].as_f64() && found["win_rate"].as_f64() < found["high"].as_f64()
         );
+    }
+
+    #[test]
+    fn rankings_whose_reader_has_left_say_so() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let answers = read(&file(folder.path(), "a", &[&[WARM, COLD]])).expect("records");
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let error = rank(answers, 0.0, 1, 1, &mut writer).expect_err("nobody reads");
+        assert!(error.chain().any(|cause| cause.is::<std::io::Error>()), "{error}");
     }
 
     #[test]
