@@ -83,8 +83,8 @@ pub async fn export(
 
 /// Import records.
 ///
-/// `kind` is `prompts`, `responses`, `demonstrations`, `rankings` or `comparisons`; the body is a file of them. All or
-/// nothing: `details` names the first bad records by line and field. Takes an admin's token.
+/// `kind` is `prompts`, `responses`, `demonstrations`, `rankings`, `comparisons` or `known-answers`; the body is a file of
+/// them. All or nothing: `details` names the first bad records by line and field. Takes an admin's token.
 pub async fn import(
     Admin(caller): Admin,
     State(state): State<AppState>,
