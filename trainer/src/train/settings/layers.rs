@@ -23,8 +23,12 @@ pub fn read<S: StageSettings>(layers: &[Map<String, Value>]) -> Result<S, Settin
             }
         }
         // Who names a setting of adapters wants some, unless `lora` says otherwise beside it: a small model would learn all its
-        // weights in silence else.
-        let names_one = layer.keys().any(|name| name.starts_with("lora_")) && !layer.contains_key("lora");
+        // weights in silence else. A file of all settings says auto and names every one: those count that were changed in it.
+        let is_auto = layer.get("lora").is_some_and(|choice| choice == "auto");
+        let names_one = layer.iter().any(|(name, value)| {
+            let counts = !layer.contains_key("lora") || (is_auto && !is_same(value, &defaults[name]));
+            name.starts_with("lora_") && counts
+        });
         if names_one && values.get("lora").is_some_and(|choice| choice == "auto") {
             values.insert("lora".into(), "on".into());
         }
@@ -33,6 +37,11 @@ pub fn read<S: StageSettings>(layers: &[Map<String, Value>]) -> Result<S, Settin
         .map_err(|error| SettingsError::Value { name: "as a whole".into(), message: error.to_string() })?;
     settings.check()?;
     Ok(settings)
+}
+
+/// Whether a value is the default, in whichever way its number is written: 32 or 32.0.
+fn is_same(value: &Value, default: &Value) -> bool {
+    value == default || value.as_f64().is_some_and(|number| default.as_f64() == Some(number))
 }
 
 /// The settings of a TOML file, as a layer.

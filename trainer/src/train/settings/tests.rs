@@ -63,8 +63,10 @@ fn who_names_a_setting_of_adapters_gets_some_unless_the_same_place_says_otherwis
     };
     assert_eq!(of(&["epochs = 3"]), LoraChoice::Auto);
     assert_eq!(of(&["lora_rank = 8"]), LoraChoice::On);
-    // A file of all defaults says auto and a rank, and means neither; what is asked for after it counts.
-    assert_eq!(of(&["lora = \"auto\"\nlora_rank = 16"]), LoraChoice::Auto);
+    // A file of all defaults says auto and a rank, and means neither; what is changed in it, or asked for after it, counts.
+    assert_eq!(of(&["lora = \"auto\"\nlora_rank = 16\nlora_alpha = 32"]), LoraChoice::Auto);
+    assert_eq!(of(&["lora = \"auto\"\nlora_rank = 8"]), LoraChoice::On);
+    assert_eq!(of(&["lora = \"off\"\nlora_rank = 8"]), LoraChoice::Off);
     assert_eq!(of(&["lora = \"auto\"\nlora_rank = 16", "lora_alpha = 8.0"]), LoraChoice::On);
     assert_eq!(of(&["lora = \"off\"", "lora_rank = 8"]), LoraChoice::Off);
     assert_eq!(of(&["lora_rank = 8", "lora = \"off\""]), LoraChoice::Off);
