@@ -47,20 +47,36 @@ pub fn check_prompt(messages: &[Message]) -> Result<(), PromptError> {
 /// space around a message. It knows no project: a prompt is in the same split wherever the percentages are the same.
 pub fn content_hash(messages: &[Message]) -> ContentHash {
     let mut hash = Sha256::new();
-    for message in messages {
-        let role = match message.role {
-            Role::System => b's',
-            Role::User => b'u',
-            Role::Assistant => b'a',
-        };
-        let content: String = message.content.trim().nfc().collect();
-        let content = content.replace("\r\n", "\n");
-        // The length keeps apart what one message says and what two say.
-        hash.update([role]);
-        hash.update(u64::try_from(content.len()).unwrap_or(u64::MAX).to_le_bytes());
-        hash.update(content.as_bytes());
-    }
+    messages.iter().for_each(|message| add(&mut hash, message));
     hash.finalize().into()
+}
+
+/// The hashes of the prompts that this one goes on from, the shortest first: what was said up to each earlier turn of the user.
+pub fn earlier_prompts(messages: &[Message]) -> Vec<ContentHash> {
+    let mut hash = Sha256::new();
+    let mut found = Vec::new();
+    let earlier = messages.split_last().map_or(messages, |(_, earlier)| earlier);
+    for message in earlier {
+        add(&mut hash, message);
+        if message.role == Role::User {
+            found.push(hash.clone().finalize().into());
+        }
+    }
+    found
+}
+
+fn add(hash: &mut Sha256, message: &Message) {
+    let role = match message.role {
+        Role::System => b's',
+        Role::User => b'u',
+        Role::Assistant => b'a',
+    };
+    let content: String = message.content.trim().nfc().collect();
+    let content = content.replace("\r\n", "\n");
+    // The length keeps apart what one message says and what two say.
+    hash.update([role]);
+    hash.update(u64::try_from(content.len()).unwrap_or(u64::MAX).to_le_bytes());
+    hash.update(content.as_bytes());
 }
 
 #[cfg(test)]
@@ -87,5 +103,16 @@ mod tests {
         assert_ne!(hash("a b"), hash("a  b"));
         assert_ne!(hash("a"), content_hash(&[said(Role::Assistant, "a")]));
         assert_ne!(hash("ab"), content_hash(&[said(Role::User, "a"), said(Role::User, "b")]));
+    }
+
+    #[test]
+    fn a_prompt_goes_on_from_what_the_user_said_before() {
+        let turns: Vec<Message> = [Role::System, Role::User, Role::Assistant, Role::User, Role::Assistant, Role::User]
+            .into_iter()
+            .enumerate()
+            .map(|(turn, role)| said(role, &format!("{turn}")))
+            .collect();
+        assert_eq!(earlier_prompts(&turns), [content_hash(&turns[..2]), content_hash(&turns[..4])]);
+        assert_eq!(earlier_prompts(&turns[..2]), [[0; 32]; 0]);
     }
 }

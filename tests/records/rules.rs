@@ -206,3 +206,34 @@ async fn every_prompt_is_in_one_split_wherever_it_comes_from() {
     all.dedup();
     assert_eq!(all.len(), 400);
 }
+
+/// As in Open-Assistant's trees, whose turns are prompts each: a later one tells the answers to the earlier ones.
+#[tokio::test]
+async fn all_turns_of_a_conversation_are_in_the_split_of_its_first() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = project(pool, "p").await;
+    let turn = |role: &str, content: String| json!({ "role": role, "content": content });
+    let conversation = |number: usize, turns: usize| -> Value {
+        let first = turn("user", format!("Question {number}?"));
+        let later = (1..turns).flat_map(|at| [turn("assistant", format!("{at}")), turn("user", format!("And {at}?"))]);
+        json!({ "prompt": std::iter::once(first).chain(later).collect::<Vec<_>>() })
+    };
+    // In one file, in the next, and after a turn that is no prompt.
+    let begun: Vec<Value> = (0..60).flat_map(|number| [conversation(number, 1), conversation(number, 2)]).collect();
+    let gone_on: Vec<Value> = (0..60).map(|number| conversation(number, 4)).collect();
+    good(bring(pool, &project, Kind::Prompts, lines(&begun)).await);
+    good(bring(pool, &project, Kind::Prompts, lines(&gone_on)).await);
+    let mut first_turns = Vec::new();
+    for split in [Split::Train, Split::Validation, Split::Test] {
+        let out = bytes(pool, &project, export::Kind::Prompts, Format::Jsonl, Some(split)).await;
+        let records = values(&String::from_utf8(out).expect("UTF-8"));
+        let mut firsts: Vec<String> = records.iter().map(|record| record["prompt"][0]["content"].to_string()).collect();
+        assert!(!firsts.is_empty(), "{split:?}");
+        firsts.sort();
+        firsts.dedup();
+        assert_eq!(records.len(), 3 * firsts.len(), "{split:?} has some turns of a conversation alone");
+        first_turns.extend(firsts);
+    }
+    assert_eq!(first_turns.len(), 60);
+}

@@ -10,6 +10,7 @@ pub struct Known {
     pub id: Uuid,
     pub external_id: Option<String>,
     pub content_hash: Vec<u8>,
+    pub split: String,
 }
 
 /// The prompts of a project that have one of the hashes or one of the names.
@@ -22,15 +23,15 @@ pub async fn known(
     sqlx::query_as!(
         Known,
         r#"
-        SELECT id AS "id!", external_id, content_hash AS "content_hash!"
+        SELECT id AS "id!", external_id, content_hash AS "content_hash!", split AS "split!"
         FROM prompts
         WHERE project_id = $1 AND content_hash = ANY ($2)
         UNION
-        SELECT id, external_id, content_hash
+        SELECT id, external_id, content_hash, split
         FROM prompts
         WHERE project_id = $1 AND external_id = ANY ($3)
         UNION
-        SELECT id, external_id, content_hash
+        SELECT id, external_id, content_hash, split
         FROM prompts
         WHERE project_id = $1 AND id = ANY ($4)
         "#,

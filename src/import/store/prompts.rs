@@ -15,7 +15,7 @@ use crate::{
         tasks, words,
     },
     domain::{
-        conversation::{ContentHash, content_hash},
+        conversation::{ContentHash, content_hash, earlier_prompts},
         split,
     },
     import::{
@@ -31,7 +31,7 @@ pub type Resolved = Result<(Uuid, bool), Wrong>;
 /// What is known of prompts, by content and by name.
 #[derive(Default)]
 struct Known {
-    by_hash: HashMap<Vec<u8>, Uuid>,
+    by_hash: HashMap<Vec<u8>, (Uuid, String)>,
     by_name: HashMap<String, Uuid>,
 }
 
@@ -40,12 +40,13 @@ pub async fn resolve(store: &mut Store<'_>, records: &mut [Incoming]) -> sqlx::R
     let hashes: Vec<Option<ContentHash>> =
         records.iter().map(|record| record.prompt.messages.as_deref().map(content_hash)).collect();
     let names: Names = records.iter().filter_map(|record| record.prompt.external_id.as_deref()).collect();
-    let wanted: Vec<Vec<u8>> = hashes.iter().flatten().map(|hash| hash.to_vec()).collect();
+    let earlier = records.iter().filter_map(|record| record.prompt.messages.as_deref()).flat_map(earlier_prompts);
+    let wanted: Vec<Vec<u8>> = hashes.iter().flatten().copied().chain(earlier).map(Vec::from).collect();
     let mut known = Known::default();
     for prompt in prompts::known(store.connection, store.project.id, &wanted, &names).await? {
         known.by_name.insert(prompt.id.to_string(), prompt.id);
         known.by_name.extend(prompt.external_id.map(|name| (name, prompt.id)));
-        known.by_hash.insert(prompt.content_hash, prompt.id);
+        known.by_hash.insert(prompt.content_hash, (prompt.id, prompt.split));
     }
     let mut new = New::default();
     let resolved = records
@@ -78,19 +79,29 @@ impl Known {
             let missing = || Wrong::at(field, Reason::with("import-reason-no-prompt", "name", name));
             return named.map(|id| (id, false)).ok_or_else(missing);
         };
-        let same = self.by_hash.get(&hash[..]).copied();
+        let same = self.by_hash.get(&hash[..]).map(|(id, _)| *id);
         match (same, named) {
             (Some(same), Some(named)) if same != named => Err(taken(field, name)),
             (Some(same), _) => Ok((same, false)),
             (None, Some(_)) => Err(taken(field, name)),
             (None, None) => {
                 let id = Uuid::now_v7();
-                self.by_hash.insert(hash.to_vec(), id);
+                let split = self.split(store, &hash, messages);
+                self.by_hash.insert(hash.to_vec(), (id, split.clone()));
                 self.by_name.extend(prompt.external_id.clone().map(|name| (name, id)));
-                add(store, new, id, &hash, messages, &prompt);
+                add(new, id, &hash, split, messages, &prompt);
                 Ok((id, true))
             }
         }
+    }
+
+    /// The split of a new prompt: that of the prompt it goes on from, where the project has one, else by its hash. A later turn says
+    /// again what was said in the earlier ones, answers and all.
+    fn split(&self, store: &Store<'_>, hash: &ContentHash, messages: &[Message]) -> String {
+        let settings = &store.project.settings;
+        let before = earlier_prompts(messages).into_iter().find_map(|hash| self.by_hash.get(&hash[..]));
+        let by_hash = || words::split(split::of(hash, settings.validation_percent, settings.test_percent)).to_owned();
+        before.map_or_else(by_hash, |(_, split)| split.clone())
     }
 }
 
@@ -98,15 +109,13 @@ fn taken(field: &str, name: &str) -> Wrong {
     Wrong::at(field, Reason::with("import-reason-other-prompt", "name", name))
 }
 
-fn add(store: &Store<'_>, new: &mut New, id: Uuid, hash: &ContentHash, messages: &[Message], prompt: &PromptPart) {
-    let settings = &store.project.settings;
-    let split = split::of(hash, settings.validation_percent, settings.test_percent);
+fn add(new: &mut New, id: Uuid, hash: &ContentHash, split: String, messages: &[Message], prompt: &PromptPart) {
     new.ids.push(id);
     new.external_ids.push(prompt.external_id.clone());
     new.conversations.push(serde_json::json!(messages).to_string());
     new.languages.push(prompt.language.clone());
     new.tags.push(serde_json::json!(prompt.tags).to_string());
-    new.splits.push(words::split(split).to_owned());
+    new.splits.push(split);
     new.content_hashes.push(hash.to_vec());
     new.extras.push(serde_json::Value::Object(prompt.extra.clone()).to_string());
 }
