@@ -156,14 +156,7 @@ pub async fn decide(
     decision: Decision,
 ) -> sqlx::Result<()> {
     let mut transaction = pool.begin().await?;
-    tasks::lock_of_prompt(&mut transaction, subject).await?;
-    let before = sqlx::query!(
-        r#"SELECT withdrawn_at, language FROM prompts WHERE id = $1 AND project_id = $2 FOR UPDATE"#,
-        subject,
-        project.0
-    )
-    .fetch_optional(&mut *transaction)
-    .await?;
+    // This refers to the assignments, and comes before the tasks: whoever submits what they had skipped holds the one before the other.
     let decided = sqlx::query!(
         r#"
         INSERT INTO report_decisions (assignment_id, decision, by_user)
@@ -173,6 +166,7 @@ pub async fn decide(
         WHERE t.project_id = $4
             AND (t.prompt_id = $1 OR t.brief_id = $1)
             AND skip_concerns_prompt(a.skip_reason)
+        ORDER BY a.id
         ON CONFLICT (assignment_id) DO UPDATE
         SET decision = excluded.decision, by_user = excluded.by_user, decided_at = now()
         "#,
@@ -186,6 +180,14 @@ pub async fn decide(
     if decided.rows_affected() == 0 {
         return Err(sqlx::Error::RowNotFound);
     }
+    tasks::lock_of_prompt(&mut transaction, subject).await?;
+    let before = sqlx::query!(
+        r#"SELECT withdrawn_at, language FROM prompts WHERE id = $1 AND project_id = $2 FOR UPDATE"#,
+        subject,
+        project.0
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
     match before {
         Some(before) => {
             settle_prompt(&mut transaction, subject, before.withdrawn_at, decision).await?;
