@@ -151,6 +151,10 @@ pub async fn set_withdrawn(
     withdrawn: bool,
 ) -> Result<Uuid, sqlx::Error> {
     let mut transaction = pool.begin().await?;
+    // Whoever decides about the prompt holds its tasks meanwhile: what they decided is seen below.
+    sqlx::query_scalar!("SELECT id FROM tasks WHERE id = $1 FOR NO KEY UPDATE", task)
+        .fetch_optional(&mut *transaction)
+        .await?;
     let prompt = sqlx::query_scalar!(
         r#"
         UPDATE tasks

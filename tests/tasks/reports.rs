@@ -126,6 +126,31 @@ async fn a_withdrawn_prompt_is_not_asked_again_by_one_of_its_tasks() {
 }
 
 #[tokio::test]
+async fn a_task_is_not_asked_again_while_its_prompt_is_being_withdrawn() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed::default()).await;
+    seed::demonstration_task(&server.state, project, "Say how to pick a lock.").await;
+    let lea = server.user("Lea", Role::Admin).await;
+    let task: Uuid = sqlx::query_scalar("SELECT id FROM tasks").fetch_one(pool).await.expect("a task");
+    let change = format!("/admin/projects/test/tasks/{task}/withdraw");
+    lea.post(&change, &[("withdrawn", "yes")]).await.assert(303);
+    // As one who decides about the prompt does: the tasks first.
+    let mut deciding = pool.begin().await.expect("a transaction");
+    for sql in ["SELECT id FROM tasks FOR UPDATE", "UPDATE prompts SET withdrawn_at = now()"] {
+        sqlx::query(sql).execute(&mut *deciding).await.expect("done");
+    }
+    let decide = async {
+        seed::until_somebody_waits(pool).await;
+        deciding.commit().await.expect("withdrawn");
+    };
+    let again = [("withdrawn", "no")];
+    let (restored, ()) = tokio::join!(lea.post(&change, &again), decide);
+    restored.assert(404);
+    assert_eq!(count(pool, "SELECT count(*) FROM tasks WHERE withdrawn_at IS NULL").await, 0);
+}
+
+#[tokio::test]
 async fn who_submits_and_who_decides_about_the_prompt_do_not_wait_in_a_ring() {
     let server = server().await;
     let pool = server.pool();
