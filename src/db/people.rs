@@ -101,9 +101,12 @@ pub async fn set_disabled(pool: &PgPool, actor: &Actor, person: Uuid, disabled: 
     Ok(())
 }
 
-/// Two admins who demote each other at once come one after the other.
+/// Two admins who demote each other at once come one after the other. What else an admin does may refer to them meanwhile: whoever makes
+/// a link for a person, say, holds that person first.
 async fn lock_admins(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query!("SELECT id FROM users WHERE role = 'admin' ORDER BY id FOR UPDATE").fetch_all(connection).await?;
+    sqlx::query!("SELECT id FROM users WHERE role = 'admin' ORDER BY id FOR NO KEY UPDATE")
+        .fetch_all(connection)
+        .await?;
     Ok(())
 }
 

@@ -54,6 +54,30 @@ async fn people_are_invited_changed_and_shut_out_and_an_admin_is_always_left() {
 }
 
 #[tokio::test]
+async fn who_changes_a_role_while_a_link_is_made_for_the_person_waits_in_no_ring() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let ada = server.user("Ada", Role::Admin).await;
+    let bob = server.account("Bob", Role::Annotator).await;
+    let [person, maker] = [
+        "SELECT id FROM users WHERE role = 'annotator' FOR NO KEY UPDATE",
+        "SELECT id FROM users WHERE role = 'admin' FOR KEY SHARE",
+    ];
+    // As where an admin makes one: the person first, then what refers to the admin.
+    let mut making = pool.begin().await.expect("a transaction");
+    sqlx::query(person).fetch_all(&mut *making).await.expect("locked");
+    let make = async {
+        support::seed::until_somebody_waits(pool).await;
+        sqlx::query(maker).fetch_all(&mut *making).await.expect("no ring");
+        making.commit().await.expect("made");
+    };
+    let change = format!("/admin/people/{bob}/role");
+    let role = [("role", "reviewer")];
+    let (changed, ()) = tokio::join!(ada.post(&change, &role), make);
+    changed.leads_to();
+}
+
+#[tokio::test]
 async fn a_token_is_shown_once_and_works_until_it_is_revoked() {
     let server = support::server().await;
     let ada = server.user("Ada", Role::Admin).await;
