@@ -98,11 +98,11 @@ let sending = false;
 /** What could not be sent: `{action, body, seen, again, stop}`. It goes as it was submitted, or not at all. */
 let waiting = null;
 
-/** Locks the form while it is on its way: what is stored is what stands there. */
+/** Locks the form while it is on its way, and what would put another draft into it: what is stored is what stands there. */
 function lock(on) {
   const buttons = document.querySelectorAll("#task button[type=submit], #skip button[type=submit]");
   for (const button of buttons) on ? button.setAttribute("aria-disabled", "true") : button.removeAttribute("aria-disabled");
-  for (const part of document.querySelectorAll("#task, #skip")) part.inert = on;
+  for (const part of document.querySelectorAll("#task, #skip, [data-other-draft]")) part.inert = on;
 }
 
 /** Submits a form once. */

@@ -188,13 +188,18 @@ async fn whoever_takes_another_draft_while_a_submission_waits_has_not_submitted(
     browser.goto(address.as_str()).await.expect("the task");
     let take = "[data-other-draft] button:not([data-discard])";
     let button = browser.wait().for_element(Locator::Css(take)).await.expect("offered");
-    let away = "window.real = window.fetch; window.fetch = () => Promise.reject(new TypeError('away'))";
+    // Only after a while is it known that the server is away.
+    let away = "window.real = window.fetch; const failed = new TypeError('away');
+        window.fetch = () => new Promise((_, fail) => setTimeout(fail, 3000, failed))";
     browser.execute(away, Vec::new()).await.expect("run");
     let told = async |words: &str| {
         let place = format!("//*[@id='task-error'][not(@hidden)][contains(., '{words}')]");
         browser.wait().for_element(Locator::XPath(&place)).await.expect(words);
     };
     browser.fill("#completion", "\u{E009}\u{E007}").await;
+    browser.wait().for_element(Locator::Css("#task[inert]")).await.expect("on its way");
+    let locked = "return document.querySelector('[data-other-draft]').inert";
+    assert_eq!(browser.execute(locked, Vec::new()).await.expect("read"), true, "it goes as it was");
     told("You are offline").await;
     button.click().await.expect("pressed");
     told("You have changed it").await;
