@@ -38,7 +38,7 @@ pub struct Label {
     pub ranks: Vec<u32>,
     /// Monday of the week (UTC) in which it was given.
     pub week: Date,
-    /// That its first version took.
+    /// That its first version took; of a choice in a conversation that was corrected, none.
     pub seconds: Option<f64>,
     /// Size of the answers' texts.
     pub bytes: u64,
