@@ -4,8 +4,12 @@ use std::borrow::Cow;
 
 use pulldown_latex::{Parser, RenderConfig, Storage, config::DisplayMode, mathml::push_mathml};
 
-/// Characters that a formula may have; a longer one is shown as it was written.
+/// Bytes that a formula may have; a longer one is shown as it was written.
 const LONGEST: usize = 4_000;
+
+/// The commands that define others. A definition holds within its own formula only, and a few of them that stand in each other's
+/// texts make a formula of a hundred characters one of gigabytes, or nest it so deep that the stack ends.
+const DEFINING: [&str; 6] = ["\\def", "\\let", "\\futurelet", "\\newcommand", "\\renewcommand", "\\providecommand"];
 
 /// The elements of MathML Core that formulas are made of. None of them can hold HTML or an address.
 pub const ELEMENTS: [&str; 26] = [
@@ -66,7 +70,7 @@ pub const ATTRIBUTES: [&str; 24] = [
 
 /// The formula as MathML; `None` where it can't be read.
 pub fn render(latex: &str, display: bool) -> Option<String> {
-    if latex.len() > LONGEST {
+    if latex.len() > LONGEST || defines(latex) {
         return None;
     }
     let storage = Storage::new();
@@ -78,6 +82,12 @@ pub fn render(latex: &str, display: bool) -> Option<String> {
     let mut mathml = String::with_capacity(latex.len() * 8);
     push_mathml(&mut mathml, events.into_iter(), RenderConfig { display_mode, ..RenderConfig::default() }).ok()?;
     Some(mathml)
+}
+
+/// Whether a formula has a command that defines others. The two backslashes that end a row begin none.
+fn defines(latex: &str) -> bool {
+    let latex = latex.replace("\\\\", " ");
+    DEFINING.iter().any(|command| latex.contains(command))
 }
 
 /// Writes `\(…\)` and `\[…\]` as `$…$` and `$$…$$`, which Markdown knows. Code is left alone, and so is what has no end.
@@ -153,6 +163,17 @@ mod tests {
             assert_eq!(with_dollars(kept), kept);
         }
         assert_eq!(with_dollars("```\n\\(a\\)\n```\n\\(b\\)"), "```\n\\(a\\)\n```\n$b$");
+    }
+
+    #[test]
+    fn a_formula_that_defines_commands_is_none_however_much_they_would_make_of_it() {
+        let bomb = r"\def\a#1{\b{#1#1#1#1}}\def\b#1{\c{#1#1#1#1}}\def\c#1{#1#1#1#1}\a{x}";
+        let defining = [bomb, r"\newcommand{\a}{x}\a", r"\providecommand\a{x}\a", r"\let\a=\alpha \a", r"\def \a{x}\a"];
+        for latex in defining {
+            assert_eq!(render(latex, false), None, "{latex}");
+        }
+        let others = [r"\left( x \right)", r"\begin{matrix} abc\\def \end{matrix}"];
+        assert!(others.iter().all(|latex| render(latex, false).is_some()), "no command defines here");
     }
 
     #[test]
