@@ -28,17 +28,38 @@ static CLEANER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     builder
 });
 
+/// Elements that may stand in each other. Of deeper ones the text alone is shown: the cleaner looks at all that are open for each that
+/// opens, so that a line of many `>` would keep it busy for minutes, and browsers draw no more than some hundred.
+const DEEPEST: usize = 100;
+
 /// Renders Markdown (tables, strikethrough, task lists, mathematics, code in colours) to sanitised HTML. Raw HTML in the text is shown
 /// as text: what a model wrote is seen, not run. Pictures become their description and address.
 pub fn render(text: &str) -> String {
     let text = mathematics::with_dollars(text);
     let options =
         Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS | Options::ENABLE_MATH;
-    let mut code = None;
-    let events = Parser::new_ext(&text, options).filter_map(|event| shown(&mut code, event));
+    let (mut code, mut depth) = (None, 0);
+    let events = Parser::new_ext(&text, options)
+        .filter(|event| is_within(&mut depth, event))
+        .filter_map(|event| shown(&mut code, event));
     let mut rendered = String::with_capacity(text.len() * 3 / 2);
     html::push_html(&mut rendered, events);
     CLEANER.clean(&rendered).to_string()
+}
+
+/// Whether an event is no element's that stands too deep in others.
+fn is_within(depth: &mut usize, event: &Event<'_>) -> bool {
+    match event {
+        Event::Start(_) => {
+            *depth += 1;
+            *depth <= DEEPEST
+        }
+        Event::End(_) => {
+            *depth -= 1;
+            *depth < DEEPEST
+        }
+        _ => true,
+    }
 }
 
 /// Code of a language with colours, while it is read.
@@ -115,6 +136,16 @@ mod tests {
     fn code_and_tables_stay() {
         let html = render("```rust\nfn main() {}\n```\n\n|a|b|\n|-|-|\n|1|2|");
         assert!(html.contains("<pre><code class=\"language-rust\">") && html.contains("<table>"), "{html}");
+    }
+
+    #[test]
+    fn of_what_is_nested_very_deep_the_text_is_shown() {
+        for mark in [">", "+ "] {
+            let html = render(&format!("{} deep\n\nafter", mark.repeat(20_000)));
+            assert!(html.matches("<blockquote>").count() + html.matches("<ul>").count() <= DEEPEST, "{mark}");
+            assert!(html.contains("deep") && html.contains("<p>after</p>"), "{mark}");
+        }
+        assert_eq!(render(">>> deep").matches("<blockquote>").count(), 3);
     }
 
     #[test]

@@ -128,7 +128,8 @@ pub fn with_dollars(text: &str) -> Cow<'_, str> {
 /// The formula that begins here, in dollars, and the bytes that it took.
 fn formula(found: &str, display: bool) -> Option<(String, usize)> {
     let close = if display { "\\]" } else { "\\)" };
-    let end = found.find(close)?;
+    // What is longer is no formula: a text of many beginnings without an end is not read to its end for each of them.
+    let end = found[..found.floor_char_boundary(LONGEST + 2 * close.len())].find(close)?;
     let inside = found.get(2..end)?.trim();
     let fits = !inside.is_empty() && !inside.contains('$') && !inside.contains("\n\n");
     let dollars = if display { "$$" } else { "$" };
@@ -147,9 +148,11 @@ fn code_end(found: &str, line_start: bool) -> usize {
     if sign == '~' {
         return ticks;
     }
-    // No end within the paragraph: they are plain signs.
-    let paragraph = after.find("\n\n").unwrap_or(after.len());
-    after[..paragraph].find(mark).map_or(ticks, |end| ticks + end + ticks)
+    match after.find(mark) {
+        Some(end) if !after[..end].contains("\n\n") => ticks + end + ticks,
+        // No end within the paragraph: they are plain signs.
+        _ => ticks,
+    }
 }
 
 #[cfg(test)]
@@ -159,6 +162,7 @@ mod tests {
     #[test]
     fn brackets_become_dollars_outside_code() {
         assert_eq!(with_dollars("so \\(a+b\\) and \\[\nc\n\\]"), "so $a+b$ and $$c$$");
+        assert_eq!(with_dollars("a ` b\n\n`\\(a\\)"), "a ` b\n\n`$a$");
         for kept in ["`\\(a\\)`", "```\n\\(a\\)\n```", "\\(no end", "\\\\(x\\)", "\\( \\)", "a ` b"] {
             assert_eq!(with_dollars(kept), kept);
         }

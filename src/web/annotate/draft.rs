@@ -103,7 +103,7 @@ async fn save(
 ) -> Result<Option<Saved>, PageError> {
     let mut draft = fields.draft();
     if draft.values().any(|value| value.chars().count() > LONGEST_COMPLETION) {
-        return Err(PageError::Invalid(page.t1("annotate-error-too-long", "longest", LONGEST_COMPLETION)));
+        return Err(too_long(page));
     }
     if let Some(version) = had.version {
         let task = task::find(&state.pool, user, assignment).await?;
@@ -114,6 +114,10 @@ async fn save(
     }
     let typed = Typed { fields: &draft, replaces: had.version, base: had.base, settled: &had.settled() };
     Ok(drafts::save(&state.pool, user, assignment, typed).await?)
+}
+
+fn too_long(page: &Page) -> PageError {
+    PageError::Invalid(page.t1("annotate-error-too-long", "longest", LONGEST_COMPLETION))
 }
 
 /// `POST /tasks/{assignment}/heartbeat`.
@@ -140,7 +144,11 @@ pub async fn preview(
     let fields: Fields = sent.into_iter().collect();
     let task = task::find(&state.pool, user.id, assignment).await?;
     if wants_json(&headers) {
-        return Ok(Json(json!({ "html": markdown::render(fields.get("completion")) })).into_response());
+        let text = fields.get("completion");
+        if text.chars().count() > LONGEST_COMPLETION {
+            return Err(too_long(&page));
+        }
+        return Ok(Json(json!({ "html": markdown::render(text) })).into_response());
     }
     keep(&state, user.id, page, task, fields, &headers, "preview").await
 }
