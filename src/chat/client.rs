@@ -17,6 +17,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(120);
 /// Longest answer that is kept, bytes.
 const LONGEST: usize = 200_000;
+/// Most bytes of one event, or of an answer that is not streamed: the longest answer in the JSON around it.
+const LONGEST_EVENT: u64 = 4 * LONGEST as u64;
 /// Characters of an endpoint's words that are shown.
 const LONGEST_WORDS: usize = 300;
 /// Bytes from which a key is a secret: servers that ask for none are given one such as `none` or `EMPTY`.
@@ -146,7 +148,11 @@ fn read_stream(mut body: impl BufRead, more: &mut impl FnMut(&str) -> bool) -> R
     let mut line = String::new();
     loop {
         line.clear();
-        let read = body.read_line(&mut line).map_err(|_| ChatFailure::BrokenOff)?;
+        let read = body.by_ref().take(LONGEST_EVENT).read_line(&mut line).map_err(|_| ChatFailure::BrokenOff)?;
+        if read as u64 == LONGEST_EVENT {
+            // A line without an end would fill the memory.
+            return Err(ChatFailure::BrokenOff);
+        }
         let text = match events::read(&line) {
             Said::More(text) => text,
             Said::Last { text, cut } => {
@@ -176,7 +182,7 @@ fn read_stream(mut body: impl BufRead, more: &mut impl FnMut(&str) -> bool) -> R
 /// An endpoint that does not stream.
 fn read_whole(body: impl Read, more: &mut impl FnMut(&str) -> bool) -> Result<Answer, ChatFailure> {
     let mut text = String::new();
-    body.take(4 * LONGEST as u64).read_to_string(&mut text).map_err(|_| ChatFailure::BrokenOff)?;
+    body.take(LONGEST_EVENT).read_to_string(&mut text).map_err(|_| ChatFailure::BrokenOff)?;
     let value: Value = serde_json::from_str(&text).map_err(|_| ChatFailure::Refused { status: 200, words: None })?;
     if let Some(error) = events::trouble(&value) {
         return Err(ChatFailure::GaveUp { words: events::in_words(error) });
@@ -242,6 +248,12 @@ mod tests {
         assert_eq!(read(&format!("{more}\n\n{}\n\ndata: [DONE]\n\n", end("length"))), answer(true));
         let long = format!(r#"data: {{"choices":[{{"delta":{{"content":"{}"}}}}]}}"#, "x".repeat(LONGEST + 1));
         assert!(read(&long).is_ok_and(|answer| answer.is_cut), "cut here");
+    }
+
+    #[test]
+    fn a_line_that_has_no_end_is_not_gathered_for_ever() {
+        let endless = BufReader::new(std::io::repeat(b'x').take(4 * LONGEST_EVENT).chain(b"\ndata: [DONE]".as_slice()));
+        assert_eq!(read_stream(endless, &mut |_: &str| true), Err(ChatFailure::BrokenOff));
     }
 
     #[test]
