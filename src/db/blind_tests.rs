@@ -167,15 +167,20 @@ pub(super) async fn pairs(connection: &mut PgConnection, new: &NewTest<'_>) -> s
     .await
 }
 
-/// Makes the task of a pair: the first model's answer has position 0. It stands for no round, so that it changes nothing in what a
-/// round asks about its prompt.
+/// Makes the task of a pair. Which answer has position 0 is drawn anew for each: positions stand in the pages of those who compare, and
+/// a model's that were always the same would tell its answers apart. It stands for no round, so that it changes nothing in what a round
+/// asks about its prompt.
 pub(super) async fn make_task(
     connection: &mut PgConnection,
     project: Uuid,
     test: Uuid,
     prompt: Uuid,
-    pair: [Uuid; 2],
+    mut pair: [Uuid; 2],
 ) -> Result<(), CreateTaskError> {
+    let drawn = getrandom::u32().map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))?;
+    if drawn.is_multiple_of(2) {
+        pair.reverse();
+    }
     let new = NewRankingTask { project, prompt, responses: &pair, round: 0, priority: PRIORITY, job: None };
     if let Some(task) = tasks::create_ranking_task(connection, new).await? {
         sqlx::query!("INSERT INTO blind_test_tasks (task_id, test_id) VALUES ($1, $2)", task, test)
@@ -263,8 +268,10 @@ pub async fn of_project(
                 count(*) FILTER (WHERE one.rank > other.rank) AS second,
                 count(*) FILTER (WHERE one.rank = other.rank) AS tied
             FROM current_rankings r
-            JOIN ranking_responses one ON one.ranking_id = r.id AND one.position = 0
-            JOIN ranking_responses other ON other.ranking_id = r.id AND other.position = 1
+            JOIN ranking_responses one ON one.ranking_id = r.id
+            JOIN responses by_first ON by_first.id = one.response_id AND by_first.model = test.first
+            JOIN ranking_responses other ON other.ranking_id = r.id
+            JOIN responses by_second ON by_second.id = other.response_id AND by_second.model = test.second
             LEFT JOIN users u ON u.id = r.user_id
             WHERE r.task_id = t.id
                 AND NOT ($2::boolean AND coalesce(u.simulated, project.simulated))

@@ -19,11 +19,14 @@ use serde_json::Map;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::support::{
-    Client, Server,
-    seed::{self, assignment_in, count},
-    server,
-    training::{admin, claim, finished, made, ready_project},
+use crate::{
+    stands_first,
+    support::{
+        Client, Server,
+        seed::{self, assignment_in, count},
+        server,
+        training::{admin, claim, finished, made, ready_project},
+    },
 };
 
 const SAMPLING: &str = "SELECT count(*) FROM jobs WHERE kind = 'sample'";
@@ -86,14 +89,22 @@ pub async fn work(pool: &PgPool) -> (ClaimedJob, Vec<Uuid>) {
     (job, asked.iter().map(|prompt| prompt.id.parse().expect("an id")).collect())
 }
 
-/// Takes the next task and prefers the answer of position 0, wherever it stands.
-async fn prefer_the_first(annotator: &Client) {
+/// Takes the next task, compares its answers and prefers that of a model, wherever it stands.
+async fn compare(pool: &PgPool, annotator: &Client, model: &str) {
     let assignment = assignment_in(annotator.post("/queue/next", &[]).await.leads_to());
     let page = annotator.get(&format!("/tasks/{assignment}")).await.assert(200);
     page.assert_contains(r#"data-kind="comparison""#);
     assert!(!page.text.contains("sft-1") && !page.text.contains("ppo-1"), "the page names a model");
+    // An id tells when the answer came in, and so of which of two models it is.
+    let ids = "SELECT place.response_id
+               FROM assignments a
+               JOIN task_responses place ON place.task_id = a.task_id
+               WHERE a.id = $1";
+    let ids: Vec<Uuid> = sqlx::query_scalar(ids).bind(assignment).fetch_all(pool).await.expect("answers");
+    assert!(ids.iter().all(|id| !page.text.contains(&id.to_string())), "the page has an answer's id");
     let shown = page.text.split(r#"<article class="answer" data-position=""#).nth(1).expect("an answer");
-    let point = if shown.starts_with('0') { "2" } else { "8" };
+    let is_of_model = shown.starts_with('0') == stands_first(pool, assignment, model).await;
+    let point = if is_of_model { "2" } else { "8" };
     let form = [("confidence", point), ("then", "queue")];
     annotator.post(&format!("/tasks/{assignment}/submit"), &form).await.assert(303);
 }
@@ -156,9 +167,9 @@ async fn what_two_models_lack_is_asked_for_once_and_people_compare_it_without_th
     let paired = "SELECT count(*)
                   FROM tasks t
                   JOIN blind_test_tasks b ON b.task_id = t.id
-                  JOIN task_responses one ON one.task_id = t.id AND one.position = 0
+                  JOIN task_responses one ON one.task_id = t.id
                   JOIN responses first ON first.id = one.response_id AND first.model = 'sft-1'
-                  JOIN task_responses two ON two.task_id = t.id AND two.position = 1
+                  JOIN task_responses two ON two.task_id = t.id
                   JOIN responses second ON second.id = two.response_id AND second.model = 'ppo-1'";
     assert_eq!(count(pool, paired).await, 4);
     assert_eq!(count(pool, "SELECT count(*) FROM task_responses").await, 8, "they are in no other task");
@@ -167,13 +178,34 @@ async fn what_two_models_lack_is_asked_for_once_and_people_compare_it_without_th
     page.assert_contains("0 of 4 labels");
     let ada = server.user("Ada", Role::Annotator).await;
     for _ in 0..4 {
-        prefer_the_first(&ada).await;
+        compare(pool, &ada, "sft-1").await;
     }
     assert!(ada.post("/queue/next", &[]).await.leads_to().starts_with("/queue"), "there is no other task");
     let page = root.figures(&board).await;
     page.assert_contains("4 comparisons on 4 prompts").assert_contains("sft-1 : ppo-1");
     let cells = [4, 0, 0].map(|number| format!("<td class=\"number\">{number}</td>")).concat();
     page.assert_contains(&format!("4 of 4 labels</td>{cells}"));
+}
+
+#[tokio::test]
+async fn the_places_of_answers_do_not_tell_of_which_model_they_are() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = ready_project(pool, ProjectSettings::default(), 40).await;
+    for prompt in prompts(pool).await {
+        for model in ["gpt-4", "claude"] {
+            seed::response(pool, prompt, "Text", model).await;
+        }
+    }
+    let root = server.user("Root", Role::Admin).await;
+    let form = [("first", "gpt-4"), ("second", "claude"), ("prompts", "40")];
+    assert_eq!(root.post(&board(&project), &form).await.leads_to(), format!("{}?made=40#blind-tests", board(&project)));
+    let first = "SELECT count(*)
+                 FROM task_responses place
+                 JOIN responses r ON r.id = place.response_id
+                 WHERE r.model = 'gpt-4' AND place.position = 0";
+    let first = count(pool, first).await;
+    assert!((1..40).contains(&first), "{first} of 40 have the first model's answer at the first place");
 }
 
 #[tokio::test]

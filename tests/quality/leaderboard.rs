@@ -7,7 +7,7 @@ use laurel::{
 use uuid::Uuid;
 
 use crate::{
-    project, rank,
+    prefer, project, rank,
     support::{
         Server,
         seed::{self, Seed},
@@ -63,7 +63,7 @@ async fn models_stand_by_what_people_preferred_and_two_can_be_tested_blindly() {
     root.post("/admin/projects/test/leaderboard", &form).await.assert(422).assert_contains("no prompt in common");
     // Handed out before anything else, and the page names no model.
     let bob = server.user("Bob", Role::Annotator).await;
-    let assignment = rank(&bob, &[2, 1]).await;
+    let assignment = prefer(&server, &bob, "secret-model-2").await;
     let page = bob.get(&format!("/tasks/{assignment}")).await.assert(200);
     assert!(!page.text.contains("secret-model"), "the page names a model");
     let page = rosa.figures("/admin/projects/test/leaderboard").await;
@@ -119,8 +119,8 @@ async fn labels_of_programs_can_be_left_out_of_page_files_and_blind_tests() {
     let root = server.user("Root", Role::Admin).await;
     let form = [("first", "secret-model-0"), ("second", "secret-model-2"), ("prompts", "50")];
     root.post(BOARD, &form).await.leads_to();
-    rank(&ada, &[1, 2]).await;
-    rank(&robo, &[2, 1]).await;
+    prefer(&server, &ada, "secret-model-0").await;
+    prefer(&server, &robo, "secret-model-2").await;
 
     let outcomes = |first: u32, second: u32| {
         let cells = [first, 0, second].map(|number| format!("<td class=\"number\">{number}</td>"));

@@ -17,6 +17,7 @@ use laurel::{
     export::{self, Format, Kind, Selection},
 };
 use serde_json::Value;
+use sqlx::PgPool;
 use support::{
     Client, Server,
     seed::{self, Seed, assignment_in},
@@ -27,13 +28,41 @@ use uuid::Uuid;
 /// Takes the next task and ranks its answers, by their positions in the task.
 async fn rank(client: &Client, ranks: &[u32]) -> Uuid {
     let assignment = assignment_in(client.post("/queue/next", &[]).await.leads_to());
+    submit(client, assignment, ranks).await;
+    assignment
+}
+
+/// Takes the next task, of a blind test, and ranks the answer of a model before the other one.
+async fn prefer(server: &Server, client: &Client, model: &str) -> Uuid {
+    let assignment = assignment_in(client.post("/queue/next", &[]).await.leads_to());
+    let is_first = stands_first(server.pool(), assignment, model).await;
+    submit(client, assignment, if is_first { &[1, 2] } else { &[2, 1] }).await;
+    assignment
+}
+
+/// Whether the answer at position 0 of somebody's task is a model's.
+async fn stands_first(pool: &PgPool, assignment: Uuid, model: &str) -> bool {
+    let first: String = sqlx::query_scalar(
+        "SELECT r.model
+         FROM assignments a
+         JOIN task_responses place ON place.task_id = a.task_id AND place.position = 0
+         JOIN responses r ON r.id = place.response_id
+         WHERE a.id = $1",
+    )
+    .bind(assignment)
+    .fetch_one(pool)
+    .await
+    .expect("a model");
+    first == model
+}
+
+async fn submit(client: &Client, assignment: Uuid, ranks: &[u32]) {
     let names: Vec<String> = (0..ranks.len()).map(|position| format!("rank_{position}")).collect();
     let ranks: Vec<String> = ranks.iter().map(u32::to_string).collect();
     let mut form: Vec<(&str, &str)> =
         names.iter().zip(&ranks).map(|(name, rank)| (name.as_str(), rank.as_str())).collect();
     form.extend([("seconds", "40"), ("then", "queue")]);
     client.post(&format!("/tasks/{assignment}/submit"), &form).await.assert(303);
-    assignment
 }
 
 /// A project in which two people rank the same `tasks` tasks of three answers.

@@ -43,9 +43,9 @@
 //!   script, the fields become the draft and nothing is skipped → 303 to the task with the form for skipping open
 //!
 //! A task page has `<form id="task" data-kind="demonstration|ranking|comparison|prompt" data-assignment="…">`; each message of the prompt is a
-//! `data-role="system|user|assistant"` element and each answer an `<article data-position="2" data-letter="A"
-//! data-response="…">`. `data-position` is the answer's place in the task, which `rank_2` means; the letter is only where it
-//! stands on this page. Both hold their raw text in a `<pre data-source>`, after one line break.
+//! `data-role="system|user|assistant"` element and each answer an `<article data-position="2" data-letter="A">`. `data-position` is
+//! the answer's place in the task, which `rank_2` means; the letter is only where it stands on this page. Both hold their raw text in a
+//! `<pre data-source>`, after one line break. An answer's id is not told: ids grow with time, and would set two models' answers apart.
 
 pub mod forms;
 

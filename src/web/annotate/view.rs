@@ -35,7 +35,6 @@ pub struct AnswerView {
     pub letter: char,
     /// Place in the task.
     pub position: i32,
-    pub response: Uuid,
     pub html: String,
     /// `html` is only the beginning; the whole is on a page of its own.
     pub begun: bool,
@@ -232,7 +231,6 @@ pub fn answers(page: &Page, task: &Task, fields: &Fields) -> Vec<AnswerView> {
             AnswerView {
                 letter: assignment::letter(place),
                 position: answer.position,
-                response: answer.response,
                 html: markdown::render(beginning),
                 begun: beginning.len() < answer.content.len(),
                 source: answer.content.clone(),
