@@ -31,7 +31,7 @@ pub struct Invitation {
 /// Why an invitation can't be accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
-    /// Used, revoked, expired, or never made.
+    /// Used, revoked, expired, or never made; or whoever made it might not make it now.
     #[error("this invitation is not valid any more")]
     NotValid,
     #[error(transparent)]
@@ -92,13 +92,20 @@ pub async fn create_first_admin(pool: &PgPool) -> anyhow::Result<String> {
     create(pool, &Actor::program("first start"), Role::Admin, None, None).await
 }
 
-/// The invitation of a link, if it can still be accepted.
+/// The invitation of a link, if it can still be accepted. While whoever made it is shut out, or could not make it any more, it can't:
+/// they would come in again by it.
 pub async fn find(pool: &PgPool, secret: &str) -> Result<Option<Invitation>, sqlx::Error> {
     sqlx::query_as!(
         Invitation,
         "SELECT id, email, role, project_id, created_at, expires_at
          FROM invitations
-         WHERE token_hash = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > now()",
+         WHERE token_hash = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > now()
+            AND NOT EXISTS (
+                SELECT 1
+                FROM users maker
+                WHERE maker.id = invitations.created_by
+                    AND (maker.disabled_at IS NOT NULL OR maker.role <> 'admin' AND invitations.role <> 'annotator')
+            )",
         secret_hash(secret)
     )
     .fetch_optional(pool)
@@ -120,6 +127,12 @@ pub async fn accept(
         "SELECT id, role, project_id
          FROM invitations
          WHERE token_hash = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > now()
+            AND NOT EXISTS (
+                SELECT 1
+                FROM users maker
+                WHERE maker.id = invitations.created_by
+                    AND (maker.disabled_at IS NOT NULL OR maker.role <> 'admin' AND invitations.role <> 'annotator')
+            )
          FOR UPDATE",
         secret_hash(secret)
     )
@@ -149,7 +162,7 @@ pub async fn accept(
     Ok(id)
 }
 
-/// Invitations that nobody has accepted yet, newest first; of one project only, where it is named.
+/// Invitations that nobody has accepted yet and somebody can, newest first; of one project only, where it is named.
 pub async fn open(pool: &PgPool, project: Option<Uuid>) -> Result<Vec<Invitation>, sqlx::Error> {
     sqlx::query_as!(
         Invitation,
@@ -157,6 +170,12 @@ pub async fn open(pool: &PgPool, project: Option<Uuid>) -> Result<Vec<Invitation
          FROM invitations
          WHERE used_at IS NULL AND revoked_at IS NULL AND expires_at > now()
             AND ($1::uuid IS NULL OR project_id = $1)
+            AND NOT EXISTS (
+                SELECT 1
+                FROM users maker
+                WHERE maker.id = invitations.created_by
+                    AND (maker.disabled_at IS NOT NULL OR maker.role <> 'admin' AND invitations.role <> 'annotator')
+            )
          ORDER BY id DESC",
         project
     )

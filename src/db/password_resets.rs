@@ -34,7 +34,8 @@ pub struct NewReset {
 /// Why a password is not set.
 #[derive(Debug, thiserror::Error)]
 pub enum ResetError {
-    /// Used, replaced by a newer link or a new password, expired, or never made; or the account is shut out.
+    /// Used, replaced by a newer link or a new password, expired, or never made; or the account is shut out, or whoever made it is no
+    /// admin now.
     #[error("this link is not valid any more")]
     NotValid,
     #[error(transparent)]
@@ -110,6 +111,11 @@ async fn locked(connection: &mut PgConnection, secret: &str) -> sqlx::Result<Opt
             AND r.revoked_at IS NULL
             AND r.expires_at > now()
             AND u.disabled_at IS NULL
+            AND NOT EXISTS (
+                SELECT 1
+                FROM users maker
+                WHERE maker.id = r.created_by AND (maker.disabled_at IS NOT NULL OR maker.role <> 'admin')
+            )
         FOR NO KEY UPDATE OF u, r
         "#,
         secret_hash(secret)

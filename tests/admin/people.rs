@@ -1,6 +1,9 @@
 //! People and programs: invited, changed, shut out; tokens that are shown once.
 
-use laurel::domain::role::Role;
+use laurel::{
+    db::{audit::Actor, invitations, password_resets},
+    domain::role::Role,
+};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -92,4 +95,35 @@ async fn a_token_is_shown_once_and_works_until_it_is_revoked() {
     let id: Uuid = sqlx::query_scalar("SELECT id FROM api_tokens").fetch_one(server.pool()).await.expect("one");
     ada.post(&format!("/admin/tokens/{id}/revoke"), &[]).await.leads_to();
     assert!(!known(server.pool().clone(), secret).await);
+}
+
+#[tokio::test]
+async fn links_that_an_admin_made_let_nobody_in_while_the_admin_is_shut_out_or_none_any_more() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let ada = server.user("Ada", Role::Admin).await;
+    let bob_id = server.account("Bob", Role::Admin).await;
+    let cy = server.account("Cy", Role::Admin).await;
+    let bob = Actor::person(bob_id, "bob@example.org");
+    let admins = invitations::create(pool, &bob, Role::Admin, None, None).await.expect("an invitation");
+    let annotators = invitations::create(pool, &bob, Role::Annotator, None, None).await.expect("an invitation");
+    let reset = password_resets::create(pool, &bob, cy).await.expect("an answer").expect("a link").secret;
+    let links = [format!("/invitations/{admins}"), format!("/reset/{reset}"), format!("/invitations/{annotators}")];
+    let lead_to = async |expected: [u16; 3]| {
+        for (link, status) in links.iter().zip(expected) {
+            server.client().get(link).await.assert(status);
+        }
+    };
+    lead_to([200, 200, 200]).await;
+    ada.post(&format!("/admin/people/{bob_id}/role"), &[("role", "lead")]).await.leads_to();
+    lead_to([410, 410, 200]).await;
+    server.client().post(&links[1], &[("new_password", "quite another one")]).await.assert(410);
+    let account = [("email", "eve@example.org"), ("name", "Eve"), ("new_password", "quite another one")];
+    server.client().post(&links[0], &account).await.assert(410);
+    ada.post(&format!("/admin/people/{bob_id}/disable"), &[("disabled", "yes")]).await.leads_to();
+    lead_to([410, 410, 410]).await;
+    assert!(!ada.get("/admin/people").await.text.contains("/admin/invitations/"), "none of them is open");
+    ada.post(&format!("/admin/people/{bob_id}/disable"), &[("disabled", "no")]).await.leads_to();
+    ada.post(&format!("/admin/people/{bob_id}/role"), &[("role", "admin")]).await.leads_to();
+    lead_to([200, 200, 200]).await;
 }
