@@ -15,6 +15,7 @@ use axum::{
 use futures_util::{Stream, StreamExt, future::try_join_all};
 use serde_json::json;
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{show, steps::Nothing};
@@ -27,6 +28,10 @@ use crate::{
     },
     web::{AppState, Page, PageError, authorise::Annotator, csrf::CsrfForm},
 };
+
+/// Answers that are written at once; others wait. Each keeps a thread for as long as its model takes, of 512 that log-ins and files
+/// need as well.
+static PLACES: Semaphore = Semaphore::const_new(256);
 
 /// `POST /chats/{chat}/answers`. While a turn's answers are being written, who asks again follows them.
 pub async fn post(
@@ -120,7 +125,10 @@ fn asks(chat: &Chat, turn: &Turn, endpoint: &ChatEndpoint) -> Vec<Ask> {
 
 async fn one(place: usize, ask: Ask, writer: Arc<Writer>) -> Result<NewAnswer, ChatFailure> {
     let (model, mut sampling) = (ask.model.clone(), ask.sampling());
+    // Held until the thread is free again. The semaphore is never closed.
+    let permit = PLACES.acquire().await;
     let writing = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
         // Once another answer of the turn has failed, nobody waits for this one.
         complete(&ask, |text| writer.more(place, text))
     });
