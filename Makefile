@@ -11,7 +11,7 @@ export LAUREL_SAMPLE_DATA ?= $(CURDIR)/data/sample-data
 export SQLX_OFFLINE ?= true
 
 help: ## What there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Build the server and serve with its own Postgres in ./data
 	@scripts/prerequisites.sh run
