@@ -4,7 +4,7 @@
 # usage: scripts/prerequisites.sh build|run|test [DATA_DIRECTORY]
 #   build Rust and a C compiler
 #   run   Postgres 15 or newer: Debian's package where we may install it, else programs unpacked into the data directory
-#   test  besides: Chromium and its driver for the browser tests
+#   test  besides: pip, and Chromium and its driver for the browser tests; not the programs in the data directory, which no test sees
 set -euo pipefail
 what=${1:?build, run or test}
 data=${2:-${LAUREL_DATA_DIR:-data}}
@@ -24,7 +24,7 @@ say() { printf 'laurel: %s\n' "$*" >&2; }
 have_postgres() {
     [[ -n ${DATABASE_URL:-} && $what == run ]] && return
     [[ -n ${PG_BIN_DIR:-} && -x ${PG_BIN_DIR}/postgres ]] && return
-    [[ -x $data/postgres-programs/bin/postgres ]] && return
+    [[ $what == run && -x $data/postgres-programs/bin/postgres ]] && return
     compgen -G '/usr/lib/postgresql/1[5-9]/bin/postgres' >/dev/null && return
     local version
     version=$(pg_ctl --version 2>/dev/null | grep -oE '[0-9]+' | head -1) || return 1
@@ -94,10 +94,18 @@ need_compiler() {
     fi
 }
 
+need_pip() {
+    if ! python3 -m pip --version >/dev/null 2>&1 && ! { may_install && install_packages python3-pip; }; then
+        say "Python 3 with pip is needed, which fetches the tests' data (Debian, Ubuntu: apt-get install python3-pip)"
+        exit 1
+    fi
+}
+
 need_browser() {
     if ! command -v chromedriver >/dev/null || ! { command -v chromium || command -v google-chrome; } >/dev/null; then
         if ! { may_install && install_packages chromium chromium-driver; }; then
-            say "Chromium and its driver are needed for the browser tests (Debian: apt-get install chromium chromium-driver)"
+            say "Chromium and its driver are needed for the browser tests (Debian: apt-get install chromium chromium-driver;"
+            say "Ubuntu, which has them as a snap only: Google Chrome and the chromedriver of its version)"
             exit 1
         fi
     fi
@@ -110,6 +118,6 @@ need_browser() {
 case $what in
     build) need_compiler ;;
     run) need_compiler; need_postgres ;;
-    test) need_compiler; need_postgres; need_browser ;;
+    test) need_compiler; need_pip; need_postgres; need_browser ;;
     *) say "usage: scripts/prerequisites.sh build|run|test [DATA_DIRECTORY]"; exit 2 ;;
 esac
