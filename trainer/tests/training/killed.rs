@@ -28,19 +28,24 @@ fn kill_at(arguments: &[&str], step: u64) {
     child.wait().unwrap();
 }
 
+/// Makes a run that is to write `out`, and kills it once step `step` is done.
+fn cut_off(arguments: &[&str], out: &Path, step: u64) {
+    // On a busy machine a run may be over before it is killed: then it is made again.
+    let is_cut = (0..TRIES).any(|_| {
+        let _ = fs::remove_dir_all(out);
+        kill_at(arguments, step);
+        !out.exists()
+    });
+    assert!(is_cut, "a killed run leaves no model");
+}
+
 /// Runs the stage to its end, then again with a kill once step `step` is done, and resumes that one.
 fn killed_and_resumed(world: &World, stage: &[&str], step: u64) {
     let (whole, cut) = (world.path("whole"), world.path("cut"));
     succeed(&[stage, &["--out", text(&whole)]].concat());
 
     let to_cut = [stage, &["--out", text(&cut)]].concat();
-    // On a busy machine a run may be over before it is killed: then it is made again.
-    let is_cut = (0..TRIES).any(|_| {
-        let _ = fs::remove_dir_all(&cut);
-        kill_at(&to_cut, step);
-        !cut.exists()
-    });
-    assert!(is_cut, "a killed run leaves no model");
+    cut_off(&to_cut, &cut, step);
 
     // An earlier run's checkpoints are not walked over by accident.
     let again = trainer(&to_cut).output().unwrap();
@@ -102,7 +107,7 @@ fn a_damaged_checkpoint_is_passed_over_for_good() {
     let (whole, cut) = (world.path("whole"), world.path("cut"));
     succeed(&[&stage[..], &["--out", text(&whole)]].concat());
     let to_cut = [&stage[..], &["--out", text(&cut)]].concat();
-    kill_at(&to_cut, 12);
+    cut_off(&to_cut, &cut, 12);
     let steps = |path: &Path| -> Vec<std::path::PathBuf> {
         let mut files: Vec<_> = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with("step-"));
