@@ -108,6 +108,7 @@ fn answers_end_where_the_template_ends_them() {
         ("zephyr", vec!["</s>"]),
         ("mistral", vec!["</s>"]),
     ];
+    assert_eq!(ends.len(), expected.len());
     for ((name, found), (expected_name, expected)) in ends.iter().zip(expected) {
         assert_eq!((name.as_str(), found), (expected_name, &expected.iter().map(|s| s.to_string()).collect()));
     }
