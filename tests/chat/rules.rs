@@ -1,7 +1,5 @@
 //! What a project asks of people holds for its conversations too, and nothing that was typed in one is lost.
 
-use std::time::Duration;
-
 use fantoccini::Locator;
 use laurel::domain::role::Role;
 use serde_json::{Value, json};
@@ -157,14 +155,7 @@ async fn of_two_first_messages_at_once_one_is_said_and_no_prompt_is_made_of_the_
     let mut held = pool.begin().await.expect("a transaction");
     sqlx::query("SELECT id FROM chats FOR UPDATE").fetch_all(&mut *held).await.expect("locked");
     let release = async {
-        let waiting =
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        for _ in 0..500 {
-            if count(pool, waiting).await >= 2 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        seed::until_they_wait(pool, 2).await;
         held.rollback().await.expect("given back");
     };
     let say = format!("{chat}/say");

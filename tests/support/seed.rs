@@ -147,10 +147,15 @@ pub fn assignment_in(address: &str) -> Uuid {
 
 /// Waits until somebody else waits for a lock.
 pub async fn until_somebody_waits(pool: &PgPool) {
+    until_they_wait(pool, 1).await;
+}
+
+/// Waits until so many others wait for a lock.
+pub async fn until_they_wait(pool: &PgPool, others: i64) {
     let waiting =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    for _ in 0..500 {
-        if count(pool, waiting).await > 0 {
+    for _ in 0..3000 {
+        if count(pool, waiting).await >= others {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
