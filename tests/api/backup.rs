@@ -198,7 +198,8 @@ fn a_server_whose_greeting_nobody_reads_serves() {
         std::thread::sleep(std::time::Duration::from_millis(50));
         TcpStream::connect(port).ok()
     };
-    let mut connection = (0..200).find_map(connected).expect("it listens");
+    // Two minutes: its Postgres has to be made first, and others' beside it.
+    let mut connection = (0..2400).find_map(connected).expect("it listens");
     connection.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").expect("asked");
     let mut answer = String::new();
     connection.read_to_string(&mut answer).expect("an answer");
