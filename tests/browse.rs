@@ -14,6 +14,8 @@ async fn prompts_are_found_by_what_is_said_and_by_nothing_else() {
     let server = server().await;
     let pool = server.pool();
     let project = seed::project(pool, Seed::default()).await;
+    // Before they are made: midnight may pass.
+    let today = time::OffsetDateTime::now_utc().date();
     for text in ["Why is the sky blue?", "蜜蜂怎样酿蜜？请简单说明。", "He said \"stop\".\nThen 100% silence."]
     {
         seed::prompt(pool, project, text).await;
@@ -37,7 +39,6 @@ async fn prompts_are_found_by_what_is_said_and_by_nothing_else() {
             .assert(200)
             .assert_contains("Nothing matches");
     }
-    let today = time::OffsetDateTime::now_utc().date();
     let yesterday = today.previous_day().expect("a day");
     rosa.get(&format!("/admin/projects/test/prompts?from={today}")).await.assert(200).assert_contains("3 prompts");
     let before = rosa.get(&format!("/admin/projects/test/prompts?until={yesterday}")).await.assert(200);
