@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 /// A data directory that the owner of a private Postgres can enter, whoever that is.
-fn directory() -> TempDir {
+pub fn directory() -> TempDir {
     let directory = tempfile::Builder::new().prefix("laurel-backup").tempdir().expect("a directory");
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).expect("permissions");
     directory
@@ -31,14 +31,14 @@ fn run(data_dir: &Path, arguments: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn done(data_dir: &Path, arguments: &[&str]) -> String {
+pub fn done(data_dir: &Path, arguments: &[&str]) -> String {
     let output = run(data_dir, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")
 }
 
 #[track_caller]
-fn wrong(data_dir: &Path, arguments: &[&str]) -> String {
+pub fn wrong(data_dir: &Path, arguments: &[&str]) -> String {
     let output = run(data_dir, arguments);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");

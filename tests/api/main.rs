@@ -4,6 +4,7 @@
 mod support;
 
 mod backup;
+mod commands;
 mod errors;
 mod files;
 mod job_life;
