@@ -83,3 +83,27 @@ impl Config {
         self.data_dir.join("models")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reached_by(listen: &str, public_url: Option<&str>) -> Config {
+        let storage = Storage { data_dir: "data".into(), database_url: None };
+        let listen = listen.parse().expect("an address");
+        Config::new(storage, Network { listen, public_url: public_url.map(str::to_owned), behind_proxy: false })
+    }
+
+    #[test]
+    fn links_begin_as_people_reach_the_server_and_by_https_cookies_are_for_https_alone() {
+        for (listen, public_url, link, secure) in [
+            ("127.0.0.1:8080", None, "http://127.0.0.1:8080/login", false),
+            ("0.0.0.0:8080", None, "http://localhost:8080/login", false),
+            ("0.0.0.0:8080", Some("http://laurel.lan"), "http://laurel.lan/login", false),
+            ("127.0.0.1:8080", Some("https://laurel.example.org/"), "https://laurel.example.org/login", true),
+        ] {
+            let config = reached_by(listen, public_url);
+            assert_eq!((config.link("/login").as_str(), config.secure_cookies), (link, secure));
+        }
+    }
+}

@@ -165,3 +165,22 @@ async fn by_hash(pool: &PgPool, hash: &[u8]) -> anyhow::Result<Option<(User, Str
     };
     Ok(Some((user, row.csrf_token)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{chat::UnderWay, config::Config};
+
+    #[tokio::test]
+    async fn cookies_are_secure_where_the_server_is_reached_by_https() {
+        for secure_cookies in [true, false] {
+            let pool = PgPool::connect_lazy("postgres://localhost/none").expect("an address");
+            let config = Arc::new(Config { secure_cookies, ..Config::in_directory("none") });
+            let state = AppState { pool, config, chats: UnderWay::default() };
+            let written = cookie(&state, SESSION_COOKIE, "secret".to_owned()).to_string();
+            assert_eq!(written.contains("; Secure"), secure_cookies, "{written}");
+        }
+    }
+}

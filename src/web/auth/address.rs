@@ -46,7 +46,35 @@ fn counted(address: IpAddr) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::counted;
+    use std::sync::Arc;
+
+    use axum::http::Request;
+    use sqlx::PgPool;
+
+    use super::*;
+    use crate::{chat::UnderWay, config::Config};
+
+    /// What attempts from 192.0.2.1 are counted by that come with these headers.
+    async fn counted_by(behind_proxy: bool, forwarded: &[&str]) -> String {
+        let pool = PgPool::connect_lazy("postgres://localhost/none").expect("an address");
+        let config = Arc::new(Config { behind_proxy, ..Config::in_directory("none") });
+        let state = AppState { pool, config, chats: UnderWay::default() };
+        let mut request = Request::builder().extension(ConnectInfo(SocketAddr::from(([192, 0, 2, 1], 41234))));
+        for value in forwarded {
+            request = request.header(FORWARDED, *value);
+        }
+        let (mut parts, ()) = request.body(()).expect("a request").into_parts();
+        ClientAddress::from_request_parts(&mut parts, &state).await.expect("an address").0
+    }
+
+    #[tokio::test]
+    async fn behind_a_proxy_its_own_word_counts_and_elsewhere_nobodys() {
+        assert_eq!(counted_by(false, &["198.51.100.7"]).await, "192.0.2.1");
+        assert_eq!(counted_by(true, &["203.0.113.9, 198.51.100.7"]).await, "198.51.100.7");
+        assert_eq!(counted_by(true, &["203.0.113.9", "198.51.100.7"]).await, "198.51.100.7");
+        assert_eq!(counted_by(true, &["unknown"]).await, "192.0.2.1");
+        assert_eq!(counted_by(true, &[]).await, "192.0.2.1");
+    }
 
     #[test]
     fn a_household_is_one_visitor() {
