@@ -118,6 +118,7 @@ fn an_adapter_is_merged_into_its_base_by_command() {
         let output = trainer(&["logprobs", "--model", text(model), "--data", text(&data)]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let lines = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(lines.lines().count(), expected.input_ids.len());
         for (line, expected) in lines.lines().zip(&expected.outputs["gpt2-all"]) {
             let line: Value = serde_json::from_str(line).unwrap();
             let last: Vec<f32> = serde_json::from_value(line["last_logits"].clone()).unwrap();

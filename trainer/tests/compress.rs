@@ -48,11 +48,14 @@ fn half_of_the_weights_of_the_blocks_are_zero_in_what_is_written() {
     assert_eq!(lineage.stage, "compress");
     assert_eq!(lineage.parent, Some(ModelDirectory::open(MODEL).unwrap().digest().unwrap()));
     let mut decoder = model.load_decoder(&device_of_tests()).unwrap();
+    let mut looked_at = 0;
     decoder.for_each_linear(&mut |name, linear| {
         let rows = linear.weight_rows();
         let zeros = rows.iter().filter(|weight| **weight == 0.0).count();
         assert_eq!(zeros, rows.len() / 2, "{name}");
+        looked_at += 1;
     });
+    assert_eq!(looked_at, 7 * model.config().layers, "seven in every block");
 }
 
 #[test]

@@ -60,6 +60,7 @@ fn greedy_answers_are_those_of_generate_alone_together_and_streamed() {
         asking.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     println!("{} requests: one by one {one_by_one:?}, at once {:?}", questions.len(), start.elapsed());
+    assert_eq!(expected.len(), questions.len());
     for ((alone, together), expected) in alone.iter().zip(&together).zip(&expected) {
         assert_eq!(content(alone).trim(), expected[0]);
         assert_eq!(content(together), content(alone));

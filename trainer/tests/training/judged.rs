@@ -46,7 +46,7 @@ fn the_best_of_n_answers_is_the_one_that_the_reward_model_likes_best() {
     of(&best, &[]);
     result(&[&["generate", "--model", policy, "--samples", "6", "--out", text(&drawn)], &common[..]].concat());
     let (all, best, drawn) = (records(&all), records(&best), records(&drawn));
-    assert_eq!((all.len(), best.len()), (24, 24));
+    assert_eq!((all.len(), best.len(), drawn.len()), (24, 24, 24));
     let mut mean_best = 0.0;
     for ((all, best), drawn) in all.iter().zip(&best).zip(&drawn) {
         let scores: Vec<f64> = (0..6).map(|at| score(all, at)).collect();
