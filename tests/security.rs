@@ -364,3 +364,23 @@ async fn who_never_ends_a_request_is_not_waited_for() {
     whole.read_to_string(&mut answer).await.expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
+
+#[tokio::test]
+async fn a_request_that_is_under_way_when_the_server_is_to_stop_is_answered_whole() {
+    let server = server().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let client = Client::new(&format!("http://{}", listener.local_addr().expect("an address")));
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let serving = tokio::spawn(serve(listener, web::router(server.state.clone()), Patience::default(), stopped));
+    // Its page waits for what somebody else has locked.
+    let mut held = server.pool().begin().await.expect("a transaction");
+    sqlx::query("LOCK TABLE users IN ACCESS EXCLUSIVE MODE").execute(&mut *held).await.expect("locked");
+    let end = async {
+        seed::until_somebody_waits(server.pool()).await;
+        stop.send_replace(true);
+        held.rollback().await.expect("let go");
+    };
+    let (page, ()) = tokio::join!(client.get("/login"), end);
+    page.assert(200).assert_contains("</html>");
+    tokio::time::timeout(Duration::from_secs(20), serving).await.expect("it ends").expect("no panic");
+}
