@@ -61,7 +61,10 @@ fn rule(evidence: &Evidence, has_reward_model: bool) -> Result<bool, &'static st
         }
         (None, _) => match (evidence.nll_after, evidence.nll_answering) {
             (Some(after), Some(answering)) => Ok(after < answering),
-            _ => Err("no demonstration was held out"),
+            (Some(_), None) => {
+                Err("the policy that answers now has other tokens, so what the two lose a token can't be compared")
+            }
+            (None, _) => Err("no demonstration was held out"),
         },
     }
 }
@@ -81,7 +84,7 @@ impl Evaluation<'_> {
             // Without a contest this decides: it is about the model that answers now.
             Some(answering) if self.models.reward.is_none() && answering.id != self.models.base.record.id => {
                 let answering = self.work.fetch(answering)?;
-                self.nll(&answering)?
+                if have_one_tokenizer(sft, &answering)? { self.nll(&answering)? } else { None }
             }
             _ => before,
         };
@@ -263,12 +266,21 @@ impl Evaluation<'_> {
     }
 }
 
+/// Whether both models divide a text into the same tokens: where somebody has brought another base model since, what a token costs the
+/// one says nothing of what another costs the other. How many rows their matrices have beyond the tokens is nothing to that.
+fn have_one_tokenizer(one: &LocalModel, other: &LocalModel) -> anyhow::Result<bool> {
+    let (one, other) = (ModelDirectory::open(&one.path)?, ModelDirectory::open(&other.path)?);
+    Ok(same_tokens(&one, &other).is_ok() || same_tokens(&other, &one).is_ok())
+}
+
 fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -280,6 +292,35 @@ mod tests {
             rule(&Evidence { reward_accuracy: Some(0.9), ..likelier }, true).expect_err("nothing was compared");
         assert!(reason.contains("no held-out prompt"), "{reason}");
         assert!(rule(&Evidence::default(), false).is_err());
+    }
+
+    #[test]
+    fn likelihoods_a_token_of_two_tokenizers_are_not_compared() {
+        let of_others = Evidence { nll_answering: None, nll_after: Some(1.0), ..Evidence::default() };
+        let reason = rule(&of_others, false).expect_err("nothing was compared");
+        assert!(reason.contains("other tokens"), "{reason}");
+    }
+
+    #[test]
+    fn models_of_other_tokens_are_told_from_those_with_more_rows() {
+        let scratch = tempfile::tempdir().expect("a folder");
+        let model = |name: &str, rows: usize, vocabulary: Value| {
+            let path = scratch.path().join(name);
+            std::fs::create_dir_all(&path).expect("a folder");
+            let config = json!({"model_type": "llama", "vocab_size": rows, "hidden_size": 8, "intermediate_size": 8,
+                "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": 16});
+            let tokenizer = json!({"model": {"vocab": vocabulary}});
+            for (file, content) in [("config.json", config), ("tokenizer.json", tokenizer)] {
+                std::fs::write(path.join(file), content.to_string()).expect("written");
+            }
+            let record = json!({"id": uuid::Uuid::nil(), "name": name, "stage": "sft", "round": 1, "parent": null,
+                "digest": "", "files": [], "complete": true});
+            LocalModel { record: serde_json::from_value(record).expect("a record"), path }
+        };
+        let ours = model("ours", 2, json!({"a": 0, "b": 1}));
+        let is_one = |other: &LocalModel| have_one_tokenizer(&ours, other).expect("models");
+        assert!(is_one(&model("padded", 64, json!({"a": 0, "b": 1}))));
+        assert!(!is_one(&model("other", 2, json!({"ab": 0, "b": 1}))));
     }
 
     #[test]
