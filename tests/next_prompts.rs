@@ -3,15 +3,23 @@
 mod support;
 
 use laurel::{
-    db::{audit::Actor, near_duplicates, projects, prompt_order, tokens::TokenRole},
+    db::{
+        audit::Actor,
+        job_queue, jobs, near_duplicates,
+        projects::{self, ProjectSettings},
+        promotions, prompt_order, sampling,
+        tokens::TokenRole,
+    },
     domain::role::Role,
     import::{self, Kind},
 };
-use serde_json::json;
+use laurel_records::{ClaimedJob, ModelRecord, ResponseRecord, ResponsesRecord, Stage};
+use serde_json::{Map, json};
+use sqlx::PgPool;
 use support::{
     Client, Server,
     seed::{self, Seed, assignment_in, count},
-    server,
+    server, training,
 };
 use uuid::Uuid;
 
@@ -153,6 +161,60 @@ async fn what_answers_now_is_ranked_first_again_once_the_oldest_come_first_again
     }
     let bob = server.user("Bob", Role::Annotator).await;
     assert_eq!([next_question(&bob).await, next_question(&bob).await], ["2", "1"]);
+}
+
+/// Makes a model the one that answers; gives the job that samples its answers, as its worker has it.
+async fn promoted(pool: &PgPool, project: Uuid, model: &ModelRecord) -> ClaimedJob {
+    promotions::promote(pool, &training::admin(), project, model.id, "by hand").await.expect("promoted");
+    training::claim(pool).await
+}
+
+/// What a job brings to the first prompt that it is to answer; gives the prompt.
+async fn answered(pool: &PgPool, job: &ClaimedJob) -> Uuid {
+    let prompts = sampling::prompts_needing_answers(pool, job.id).await.expect("prompts");
+    let first = prompts.into_iter().next().expect("a prompt");
+    let prompt = Uuid::parse_str(&first.id).expect("an id");
+    let answer = |content: &str| ResponseRecord { id: None, content: content.to_owned(), model: None, sampling: None };
+    let responses = ["One.", "Two."].map(answer).into();
+    let record = ResponsesRecord { prompt_id: Some(first.id), prompt: first.prompt, responses, extra: Map::new() };
+    sampling::store_responses(pool, job.id, job.lease, &[(1, record)]).await.expect("stored");
+    prompt
+}
+
+#[tokio::test]
+async fn after_going_back_what_later_rounds_have_left_or_bring_comes_last() {
+    let server = server().await;
+    let pool = server.pool();
+    let settings = ProjectSettings { prompts_per_round: 1, ..ProjectSettings::default() };
+    let project = training::ready_project(pool, settings, 4).await;
+    let mut models = Vec::new();
+    for _ in 0..2 {
+        job_queue::enqueue_nightly(pool, &training::admin(), project.id).await.expect("queued");
+        let job = training::claim(pool).await;
+        models.push(training::made(pool, &job, Stage::Sft).await);
+        jobs::finish(pool, job.id, &training::finished(&job, None)).await.expect("finished");
+    }
+    let asked = async || {
+        let next = prompt_order::next(pool, project.id, 9).await.expect("the queue");
+        assert!(next.iter().all(|task| task.priority.is_none()), "nobody gave one by hand");
+        next.iter().map(|task| task.prompt_id).collect::<Vec<_>>()
+    };
+    let later = answered(pool, &promoted(pool, project.id, &models[1]).await).await;
+    let back = answered(pool, &promoted(pool, project.id, &models[0]).await).await;
+    assert_eq!(asked().await, [back, later]);
+    // Saved as it is, the order stays.
+    let order = prompt_order::settings(pool, project.id).await.expect("settings");
+    let of = (project.id, project.slug.as_str());
+    prompt_order::set(pool, &training::admin(), of, &order.drawn_with(), &order).await.expect("saved");
+    assert_eq!(asked().await, [back, later]);
+
+    // The job of the later model is under way when somebody goes back, and brings an answer first.
+    let under_way = promoted(pool, project.id, &models[1]).await;
+    let now = promoted(pool, project.id, &models[0]).await;
+    let late = answered(pool, &under_way).await;
+    let newest = answered(pool, &now).await;
+    let queue = asked().await;
+    assert_eq!((queue[0], queue[3]), (newest, late), "{queue:?}");
 }
 
 /// What a worker asks before it scores: the prompts whose answers wait for people, each with the answers of its newest task.

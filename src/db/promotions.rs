@@ -9,6 +9,7 @@ use super::{
     audit::{self, Actor},
     job_queue,
     models::{self, Model},
+    prompt_order,
 };
 
 /// Reasons that the program gives itself. The registry and the log put them into the reader's words.
@@ -102,8 +103,9 @@ pub enum Promoted {
     Already,
 }
 
-/// Makes a model the one that answers, and queues the job that samples its answers, in one transaction. Promoting the
-/// model that answers already changes nothing, so a double click makes one round and not two.
+/// Makes a model the one that answers, and queues the job that samples its answers, in one transaction: they are ranked before
+/// what is left of others, also of later rounds. Promoting the model that answers already changes nothing, so a double click makes
+/// one round and not two.
 pub async fn promote(
     pool: &PgPool,
     actor: &Actor,
@@ -155,6 +157,8 @@ pub async fn promote_within(
     .execute(&mut *connection)
     .await?;
     let sample_job = job_queue::enqueue_sample(&mut *connection, project, &found, actor.user).await?;
+    let round = i32::try_from(found.record.round).unwrap_or(i32::MAX);
+    prompt_order::leave_rounds_behind(&mut *connection, project, round).await?;
     let subject = format!("model/{}", found.record.name);
     audit::record(connection, actor, "model.promote", &subject, json!({ "reason": reason })).await?;
     Ok(Promoted::Now { sample_job })

@@ -116,7 +116,8 @@ pub async fn set(
 }
 
 /// Where the oldest comes first, tasks of a round have its number as their priority, so that what answers now is ranked before what is
-/// left of earlier rounds. Nobody has given them that by hand: another order moves them too, and that one gives it back.
+/// left of earlier rounds. Nobody has given them that by hand: another order moves them too, and that one gives it back, but for
+/// rounds beyond that of the model that answers now: somebody has gone back to it.
 async fn order_rounds(connection: &mut PgConnection, project: Uuid, order: TaskOrder) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
@@ -126,12 +127,63 @@ async fn order_rounds(connection: &mut PgConnection, project: Uuid, order: TaskO
             AND t.labels < t.overlap
             AND t.round > 0
             AND CASE WHEN $2::boolean THEN t.priority <= 0 ELSE t.priority = t.round END
+            AND (NOT $2::boolean OR t.round <= coalesce(
+                (
+                    SELECT m.round
+                    FROM promotions answering
+                    JOIN models m ON m.id = answering.model_id
+                    WHERE answering.project_id = $1
+                    ORDER BY answering.id DESC
+                    LIMIT 1
+                ),
+                t.round
+            ))
             AND NOT EXISTS (
                 SELECT 1 FROM audit_log a WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
             )
         "#,
         project,
         order == TaskOrder::AsMade
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Where the oldest comes first, the priority of what is left of a round once somebody has gone back to a model of an earlier one, or
+/// on to another of the same: behind all else.
+pub(super) const LEFT_BEHIND: i32 = -1;
+
+/// Puts what is left of this round and later ones behind what a model of it brings from now on: by its number it would come before.
+/// What somebody has put first stays, and a task that is just being given to somebody is passed over.
+pub(super) async fn leave_rounds_behind(
+    connection: &mut PgConnection,
+    project: Uuid,
+    from_round: i32,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        UPDATE tasks
+        SET priority = $3
+        WHERE id IN (
+            SELECT t.id
+            FROM tasks t
+            JOIN projects p ON p.id = t.project_id
+            WHERE p.id = $1
+                AND p.task_order = 'as_made'
+                AND t.labels < t.overlap
+                AND t.round > 0
+                AND t.round >= $2
+                AND t.priority = t.round
+                AND NOT EXISTS (
+                    SELECT 1 FROM audit_log a WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
+                )
+            FOR NO KEY UPDATE OF t SKIP LOCKED
+        )
+        "#,
+        project,
+        from_round,
+        LEFT_BEHIND
     )
     .execute(connection)
     .await?;

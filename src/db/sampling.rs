@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::{
     blind_answers,
     jobs::{self, Held, JobError},
-    prompt_order::TaskOrder,
+    models, promotions,
+    prompt_order::{LEFT_BEHIND, TaskOrder},
     tasks::{self, CreateTaskError, NewRankingTask},
     words,
 };
@@ -218,19 +219,34 @@ async fn store_one(
     for response in &record.responses {
         ids.push(insert_answer(connection, prompt, held, response).await?);
     }
+    let priority = match order {
+        TaskOrder::AsMade => priority_of_round(connection, held).await?,
+        TaskOrder::Random | TaskOrder::Uncertain => 0,
+    };
     let task = NewRankingTask {
         project: held.project_id,
         prompt,
         responses: &ids,
         round: held.round,
-        // What answers now is ranked before what is left of earlier rounds, unless the project has an order of its own.
-        priority: if order == TaskOrder::AsMade { held.round } else { 0 },
+        priority,
         job: Some(job),
     };
     match tasks::create_ranking_task(connection, task).await {
         Ok(made) => Ok(made.is_some()),
         Err(CreateTaskError::Database(error)) => Err(error.into()),
         Err(other) => Err(JobError::Invalid(other.to_string())),
+    }
+}
+
+/// What answers now is ranked before what is left of other rounds, unless the project has an order of its own. What a job brings
+/// whose model has made way meanwhile for one that is no later comes after that one's.
+async fn priority_of_round(connection: &mut PgConnection, held: &Held) -> sqlx::Result<i32> {
+    match promotions::current(&mut *connection, held.project_id).await? {
+        Some(now) if Some(now) != held.model_id => {
+            let is_later = i64::from(models::by_id(connection, now).await?.record.round) > i64::from(held.round);
+            Ok(if is_later { held.round } else { LEFT_BEHIND })
+        }
+        _ => Ok(held.round),
     }
 }
 
