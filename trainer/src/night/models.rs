@@ -20,6 +20,9 @@ use crate::model::{
 /// Models that stay on the disk after a job, those used last.
 const KEPT: usize = 8;
 
+/// What a model was made from.
+const LINEAGE: &str = "laurel.json";
+
 /// A model of the registry that lies on this machine.
 #[derive(Debug, Clone)]
 pub struct LocalModel {
@@ -52,9 +55,8 @@ impl ModelStore {
     /// The model's directory, downloaded if it is not here.
     pub fn fetch(&self, record: &ModelRecord) -> anyhow::Result<LocalModel> {
         let path = self.place(&record.digest)?;
-        if !path.exists() {
-            self.download(record, &path).with_context(|| format!("downloading the model {}", record.name))?;
-        }
+        let here = if path.exists() { self.renew_lineage(record, &path) } else { self.download(record, &path) };
+        here.with_context(|| format!("downloading the model {}", record.name))?;
         touch(&path);
         Ok(LocalModel { record: record.clone(), path })
     }
@@ -84,10 +86,11 @@ impl ModelStore {
             record = self.client.complete(record.id, announcement.lease)?;
         }
         let path = self.place(&record.digest)?;
-        if !path.exists() {
-            fs::create_dir_all(&self.folder)?;
-            fs::rename(directory, &path).with_context(|| format!("moving the model to {}", path.display()))?;
+        if path.exists() {
+            return self.fetch(&record);
         }
+        fs::create_dir_all(&self.folder)?;
+        fs::rename(directory, &path).with_context(|| format!("moving the model to {}", path.display()))?;
         Ok(LocalModel { record, path })
     }
 
@@ -118,6 +121,17 @@ impl ModelStore {
             "the registry names a model by the digest “{digest}”, which is none"
         );
         Ok(self.folder.join(digest))
+    }
+
+    /// Brings what a model that lies here was made from, where the record has another: it is no part of the digest, and the same
+    /// weights may have been made again, from other records.
+    fn renew_lineage(&self, record: &ModelRecord, path: &Path) -> anyhow::Result<()> {
+        let Some(file) = record.files.iter().find(|file| file.name == LINEAGE) else { return Ok(()) };
+        let place = path.join(LINEAGE);
+        if !place.is_file() || sha256_of_file(&place)? != file.sha256 {
+            self.client.get_file(record.id, file, &place)?;
+        }
+        Ok(())
     }
 
     /// Downloads into a folder beside `path`, where what an earlier try brought is used, and renames it.
@@ -168,5 +182,57 @@ fn files_of(directory: &Path) -> anyhow::Result<Vec<ModelFile>> {
 fn touch(path: &Path) {
     if let Ok(directory) = fs::File::open(path) {
         let _ = directory.set_modified(SystemTime::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead, BufReader, Write},
+        net::TcpListener,
+        thread,
+    };
+
+    use super::*;
+    use crate::night::Interrupts;
+
+    #[test]
+    fn weights_that_were_made_again_say_what_they_were_made_from_the_last_time() {
+        let scratch = tempfile::tempdir().expect("a folder");
+        let (digest, newest) = ("a".repeat(64), r#"{"stage":"sft","data":"with a review"}"#);
+        let here = scratch.path().join(&digest);
+        fs::create_dir_all(&here).expect("a model");
+        fs::write(here.join(LINEAGE), newest).expect("written");
+        let sha256 = sha256_of_file(&here.join(LINEAGE)).expect("a digest");
+        fs::write(here.join(LINEAGE), r#"{"stage":"sft","data":"without"}"#).expect("written");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let request = BufReader::new(stream.try_clone().expect("a stream")).lines().map_while(Result::ok);
+            let head: Vec<String> = request.take_while(|line| !line.is_empty()).collect();
+            let answer = format!("HTTP/1.1 200 X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", newest.len());
+            stream.write_all((answer + newest).as_bytes()).expect("sent");
+            head[0].clone()
+        });
+        let file = ModelFile { name: LINEAGE.to_owned(), bytes: newest.len() as u64, sha256 };
+        let record = ModelRecord {
+            id: Uuid::nil(),
+            name: "sft-2".to_owned(),
+            stage: Stage::Sft,
+            round: 2,
+            parent: None,
+            digest,
+            files: vec![file],
+            complete: true,
+        };
+        let client = Client::new(&address, "secret", &Interrupts::default()).trying_once();
+        let store = ModelStore::new(&client, scratch.path().to_owned());
+        // The second time it lies here, and nobody is asked.
+        for _ in 0..2 {
+            let model = store.fetch(&record).expect("here");
+            assert_eq!(fs::read_to_string(model.path.join(LINEAGE)).expect("a file"), newest);
+        }
+        assert!(server.join().expect("served").contains("/files/laurel.json"));
     }
 }
