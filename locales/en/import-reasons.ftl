@@ -92,6 +92,7 @@ import-reason-history = is not a pair of an instruction and its answer
 import-reason-no-user = the user says nothing
 import-reason-speaker = “{ $word }” is neither the user, nor the assistant, nor the system
 import-reason-marked-bad = this answer was marked as bad: it is no demonstration
+import-reason-set-aside = a reviewer has set this label aside ({ $word }): here it would count, so leave it out
 
 # What is here already, or stands in the file before
 import-reason-no-prompt = there is no prompt “{ $name }” here, and the record has none

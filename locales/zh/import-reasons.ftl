@@ -92,6 +92,7 @@ import-reason-history = 不是由指令及其回答组成的一对
 import-reason-no-user = 用户什么也没有说
 import-reason-speaker = “{ $word }”既不是用户，也不是助手或系统
 import-reason-marked-bad = 这个回答被标记为差：不能作为示范
+import-reason-set-aside = 审核者已否决或更正此标注（{ $word }）：导入后它会照常计入，请将其去掉
 
 # 已有的内容，或文件前面出现过的内容
 import-reason-no-prompt = 这里没有提示“{ $name }”，记录中也没有给出提示

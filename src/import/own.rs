@@ -357,6 +357,12 @@ fn ranks(fields: &mut Fields, answers: usize) -> Result<Vec<u32>, Wrong> {
 }
 
 fn opinion(mut fields: Fields, id: &str) -> Result<Opinion, Wrong> {
+    // An export that was asked for them has them; here nobody has looked at them, and they would count.
+    if let Some(verdict) = fields.0.get("review").and_then(Value::as_str)
+        && ["corrected", "rejected"].contains(&verdict)
+    {
+        return Err(Wrong::at("review", Reason::with("import-reason-set-aside", "word", verdict)));
+    }
     let seconds = fields.number("seconds")?;
     if seconds.is_some_and(|seconds| seconds < 0.0) {
         return Err(Wrong::at("seconds", "import-reason-negative"));

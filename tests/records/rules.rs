@@ -76,6 +76,26 @@ async fn a_time_comes_back_as_utc_has_it_and_one_beyond_its_calendar_is_refused(
 }
 
 #[tokio::test]
+async fn what_a_reviewer_has_set_aside_elsewhere_does_not_come_in_to_count() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = project(pool, "p").await;
+    let written = |review: &str| lines(&[json!({ "prompt": "A", "completion": "Yes", "review": review })]);
+    let ranked = |review: &str| {
+        lines(&[json!({ "prompt": "A", "responses": ["a", "b"], "ranks": [1, 2], "review": review })])
+    };
+    for review in ["corrected", "rejected"] {
+        for (kind, file) in [(Kind::Demonstrations, written(review)), (Kind::Rankings, ranked(review))] {
+            let bad = refused(bring(pool, &project, kind, file).await);
+            assert_eq!(places(&bad), [(1, "review")], "{review}");
+            assert!(bad[0].reason.to_string().contains(review), "{}", bad[0].reason);
+        }
+    }
+    assert_eq!(good(bring(pool, &project, Kind::Demonstrations, written("accepted")).await).added, 1);
+    assert_eq!(good(bring(pool, &project, Kind::Rankings, ranked("accepted")).await).added, 1);
+}
+
+#[tokio::test]
 async fn files_that_are_no_records_are_refused_in_clear_words() {
     let server = support::server().await;
     let project = project(server.pool(), "p").await;
