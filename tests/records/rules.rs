@@ -81,9 +81,8 @@ async fn what_a_reviewer_has_set_aside_elsewhere_does_not_come_in_to_count() {
     let pool = server.pool();
     let project = project(pool, "p").await;
     let written = |review: &str| lines(&[json!({ "prompt": "A", "completion": "Yes", "review": review })]);
-    let ranked = |review: &str| {
-        lines(&[json!({ "prompt": "A", "responses": ["a", "b"], "ranks": [1, 2], "review": review })])
-    };
+    let ranked =
+        |review: &str| lines(&[json!({ "prompt": "A", "responses": ["a", "b"], "ranks": [1, 2], "review": review })]);
     for review in ["corrected", "rejected"] {
         for (kind, file) in [(Kind::Demonstrations, written(review)), (Kind::Rankings, ranked(review))] {
             let bad = refused(bring(pool, &project, kind, file).await);
