@@ -3,7 +3,7 @@
 mod support;
 
 use laurel::{
-    db::{drawn::DrawnWith, jobs, projects::ProjectSettings, schedules},
+    db::{drawn::DrawnWith, guidelines, jobs, projects::ProjectSettings, promotions, schedules},
     domain::{role::Role, schedule::DailyTime},
     jobs::clock,
 };
@@ -96,6 +96,41 @@ async fn saving_a_schedule_after_its_time_starts_nothing_today_and_a_project_wit
     }
     let notes = count(pool, "SELECT count(*) FROM audit_log WHERE action = 'job.passed_over'").await;
     assert_eq!(notes, 1, "it is noted once a day, not at every look");
+}
+
+/// An import holds the key of the project that its prompts belong to until it is over, which takes an hour for a large file.
+#[tokio::test]
+async fn an_import_under_way_keeps_neither_the_night_waiting_nor_a_promotion_nor_guidelines() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = ready_project(pool, ProjectSettings::default(), 4).await;
+    let daily = DailyTime::new(120, "UTC").expect("a zone");
+    let of = (project.id, project.slug.as_str());
+    schedules::set(pool, &admin(), of, &DrawnWith::default(), true, &daily, datetime!(2026-11-24 01:00 UTC))
+        .await
+        .expect("a schedule");
+    let mut import = pool.begin().await.expect("a transaction");
+    sqlx::query(
+        r#"INSERT INTO prompts (id, project_id, conversation, language, split, content_hash)
+           VALUES ($1, $2, '[{"role": "user", "content": "new"}]', 'en', 'train', sha256('new'))"#,
+    )
+    .bind(uuid::Uuid::now_v7())
+    .bind(project.id)
+    .execute(&mut *import)
+    .await
+    .expect("a prompt");
+
+    let patience = std::time::Duration::from_secs(10);
+    let put = tokio::time::timeout(patience, put_at(pool, datetime!(2026-11-24 02:00 UTC))).await;
+    assert_eq!(put.ok(), Some(1), "the night waits for the import");
+    let base = claim(pool).await.base.expect("a base model").id;
+    let by = admin();
+    let promoted = promotions::promote(pool, &by, project.id, base, "by hand");
+    let promoted = tokio::time::timeout(patience, promoted).await;
+    assert!(matches!(promoted, Ok(Ok(_))), "a promotion waits for the import");
+    let saved = tokio::time::timeout(patience, guidelines::save(pool, &by, of, "Be kind.")).await;
+    assert!(matches!(saved, Ok(Ok(_))), "guidelines wait for the import");
+    import.rollback().await.expect("given up");
 }
 
 #[tokio::test]

@@ -63,8 +63,11 @@ pub async fn history(pool: &PgPool, project: Uuid) -> Result<Vec<Guideline>, sql
 /// Saves a new version and returns its number. A text that is the current one already makes no version.
 pub async fn save(pool: &PgPool, actor: &Actor, project: (Uuid, &str), body: &str) -> Result<i32, sqlx::Error> {
     let mut transaction = pool.begin().await?;
-    // The project's row is the lock: two saves at once make two versions, one after the other.
-    sqlx::query!("SELECT id FROM projects WHERE id = $1 FOR UPDATE", project.0).fetch_one(&mut *transaction).await?;
+    // The project's row is the lock: two saves at once make two versions, one after the other. Not its key, on which the prompts
+    // of an import rest until that is over.
+    sqlx::query!("SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE", project.0)
+        .fetch_one(&mut *transaction)
+        .await?;
     let newest = current(&mut *transaction, project.0).await?;
     let (before, version) = match newest {
         Some(newest) if newest.body == body => return Ok(newest.version),

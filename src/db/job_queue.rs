@@ -78,7 +78,7 @@ pub async fn enqueue_nightly_within(
     project: Uuid,
 ) -> Result<Uuid, EnqueueError> {
     let of = sqlx::query!(
-        r#"SELECT slug, archived_at IS NOT NULL AS "closed!" FROM projects WHERE id = $1 FOR UPDATE"#,
+        r#"SELECT slug, archived_at IS NOT NULL AS "closed!" FROM projects WHERE id = $1 FOR NO KEY UPDATE"#,
         project
     )
     .fetch_one(&mut *connection)

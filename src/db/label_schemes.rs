@@ -49,7 +49,7 @@ pub async fn save(
 ) -> Result<(), SaveError> {
     let mut tx = pool.begin().await?;
     let standing = sqlx::query_scalar!(
-        r#"SELECT label_scheme AS "label_scheme: Json<LabelScheme>" FROM projects WHERE id = $1 FOR UPDATE"#,
+        r#"SELECT label_scheme AS "label_scheme: Json<LabelScheme>" FROM projects WHERE id = $1 FOR NO KEY UPDATE"#,
         project
     )
     .fetch_one(&mut *tx)

@@ -38,7 +38,9 @@ pub async fn answering(connection: &mut PgConnection, project: Uuid) -> Result<O
 /// Whether a model of the project was promoted after a lease was given: the ids of both tell when. The project's row is locked, so
 /// that no other promotion comes before the end of the transaction.
 pub async fn is_any_since(connection: &mut PgConnection, project: Uuid, lease: Uuid) -> Result<bool, sqlx::Error> {
-    sqlx::query!("SELECT id FROM projects WHERE id = $1 FOR UPDATE", project).fetch_optional(&mut *connection).await?;
+    sqlx::query!("SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE", project)
+        .fetch_optional(&mut *connection)
+        .await?;
     sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT 1 FROM promotions WHERE project_id = $1 AND id > $2) AS "since!""#,
         project,
@@ -128,7 +130,7 @@ pub async fn promote_within(
     reason: &str,
 ) -> Result<Promoted, PromoteError> {
     // The project's row is the lock: two promotions at once come one after the other.
-    sqlx::query!("SELECT id FROM projects WHERE id = $1 FOR UPDATE", project)
+    sqlx::query!("SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE", project)
         .fetch_optional(&mut *connection)
         .await?
         .ok_or(PromoteError::NotFound)?;

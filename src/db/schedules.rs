@@ -135,7 +135,7 @@ pub async fn put_due_jobs(pool: &PgPool, now: OffsetDateTime) -> Result<Vec<Uuid
         let mut transaction = pool.begin().await?;
         // The project before its schedule, as where one is set: else each could wait for the other. A job takes the same lock.
         sqlx::query!(
-            r#"SELECT slug, archived_at IS NOT NULL AS "closed!" FROM projects WHERE id = $1 FOR UPDATE"#,
+            r#"SELECT slug, archived_at IS NOT NULL AS "closed!" FROM projects WHERE id = $1 FOR NO KEY UPDATE"#,
             schedule.project_id
         )
         .fetch_optional(&mut *transaction)
