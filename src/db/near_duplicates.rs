@@ -1,5 +1,10 @@
 //! Prompts that are nearly the same as an earlier one: found, held back from people, listed, let go.
 
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
@@ -66,8 +71,59 @@ async fn search_where_wanted(connection: &mut PgConnection, project: Uuid) -> Re
     Ok(if wanted { Some(search(connection, project).await?) } else { None })
 }
 
+/// Projects in which prompts that people wrote are being looked for, each with whoever has written one since the search began.
+///
+/// A search compares every prompt of the project and holds a connection meanwhile. One for each that is written, of many people,
+/// would take all connections and as many times the memory; what came during a search is all found by one more.
+static AFTER_WRITING: Mutex<BTreeMap<Uuid, Option<Uuid>>> = Mutex::new(BTreeMap::new());
+
+fn after_writing_now() -> MutexGuard<'static, BTreeMap<Uuid, Option<Uuid>>> {
+    AFTER_WRITING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a writer's search is to begin now; else it is left to the one under way, which has its turn after itself.
+fn begins_to_look(project: Uuid, writer: Uuid) -> bool {
+    match after_writing_now().entry(project) {
+        Entry::Vacant(place) => {
+            place.insert(None);
+            true
+        }
+        Entry::Occupied(mut place) => {
+            place.insert(Some(writer));
+            false
+        }
+    }
+}
+
+/// Ends a search. Whoever wrote while it ran is next, and it goes on for them.
+fn goes_on_to_look(project: Uuid) -> Option<Uuid> {
+    let mut under_way = after_writing_now();
+    let next = under_way.get_mut(&project).and_then(Option::take);
+    if next.is_none() {
+        under_way.remove(&project);
+    }
+    next
+}
+
+/// Looks for near-duplicates after somebody has written a prompt; the writer does not wait for it.
+pub fn look_after_writing(pool: &PgPool, writer: Uuid, project: Uuid) {
+    if !begins_to_look(project, writer) {
+        return;
+    }
+    let pool = pool.clone();
+    tokio::spawn(async move {
+        let mut writer = Some(writer);
+        while let Some(whose) = writer {
+            if let Err(error) = after_writing(&pool, whose, project).await {
+                tracing::warn!(%error, "near-duplicates of a new prompt were not looked for");
+            }
+            writer = goes_on_to_look(project);
+        }
+    });
+}
+
 /// The search after somebody has written a prompt, noted as that after an import is.
-pub async fn after_writing(pool: &PgPool, writer: Uuid, project: Uuid) -> Result<(), sqlx::Error> {
+async fn after_writing(pool: &PgPool, writer: Uuid, project: Uuid) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
     let who = sqlx::query!(
         r#"
@@ -250,4 +306,20 @@ pub async fn release(pool: &PgPool, actor: &Actor, project: Uuid, prompt: Uuid) 
     .await?;
     audit::record(&mut *transaction, actor, "prompt.release", &format!("prompt/{prompt}"), json!({})).await?;
     transaction.commit().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_who_write_during_a_search_one_more_search_takes_care() {
+        let [project, other, ada, bob, eve] = [0; 5].map(|_| Uuid::now_v7());
+        assert!(begins_to_look(project, ada));
+        assert!(!begins_to_look(project, bob) && !begins_to_look(project, eve));
+        assert!(begins_to_look(other, bob), "projects don't wait for each other");
+        assert_eq!(goes_on_to_look(project), Some(eve));
+        assert_eq!(goes_on_to_look(project), None);
+        assert!(begins_to_look(project, ada));
+    }
 }

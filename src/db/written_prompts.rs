@@ -97,15 +97,9 @@ pub async fn submit(
 
 /// It compares with every prompt of the project: the writer is not to wait for it.
 fn look_for_duplicates(pool: &PgPool, writer: Uuid, brief: &Brief) {
-    if !brief.hold_back {
-        return;
+    if brief.hold_back {
+        near_duplicates::look_after_writing(pool, writer, brief.project);
     }
-    let (pool, project) = (pool.clone(), brief.project);
-    tokio::spawn(async move {
-        if let Err(error) = near_duplicates::after_writing(&pool, writer, project).await {
-            tracing::warn!(%error, "near-duplicates of a new prompt were not looked for");
-        }
-    });
 }
 
 /// Stores a new version of a prompt that somebody wrote: another prompt, while the one before is withdrawn and stays on record.
