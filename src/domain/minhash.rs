@@ -11,8 +11,11 @@ const BANDS: usize = 32;
 const ROWS: usize = 4;
 const HASHES: usize = BANDS * ROWS;
 
-/// The shingles of a text, as hashes: small letters, without punctuation, white space as one space.
-pub fn shingles(text: &str) -> HashSet<u64> {
+/// The shingles of a text, as hashes in order, each once: small letters, without punctuation, white space as one space.
+///
+/// Of 32 bits: those of every text are kept, and of two texts of a thousand shingles one pair in four thousand has one that both seem
+/// to share and don't.
+pub fn shingles(text: &str) -> Box<[u32]> {
     let mut signs: Vec<char> = Vec::new();
     for sign in text.chars().flat_map(char::to_lowercase) {
         if sign.is_alphanumeric() {
@@ -24,26 +27,36 @@ pub fn shingles(text: &str) -> HashSet<u64> {
     if signs.last() == Some(&' ') {
         signs.pop();
     }
-    if signs.len() <= SHINGLE {
-        return if signs.is_empty() { HashSet::new() } else { HashSet::from([hash_of(&signs)]) };
+    if signs.is_empty() {
+        return Box::default();
     }
-    signs.windows(SHINGLE).map(hash_of).collect()
+    let mut hashes: Vec<u32> = signs.windows(SHINGLE.min(signs.len())).map(hash_of).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    hashes.into_boxed_slice()
 }
 
-/// |A ∩ B| ÷ |A ∪ B|; two empty sets are alike.
-pub fn jaccard(a: &HashSet<u64>, b: &HashSet<u64>) -> f64 {
-    let shared = a.intersection(b).count();
+/// |A ∩ B| ÷ |A ∪ B| of values in order; two empty sets are alike.
+pub fn jaccard(a: &[u32], b: &[u32]) -> f64 {
+    let (mut shared, mut from) = (0, 0);
+    for value in a {
+        while b.get(from).is_some_and(|other| other < value) {
+            from += 1;
+        }
+        shared += usize::from(b.get(from) == Some(value));
+    }
     let all = a.len() + b.len() - shared;
     if all == 0 { 1.0 } else { shared as f64 / all as f64 }
 }
 
 /// The least value of each of the hash functions over the shingles. The share of equal places in two signatures estimates their
 /// Jaccard similarity.
-pub fn signature(shingles: &HashSet<u64>) -> [u64; HASHES] {
+pub fn signature(shingles: &[u32]) -> [u64; HASHES] {
+    let functions: [u64; HASHES] = std::array::from_fn(|place| mix(place as u64 + 1).wrapping_mul(2) | 1);
     let mut least = [u64::MAX; HASHES];
     for shingle in shingles {
-        for (place, least) in least.iter_mut().enumerate() {
-            *least = (*least).min(mix(shingle.wrapping_add(mix(place as u64 + 1).wrapping_mul(2) | 1)));
+        for (least, function) in least.iter_mut().zip(functions) {
+            *least = (*least).min(mix(u64::from(*shingle).wrapping_add(function)));
         }
     }
     least
@@ -54,9 +67,9 @@ pub fn signature(shingles: &HashSet<u64>) -> [u64; HASHES] {
 pub struct NearDuplicates<K> {
     least_similarity: f64,
     /// Texts that are no near-duplicates, with their shingles.
-    kept: Vec<(K, HashSet<u64>)>,
-    /// Kept texts by band and the band's part of the signature.
-    buckets: HashMap<(usize, [u64; ROWS]), Vec<usize>>,
+    kept: Vec<(K, Box<[u32]>)>,
+    /// Kept texts by the hash of a band and its part of the signature.
+    buckets: HashMap<u64, Vec<usize>>,
 }
 
 impl<K: Copy> NearDuplicates<K> {
@@ -68,35 +81,34 @@ impl<K: Copy> NearDuplicates<K> {
     /// The kept text that is most like this one, if any is like enough; else this one is kept. A text without letters is
     /// like no other.
     pub fn add(&mut self, key: K, text: &str) -> Option<(K, f64)> {
-        let found = self.find(text);
+        let (shingles, signature) = sketch(text)?;
+        let found = self.find(&shingles, &signature);
         if found.is_none() {
-            self.keep(key, text);
+            self.insert(key, shingles, &signature);
         }
         found
     }
 
     /// Keeps a text whatever it is like.
     pub fn keep(&mut self, key: K, text: &str) {
-        let shingles = shingles(text);
-        if shingles.is_empty() {
-            return;
+        if let Some((shingles, signature)) = sketch(text) {
+            self.insert(key, shingles, &signature);
         }
-        for bucket in bands(&signature(&shingles)) {
+    }
+
+    fn insert(&mut self, key: K, shingles: Box<[u32]>, signature: &[u64; HASHES]) {
+        for bucket in bands(signature) {
             self.buckets.entry(bucket).or_default().push(self.kept.len());
         }
         self.kept.push((key, shingles));
     }
 
-    fn find(&self, text: &str) -> Option<(K, f64)> {
-        let shingles = shingles(text);
-        if shingles.is_empty() {
-            return None;
-        }
+    fn find(&self, shingles: &[u32], signature: &[u64; HASHES]) -> Option<(K, f64)> {
         let candidates: HashSet<usize> =
-            bands(&signature(&shingles)).filter_map(|bucket| self.buckets.get(&bucket)).flatten().copied().collect();
+            bands(signature).filter_map(|bucket| self.buckets.get(&bucket)).flatten().copied().collect();
         candidates
             .into_iter()
-            .map(|place| (place, jaccard(&shingles, &self.kept[place].1)))
+            .map(|place| (place, jaccard(shingles, &self.kept[place].1)))
             .filter(|(_, similarity)| *similarity >= self.least_similarity)
             // The first of equals: the same texts in the same order give the same answer.
             .max_by(|(one, a), (other, b)| a.total_cmp(b).then(other.cmp(one)))
@@ -104,20 +116,25 @@ impl<K: Copy> NearDuplicates<K> {
     }
 }
 
-fn bands(signature: &[u64; HASHES]) -> impl Iterator<Item = (usize, [u64; ROWS])> + '_ {
-    signature.chunks_exact(ROWS).enumerate().map(|(band, rows)| {
-        let mut part = [0; ROWS];
-        part.copy_from_slice(rows);
-        (band, part)
-    })
+/// What is compared of a text; `None` where it has no letters.
+fn sketch(text: &str) -> Option<(Box<[u32]>, [u64; HASHES])> {
+    let shingles = shingles(text);
+    let signature = signature(&shingles);
+    (!shingles.is_empty()).then_some((shingles, signature))
 }
 
-/// FNV-1a over the signs, mixed.
-fn hash_of(signs: &[char]) -> u64 {
+/// The hash of each band with its part of a signature. Two parts of one hash cost a comparison that finds nothing.
+fn bands(signature: &[u64; HASHES]) -> impl Iterator<Item = u64> + '_ {
+    let parts = signature.chunks_exact(ROWS).zip(1_u64..);
+    parts.map(|(rows, band)| rows.iter().fold(band, |hash, row| mix(hash ^ row)))
+}
+
+/// FNV-1a over the signs, mixed; the upper half.
+fn hash_of(signs: &[char]) -> u32 {
     let hash = signs.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, sign| {
         (hash ^ u64::from(u32::from(*sign))).wrapping_mul(0x0000_0100_0000_01b3)
     });
-    mix(hash)
+    (mix(hash) >> 32) as u32
 }
 
 /// The finaliser of SplitMix64 (Steele, Lea & Flood 2014).
@@ -148,7 +165,11 @@ mod tests {
     /// The estimate of a signature of n places has the standard error √(s(1−s)/n): 0.044 at s = 0.5 and n = 128.
     #[test]
     fn signatures_estimate_the_similarity() {
-        let words = |from: usize| (from..from + 300).map(|word| mix(word as u64)).collect::<HashSet<u64>>();
+        let words = |from: u64| {
+            let mut words: Vec<u32> = (from..from + 300).map(|word| (mix(word) >> 32) as u32).collect();
+            words.sort_unstable();
+            words
+        };
         let (one, other) = (words(0), words(100));
         // 200 shared of 400 in all.
         assert_eq!(jaccard(&one, &other), 0.5);
