@@ -172,11 +172,19 @@ impl Checkpoints {
         }
     }
 
-    /// Removes what is to be overwritten. To be called before the first checkpoint is written, by a run that has found everything
-    /// right that it was given: one that is refused leaves all as it was.
+    /// Removes what is to be overwritten, and what a run left that was killed while it wrote: each may be as large as the disk is
+    /// still free. To be called before the first checkpoint is written, by a run that has found everything right that it was
+    /// given: one that is refused leaves all as it was.
     pub fn begin(&mut self) -> Result<(), TrainError> {
         if std::mem::take(&mut self.overwrites) {
             fs::remove_dir_all(&self.directory).map_err(TrainError::file(&self.directory))?;
+        }
+        for path in fs::read_dir(&self.directory).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            // The library writes under a name of its own, and then ours follow. What can't be removed ends no run.
+            if name.starts_with(".tmp") || name.ends_with(".partial") {
+                let _ = fs::remove_file(&path);
+            }
         }
         Ok(())
     }

@@ -56,6 +56,23 @@ fn what_is_to_be_overwritten_stays_until_the_run_begins_and_is_nothing_of_its_ow
 }
 
 #[test]
+fn what_a_run_left_half_written_that_was_killed_goes_when_it_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (killed, _) = open(folder.path(), &json!({}), Earlier::Refuse).unwrap();
+    killed.add(Position::new(5, &(), None).unwrap(), &tensors()).unwrap();
+    for name in [".tmpAb3dE6", "step-00000010.partial", "notes"] {
+        fs::write(killed.directory.join(name), "half").unwrap();
+    }
+    let (mut resumed, loaded) = open(folder.path(), &json!({}), Earlier::Resume).unwrap();
+    assert_eq!(loaded.unwrap().position.step, 5);
+    assert_eq!(fs::read_dir(&resumed.directory).unwrap().count(), 4, "a run may still be refused");
+    resumed.begin().unwrap();
+    let mut left: Vec<_> = fs::read_dir(&resumed.directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["notes", "step-00000005.safetensors"]);
+}
+
+#[test]
 fn of_the_best_weights_those_of_now_are_kept_and_those_that_a_checkpoint_speaks_of() {
     let folder = tempfile::tempdir().unwrap();
     let (checkpoints, _) = open(folder.path(), &json!({}), Earlier::Refuse).unwrap();
