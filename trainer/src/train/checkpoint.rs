@@ -362,10 +362,13 @@ fn is_fixed(name: &str, before: &Value, now: &Value) -> bool {
 }
 
 fn read_header(path: &Path) -> Result<Header, TrainError> {
+    header_of(path, &map(path)?)
+}
+
+fn map(path: &Path) -> Result<memmap2::Mmap, TrainError> {
     let file = fs::File::open(path).map_err(TrainError::file(path))?;
     // SAFETY: checkpoints are never changed in place: they appear by rename and are removed whole.
-    let map = unsafe { memmap2::Mmap::map(&file) }.map_err(TrainError::file(path))?;
-    header_of(path, &map)
+    unsafe { memmap2::Mmap::map(&file) }.map_err(TrainError::file(path))
 }
 
 fn header_of(path: &Path, bytes: &[u8]) -> Result<Header, TrainError> {
@@ -376,7 +379,8 @@ fn header_of(path: &Path, bytes: &[u8]) -> Result<Header, TrainError> {
 }
 
 fn read(path: &Path) -> Result<(Header, Tensors), TrainError> {
-    let bytes = fs::read(path).map_err(TrainError::file(path))?;
+    // Not a copy of the file beside its values: what could write it could not go on from it.
+    let bytes = map(path)?;
     let header = header_of(path, &bytes)?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| TrainError::checkpoint(path, error))?;
     let mut tensors = Tensors::new();
