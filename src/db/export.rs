@@ -153,7 +153,7 @@ pub fn rankings<'c>(
         r#"
         SELECT
             coalesce(r.external_id, r.id::text) AS "id!",
-            p.conversation,
+            r.conversation AS "conversation!",
             answers.responses AS "responses!",
             answers.ranks AS "ranks!",
             answers.ratings AS "ratings!: Vec<Option<i32>>",
@@ -165,17 +165,42 @@ pub fn rankings<'c>(
             r.all_bad AS "all_bad!",
             r.confidence,
             r.created_at AS "created_at!",
-            p.split,
+            r.split AS "split!",
             r.extra_opinion AS "extra_opinion!",
-            coalesce(u.simulated, false) AS "simulated!",
-            coalesce(u.email, r.annotator) AS maker,
+            coalesce(r.user_simulated, false) AS "simulated!",
+            coalesce(r.user_email, r.annotator) AS maker,
             r.adjudicated AS "adjudicated!",
-            v.verdict AS "review?",
+            r.verdict AS "review?",
             r.extra AS "extra!"
-        FROM current_rankings r
-        JOIN prompts p ON p.id = r.prompt_id
-        LEFT JOIN users u ON u.id = r.user_id
-        LEFT JOIN current_reviews v ON v.ranking_id = r.id
+        -- Put in order before their answers are: else the first comes only when the answers of all have been gathered and sorted,
+        -- minutes later where there are hundreds of thousands, and whoever waits for it has given up.
+        FROM (
+            SELECT
+                r.id,
+                r.external_id,
+                r.rating_scale,
+                r.annotator,
+                r.seconds,
+                r.note,
+                r.all_bad,
+                r.confidence,
+                r.created_at,
+                r.extra_opinion,
+                r.adjudicated,
+                r.extra,
+                p.conversation,
+                p.split,
+                u.simulated AS user_simulated,
+                u.email AS user_email,
+                v.verdict
+            FROM current_rankings r
+            JOIN prompts p ON p.id = r.prompt_id
+            LEFT JOIN users u ON u.id = r.user_id
+            LEFT JOIN current_reviews v ON v.ranking_id = r.id
+            WHERE p.project_id = $1 AND ($2::text IS NULL OR p.split = $2)
+                AND ($3 OR v.verdict IS NULL OR v.verdict = 'accepted')
+            ORDER BY r.id
+        ) r
         CROSS JOIN LATERAL (
             SELECT
                 json_agg(
@@ -195,8 +220,6 @@ pub fn rankings<'c>(
             JOIN responses a ON a.id = place.response_id
             WHERE place.ranking_id = r.id
         ) answers
-        WHERE p.project_id = $1 AND ($2::text IS NULL OR p.split = $2)
-            AND ($3 OR v.verdict IS NULL OR v.verdict = 'accepted')
         ORDER BY r.id
         "#,
         project,
