@@ -12,6 +12,12 @@ use uuid::Uuid;
 
 use crate::db::models::is_model_file;
 
+/// What the names of files on their way begin with.
+const INCOMING: &str = ".incoming-";
+/// Bytes after which what has come is put on the disk: all of some GB at their end takes longer than a worker waits for the answer,
+/// which then sends the file once more, and comes to the same end.
+const SYNCED: u64 = 256 * 1024 * 1024;
+
 /// Why a file is not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -73,10 +79,10 @@ pub async fn receive<E: std::fmt::Display>(
     let folder = directory(models_dir, model.id);
     let place = folder.join(name);
     tokio::fs::create_dir_all(place.parent().unwrap_or(&folder)).await?;
-    let temporary = tempfile::Builder::new().prefix(".incoming-").tempfile_in(&folder)?.into_temp_path();
+    let temporary = tempfile::Builder::new().prefix(INCOMING).tempfile_in(&folder)?.into_temp_path();
     let mut file = tokio::fs::File::create(&temporary).await?;
     let mut digest = Sha256::new();
-    let mut size = 0_u64;
+    let (mut size, mut unsynced) = (0_u64, 0_u64);
     while let Some(chunk) = content.next().await {
         let chunk = chunk.map_err(|error| StoreError::BrokenOff(error.to_string()))?;
         size += chunk.len() as u64;
@@ -85,6 +91,12 @@ pub async fn receive<E: std::fmt::Display>(
         }
         digest.update(&chunk);
         file.write_all(&chunk).await?;
+        unsynced += chunk.len() as u64;
+        if unsynced >= SYNCED {
+            file.flush().await?;
+            file.sync_data().await?;
+            unsynced = 0;
+        }
     }
     if size != expected.bytes {
         return Err(StoreError::Size { name: name.to_owned(), expected: expected.bytes, found: size });
