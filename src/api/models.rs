@@ -132,6 +132,7 @@ pub async fn complete(
         let message = "files of this model have not arrived yet".to_owned();
         return Err(Refusal::Conflict { message, details: missing });
     }
+    model_files::tidy(&state.config.models_dir(), id).await;
     Ok(Json(match holder {
         Some((_, lease)) => models::complete(&state.pool, id, lease).await?,
         None => models::complete_base(&state.pool, id).await?,

@@ -67,6 +67,7 @@ pub async fn import(
         let file = tokio::fs::File::open(path).await.map_err(|error| unreadable(path, error))?;
         model_files::store(models_dir, &record, name, ReaderStream::with_capacity(file, 1 << 20)).await?;
     }
+    model_files::tidy(models_dir, record.id).await;
     Ok(models::complete_base(pool, record.id).await?)
 }
 

@@ -128,6 +128,17 @@ pub async fn clear(models_dir: &Path, model: Uuid) -> Result<(), std::io::Error>
     }
 }
 
+/// Removes what a server that was killed has left of files on their way, each as large as weights may be: of a model that is whole.
+pub async fn tidy(models_dir: &Path, model: Uuid) {
+    let Ok(mut entries) = tokio::fs::read_dir(directory(models_dir, model)).await else { return };
+    while let Ok(Some(entry)) = entries.next_entry().await {
+        if entry.file_name().to_string_lossy().starts_with(INCOMING) {
+            // What can't be removed is in nobody's way.
+            let _ = tokio::fs::remove_file(entry.path()).await;
+        }
+    }
+}
+
 /// The files of a model that are not on the disk yet, by name.
 pub async fn missing(models_dir: &Path, model: &ModelRecord) -> Result<Vec<String>, std::io::Error> {
     let folder = directory(models_dir, model.id);

@@ -131,6 +131,17 @@ async fn files_of_a_worker_that_died_are_not_mixed_with_those_of_the_next() {
 }
 
 #[tokio::test]
+async fn what_a_killed_server_left_of_a_file_goes_when_the_model_is_whole() {
+    let (server, worker, job) = worker_with_job().await;
+    let model = register(&worker, &job, Stage::Sft, &[("model.safetensors", b"right")]).await;
+    worker.put(&format!("models/{}/files/model.safetensors", model.id), "right").await.assert(204);
+    let folder = server.state.config.models_dir().join(model.id.to_string());
+    std::fs::write(folder.join(".incoming-Ab3dE6"), "ri").expect("written");
+    worker.post(&format!("models/{}/complete", model.id), &json!({ "lease": job.lease })).await.assert(200);
+    assert_eq!(on_disk(&server, &model), ["model.safetensors"]);
+}
+
+#[tokio::test]
 async fn what_a_job_makes_has_plain_names_and_a_stage() {
     let (_server, worker, job) = worker_with_job().await;
     let address = format!("jobs/{}/models", job.id);
