@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Instant};
 
 use laurel_records::{PromptRecord, ResponseRecord, ResponsesRecord};
+use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::{Common, WrongInput, output, precision::PrecisionArgs, profiling::ProfileArgs, sampling::SamplingArgs};
@@ -171,8 +172,9 @@ fn prompt_ids(
         return Err(WrongInput(why).into());
     }
     let limit = context - settings.max_new_tokens;
-    let ids = prompts.iter().map(|prompt| tokenizer.prompt_within(&prompt.prompt, limit));
-    Ok(ids.collect::<Result<_, DataError>>()?)
+    // On all cores; of several conversations that the template refuses, the first is told.
+    let ids: Vec<_> = prompts.par_iter().map(|prompt| tokenizer.prompt_within(&prompt.prompt, limit)).collect();
+    Ok(ids.into_iter().collect::<Result<_, DataError>>()?)
 }
 
 fn response(

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use laurel_records::{Message, PromptRecord, RankingRecord, ResponseRecord};
+use rayon::prelude::*;
 
 use super::{Answers, values};
 use crate::{
@@ -59,10 +60,10 @@ pub fn verdicts(
     batch: usize,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<Option<Verdict>>, DataError> {
-    let examples = answers
-        .iter()
-        .map(|judged| tokenizer.example_of(judged.prompt, judged.answer, judged.finished))
-        .collect::<Result<Vec<_>, DataError>>()?;
+    // On all cores; of several conversations that the template refuses, the first is told.
+    let examples: Vec<_> =
+        answers.par_iter().map(|judged| tokenizer.example_of(judged.prompt, judged.answer, judged.finished)).collect();
+    let examples = examples.into_iter().collect::<Result<Vec<_>, DataError>>()?;
     let rows: Vec<&[u32]> = examples.iter().map(|example| example.ids.as_slice()).collect();
     // For the heads of an ensemble everything is read once more: the first reading is half of the way.
     let (count, readings) = (rows.len(), 1 + usize::from(members.is_some()));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use burn::module::Module;
 use laurel_records::{DemonstrationRecord, LogLevel, Stage};
+use rayon::prelude::*;
 
 use super::{
     Run, Schedule, SettingsError, StageOutcome, StageSettings, TrainError,
@@ -18,7 +19,7 @@ use super::{
     tokenizer_of,
 };
 use crate::{
-    data::{Example, records},
+    data::{DataError, Example, records},
     model::ModelDirectory,
 };
 
@@ -90,7 +91,9 @@ pub fn run(
 
     let (learned, held_out) = divide(records, run.seed);
     let examples = |records: &[DemonstrationRecord]| -> Result<Vec<Example>, TrainError> {
-        records.iter().map(|record| Ok(tokenizer.example(&record.prompt, answer(record))?)).collect()
+        // On all cores; of several conversations that the template refuses, the first is told.
+        let all: Vec<_> = records.par_iter().map(|record| tokenizer.example(&record.prompt, answer(record))).collect();
+        Ok(all.into_iter().collect::<Result<_, DataError>>()?)
     };
     let judge = judge(&settings, inputs, &directory, &held_out, run)?;
     if let Some(text) = judge.as_ref().and_then(|judge| judge.bounded.as_ref()) {
