@@ -73,6 +73,7 @@ impl Generate {
             tokenizer.pad_id(),
             &seeds,
             self.batch,
+            false,
             &mut |ended| progress.reached(ended as u64),
         );
         progress.finish();

@@ -133,7 +133,10 @@ pub(crate) fn ready_to_write(decoder: &Decoder, rows: usize, tokens: usize) -> D
 }
 
 /// As [`generate`], in batches of at most `batch` rows: prompts of like length together, so that little is padding.
-#[expect(clippy::too_many_arguments, reason = "generate's, and the size of a batch")]
+///
+/// `keeps_laws`: whether answers come with what their tokens were drawn from, where the law was truncated. That is some kilobytes a
+/// token: of very many answers it would fill the memory.
+#[expect(clippy::too_many_arguments, reason = "generate's, and what is said of a batch")]
 pub fn generate_in_batches(
     decoder: &Decoder,
     prompts: &[Vec<u32>],
@@ -142,6 +145,7 @@ pub fn generate_in_batches(
     pad_id: u32,
     seed_of_row: &[u64],
     batch: usize,
+    keeps_laws: bool,
     progress: &mut dyn FnMut(usize),
 ) -> Vec<Generated> {
     let mut order: Vec<usize> = (0..prompts.len()).collect();
@@ -155,7 +159,12 @@ pub fn generate_in_batches(
         let seeds: Vec<u64> = members.iter().map(|&index| seed_of_row[index]).collect();
         let mut told = |ended: usize| progress(before + ended);
         let generated = generate(decoder, &rows, settings, stop_ids, pad_id, &seeds, &mut told);
-        members.iter().zip(generated).for_each(|(&index, answer)| answers[index] = answer);
+        for (&index, mut answer) in members.iter().zip(generated) {
+            if !keeps_laws {
+                answer.kept = vec![];
+            }
+            answers[index] = answer;
+        }
         before += members.len();
     }
     answers

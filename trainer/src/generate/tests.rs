@@ -78,10 +78,24 @@ fn batches_give_what_one_batch_gives_in_the_order_of_the_prompts() {
     let settings = SamplingSettings { max_new_tokens: 6, ..SamplingSettings::default() };
     let mut told = vec![];
     let mut progress = |ended: usize| told.push(ended);
-    let batches = generate_in_batches(&decoder, &prompts, &settings, &[5], PAD, &seeds, 3, &mut progress);
+    let batches = generate_in_batches(&decoder, &prompts, &settings, &[5], PAD, &seeds, 3, true, &mut progress);
     let whole = generate(&decoder, &prompts, &settings, &[5], PAD, &seeds, &mut |_| {});
     batches.iter().zip(&whole).for_each(|(found, expected)| assert_same(found, expected));
     assert!(told.is_sorted() && told.last() == Some(&7), "{told:?}");
+}
+
+#[test]
+fn of_many_answers_what_their_tokens_were_drawn_from_is_kept_only_where_it_is_wanted() {
+    let decoder = decoder("llama-tiny", 64);
+    let prompts: Vec<Vec<u32>> = (1..6).map(|i| prompt(3, i)).collect();
+    let settings = SamplingSettings { max_new_tokens: 4, top_p: 0.9, ..SamplingSettings::default() };
+    let answers =
+        |keeps_laws| generate_in_batches(&decoder, &prompts, &settings, &[], PAD, &[1; 5], 2, keeps_laws, &mut |_| {});
+    let (with, without) = (answers(true), answers(false));
+    for (with, without) in with.iter().zip(&without) {
+        assert_eq!((with.tokens.len(), with.kept.len(), without.kept.len()), (4, 4, 0));
+        assert_eq!(with.tokens, without.tokens);
+    }
 }
 
 #[test]

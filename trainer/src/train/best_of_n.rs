@@ -125,7 +125,8 @@ impl BestOfN {
                 .collect();
             let mut told = |ended: usize| progress(first * self.n + ended, total);
             let (stop, pad) = (tokenizer.stop_ids(), tokenizer.pad_id());
-            let drawn = generate_in_batches(&decoder, &rows, &self.sampling, stop, pad, &seeds, self.batch, &mut told);
+            let drawn =
+                generate_in_batches(&decoder, &rows, &self.sampling, stop, pad, &seeds, self.batch, false, &mut told);
             // A reward model may well give a number to what means nothing.
             if drawn.iter().any(Generated::means_nothing) {
                 return Err(DataError::NoLaw(NO_LAW).into());

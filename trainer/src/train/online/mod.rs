@@ -348,7 +348,7 @@ impl<'a> Online<'a> {
         let longest = prompts.iter().map(Vec::len).max().unwrap_or(0) + self.settings.sampling.max_new_tokens;
         let batch = self.settings.shared.micro_batch_tokens * SAMPLED_AT_ONCE / longest.max(1);
         let policy = policy.to_sample();
-        generate_in_batches(&policy, prompts, &self.settings.sampling, stop, pad, &seeds, batch, &mut |_| {})
+        generate_in_batches(&policy, prompts, &self.settings.sampling, stop, pad, &seeds, batch, true, &mut |_| {})
     }
 
     /// The answers of `policy` to the first few prompts, always drawn with the same random numbers.
