@@ -105,6 +105,26 @@ async fn scores_that_come_while_a_lead_turns_to_them_move_tasks_too() {
 }
 
 #[tokio::test]
+async fn saving_the_order_that_is_set_moves_no_task() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed::default()).await;
+    seed::demonstration_task(&server.state, project, "Write number 1.").await;
+    let ada = server.user("Ada", Role::Admin).await;
+    for order in ["as_made", "random", "uncertain"] {
+        let form = [("order", order), ("percent", "80")];
+        ada.post("/admin/projects/test/next", &form).await.leads_to();
+        // As somebody who is just being given it holds it.
+        let mut given = pool.begin().await.expect("a transaction");
+        sqlx::query("SELECT id FROM tasks FOR UPDATE").fetch_all(&mut *given).await.expect("locked");
+        let again = ada.post("/admin/projects/test/next", &form);
+        let again = tokio::time::timeout(std::time::Duration::from_secs(10), again).await;
+        again.expect("it waits for a task that is in its place").leads_to();
+        given.rollback().await.expect("let go");
+    }
+}
+
+#[tokio::test]
 async fn another_order_moves_what_rounds_have_left_and_not_what_somebody_has_put_first() {
     let server = server().await;
     let pool = server.pool();

@@ -94,16 +94,26 @@ pub async fn set(
     .execute(&mut *transaction)
     .await?;
     order_rounds(&mut transaction, project.0, settings.order).await?;
+    // A task that moves can be given to nobody until this is over: those that are in their place are left alone, and who saves the
+    // other settings keeps nobody waiting for all of them.
     sqlx::query!(
         r#"
         UPDATE tasks t
         SET priority = ordered_priority($2, s.uncertainty)
         FROM tasks open
         LEFT JOIN prompt_scores s ON s.prompt_id = open.prompt_id
-        WHERE open.id = t.id AND t.project_id = $1 AND t.labels < t.overlap AND t.priority <= 0
+        WHERE open.id = t.id
+            AND t.project_id = $1
+            AND t.labels < t.overlap
+            AND t.priority <= 0
+            AND CASE
+                WHEN $3::boolean AND $2 = 'random' THEN t.priority = 0
+                ELSE t.priority <> ordered_priority($2, s.uncertainty)
+            END
         "#,
         project.0,
-        settings.order.as_str()
+        settings.order.as_str(),
+        before["order"] == after["order"]
     )
     .execute(&mut *transaction)
     .await?;
