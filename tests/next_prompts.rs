@@ -235,6 +235,9 @@ async fn after_going_back_what_later_rounds_have_left_or_bring_comes_last() {
     let newest = answered(pool, &now).await;
     let queue = asked().await;
     assert_eq!((queue[0], queue[3]), (newest, late), "{queue:?}");
+    // Also what is of the same round stays behind: a night makes several models of one.
+    prompt_order::set(pool, &training::admin(), of, &order.drawn_with(), &order).await.expect("saved");
+    assert_eq!(asked().await, queue);
 }
 
 /// What a worker asks before it scores: the prompts whose answers wait for people, each with the answers of its newest task.

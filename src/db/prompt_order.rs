@@ -93,9 +93,30 @@ pub async fn set(
     )
     .execute(&mut *transaction)
     .await?;
-    order_rounds(&mut transaction, project.0, settings.order).await?;
-    // A task that moves can be given to nobody until this is over: those that are in their place are left alone, and who saves the
-    // other settings keeps nobody waiting for all of them.
+    let is_as_before = before["order"] == after["order"];
+    // Where the oldest come first as before, all are in their place, and what a promotion has left behind is to stay there.
+    if !is_as_before || settings.order != TaskOrder::AsMade {
+        order_rounds(&mut transaction, project.0, settings.order).await?;
+        put_in_order(&mut transaction, project.0, settings.order, is_as_before).await?;
+    }
+    let changes = audit::changes(before, after);
+    if !changes.is_empty() {
+        let subject = format!("project/{}", project.1);
+        audit::record(&mut *transaction, actor, "project.order", &subject, Value::Object(changes)).await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+/// Gives the open tasks the priorities of an order, but for those of rounds and those with one by hand.
+///
+/// A task that moves can be given to nobody until this is over: those that are in their place are left alone, and who saves the
+/// other settings keeps nobody waiting for all of them.
+async fn put_in_order(
+    connection: &mut PgConnection,
+    project: Uuid,
+    order: TaskOrder,
+    is_as_before: bool,
+) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         UPDATE tasks t
@@ -111,18 +132,13 @@ pub async fn set(
                 ELSE t.priority <> ordered_priority($2, s.uncertainty)
             END
         "#,
-        project.0,
-        settings.order.as_str(),
-        before["order"] == after["order"]
+        project,
+        order.as_str(),
+        is_as_before
     )
-    .execute(&mut *transaction)
+    .execute(connection)
     .await?;
-    let changes = audit::changes(before, after);
-    if !changes.is_empty() {
-        let subject = format!("project/{}", project.1);
-        audit::record(&mut *transaction, actor, "project.order", &subject, Value::Object(changes)).await?;
-    }
-    Ok(transaction.commit().await?)
+    Ok(())
 }
 
 /// Where the oldest comes first, tasks of a round have its number as their priority, so that what answers now is ranked before what is
