@@ -22,10 +22,19 @@ wheel_sha256() {
 
 say() { printf 'laurel: %s\n' "$*" >&2; }
 
+# Whether a program is there for whom Postgres runs as: where we are root, another user, who can't enter every directory.
+owner_may_run() {
+    [[ -x $1 ]] || return 1
+    [[ $(id -u) == 0 ]] || return 0
+    local user=postgres
+    id "$user" >/dev/null 2>&1 || user=nobody
+    setpriv --reuid "$user" --regid "$(id -g "$user")" --clear-groups test -x "$(realpath "$1")"
+}
+
 have_postgres() {
     [[ -n ${DATABASE_URL:-} && $what == run ]] && return
     [[ -n ${PG_BIN_DIR:-} && -x ${PG_BIN_DIR}/postgres ]] && return
-    [[ $what == run && -x $data/postgres-programs/bin/postgres ]] && return
+    [[ $what == run ]] && owner_may_run "$data/postgres-programs/bin/postgres" && return
     compgen -G '/usr/lib/postgresql/1[5-9]/bin/postgres' >/dev/null && return
     local version
     version=$(pg_ctl --version 2>/dev/null | grep -oE '[0-9]+' | head -1) || return 1
