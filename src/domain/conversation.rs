@@ -44,7 +44,8 @@ pub fn check_prompt(messages: &[Message]) -> Result<(), PromptError> {
 }
 
 /// The hash of a conversation; the same for texts that differ only in Unicode composition (NFC), in line ends, or in white
-/// space around a message. It knows no project: a prompt is in the same split wherever the percentages are the same.
+/// space around a message. It knows no project: a prompt that goes on from no other is in the same split wherever the percentages are
+/// the same.
 pub fn content_hash(messages: &[Message]) -> ContentHash {
     let mut hash = Sha256::new();
     messages.iter().for_each(|message| add(&mut hash, message));
