@@ -66,6 +66,7 @@ pub async fn get(
     drop(connection);
     let jobs = job_list::of_project(pool, project.id, 50).await?;
     let nightly = || jobs.iter().filter(|job| job.kind == "nightly");
+    let schedule = schedules::of_project(pool, project.id).await?;
     let shown = OverviewPage {
         frame: Frame::new(&page, &project, "overview"),
         page,
@@ -80,7 +81,8 @@ pub async fn get(
         running: jobs.iter().find(|job| job.is_under_way()).cloned(),
         last_run: nightly().find(|job| !job.is_under_way()).cloned(),
         rounds: models::rounds(pool, project.id).await?,
-        next_run: schedules::of_project(pool, project.id).await?.next_run(OffsetDateTime::now_utc()),
+        // The clock passes closed projects over.
+        next_run: schedule.next_run(OffsetDateTime::now_utc()).filter(|_| project.archived_at.is_none()),
     };
     Ok(Html(shown.render()?))
 }

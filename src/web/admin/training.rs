@@ -149,7 +149,8 @@ async fn build(state: &AppState, page: Page, project: &Project) -> Result<Traini
         jobs.pop();
     }
     let schedule = schedules::of_project(&state.pool, project.id).await?;
-    let next_run = schedule.next_run(OffsetDateTime::now_utc());
+    // The clock passes closed projects over.
+    let next_run = schedule.next_run(OffsetDateTime::now_utc()).filter(|_| project.archived_at.is_none());
     let daily = schedule.daily().ok();
     let next_local = next_run.zip(daily).map(|(next, daily)| {
         let local = daily.local(next);
