@@ -134,6 +134,34 @@ async fn an_import_under_way_keeps_neither_the_night_waiting_nor_a_promotion_nor
 }
 
 #[tokio::test]
+async fn another_time_zone_neither_doubles_nor_loses_a_night() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = ready_project(pool, ProjectSettings::default(), 4).await;
+    let of = (project.id, project.slug.as_str());
+    for (minute, zone, now) in [
+        (120, "UTC", datetime!(2026-11-24 14:00 UTC)),
+        (22 * 60, "America/Los_Angeles", datetime!(2026-11-24 14:05 UTC)),
+    ] {
+        let daily = DailyTime::new(minute, zone).expect("a zone");
+        schedules::set(pool, &admin(), of, &DrawnWith::default(), true, &daily, now).await.expect("a schedule");
+    }
+    // 22:00 in Los Angeles is 06:00 UTC of the day after.
+    assert_eq!(put_at(pool, datetime!(2026-11-25 05:59 UTC)).await, 0);
+    assert_eq!(put_at(pool, datetime!(2026-11-25 06:00 UTC)).await, 1, "this very evening");
+    let job = claim(pool).await;
+    jobs::finish(pool, job.id, &finished(&job, None)).await.expect("finished");
+
+    // That was at 14:00 of the 25th in Shanghai: this day has had its run.
+    let daily = DailyTime::new(15 * 60, "Asia/Shanghai").expect("a zone");
+    schedules::set(pool, &admin(), of, &DrawnWith::default(), true, &daily, datetime!(2026-11-25 06:10 UTC))
+        .await
+        .expect("a schedule");
+    assert_eq!(put_at(pool, datetime!(2026-11-25 07:00 UTC)).await, 0);
+    assert_eq!(put_at(pool, datetime!(2026-11-26 07:00 UTC)).await, 1);
+}
+
+#[tokio::test]
 async fn the_clock_forgets_sessions_that_have_ended() {
     let server = support::server().await;
     let pool = server.pool();

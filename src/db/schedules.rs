@@ -38,6 +38,16 @@ impl Schedule {
         self.daily().ok().map(|daily| daily.next_run(now, self.last_day))
     }
 
+    /// The last day by the clocks of another time: a zone further west may still have been at the day before.
+    fn last_day_in(&self, daily: &DailyTime, now: OffsetDateTime) -> Option<Date> {
+        let before = self.daily().ok().filter(|before| before.timezone() != daily.timezone());
+        match before {
+            // Of a minute that is still to come, the day was done at another before.
+            Some(before) => self.last_day.map(|day| daily.local(before.on(day).min(now)).date()),
+            None => self.last_day,
+        }
+    }
+
     /// What a form of it is drawn with.
     pub fn drawn_with(&self) -> DrawnWith {
         DrawnWith::of(&self.shown())
@@ -83,7 +93,8 @@ pub async fn set(
     sqlx::query_scalar!("SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE", project.0)
         .fetch_one(&mut *transaction)
         .await?;
-    let before = of_project(&mut *transaction, project.0).await?.shown();
+    let standing = of_project(&mut *transaction, project.0).await?;
+    let before = standing.shown();
     let after = json!({ "enabled": enabled, "minute": daily.minute(), "timezone": daily.timezone() });
     drawn.check(&before, &after)?;
     sqlx::query!(
@@ -95,14 +106,14 @@ pub async fn set(
             enabled = excluded.enabled,
             minute = excluded.minute,
             timezone = excluded.timezone,
-            last_day = greatest(schedules.last_day, excluded.last_day),
+            last_day = excluded.last_day,
             updated_at = now()
         "#,
         project.0,
         enabled,
         daily.minute(),
         daily.timezone(),
-        passed
+        passed.max(standing.last_day_in(daily, now))
     )
     .execute(&mut *transaction)
     .await?;
