@@ -240,6 +240,47 @@ async fn after_going_back_what_later_rounds_have_left_or_bring_comes_last() {
     assert_eq!(asked().await, queue);
 }
 
+#[tokio::test]
+async fn a_priority_that_is_taken_back_leaves_the_task_in_its_round() {
+    let server = server().await;
+    let pool = server.pool();
+    let project = seed::project(pool, Seed::default()).await;
+    let mut prompts = Vec::new();
+    for round in 1_i32..=2 {
+        let prompt = seed::demonstration_task(&server.state, project, &format!("Write number {round}.")).await;
+        // As a sampling job of that round makes it.
+        sqlx::query("UPDATE tasks SET round = $2, priority = $2 WHERE prompt_id = $1")
+            .bind(prompt)
+            .bind(round)
+            .execute(pool)
+            .await
+            .expect("a task of a round");
+        prompts.push(prompt);
+    }
+    let ada = server.user("Ada", Role::Admin).await;
+    let page = format!("/admin/projects/test/prompts/{}", prompts[1]);
+    let none_by_hand = "name=\"priority\" value=\"0\"";
+    ada.get(&page).await.assert(200).assert_contains(none_by_hand);
+    let task: Uuid = sqlx::query_scalar("SELECT id FROM tasks WHERE prompt_id = $1")
+        .bind(prompts[1])
+        .fetch_one(pool)
+        .await
+        .expect("a task");
+    for priority in ["7", "0"] {
+        ada.post(&format!("/admin/projects/test/tasks/{task}/priority"), &[("priority", priority)]).await.leads_to();
+    }
+    ada.get(&page).await.assert(200).assert_contains(none_by_hand);
+    let next = prompt_order::next(pool, project, 9).await.expect("the queue");
+    let queue: Vec<_> = next.iter().map(|task| (task.prompt_id, task.priority)).collect();
+    assert_eq!(queue, [(prompts[1], None), (prompts[0], None)]);
+    // It follows the project's order to others and back.
+    for order in ["random", "as_made"] {
+        ada.post("/admin/projects/test/next", &[("order", order), ("percent", "80")]).await.leads_to();
+    }
+    let bob = server.user("Bob", Role::Annotator).await;
+    assert_eq!([next_question(&bob).await, next_question(&bob).await], ["2", "1"]);
+}
+
 /// What a worker asks before it scores: the prompts whose answers wait for people, each with the answers of its newest task.
 #[tokio::test]
 async fn answers_that_wait_to_be_ranked_go_out_until_they_are_ranked() {

@@ -142,8 +142,8 @@ async fn put_in_order(
 }
 
 /// Where the oldest comes first, tasks of a round have its number as their priority, so that what answers now is ranked before what is
-/// left of earlier rounds. Nobody has given them that by hand: another order moves them too, and that one gives it back, but for
-/// rounds beyond that of the model that answers now: somebody has gone back to it.
+/// left of earlier rounds. Nobody has given them that by hand, or has taken it back: another order moves them too, and that one gives it
+/// back, but for rounds beyond that of the model that answers now: somebody has gone back to it.
 async fn order_rounds(connection: &mut PgConnection, project: Uuid, order: TaskOrder) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
@@ -164,9 +164,12 @@ async fn order_rounds(connection: &mut PgConnection, project: Uuid, order: TaskO
                 ),
                 t.round
             ))
-            AND NOT EXISTS (
-                SELECT 1 FROM audit_log a WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
-            )
+            AND coalesce((
+                SELECT a.detail -> 'priority' -> 1 FROM audit_log a
+                WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
+                ORDER BY a.id DESC
+                LIMIT 1
+            ), '0') = '0'
         "#,
         project,
         order == TaskOrder::AsMade
@@ -325,10 +328,12 @@ pub async fn next(pool: &PgPool, project: Uuid, limit: i64) -> Result<Vec<Next>,
                 WHEN t.priority > 0
                     AND (
                         t.priority <> t.round
-                        OR EXISTS (
-                            SELECT 1 FROM audit_log a
+                        OR (
+                            SELECT a.detail -> 'priority' -> 1 FROM audit_log a
                             WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
-                        )
+                            ORDER BY a.id DESC
+                            LIMIT 1
+                        ) <> '0'
                     )
                     THEN t.priority
             END AS priority,

@@ -18,6 +18,7 @@ pub struct Task {
     pub round: i32,
     pub labels: i32,
     pub overlap: i32,
+    /// Given by hand, else 0.
     pub priority: i32,
     pub withdrawn_at: Option<OffsetDateTime>,
     pub created_at: OffsetDateTime,
@@ -37,7 +38,21 @@ pub async fn of_prompt(pool: &PgPool, prompt: Uuid) -> Result<Vec<Task>, sqlx::E
             t.round,
             t.labels,
             t.overlap,
-            greatest(t.priority, 0) AS "priority!",
+            -- Only what somebody has given by hand; see `prompt_order::next`.
+            CASE
+                WHEN t.priority > 0
+                    AND (
+                        t.priority <> t.round
+                        OR (
+                            SELECT a.detail -> 'priority' -> 1 FROM audit_log a
+                            WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
+                            ORDER BY a.id DESC
+                            LIMIT 1
+                        ) <> '0'
+                    )
+                    THEN t.priority
+                ELSE 0
+            END AS "priority!",
             t.withdrawn_at,
             t.created_at,
             (
@@ -101,10 +116,24 @@ pub async fn set_priority(
     let mut transaction = pool.begin().await?;
     let before = sqlx::query_scalar!(
         r#"
-        SELECT greatest(priority, 0) AS "priority!"
-        FROM tasks
-        WHERE id = $1 AND project_id = $2 AND prompt_id IS NOT NULL
-        FOR NO KEY UPDATE
+        SELECT
+            CASE
+                WHEN t.priority > 0
+                    AND (
+                        t.priority <> t.round
+                        OR (
+                            SELECT a.detail -> 'priority' -> 1 FROM audit_log a
+                            WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
+                            ORDER BY a.id DESC
+                            LIMIT 1
+                        ) <> '0'
+                    )
+                    THEN t.priority
+                ELSE 0
+            END AS "priority!"
+        FROM tasks t
+        WHERE t.id = $1 AND t.project_id = $2 AND t.prompt_id IS NOT NULL
+        FOR NO KEY UPDATE OF t
         "#,
         task,
         project
@@ -116,7 +145,11 @@ pub async fn set_priority(
         UPDATE tasks t
         SET priority = CASE $3::integer
             WHEN 0 THEN (
-                SELECT ordered_priority(p.task_order, s.uncertainty)
+                -- Where the oldest comes first, tasks have the number of their round; see `order_rounds`.
+                SELECT CASE p.task_order
+                    WHEN 'as_made' THEN t.round
+                    ELSE ordered_priority(p.task_order, s.uncertainty)
+                END
                 FROM projects p
                 LEFT JOIN prompt_scores s ON s.prompt_id = t.prompt_id
                 WHERE p.id = t.project_id
