@@ -55,9 +55,11 @@ impl Wanted {
     /// What is asked for, of so many lines.
     pub fn part(&self, counts: Counts) -> Part {
         let decided = self.state == "decided";
-        let number = self.page.parse::<i64>().unwrap_or(1).clamp(1, 1_000_000);
         let total = if decided { counts.decided } else { counts.waiting };
-        Part { decided, number, pages: (total + PER_PAGE - 1) / PER_PAGE, offset: (number - 1) * PER_PAGE }
+        let pages = (total + PER_PAGE - 1) / PER_PAGE;
+        // What waits is decided meanwhile: of a page that is no longer there, the last one is shown.
+        let number = self.page.parse::<i64>().unwrap_or(1).clamp(1, pages.max(1));
+        Part { decided, number, pages, offset: (number - 1) * PER_PAGE }
     }
 }
 
@@ -158,5 +160,22 @@ pub async fn post(
             Ok((StatusCode::CONFLICT, Html(shown.render()?)).into_response())
         }
         Err(SaveError::Database(error)) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_is_gone_shows_the_last_lines_and_not_that_there_are_none() {
+        let part = |page: &str, waiting: i64| {
+            let wanted = Wanted { page: page.to_owned(), ..Wanted::default() };
+            let part = wanted.part(Counts { waiting, decided: 0 });
+            (part.number, part.pages, part.offset)
+        };
+        assert_eq!(part("2", 51), (2, 2, 50));
+        assert_eq!(part("2", 50), (1, 1, 0));
+        assert_eq!((part("", 0), part("-3", 120)), ((1, 0, 0), (1, 3, 0)));
     }
 }
