@@ -201,6 +201,9 @@ pub async fn names(pool: &PgPool) -> Result<Vec<(Uuid, String, String)>, sqlx::E
     Ok(rows.into_iter().map(|row| (row.id, row.slug, row.name)).collect())
 }
 
+/// Short names that addresses of ours use.
+pub const RESERVED: [&str; 1] = ["new"];
+
 /// Why a project can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
@@ -210,6 +213,8 @@ pub enum CreateError {
         "a project's short name has small letters, digits and hyphens, begins with a letter or digit and has at most 63 characters: “{0}” does not"
     )]
     BadSlug(String),
+    #[error("“{0}” can't be a project's short name: the dashboard's form for a new project has that address")]
+    Reserved(String),
     /// A setting beyond the schema's limits, by the name of its constraint.
     #[error("a setting is out of range ({0})")]
     OutOfRange(String),
@@ -238,6 +243,9 @@ pub async fn create(
     settings: &ProjectSettings,
     simulated: bool,
 ) -> Result<Project, CreateError> {
+    if RESERVED.contains(&slug) {
+        return Err(CreateError::Reserved(slug.to_owned()));
+    }
     let wrap = |error| CreateError::of(slug, error);
     let mut transaction = pool.begin().await.map_err(wrap)?;
     let id = Uuid::now_v7();

@@ -56,6 +56,10 @@ async fn a_new_project_needs_a_name_and_a_short_name_that_can_stand_in_an_addres
     ada.post("/admin/projects/new", &[("name", " "), ("slug", "ok")]).await.assert(422).assert_contains("be empty");
     let too_many = [("name", "A"), ("slug", "ok"), ("answers_per_prompt", "10")];
     ada.post("/admin/projects/new", &too_many).await.assert(422).assert_contains("from 2 to 9");
+    // Nor by command: the project's own address would be this form.
+    let settings = projects::ProjectSettings { name: "A".to_owned(), ..projects::ProjectSettings::default() };
+    let by_command = projects::create(server.pool(), &Actor::program("command line"), "new", &settings, false).await;
+    assert!(matches!(by_command, Err(projects::CreateError::Reserved(_))), "{by_command:?}");
     let made: i64 =
         sqlx::query_scalar("SELECT count(*) FROM projects").fetch_one(server.pool()).await.expect("a number");
     assert_eq!(made, 0);

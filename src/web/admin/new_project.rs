@@ -10,12 +10,9 @@ use serde::Deserialize;
 
 use super::{forms::Errors, project::actor, settings_form::SettingsForm};
 use crate::{
-    db::projects::{self, CreateError},
+    db::projects::{self, CreateError, RESERVED},
     web::{AppState, Page, PageError, authorise::Admin, csrf::CsrfForm},
 };
-
-/// Short names that addresses of ours use.
-const RESERVED: [&str; 1] = ["new"];
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -67,23 +64,20 @@ pub async fn post(
     let slug = form.slug.trim().to_owned();
     let typed = form.settings();
     let mut errors = match typed.read(&page) {
-        Ok(settings) if !RESERVED.contains(&slug.as_str()) => {
-            match projects::create(&state.pool, &actor(&user), &slug, &settings, false).await {
-                Ok(project) => return Ok(Redirect::to(&format!("/admin/projects/{}", project.slug)).into_response()),
-                Err(CreateError::SlugTaken(_)) => {
-                    let mut errors = Errors::default();
-                    errors.add("slug", page.t("admin-error-slug-taken"));
-                    errors
-                }
-                Err(CreateError::BadSlug(_)) => Errors::default(),
-                Err(CreateError::OutOfRange(constraint)) => {
-                    tracing::warn!(constraint, "a new project's setting is out of range");
-                    return Err(PageError::Invalid(page.t("admin-error-limits")));
-                }
-                Err(CreateError::Database(error)) => return Err(error.into()),
+        Ok(settings) => match projects::create(&state.pool, &actor(&user), &slug, &settings, false).await {
+            Ok(project) => return Ok(Redirect::to(&format!("/admin/projects/{}", project.slug)).into_response()),
+            Err(CreateError::SlugTaken(_)) => {
+                let mut errors = Errors::default();
+                errors.add("slug", page.t("admin-error-slug-taken"));
+                errors
             }
-        }
-        Ok(_) => Errors::default(),
+            Err(CreateError::BadSlug(_) | CreateError::Reserved(_)) => Errors::default(),
+            Err(CreateError::OutOfRange(constraint)) => {
+                tracing::warn!(constraint, "a new project's setting is out of range");
+                return Err(PageError::Invalid(page.t("admin-error-limits")));
+            }
+            Err(CreateError::Database(error)) => return Err(error.into()),
+        },
         Err(errors) => errors,
     };
     if errors.of("slug").is_none() && !is_good_slug(&slug) {
