@@ -25,6 +25,8 @@ pub struct Task {
     /// People who have it in hand now.
     pub in_hand: i64,
     pub skipped: i64,
+    /// Its answer is known: it comes as a check or in a course, outside the queue.
+    pub known: bool,
 }
 
 /// The tasks of a prompt, newest first.
@@ -59,7 +61,8 @@ pub async fn of_prompt(pool: &PgPool, prompt: Uuid) -> Result<Vec<Task>, sqlx::E
                 SELECT count(*) FROM assignments a
                 WHERE a.task_id = t.id AND a.state = 'leased' AND a.lease_until > now()
             ) AS "in_hand!",
-            (SELECT count(*) FROM assignments a WHERE a.task_id = t.id AND a.state = 'skipped') AS "skipped!"
+            (SELECT count(*) FROM assignments a WHERE a.task_id = t.id AND a.state = 'skipped') AS "skipped!",
+            EXISTS (SELECT 1 FROM gold_tasks g WHERE g.task_id = t.id) AS "known!"
         FROM tasks t
         WHERE t.prompt_id = $1
         ORDER BY t.id DESC

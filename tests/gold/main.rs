@@ -135,6 +135,22 @@ async fn two_leads_who_make_a_known_answer_of_one_task_make_one() {
 }
 
 #[tokio::test]
+async fn a_prompts_page_offers_nothing_for_its_check_that_is_refused() {
+    let (server, project, admin) = led().await;
+    known(&server, project, &admin, "A check.", "check").await;
+    let (check, prompt): (Uuid, Uuid) =
+        sqlx::query_as("SELECT t.id, t.prompt_id FROM tasks t JOIN gold_tasks g ON g.task_id = t.id")
+            .fetch_one(server.pool())
+            .await
+            .expect("a check");
+    let page = admin.get(&format!("/admin/projects/test/prompts/{prompt}")).await.assert(200);
+    page.assert_contains(&format!("/admin/projects/test/gold/{check}\">Known answers</a>"));
+    assert!(!page.text.contains(&format!("/tasks/{check}/")), "{}", page.text);
+    // The task that it was made from is an ordinary one, withdrawn.
+    assert_eq!(page.text.matches("name=\"withdrawn\" value=\"no\"").count(), 1);
+}
+
+#[tokio::test]
 async fn of_a_skipped_check_the_page_says_what_it_says_of_every_task() {
     let (server, project, admin) = led().await;
     known(&server, project, &admin, "A check.", "check").await;
