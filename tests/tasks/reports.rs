@@ -222,6 +222,13 @@ async fn a_report_on_a_prompt_to_write_is_kept_and_the_brief_can_be_withdrawn() 
     report(&ada, "Nobody sells locks here.").await;
     let page = lea.get("/admin/projects/test/reports").await.assert(200);
     page.assert_contains("A shop that sells locks.").assert_contains("Nobody sells locks here.");
+    // A reviewer reads it too, and is led to no page that is refused to them.
+    let writing = "href=\"/admin/projects/test/writing\"";
+    page.assert_contains(writing);
+    let rosa = server.user("Rosa", Role::Reviewer).await;
+    let page = rosa.get("/admin/projects/test/reports").await.assert(200);
+    page.assert_contains("A shop that sells locks.");
+    assert!(!page.text.contains(writing), "{}", page.text);
     let brief: uuid::Uuid = sqlx::query_scalar("SELECT id FROM prompt_briefs").fetch_one(pool).await.expect("a brief");
     let address = format!("/admin/projects/test/reports/{brief}");
     lea.post(&address, &[("decision", "withdraw")]).await.assert(303);
