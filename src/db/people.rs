@@ -70,6 +70,9 @@ pub async fn set_role(pool: &PgPool, actor: &Actor, person: Uuid, role: Role) ->
         .fetch_optional(&mut *transaction)
         .await?
         .ok_or(ChangeError::NotFound)?;
+    if before.role == role.as_str() {
+        return Ok(());
+    }
     sqlx::query!("UPDATE users SET role = $2 WHERE id = $1", person, role.as_str()).execute(&mut *transaction).await?;
     admin_is_left(&mut transaction).await?;
     let detail = json!({ "role": [before.role.as_str(), role.as_str()] });
