@@ -179,6 +179,30 @@ async fn a_page_that_knows_less_than_the_draft_submits_only_once_that_was_offere
     browser.close().await;
 }
 
+/// A slow connection: the draft has arrived, and its page has not heard of that.
+#[tokio::test]
+async fn what_a_page_has_just_sent_to_be_saved_is_its_own_though_nothing_is_rated_in_it() {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed::default()).await;
+    seed::ranking_task(&server.state, project, "Which?", &["first", "second"]).await;
+    let ada = server.user("Ada", Role::Annotator).await;
+    let task = format!("/tasks/{}", assignment_in(ada.post("/queue/next", &[]).await.leads_to()));
+    // As a script reads the form: with its scale.
+    let scale = r#"{"lowest":1,"highest":7}"#;
+    let draft = json!({ "scale": scale, "rank_0": "1", "rating_0": "", "rating_1": "", "note": "", "seconds": "1" });
+    ada.json(Method::PUT, &format!("{task}/draft?base=0"), &draft).await.assert(200);
+    let submit = async |own: &str| {
+        let token = ada.csrf().await;
+        let ranks = [("rank_0", "1"), ("rank_1", "2"), ("scale", scale)];
+        let form = [&ranks[..], &[("base", "0"), ("own", own), ("then", "queue"), ("csrf", token.as_str())]].concat();
+        let request = ada.request(Method::POST, &format!("{task}/submit"));
+        ada.send(request.header("accept", "application/json").form(&form)).await
+    };
+    submit(&json!({ "scale": scale, "rank_1": "1" }).to_string()).await.assert(409).assert_contains("newer-draft");
+    submit(&draft.to_string()).await.assert(200);
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM rankings").await, 1);
+}
+
 #[tokio::test]
 async fn whoever_takes_another_draft_while_a_submission_waits_has_not_submitted() {
     let server = opened().await;

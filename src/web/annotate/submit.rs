@@ -73,9 +73,10 @@ pub async fn post(
 /// script can't be shown it.
 async fn went_on_elsewhere(pool: &PgPool, assignment: Uuid, fields: &Fields) -> sqlx::Result<bool> {
     let Some(base) = fields.base() else { return Ok(false) };
-    // What it had sent to be saved and not heard of yet.
+    // What it had sent to be saved and not heard of yet: of it, too, a draft keeps no scale on which nothing is rated.
     let sent: DraftFields = serde_json::from_str(fields.get("own")).unwrap_or_default();
-    drafts::went_on_elsewhere(pool, assignment, base, &[&fields.draft(), &sent]).await
+    let sent: Fields = sent.into_iter().collect();
+    drafts::went_on_elsewhere(pool, assignment, base, &[&fields.draft(), &sent.draft()]).await
 }
 
 /// Gives the task back with a reason; 409 where it was submitted meanwhile.
