@@ -257,17 +257,18 @@ window.addEventListener("online", () => changed() && save());
 window.addEventListener("focus", () => state.dataset.state === "login" && save());
 document.addEventListener("visibilitychange", () => document.hidden && changed() && save());
 
-/** Fills the form from a draft. Ratings on another scale than the form's would say something else there: they are left out. */
+/** Makes the form what a draft says. Its ratings on another scale than the form's would say something else there: they are left out. */
 function fill(draft) {
   const rated = !form.elements.scale || (draft.scale ?? NO_SCALE) === form.elements.scale.value;
-  for (const [name, value] of Object.entries(draft)) {
+  const said = (name) => (rated || !name.startsWith("rating_") ? draft[name] ?? "" : "");
+  for (const name of Object.keys(draft)) {
     const field = form.elements[name];
-    if (!field || ["csrf", "seconds", "version", "scale"].includes(name) || (!rated && name.startsWith("rating_"))) continue;
+    if (!field || ["csrf", "seconds", "version", "scale"].includes(name)) continue;
     if (field.type === "checkbox") field.checked = true;
-    else field.value = value;
+    else field.value = said(name);
   }
   for (const box of form.querySelectorAll("input[type=checkbox]")) if (!(box.name in draft)) box.checked = false;
-  for (const radio of form.querySelectorAll("input[type=radio]:checked")) if (!(radio.name in draft)) radio.checked = false;
+  for (const radio of form.querySelectorAll("input[type=radio]:checked")) if (radio.value !== said(radio.name)) radio.checked = false;
   form.dispatchEvent(new CustomEvent("laurel:restored"));
 }
 

@@ -286,3 +286,31 @@ async fn a_copy_in_the_browser_from_another_scale_keeps_its_order_and_not_its_nu
     assert_eq!((&ranking["ranks"], ranking.get("ratings")), (&json!([2, 1]), None));
     browser.close().await;
 }
+
+/// A draft in which nothing is rated names no scale.
+#[tokio::test]
+async fn a_draft_without_ratings_that_is_taken_in_the_place_of_a_rated_one_has_none() {
+    let (server, ada, bob, task) = world().await;
+    set(&ada, &TEN).await;
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "bob@example.org", PASSWORD).await;
+    // At home nothing is rated yet; at work, where the page knew nothing of that, one answer is.
+    let unrated = json!({ "rank_0": "2", "rank_1": "1", "rating_0": "", "rating_1": "", "scale": OF_TEN });
+    let rated = json!({ "rank_0": "1", "rank_1": "2", "rating_0": "9", "rating_1": "", "scale": OF_TEN });
+    for draft in [&unrated, &rated] {
+        bob.json(Method::PUT, &format!("/tasks/{task}/draft?base=0"), draft).await.assert(200);
+    }
+    browser.goto(&format!("{}/tasks/{task}", server.address)).await.expect("the task");
+    let take = "[data-other-draft] button:not([data-discard])";
+    let take = browser.wait().for_element(Locator::Css(take)).await.expect("offered");
+    let chosen = "return [...document.querySelectorAll('#task input[type=radio]:checked')]
+        .filter(({ value }) => value).map(({ name, value }) => `${name} ${value}`).sort().join(', ')";
+    let chosen = async || browser.execute(chosen, Vec::new()).await.expect("read");
+    assert_eq!(chosen().await, json!("rank_0 1, rank_1 2, rating_0 9"));
+    take.click().await.expect("pressed");
+    assert_eq!(chosen().await, json!("rank_0 2, rank_1 1"));
+    // And back.
+    take.click().await.expect("pressed");
+    assert_eq!(chosen().await, json!("rank_0 1, rank_1 2, rating_0 9"));
+    browser.close().await;
+}
