@@ -160,6 +160,28 @@ async fn what_was_begun_on_the_scale_of_before_is_finished_on_it() {
 }
 
 #[tokio::test]
+async fn a_page_that_was_opened_before_ratings_were_asked_for_is_told_to_be_loaded_again() {
+    let (_server, ada, bob, task) = world().await;
+    let asks = async |rating: &str| ada.post(SCHEME, &[("rating", rating), ("note", "1")]).await.assert(303);
+    asks("off").await;
+    let page = format!("/tasks/{task}");
+    assert!(!bob.get(&page).await.assert(200).text.contains("rating_0"), "there is nowhere to rate");
+    asks("required").await;
+    let submit = format!("{page}/submit");
+    let send = async |more: &[(&str, &str)]| {
+        let token = bob.csrf().await;
+        let form = [&RANKS[..], more, &[("csrf", token.as_str())]].concat();
+        bob.send(bob.request(Method::POST, &submit).header("accept", "application/json").form(&form)).await.assert(422)
+    };
+    send(&[]).await.assert_contains("Load it again");
+    bob.get(&page).await.assert(200).assert_contains(r#"name="rating_0" value="7""#);
+    // One that has the ratings, and none chosen, says which lack.
+    send(&[("scale", OF_SEVEN)]).await.assert_contains("Not rated yet: A");
+    // Without a script they stand on the page that says so.
+    bob.post(&submit, &RANKS).await.assert(422).assert_contains("Not rated yet: A");
+}
+
+#[tokio::test]
 async fn answers_to_known_tasks_are_rated_on_the_projects_scale_too() {
     let (server, ada, bob, task) = world().await;
     let pool = server.pool();

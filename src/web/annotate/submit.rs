@@ -144,8 +144,16 @@ pub(super) fn explained(
     error: &FormError,
     shown: Shown,
 ) -> Result<Response, PageError> {
+    let by_script = wants_json(headers);
+    // A script's page stays as it was opened: where it states no scale, it has no place for the ratings that are asked for by now.
+    let changed = FormError::OtherScale;
+    let has_place = !shown.fields.get("scale").is_empty() || shown.fields.has_ratings();
+    let error = match error {
+        FormError::Unrated { .. } if by_script && !has_place => &changed,
+        error => error,
+    };
     let error = task::explain(&page, &task, error);
-    if wants_json(headers) {
+    if by_script {
         return Err(PageError::Invalid(error));
     }
     task::draw(page, task, shown.unsaved(error))
