@@ -58,6 +58,23 @@ pub async fn save(
     Ok(Some(at))
 }
 
+/// What is about to be said takes the place of the draft for its turn that its page had, saved at `base`, in milliseconds since 1970:
+/// once it is said, so is the draft, however that was changed on the way. One that was saved elsewhere since stays.
+pub async fn become_said(
+    pool: &PgPool,
+    user: Uuid,
+    chat: Uuid,
+    (number, base): (i32, i64),
+    body: &str,
+) -> sqlx::Result<()> {
+    let Some(draft) = find(pool, chat).await? else { return Ok(()) };
+    let saved_at = draft.updated_at.unix_timestamp_nanos() / 1_000_000;
+    if draft.number == number && saved_at <= i128::from(base) {
+        save(pool, user, chat, number, body).await?;
+    }
+    Ok(())
+}
+
 /// Keeps a message that came too late for its turn, as if it had been a draft for the last one: it is given back once the person
 /// can speak again. A blank one takes no draft's place. Whose conversation it is has been checked by whoever refused the message.
 pub async fn keep_unsaid(pool: &PgPool, chat: Uuid, body: &str) -> sqlx::Result<()> {

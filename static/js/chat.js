@@ -250,6 +250,7 @@ function saying() {
   sendByScript(say, {
     leaves() {
       saving.close();
+      say.elements.base.value = base;
       return keepHere();
     },
     stays: saving.reopen,

@@ -145,6 +145,34 @@ async fn a_blank_message_from_an_old_tab_does_not_take_the_place_of_what_is_type
 }
 
 #[tokio::test]
+async fn what_was_changed_before_it_was_said_does_not_come_back_and_what_was_typed_elsewhere_since_does() {
+    let (address, _) = endpoint().await;
+    let (server, _) = with_chat(&address).await;
+    let bea = server.user("Bea", Role::Annotator).await;
+    let chat = bea.post("/chats", &[("slug", "test")]).await.leads_to().to_owned();
+    let draft = async |turn: i32, message: &str| -> i64 {
+        let typed = json!({ "turns": turn, "message": message });
+        let told = bea.json(reqwest::Method::PUT, &format!("{chat}/draft"), &typed).await.assert(200).text;
+        serde_json::from_str::<Value>(&told).expect("JSON")["saved_at"].as_i64().expect("milliseconds")
+    };
+    let say = async |turn: &str, base: i64, message: &str| {
+        let base = base.to_string();
+        let form = [("turn", turn), ("base", base.as_str()), ("message", message)];
+        bea.post(&format!("{chat}/say"), &form).await.assert(303);
+        bea.post(&format!("{chat}/answers"), &[]).await.assert(303);
+        bea.post(&format!("{chat}/choose"), &[("turn", turn), ("best", "0")]).await.assert(303);
+    };
+    let base = draft(0, "How do beez make honey?").await;
+    bea.get(&chat).await.assert(200).assert_contains(&format!(r#"name="base" value="{base}""#));
+    say("0", base, "How do bees make honey?").await;
+    assert!(!bea.get(&chat).await.assert(200).text.contains("beez"), "it was corrected, and said");
+    let base = draft(1, "And waks?").await;
+    // The page knows nothing of what is typed at home.
+    say("1", base - 1, "And wax?").await;
+    bea.get(&chat).await.assert(200).assert_contains("And waks?</textarea>");
+}
+
+#[tokio::test]
 async fn of_two_first_messages_at_once_one_is_said_and_no_prompt_is_made_of_the_other() {
     let (address, _) = endpoint().await;
     let (server, _) = with_chat(&address).await;

@@ -6,7 +6,7 @@
 //! | `GET /chats` | where one can chat, and one's conversations; `before`: those that were begun before this one |
 //! | `POST /chats` | begins a conversation in the project `slug` → 303 to it, or to guidelines that come first; 409 where a course does |
 //! | `GET /chats/{chat}` | the conversation and what comes next in it |
-//! | `POST /chats/{chat}/say` | fields `message`, `turn` (its number): the person's turn → 303 back, or to guidelines that come first |
+//! | `POST /chats/{chat}/say` | fields `message`, `turn` (its number), `base` (the `saved_at` of the draft of it, which goes with it): the person's turn → 303 back, or to guidelines that come first |
 //! | `PUT /chats/{chat}/draft` | JSON `turns`, `message`: keeps what is typed → `{"saved_at"}`; 409 where the conversation is further. Or `choice`: `{"turn", "best", "version", "seconds"}`, an answer that is marked and not yet confirmed, without `version` as the turn's first choice; 409 where another choice stands |
 //! | `POST /chats/{chat}/answers` | asks the model; streamed to scripts (`text/event-stream`), else 303 back when all are there |
 //! | `POST /chats/{chat}/choose` | fields `turn`, `best` (position), `seconds` → 303 back; where another answer was chosen before, to that choice |

@@ -62,6 +62,8 @@ pub struct Message {
     message: String,
     /// The number of the turn that it begins; our page has it.
     turn: Option<i32>,
+    /// When the draft was saved that the page had of it, in milliseconds since 1970.
+    base: Option<i64>,
 }
 
 /// `POST /chats/{chat}/say`.
@@ -84,6 +86,9 @@ pub async fn say(
         let error = page.t("chat-off");
         return explained(&state, &headers, page, chat, message, error).await;
     };
+    if let Some(had) = form.turn.zip(form.base).filter(|_| !message.trim().is_empty()) {
+        chat_drafts::become_said(&state.pool, user.id, id, had, &message).await?;
+    }
     let error =
         match chat_turns::say(&state.pool, user.id, id, &endpoint.system_prompt, form.turn, message.trim()).await {
             Ok(true) => return Ok(onward(&headers, &address(id))),
