@@ -183,7 +183,7 @@ impl Compress {
         let (begin, mut ids) = (tokenizer.begin_of_text(), vec![]);
         for document in corpus::documents(path)? {
             ids.extend(begin);
-            ids.extend(tokenizer.encode(&document));
+            corpus::pieces(&document).for_each(|piece| ids.extend(tokenizer.encode(piece)));
             ids.extend(tokenizer.stop_ids().first());
         }
         let length = config.context_length.min(self.sequence_length as usize);

@@ -7,6 +7,9 @@ use sha2::{Digest, Sha256};
 
 use super::{error::DataError, records};
 
+/// Text is handed to a tokenizer in pieces of about so many bytes, twice as many at most.
+const PIECE: usize = 1 << 16;
+
 /// The documents of a file. A `.jsonl` file has one a line: its `text`, or the messages of its conversation (`messages`, else
 /// `prompt`, `completion`, `chosen`), a line each. Any other file is plain text, and one document.
 pub fn documents(path: &Path) -> Result<Vec<String>, DataError> {
@@ -25,6 +28,22 @@ pub fn documents(path: &Path) -> Result<Vec<String>, DataError> {
         return Err(DataError::Records { problems: vec![format!("{}: holds no text", path.display())] });
     }
     Ok(vec![text])
+}
+
+/// The text in pieces, since a tokenizer takes a hundred times the room of what it is handed at once. They end with a line; where
+/// that is long, before a space, as words begin with theirs; where there is none, with a character.
+pub fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        if text.is_empty() {
+            return None;
+        }
+        let (least, most) = (text.ceil_char_boundary(PIECE), text.ceil_char_boundary(2 * PIECE));
+        let range = &text[least..most];
+        let line = range.find('\n').map(|at| at + 1);
+        let (piece, rest) = text.split_at(least + line.or_else(|| range.find(' ')).unwrap_or(range.len()));
+        text = rest;
+        Some(piece)
+    })
 }
 
 /// SHA-256 (hexadecimal) of documents, for the lineage of what learns from them.
@@ -72,6 +91,21 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "\u{feff}Tea.\n").unwrap();
         assert_eq!(documents(file.path()).unwrap(), ["Tea.\n"]);
+    }
+
+    #[test]
+    fn no_piece_is_long_and_together_they_are_the_text() {
+        // As a file of one line has it, and one in a language that needs no spaces.
+        let texts = [("line\n".repeat(40_000), "\n"), (" word".repeat(40_000), "word"), ("茶".repeat(80_000), "茶")];
+        for (text, end) in texts {
+            let found: Vec<&str> = pieces(&text).collect();
+            let longest = found.iter().map(|piece| piece.len()).max();
+            assert!(found.len() > 1 && longest < Some(2 * PIECE + 4), "{end:?}: {longest:?}");
+            assert!(found.iter().all(|piece| piece.ends_with(end)), "{end:?}");
+            assert_eq!(found.concat(), text);
+        }
+        assert_eq!(pieces("one line").collect::<Vec<_>>(), ["one line"]);
+        assert_eq!(pieces("").count(), 0);
     }
 
     #[test]

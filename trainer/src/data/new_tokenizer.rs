@@ -12,6 +12,7 @@ use tokenizers::{
     },
 };
 
+use super::corpus;
 use crate::model::hf::Companions;
 
 const END_OF_TEXT: &str = "<|endoftext|>";
@@ -57,7 +58,8 @@ impl NewTokenizer {
             .show_progress(false)
             .build()
             .into();
-        tokenizer.train(&mut trainer, texts.iter().map(String::as_str)).map_err(|error| error.to_string())?;
+        let pieces = texts.iter().flat_map(|text| corpus::pieces(text));
+        tokenizer.train(&mut trainer, pieces).map_err(|error| error.to_string())?;
         Ok(Self { tokenizer })
     }
 

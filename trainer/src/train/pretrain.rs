@@ -25,9 +25,6 @@ const HELD_OUT: f64 = 0.05;
 /// Held-out blocks at most: enough to tell one step from another.
 const HELD_OUT_BLOCKS: usize = 64;
 
-/// Text is handed to the tokenizer in pieces of about so many bytes, cut at line ends.
-const PIECE: usize = 1 << 16;
-
 stage_settings! {
     /// Settings of pretraining.
     pub struct PretrainSettings {
@@ -132,7 +129,7 @@ pub(super) fn blocks(tokenizer: &ModelTokenizer, documents: &[String], length: u
     let (begin, mut ids) = (tokenizer.begin_of_text(), Vec::new());
     for document in documents {
         ids.extend(begin);
-        let pieces: Vec<&str> = pieces(document).collect();
+        let pieces: Vec<&str> = corpus::pieces(document).collect();
         ids.extend(tokenizer.encode_all(&pieces).concat());
         ids.extend(tokenizer.stop_ids().first());
     }
@@ -148,20 +145,6 @@ pub(super) fn blocks(tokenizer: &ModelTokenizer, documents: &[String], length: u
 fn block(ids: &[u32]) -> Example {
     let completion_mask = (0..ids.len()).map(|at| u8::from(at > 0)).collect();
     Example { ids: ids.to_vec(), completion_mask }
-}
-
-/// The text in pieces that end with a line, so that no piece is too much for the tokenizer at once.
-fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
-    std::iter::from_fn(move || {
-        if text.is_empty() {
-            return None;
-        }
-        let least = text.ceil_char_boundary(PIECE);
-        let end = text[least..].find('\n').map_or(text.len(), |at| least + at + 1);
-        let (piece, rest) = text.split_at(end);
-        text = rest;
-        Some(piece)
-    })
 }
 
 fn hold_out(blocks: Vec<Example>, seed: u64) -> (Vec<Example>, Vec<Example>) {
