@@ -12,7 +12,7 @@ use laurel_trainer::{
     cli::device::device_of_tests,
     model::{
         Decoder, Layout, ModelDirectory, RewardModel,
-        hf::{AdapterOf, Companions, Lineage, write_adapter, write_reward_adapter},
+        hf::{AdapterOf, Companions, Lineage, WeightFormat, write_adapter, write_reward_adapter},
     },
 };
 use serde::Deserialize;
@@ -66,7 +66,8 @@ fn what_peft_wrote_gives_here_what_it_gives_there_and_comes_back_from_here_the_s
         let directory = ModelDirectory::open(files().join(name)).unwrap();
         let base = directory.base_path();
         let (companions, lineage) = (Companions::none(), Lineage::of("sft"));
-        let of = AdapterOf { base: &base, companions: &companions, lineage: &lineage };
+        let format = WeightFormat::Float32;
+        let of = AdapterOf { base: &base, companions: &companions, lineage: &lineage, format };
         let again = scratch.path().join(name);
         if name.ends_with("reward") {
             let mut model = directory.load_reward_model_to_learn(&device).unwrap();

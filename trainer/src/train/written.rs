@@ -29,8 +29,9 @@ pub fn write_policy(
         companions = companions.ending_with(end, directory.config());
     }
     if shared.save_adapter {
-        let base = directory.base_path();
-        return Ok(write_adapter(&run.out, policy, &AdapterOf { base: &base, companions: &companions, lineage })?);
+        let (base, format) = (directory.base_path(), shared.written.format);
+        let of = AdapterOf { base: &base, companions: &companions, lineage, format };
+        return Ok(write_adapter(&run.out, policy, &of)?);
     }
     Ok(write_decoder_as(&run.out, policy, &companions, lineage, &shared.written)?)
 }
@@ -50,12 +51,9 @@ pub fn write_reward(
         companions = companions.with_members(members)?;
     }
     if shared.save_adapter {
-        let base = directory.base_path();
-        return Ok(write_reward_adapter(
-            &run.out,
-            model,
-            &AdapterOf { base: &base, companions: &companions, lineage },
-        )?);
+        let (base, format) = (directory.base_path(), shared.written.format);
+        let of = AdapterOf { base: &base, companions: &companions, lineage, format };
+        return Ok(write_reward_adapter(&run.out, model, &of)?);
     }
     Ok(write_reward_model_as(&run.out, model, &companions, lineage, &shared.written)?)
 }

@@ -1,6 +1,6 @@
 //! Weights on their way to disk: the number format they are written in, and the files they are spread over.
 
-use std::{borrow::Cow, cell::RefCell, fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{borrow::Cow, cell::RefCell, collections::HashMap, fs, os::unix::fs::PermissionsExt, path::Path};
 
 use half::{bf16, f16};
 use safetensors::{Dtype, tensor::View};
@@ -121,12 +121,12 @@ pub(super) fn write_weights(
 ) -> Result<(), ModelError> {
     let shards = shards(tensors, options);
     if let [all] = shards.as_slice() {
-        return write_file(&directory.join("model.safetensors"), all, options.format);
+        return write_file(&directory.join("model.safetensors"), all, options.format, HashMap::new());
     }
     let (mut places, mut bytes) = (Map::new(), 0);
     for (number, shard) in shards.iter().enumerate() {
         let name = format!("model-{:05}-of-{:05}.safetensors", number + 1, shards.len());
-        write_file(&directory.join(&name), shard, options.format)?;
+        write_file(&directory.join(&name), shard, options.format, HashMap::new())?;
         for tensor in shard {
             places.insert(tensor.name.clone(), json!(name));
             bytes += bytes_of(tensor, options.format);
@@ -158,13 +158,18 @@ fn bytes_of(tensor: &NamedTensor, format: WeightFormat) -> u64 {
     (format.size() * View::shape(tensor).iter().product::<usize>()) as u64
 }
 
-/// Writes tensors to one safetensors file.
-pub(super) fn write_file(path: &Path, tensors: &[&NamedTensor], format: WeightFormat) -> Result<(), ModelError> {
+/// Writes tensors to one safetensors file, with `notes` of our own.
+pub(super) fn write_file(
+    path: &Path,
+    tensors: &[&NamedTensor],
+    format: WeightFormat,
+    mut notes: HashMap<String, String>,
+) -> Result<(), ModelError> {
     let overflow = RefCell::new(None);
     let named = tensors.iter().map(|&tensor| (tensor.name.clone(), Encoded { tensor, format, overflow: &overflow }));
     // transformers refuses a safetensors file whose metadata does not say which framework wrote it.
-    let metadata = [("format".to_string(), "pt".to_string())].into();
-    safetensors::serialize_to_file(named, Some(metadata), path)
+    notes.insert("format".into(), "pt".into());
+    safetensors::serialize_to_file(named, Some(notes), path)
         .map_err(|error| ModelError::malformed(path, error.to_string()))?;
     if let Some(tensor) = overflow.into_inner() {
         let format = format.name().to_owned();
@@ -174,7 +179,7 @@ pub(super) fn write_file(path: &Path, tensors: &[&NamedTensor], format: WeightFo
 }
 
 /// The library writes by way of a private temporary file; others may read the model.
-pub(super) fn readable_and_synced(path: &Path) -> Result<(), ModelError> {
+fn readable_and_synced(path: &Path) -> Result<(), ModelError> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).map_err(ModelError::file(path))?;
     let file = fs::File::open(path).map_err(ModelError::file(path))?;
     file.sync_all().map_err(ModelError::file(path))

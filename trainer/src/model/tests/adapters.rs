@@ -9,7 +9,7 @@ use super::*;
 use crate::cli::device::device_of_tests;
 use crate::model::{
     ModelDirectory,
-    hf::{AdapterOf, Companions, Lineage, write_adapter, write_decoder},
+    hf::{AdapterOf, Companions, Lineage, WeightFormat, write_adapter, write_decoder},
     lora::LoraSettings,
 };
 
@@ -115,6 +115,32 @@ fn targets_of_which_the_model_has_none_are_refused_with_those_that_it_has() {
     assert!(decoder("gpt2-tiny", &device).with_lora(&settings(&["gate_proj", "up_proj"]), 0).is_ok());
 }
 
+#[test]
+fn an_adapter_is_written_in_the_number_format_that_is_asked_for() {
+    let device = device_of_tests();
+    let scratch = tempfile::tempdir().unwrap();
+    let base = scratch.path().join("base");
+    let (decoder, lineage, companions) = (decoder("llama-tiny", &device), Lineage::of("sft"), Companions::none());
+    write_decoder(&base, &decoder, &companions, &lineage).unwrap();
+    let adapted = trained(decoder.with_lora(&settings(&["q_proj"]), 3).unwrap(), &device);
+    let delta = |decoder: &Decoder| values(decoder.blocks[0].attention.q_proj.adapter.as_ref().unwrap().delta());
+    for (format, tolerance) in
+        [(WeightFormat::Float32, 1e-6), (WeightFormat::Bfloat16, 1e-2), (WeightFormat::Float16, 2e-3)]
+    {
+        let path = scratch.path().join(format.name());
+        let of = AdapterOf { base: &base, companions: &companions, lineage: &lineage, format };
+        write_adapter(&path, &adapted, &of).unwrap();
+        // Two layers of A and B, 64 by 4 each, and a header of less than two kilobytes.
+        let bytes = std::fs::metadata(path.join("adapter_model.safetensors")).unwrap().len();
+        let numbers = 4 * 64 * 4 * format.size() as u64;
+        assert!((numbers..numbers + 2048).contains(&bytes), "{}: {bytes}", format.name());
+        let read = ModelDirectory::open(&path).unwrap().load_decoder_to_learn(&device).unwrap();
+        let pairs = delta(&read).into_iter().zip(delta(&adapted));
+        let difference = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(difference <= tolerance, "{}: {difference}", format.name());
+    }
+}
+
 /// As AutoTokenizer of transformers reads them: all from one folder.
 #[test]
 fn an_adapter_with_a_tokenizer_of_its_own_takes_none_of_its_bases_files() {
@@ -131,7 +157,8 @@ fn an_adapter_with_a_tokenizer_of_its_own_takes_none_of_its_bases_files() {
     let (adapted, lineage) = (decoder.with_lora(&settings(&["q_proj"]), 3).unwrap(), Lineage::of("sft"));
     let written = |name: &str, companions: &Companions| {
         let path = scratch.path().join(name);
-        write_adapter(&path, &adapted, &AdapterOf { base: &base, companions, lineage: &lineage }).unwrap();
+        let format = WeightFormat::Float32;
+        write_adapter(&path, &adapted, &AdapterOf { base: &base, companions, lineage: &lineage, format }).unwrap();
         ModelDirectory::open(&path).unwrap()
     };
     let without = written("without", &Companions::none());

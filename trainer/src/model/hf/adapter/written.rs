@@ -16,7 +16,7 @@ use super::{
         },
         Companions, Lineage,
         padding::Padding,
-        weights::readable_and_synced,
+        weights::{self, WeightFormat},
         write::{pretty, write_directory, write_file},
     },
     CONFIG, PREFIX, Place, SCORE, SCORE_MEAN, WEIGHTS,
@@ -28,6 +28,8 @@ pub struct AdapterOf<'a> {
     pub base: &'a Path,
     pub companions: &'a Companions,
     pub lineage: &'a Lineage,
+    /// The number format of the matrices, and of a reward model's head.
+    pub format: WeightFormat,
 }
 
 /// Writes the adapters of a policy to `out`, as PEFT writes them.
@@ -40,7 +42,7 @@ pub fn write_adapter(out: &Path, decoder: &Decoder, of: &AdapterOf) -> Result<()
 pub fn write_reward_adapter(out: &Path, model: &RewardModel, of: &AdapterOf) -> Result<(), ModelError> {
     let padding = Padding::of(model.decoder.config(), of.companions);
     let companions = padding.map_or_else(|| of.companions.clone(), |padding| padding.named_in(of.companions));
-    let of = AdapterOf { base: of.base, companions: &companions, lineage: of.lineage };
+    let of = AdapterOf { base: of.base, companions: &companions, lineage: of.lineage, format: of.format };
     write(out, &model.decoder, Some(model), &of)
 }
 
@@ -105,18 +107,15 @@ fn write(out: &Path, decoder: &Decoder, reward: Option<&RewardModel>, of: &Adapt
         tensors.push(NamedTensor::matrix(format!("{PREFIX}{module}.lora_A.weight"), a));
         tensors.push(NamedTensor::matrix(format!("{PREFIX}{module}.lora_B.weight"), b));
     }
-    let mut metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let mut notes = HashMap::new();
     if let Some(model) = reward {
         tensors.push(NamedTensor::matrix(format!("{PREFIX}{SCORE}"), model.score.weight.val().transpose()));
-        metadata.insert(SCORE_MEAN.to_owned(), model.score_mean().to_string());
+        notes.insert(SCORE_MEAN.to_owned(), model.score_mean().to_string());
     }
     write_directory(out, of.companions, of.lineage, |directory| {
         write_file(&directory.join(CONFIG), pretty(&config).as_bytes())?;
-        let path = directory.join(WEIGHTS);
-        let named = tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor));
-        safetensors::serialize_to_file(named, Some(metadata), &path)
-            .map_err(|error| ModelError::malformed(&path, error.to_string()))?;
-        readable_and_synced(&path)
+        let tensors: Vec<&NamedTensor> = tensors.iter().collect();
+        weights::write_file(&directory.join(WEIGHTS), &tensors, of.format, notes)
     })
 }
 
