@@ -85,11 +85,14 @@ impl GgufFile {
             return Err(ModelError::malformed(self.path(), "turns only a part of each head, which is not supported"));
         }
         let theta = self.float(&key("freq_base")).unwrap_or(10_000.0);
-        let factor = self.float(&key("scaling.factor")).unwrap_or(1.0);
+        // As llama.cpp reads it: older files call the factor otherwise, 0 says nothing, and a factor without a type is a linear one.
+        let factor = self.float(&key("scaling.factor")).or_else(|| self.float(&key("scale_linear")));
+        let factor = factor.filter(|factor| *factor != 0.0).unwrap_or(1.0);
         let scaling = match self.text(&key("scaling.type")) {
             _ if self.tensor("rope_freqs.weight").is_some() => self.llama3_scaling(theta, head_size)?,
-            Some("none") | None => RopeScaling::None,
-            Some("linear") => RopeScaling::Linear { factor },
+            Some("none") => RopeScaling::None,
+            None if factor == 1.0 => RopeScaling::None,
+            Some("linear") | None => RopeScaling::Linear { factor },
             Some(other) => {
                 let message = format!("scales its rotary positions by {other:?}, which is not supported");
                 return Err(ModelError::malformed(self.path(), message));
@@ -125,4 +128,51 @@ impl GgufFile {
 /// The file has 32-bit numbers; 1e-5 should not become 0.000009999999747378752 in a `config.json`.
 fn shortest_decimal(value: f64) -> f64 {
     (value as f32).to_string().parse().unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The scaling of rotary positions in a Llama's file with this type and these numbers.
+    fn scaling(kind: Option<&str>, numbers: &[(&str, f32)]) -> RopeScaling {
+        let text = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
+        let field = |key: &str, kind: u32, value: &[u8]| [&text(key)[..], &kind.to_le_bytes(), value].concat();
+        let mut fields = vec![field("general.architecture", 8, &text("llama"))];
+        let sizes = [
+            ("attention.head_count", 4_u32),
+            ("embedding_length", 8),
+            ("feed_forward_length", 8),
+            ("block_count", 1),
+            ("context_length", 64),
+        ];
+        fields.extend(sizes.map(|(key, size)| field(&format!("llama.{key}"), 4, &size.to_le_bytes())));
+        fields.extend(kind.map(|kind| field("llama.rope.scaling.type", 8, &text(kind))));
+        fields.extend(numbers.iter().map(|(key, value)| field(&format!("llama.rope.{key}"), 6, &value.to_le_bytes())));
+        let counts = [1, fields.len() as u64].map(u64::to_le_bytes).concat();
+        let shape = [8, 1].map(u64::to_le_bytes).concat();
+        let embedding = [text("token_embd.weight"), 2u32.to_le_bytes().to_vec(), shape, vec![0; 12]].concat();
+        let file = [b"GGUF".to_vec(), 3u32.to_le_bytes().to_vec(), counts, fields.concat(), embedding].concat();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("model.gguf");
+        std::fs::write(&path, file).unwrap();
+        GgufFile::open(&path).unwrap().config().unwrap().rope.unwrap().scaling
+    }
+
+    /// Expected: llama.cpp (`llama_model_base::load_hparams`).
+    #[test]
+    fn positions_are_scaled_by_what_newer_and_older_files_say() {
+        let linear = RopeScaling::Linear { factor: 4.0 };
+        let cases: [(Option<&str>, &[(&str, f32)], RopeScaling); 6] = [
+            (None, &[], RopeScaling::None),
+            (Some("linear"), &[("scaling.factor", 4.0)], linear.clone()),
+            (None, &[("scaling.factor", 4.0)], linear.clone()),
+            (None, &[("scale_linear", 4.0)], linear),
+            (None, &[("scaling.factor", 0.0)], RopeScaling::None),
+            (Some("none"), &[("scaling.factor", 4.0)], RopeScaling::None),
+        ];
+        for (kind, numbers, expected) in cases {
+            assert_eq!(scaling(kind, numbers), expected, "{kind:?} {numbers:?}");
+        }
+    }
 }
