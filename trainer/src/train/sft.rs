@@ -138,6 +138,12 @@ pub fn run(
         return Err(TrainError::Input(text));
     }
     say_what_is_learned(&objective, &tokenizer, "demonstration", reporter);
+    if !tokenizer.has_chat_template() {
+        let text = "the model has no chat template: conversations are learned as plain text, a line a message whoever speaks, and \
+                    serve will continue texts with the policy but answer no conversations; to have that, give the model a \
+                    chat_template.jinja first";
+        reporter.log(LogLevel::Info, text);
+    }
     if tokenizer.end_of_answer().is_none() {
         let judged = if objective.judge.is_some() {
             "; every answer that the reward model judges is cut at eval_max_new_tokens"

@@ -72,6 +72,23 @@ fn a_base_model_that_cannot_end_a_text_is_warned_of_and_so_are_its_answers_where
 }
 
 #[test]
+fn a_base_model_without_a_chat_template_is_told_of_as_it_learns_conversations() {
+    let world = World::new();
+    world.records("data.jsonl", &demonstrations());
+    let lines = |out: &str| {
+        let settings = SftSettings { steps: 1, ..SftSettings::default() };
+        let inputs = SftInputs { model: world.path("base"), data: world.path("data.jsonl"), reward: None };
+        let mut told = Told::default();
+        sft::run(&settings, &inputs, &world.run(out), &mut told).unwrap();
+        told.log.iter().filter(|text| text.contains("has no chat template")).count()
+    };
+    assert_eq!(lines("without"), 1);
+    let template = "{% for message in messages %}{{ message.content }} <|end|> {% endfor %}";
+    fs::write(world.path("base").join("chat_template.jinja"), template).unwrap();
+    assert_eq!(lines("with"), 0);
+}
+
+#[test]
 fn a_policy_whose_answers_all_are_cut_is_warned_of_once() {
     let world = World::new();
     let inputs = inputs(&world);
