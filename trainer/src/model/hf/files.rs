@@ -99,18 +99,19 @@ impl ModelDirectory {
 
     /// The files that belong to the model besides its weights and configuration, to be written beside new weights.
     pub fn companions(&self) -> Result<Companions, ModelError> {
+        let own = self.adapter.as_ref().map(|adapter| Companions::of_directory(&adapter.path)).transpose()?;
+        let has_tokenizer = own.as_ref().is_some_and(|own| own.get(TOKENIZER).is_some());
         let mut companions = match &self.gguf {
+            // The base's own may be of a kind that is not read.
+            Some(_) if has_tokenizer => Companions::ends_of_gguf(&self.config),
             Some(gguf) => Companions::of_gguf(gguf, &self.config)?,
             None => Companions::of_directory(&self.path)?,
         };
-        if let Some(adapter) = &self.adapter {
-            let own = Companions::of_directory(&adapter.path)?;
-            if own.get(TOKENIZER).is_some() {
-                companions.files.retain(|(name, _)| name == GENERATION);
-            }
-            for (name, content) in own.files {
-                companions = companions.with(&name, content);
-            }
+        if has_tokenizer {
+            companions.files.retain(|(name, _)| name == GENERATION);
+        }
+        for (name, content) in own.into_iter().flat_map(|own| own.files) {
+            companions = companions.with(&name, content);
         }
         Ok(companions)
     }

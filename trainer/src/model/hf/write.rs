@@ -85,15 +85,19 @@ impl Companions {
         Ok(companions)
     }
 
-    pub(super) fn of_gguf(gguf: &GgufFile, config: &DecoderConfig) -> Result<Self, ModelError> {
+    /// What ends a text by a GGUF file, without its tokenizer.
+    pub(super) fn ends_of_gguf(config: &DecoderConfig) -> Self {
         let mut generation = Map::new();
         generation.insert("bos_token_id".into(), json!(config.bos_token_id));
         generation.insert("eos_token_id".into(), json!(config.eos_token_ids));
         generation.insert("pad_token_id".into(), json!(config.pad_token_id));
-        Ok(Self::none()
+        Self::none().with("generation_config.json", pretty(&generation))
+    }
+
+    pub(super) fn of_gguf(gguf: &GgufFile, config: &DecoderConfig) -> Result<Self, ModelError> {
+        Ok(Self::ends_of_gguf(config)
             .with("tokenizer.json", gguf.tokenizer_json()?)
-            .with("tokenizer_config.json", pretty(&gguf.tokenizer_config()))
-            .with("generation_config.json", pretty(&generation)))
+            .with("tokenizer_config.json", pretty(&gguf.tokenizer_config())))
     }
 }
 

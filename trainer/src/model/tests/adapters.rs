@@ -186,26 +186,28 @@ fn an_adapter_of_a_gguf_file_may_have_a_tokenizer_of_its_own_too() {
         let head = [&8u32.to_le_bytes()[..], &(items.len() as u64).to_le_bytes()].concat();
         [head, items.iter().flat_map(|&item| text(item)).collect()].concat()
     };
-    let fields = [
-        field("general.architecture", 8, text("gpt2")),
-        number("gpt2.attention.head_count", 1),
-        number("gpt2.embedding_length", 8),
-        number("gpt2.feed_forward_length", 8),
-        number("gpt2.block_count", 1),
-        number("gpt2.context_length", 64),
-        field("tokenizer.ggml.model", 8, text("gpt2")),
-        field("tokenizer.ggml.pre", 8, text("gpt-2")),
-        field("tokenizer.ggml.tokens", 9, list(&["of base"])),
-        field("tokenizer.ggml.merges", 9, list(&[])),
-        field("tokenizer.chat_template", 8, text("of base")),
-    ];
-    let counts = [1, fields.len() as u64].map(u64::to_le_bytes).concat();
-    let shape = [8, 1].map(u64::to_le_bytes).concat();
-    let embedding = [text("token_embd.weight"), 2u32.to_le_bytes().to_vec(), shape, vec![0; 12]].concat();
-    let file = [b"GGUF".to_vec(), 3u32.to_le_bytes().to_vec(), counts, fields.concat(), embedding].concat();
+    let file = |pre: &str| {
+        let fields = [
+            field("general.architecture", 8, text("gpt2")),
+            number("gpt2.attention.head_count", 1),
+            number("gpt2.embedding_length", 8),
+            number("gpt2.feed_forward_length", 8),
+            number("gpt2.block_count", 1),
+            number("gpt2.context_length", 64),
+            field("tokenizer.ggml.model", 8, text("gpt2")),
+            field("tokenizer.ggml.pre", 8, text(pre)),
+            field("tokenizer.ggml.tokens", 9, list(&["of base"])),
+            field("tokenizer.ggml.merges", 9, list(&[])),
+            field("tokenizer.chat_template", 8, text("of base")),
+        ];
+        let counts = [1, fields.len() as u64].map(u64::to_le_bytes).concat();
+        let shape = [8, 1].map(u64::to_le_bytes).concat();
+        let embedding = [text("token_embd.weight"), 2u32.to_le_bytes().to_vec(), shape, vec![0; 12]].concat();
+        [b"GGUF".to_vec(), 3u32.to_le_bytes().to_vec(), counts, fields.concat(), embedding].concat()
+    };
     let scratch = tempfile::tempdir().unwrap();
     let (base, adapter) = (scratch.path().join("base.gguf"), scratch.path().join("adapter"));
-    std::fs::write(&base, file).unwrap();
+    std::fs::write(&base, file("gpt-2")).unwrap();
     std::fs::create_dir(&adapter).unwrap();
     let write = |name: &str, content: &str| std::fs::write(adapter.join(name), content).unwrap();
     let open = || ModelDirectory::open(&base).unwrap().with_adapter(&adapter).unwrap();
@@ -220,4 +222,11 @@ fn an_adapter_of_a_gguf_file_may_have_a_tokenizer_of_its_own_too() {
     assert_eq!(open().tokenizer_json().unwrap().as_deref(), Some("its own"));
     assert_eq!(open().chat_template().unwrap().as_deref(), Some("its own"));
     assert_eq!(open().stop_token_ids().unwrap(), [5]);
+    // It is written again beside what is learned, also where the base's is one that is not read.
+    std::fs::write(&base, file("another")).unwrap();
+    std::fs::remove_file(adapter.join("generation_config.json")).unwrap();
+    let companions = open().companions().unwrap();
+    assert_eq!(companions.get("tokenizer.json"), Some(&b"its own"[..]));
+    assert!(companions.get("generation_config.json").is_some());
+    assert!(ModelDirectory::open(&base).unwrap().companions().is_err());
 }
