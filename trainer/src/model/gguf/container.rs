@@ -152,7 +152,11 @@ impl Reader<'_> {
             return Err("is not a GGUF file".into());
         }
         let version = self.u32()?;
-        if !(2..=3).contains(&version) {
+        let is_known = |version: u32| (2..=3).contains(&version);
+        if is_known(version.swap_bytes()) {
+            return Err("is a big-endian GGUF file; little-endian ones are supported".into());
+        }
+        if !is_known(version) {
             return Err(format!("is GGUF version {version}; versions 2 and 3 are supported"));
         }
         let (tensor_count, metadata_count) = (self.u64()?, self.u64()?);
@@ -235,5 +239,21 @@ impl Reader<'_> {
         let bytes = self.bytes.get(self.at..self.at + N).ok_or("ends in the middle of its header")?;
         self.at += N;
         bytes.try_into().map_err(|_| "ends in the middle of its header".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_for_other_machines_is_refused_as_such() {
+        let header = |version: [u8; 4]| {
+            let bytes = [&b"GGUF"[..], &version, &[0; 16]].concat();
+            Reader { bytes: &bytes, at: 0 }.header().map(|(metadata, _)| metadata.len())
+        };
+        assert_eq!(header(3_u32.to_le_bytes()), Ok(0));
+        assert!(header(3_u32.to_be_bytes()).unwrap_err().contains("big-endian"));
+        assert!(header(1_u32.to_le_bytes()).unwrap_err().contains("version 1;"));
     }
 }
