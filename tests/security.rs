@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fantoccini::Locator;
 use laurel::{
-    db::{audit::Actor, guidelines, projects, tasks},
+    db::{audit::Actor, drawn::DrawnWith, guidelines, projects, tasks},
     domain::role::Role,
     web::{
         self,
@@ -54,7 +54,7 @@ async fn hostile() -> (Server, uuid::Uuid) {
         .await
         .expect("renamed");
     let actor = Actor::program(ATTACKS[0]);
-    guidelines::save(pool, &actor, (project, "test"), &all).await.expect("guidelines");
+    guidelines::save(pool, &actor, (project, "test"), &DrawnWith::default(), &all).await.expect("guidelines");
     seed::ranking_task(&server.state, project, &all, &[&all, ATTACKS[6], ATTACKS[1]]).await;
     sqlx::query("UPDATE prompts SET language = $1, tags = ARRAY[$1]")
         .bind(ATTACKS[1])

@@ -5,7 +5,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use laurel::{
-    db::{assignments, audit::Actor, guidelines, queue},
+    db::{assignments, audit::Actor, drawn::DrawnWith, guidelines, queue},
     domain::role::Role,
 };
 use support::{
@@ -117,9 +117,8 @@ async fn new_guidelines_are_read_before_going_on_and_nothing_is_lost_by_them() {
     assert_eq!(ada.post(read, &[("version", "1"), ("then", &then)]).await.leads_to(), task);
     ada.get(&task).await.assert(200);
     // A new version while she works: what she does is stored, and the new version comes before the next task.
-    guidelines::save(server.pool(), &Actor::program("test"), (project, "test"), "Be kind and brief.")
-        .await
-        .expect("saved");
+    let (actor, drawn) = (Actor::program("test"), DrawnWith::default());
+    guidelines::save(server.pool(), &actor, (project, "test"), &drawn, "Be kind and brief.").await.expect("saved");
     let ahead = ada.json(reqwest::Method::POST, &format!("/tasks/{first}/ahead"), &serde_json::json!({})).await;
     assert_eq!(ahead.status, 204, "its page would be shown before the guidelines are read");
     let form = [("completion", "x"), ("rank_0", "1"), ("rank_1", "2")];

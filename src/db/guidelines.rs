@@ -5,7 +5,10 @@ use sqlx::{PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::audit::{self, Actor};
+use super::{
+    audit::{self, Actor},
+    drawn::{DrawnWith, SaveError},
+};
 
 /// One version of a project's guidelines.
 #[derive(Debug, Clone)]
@@ -60,8 +63,19 @@ pub async fn history(pool: &PgPool, project: Uuid) -> Result<Vec<Guideline>, sql
     .await
 }
 
+/// What a form of the guidelines is drawn with where this version is the newest.
+pub fn drawn_with(newest: Option<i32>) -> DrawnWith {
+    DrawnWith::of(&json!(newest))
+}
+
 /// Saves a new version and returns its number. A text that is the current one already makes no version.
-pub async fn save(pool: &PgPool, actor: &Actor, project: (Uuid, &str), body: &str) -> Result<i32, sqlx::Error> {
+pub async fn save(
+    pool: &PgPool,
+    actor: &Actor,
+    project: (Uuid, &str),
+    drawn: &DrawnWith,
+    body: &str,
+) -> Result<i32, SaveError> {
     let mut transaction = pool.begin().await?;
     // The project's row is the lock: two saves at once make two versions, one after the other. Not its key, on which the prompts
     // of an import rest until that is over.
@@ -74,6 +88,7 @@ pub async fn save(pool: &PgPool, actor: &Actor, project: (Uuid, &str), body: &st
         Some(newest) => (Some(newest.version), newest.version + 1),
         None => (None, 1),
     };
+    drawn.check(&json!(before), &json!(version))?;
     sqlx::query!(
         "INSERT INTO guidelines (id, project_id, version, body, created_by) VALUES ($1, $2, $3, $4, $5)",
         Uuid::now_v7(),

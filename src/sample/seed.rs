@@ -39,7 +39,8 @@ pub async fn seed(pool: &PgPool, data_dir: &Path) -> anyhow::Result<Seeded> {
     let admin = accounts::ensure(pool, &accounts).await?;
     let actor = Actor { name: "demo".to_owned(), user: Some(admin) };
     let project = project(pool, &actor, &accounts).await?;
-    guidelines::save(pool, &actor, (project.id, PROJECT), &files::text("guidelines.md")?).await?;
+    let text = files::text("guidelines.md")?;
+    guidelines::save(pool, &actor, (project.id, PROJECT), &DrawnWith::default(), &text).await?;
     records(pool, &actor, &project).await?;
     history::write(pool, project.id).await.context("the past of the sample could not be written")?;
     base_model(pool, data_dir, &actor, &project).await?;

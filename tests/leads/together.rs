@@ -95,7 +95,16 @@ fn with<'a>(drawn: &'a str, typed: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a s
     [&[("drawn", drawn)][..], typed].concat()
 }
 
-const FORMS: [Form; 8] = [
+const FORMS: [Form; 9] = [
+    Form {
+        page: "guidelines",
+        action: "guidelines",
+        leas: &[("body", "Be kind."), ("action", "save")],
+        leos: &[("body", "Be brief."), ("action", "save")],
+        typed: "Be brief.</textarea>",
+        stands: "SELECT count(*) FROM guidelines \
+                 WHERE body = 'Be brief.' AND version = (SELECT max(version) FROM guidelines)",
+    },
     Form {
         page: "label-scheme",
         action: "label-scheme",

@@ -13,7 +13,10 @@ use super::{
     show,
 };
 use crate::{
-    db::guidelines::{self, Guideline, Reader},
+    db::{
+        drawn::{DrawnWith, SaveError},
+        guidelines::{self, Guideline, Reader},
+    },
     web::{
         AppState, Page, PageError,
         authorise::{Lead, Reviewer},
@@ -35,6 +38,8 @@ struct GuidelinesPage {
     /// Whether the text shown is saved.
     unsaved: bool,
     error: Option<String>,
+    drawn: DrawnWith,
+    meanwhile: bool,
     saved: Option<i32>,
     /// The version that is shown in place of the newest.
     shown_version: Option<i32>,
@@ -75,6 +80,8 @@ pub async fn get(
         body,
         unsaved: false,
         error: None,
+        drawn: guidelines::drawn_with(history.first().map(|newest| newest.version)),
+        meanwhile: false,
         saved: query.saved,
         shown_version: query.version,
         history,
@@ -87,6 +94,8 @@ pub async fn get(
 pub struct GuidelinesForm {
     #[serde(default)]
     body: String,
+    #[serde(default)]
+    drawn: DrawnWith,
     /// `preview` or `save`: which button was pressed.
     #[serde(default)]
     action: String,
@@ -107,12 +116,23 @@ pub async fn post(
     } else {
         None
     };
+    let (mut drawn, mut meanwhile) = (form.drawn, false);
     if error.is_none() && form.action != "preview" {
-        let version = guidelines::save(&state.pool, &actor(&user), (project.id, &project.slug), &body).await?;
-        let address = format!("/admin/projects/{}/guidelines?saved={version}", project.slug);
-        return Ok(Redirect::to(&address).into_response());
+        let of = (project.id, project.slug.as_str());
+        match guidelines::save(&state.pool, &actor(&user), of, &drawn, &body).await {
+            Ok(version) => {
+                let address = format!("/admin/projects/{}/guidelines?saved={version}", project.slug);
+                return Ok(Redirect::to(&address).into_response());
+            }
+            Err(SaveError::Changed(now)) => (drawn, meanwhile) = (now, true),
+            Err(SaveError::Database(error)) => return Err(error.into()),
+        }
     }
-    let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let status = match (meanwhile, &error) {
+        (true, _) => StatusCode::CONFLICT,
+        (false, Some(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+        (false, None) => StatusCode::OK,
+    };
     let shown = GuidelinesPage {
         frame: Frame::new(&page, &project, "guidelines"),
         page,
@@ -120,6 +140,8 @@ pub async fn post(
         body,
         unsaved: true,
         error,
+        drawn,
+        meanwhile,
         saved: None,
         shown_version: None,
         history: guidelines::history(&state.pool, project.id).await?,
