@@ -56,8 +56,17 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    fn mapping(&self) -> Mapping {
-        Mapping::new(self.column.iter().cloned().zip(self.target.iter().cloned()))
+    /// What the columns of this kind are. A field that the kind does not have was chosen for another one: the page shows such a column
+    /// as it is, and so it goes in.
+    fn mapping(&self, kind: Kind) -> Mapping {
+        let pairs = self.column.iter().cloned().zip(self.target.iter().cloned());
+        Mapping::new(pairs.filter(|(_, field)| field == LEFT_OUT || mapping::fields(kind).contains(&field.as_str())))
+    }
+
+    /// The kind, and what its columns are.
+    fn read(&self, upload: &Upload) -> (Kind, Mapping) {
+        let kind = self.kind(upload);
+        (kind, self.mapping(kind))
     }
 
     fn kind(&self, upload: &Upload) -> Kind {
@@ -202,7 +211,7 @@ async fn show_preview(
     refused: Vec<BadRecord>,
 ) -> Result<Response, PageError> {
     let upload = uploads::find(&state.pool, project.id, id).await?;
-    let (kind, mapping) = (chosen.kind(&upload), chosen.mapping());
+    let (kind, mapping) = chosen.read(&upload);
     let open = async || File::open(place(state, id)).await.map_err(|error| gone(&error));
     let unreadable = |error: std::io::Error| PageError::from(anyhow::Error::from(error));
     let look = preview::look(&mut open().await?).await.map_err(unreadable)?;
@@ -271,7 +280,7 @@ pub async fn post(
         found => found?,
     };
     let mut file = File::open(place(&state, id)).await.map_err(|error| gone(&error))?;
-    let (kind, mapping) = (chosen.kind(&upload), chosen.mapping());
+    let (kind, mapping) = chosen.read(&upload);
     match import::import_mapped(&state.pool, &actor(&user), &project, kind, &mapping, &mut file).await {
         Ok(report) => {
             uploads::remove(&state.pool, id).await?;
@@ -295,7 +304,7 @@ pub async fn report(
     let chosen = chosen(query);
     let upload = uploads::find(&state.pool, project.id, id).await?;
     let mut file = File::open(place(&state, id)).await.map_err(|error| gone(&error))?;
-    let (kind, mapping) = (chosen.kind(&upload), chosen.mapping());
+    let (kind, mapping) = chosen.read(&upload);
     let (_, bad) = rehearse(&state, &project, kind, &mapping, &mut file, REPORTED).await?;
     let rows = bad.into_iter().map(|record| {
         let reason = record.reason.words(&page.translator);
@@ -308,6 +317,22 @@ pub async fn report(
 mod tests {
     use super::*;
     use crate::i18n::{Language, Translator};
+
+    #[test]
+    fn a_field_that_was_chosen_for_another_kind_of_records_is_forgotten() {
+        let chosen = Chosen {
+            column: ["question", "first answer", "secret"].map(str::to_owned).to_vec(),
+            target: ["prompt", "responses", LEFT_OUT].map(str::to_owned).to_vec(),
+            ..Chosen::default()
+        };
+        let given = |kind| {
+            let mapping = chosen.mapping(kind);
+            ["question", "first answer", "secret"].map(|column| mapping.given(column).map(str::to_owned))
+        };
+        let some = |field: &str| Some(field.to_owned());
+        assert_eq!(given(Kind::Rankings), [some("prompt"), some("responses"), some(LEFT_OUT)]);
+        assert_eq!(given(Kind::Demonstrations), [some("prompt"), None, some(LEFT_OUT)]);
+    }
 
     #[test]
     fn every_field_that_a_column_may_be_has_a_word_in_every_language() {
