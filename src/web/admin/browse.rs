@@ -119,6 +119,24 @@ impl Wanted {
         fields.iter().any(|field| !field.is_empty())
     }
 
+    /// Puts what is looked for among what can be chosen, however rare it is: the form says what the list is of, and keeps it.
+    fn stand_among(&self, choices: &mut Choices) {
+        let lists = [
+            (&mut choices.languages, &self.language),
+            (&mut choices.tags, &self.tag),
+            (&mut choices.models, &self.model),
+        ];
+        for (list, wanted) in lists {
+            if !wanted.is_empty() && !list.contains(wanted) {
+                list.push(wanted.clone());
+            }
+        }
+        let annotator = &self.annotator;
+        if !annotator.is_empty() && !choices.annotators.iter().any(|(known, _)| known == annotator) {
+            choices.annotators.push((annotator.clone(), annotator.clone()));
+        }
+    }
+
     /// The address of a list with these filters, from a key on.
     fn address(&self, frame: &Frame, list: &str, after: Option<Uuid>) -> Result<String, PageError> {
         let here = Wanted { after: after.map(|key| key.to_string()).unwrap_or_default(), ..self.clone() };
@@ -152,14 +170,9 @@ impl Browsing {
     ) -> Result<Self, PageError> {
         let next = found.next.map(|key| wanted.address(frame, list, Some(key))).transpose()?;
         let first = wanted.key().map(|_| wanted.address(frame, list, None)).transpose()?;
-        Ok(Browsing {
-            list,
-            choices: browse::choices(&state.pool, project).await?,
-            flags: Vec::new(),
-            next,
-            first,
-            wanted,
-        })
+        let mut choices = browse::choices(&state.pool, project).await?;
+        wanted.stand_among(&mut choices);
+        Ok(Browsing { list, choices, flags: Vec::new(), next, first, wanted })
     }
 
     /// With the flags that labels have, and the one that is looked for.
@@ -289,4 +302,20 @@ pub async fn labels(
     };
     let labels = found.entries.into_iter().map(named).collect();
     Ok(Html(LabelsPage { page, frame, browsing, labels, total }.render()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_looked_for_can_be_chosen_however_rare_it_is() {
+        let (rare, english) = ("rare@example.org".to_owned(), "en".to_owned());
+        let wanted = Wanted { annotator: rare.clone(), language: english.clone(), ..Wanted::default() };
+        let mut choices = Choices { languages: vec![english], ..Choices::default() };
+        wanted.stand_among(&mut choices);
+        assert_eq!(choices.languages, ["en"]);
+        assert_eq!(choices.annotators, [(rare.clone(), rare)]);
+        assert!(choices.tags.is_empty() && choices.models.is_empty());
+    }
 }
