@@ -114,7 +114,8 @@ impl Form {
         if self.feedback.chars().count() > FEEDBACK_LIMIT {
             return Err(page.t1("admin-error-long", "most", FEEDBACK_LIMIT));
         }
-        if self.text.chars().count() > LONGEST_COMPLETION {
+        // A text that was imported may be longer, and the form has it though nobody typed it.
+        if verdict == Verdict::Corrected && self.text.chars().count() > LONGEST_COMPLETION {
             return Err(page.t1("admin-error-long", "most", LONGEST_COMPLETION));
         }
         let seen = self.seen.parse().ok();
@@ -225,4 +226,20 @@ async fn drawn(
         error,
     };
     Ok(Html(shown.render()?).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::session::Visitor;
+
+    #[test]
+    fn a_text_that_is_longer_than_anyone_may_write_is_accepted_and_rejected_as_it_is() {
+        let page = Visitor::default().page("/admin");
+        let text = "x".repeat(LONGEST_COMPLETION + 1);
+        for (verdict, is_judged) in [("accepted", true), ("rejected", true), ("corrected", false)] {
+            let form = Form { verdict: verdict.to_owned(), text: text.clone(), ..Form::default() };
+            assert_eq!(form.judgement(&page, Uuid::nil()).is_ok(), is_judged, "{verdict}");
+        }
+    }
 }
