@@ -96,6 +96,12 @@ async fn a_browser_draws_the_curve_and_the_log_of_a_run_as_they_come() {
     table.click().await.expect("opened");
     let cell = browser.wait().for_element(Locator::Css(".plot tbody td")).await.expect("a cell");
     assert_eq!(cell.text().await.expect("text"), "1.5");
+    // Values that are the same but for rounding are a flat line, at which the browser does not count for ever.
+    let metric = |step, value| MetricRecord { stage: Stage::Sft, step, name: "train/share".to_owned(), value };
+    let same = vec![metric(1, 1.0), metric(2, 1.0_f64.next_down())];
+    job_metrics::report(pool, job.id, &JobReport { metrics: same, ..report(job.lease) }).await.expect("stored");
+    let flat = Locator::XPath("//figure[h4 = 'share']//*[name() = 'polyline']");
+    browser.wait().for_element(flat).await.expect("a flat line");
     // The curve and the progress are told apart; the progress may be the later one.
     let steps = Locator::XPath("//*[@data-run-steps][normalize-space() = '7 / 20']");
     browser.wait().for_element(steps).await.expect("the progress");

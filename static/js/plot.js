@@ -81,7 +81,10 @@ class Plot {
       first = Math.min(first, step);
       last = Math.max(last, step);
     }
-    const pad = (most - least) * 0.06 || Math.abs(most) * 0.1 || 1;
+    // What is the same but for rounding is drawn as the same: no number of an axis lies between, and one can't count up to one.
+    const size = Math.max(Math.abs(least), Math.abs(most));
+    const spread = most - least > size * 1e-9 ? most - least : 0;
+    const pad = spread * 0.06 || size * 0.1 || 1;
     this.y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - least + pad) / (most - least + 2 * pad));
     this.x = (step) => LEFT + (WIDTH - LEFT - RIGHT) * (last > first ? (step - first) / (last - first) : 0.5);
     this.drawing.replaceChildren();
