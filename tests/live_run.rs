@@ -14,7 +14,7 @@ use support::{
     Browser, PASSWORD, Server,
     line::Line,
     seed::{self, Seed},
-    training::{admin, claim, finished, ready_project, report, samples},
+    training::{admin, claim, fall_silent, finished, ready_project, report, samples},
 };
 
 /// One server-sent event: its name and data.
@@ -80,6 +80,8 @@ async fn a_browser_draws_the_curve_and_the_log_of_a_run_as_they_come() {
     let pool = server.pool();
     let project = ready_project(pool, ProjectSettings::default(), 4).await;
     job_queue::enqueue_nightly(pool, &admin(), project.id).await.expect("queued");
+    // It is the second try.
+    fall_silent(pool, claim(pool).await.id).await;
     let job = claim(pool).await;
     server.account("Ada", Role::Admin).await;
     let browser = Browser::open().await;
@@ -105,6 +107,9 @@ async fn a_browser_draws_the_curve_and_the_log_of_a_run_as_they_come() {
     // The curve and the progress are told apart; the progress may be the later one.
     let steps = Locator::XPath("//*[@data-run-steps][normalize-space() = '7 / 20']");
     browser.wait().for_element(steps).await.expect("the progress");
+    // Which try it is stays beside its worker.
+    let beside = browser.find(Locator::XPath("//dd[*[@data-run-worker]]")).await.expect("its worker");
+    assert_eq!(beside.text().await.expect("text"), "worker · attempt 2");
     // The stage that it is in is told to screen readers too: without a value they would take it for none.
     let stage = browser.find(Locator::Css("[data-run-stage=sft]")).await.expect("its stage");
     assert_eq!(stage.attr("aria-current").await.expect("read").as_deref(), Some("step"));
