@@ -52,6 +52,16 @@ impl GoldPage {
     fn share(&self, agreed: &i64, pairs: &i64) -> String {
         if *pairs == 0 { "–".to_owned() } else { format!("{:.0} %", 100.0 * *agreed as f64 / *pairs as f64) }
     }
+
+    /// The same of a course.
+    fn course_share(&self, agreed: &i64, pairs: &i64) -> String {
+        rounded_down(*agreed, *pairs)
+    }
+}
+
+/// A share in whole percent: one below the mark of the course does not look as if it reached it.
+fn rounded_down(agreed: i64, pairs: i64) -> String {
+    if pairs == 0 { "–".to_owned() } else { format!("{} %", 100 * agreed / pairs) }
 }
 
 /// How people are checked, as typed.
@@ -158,4 +168,16 @@ pub async fn let_pass(
 ) -> Result<Redirect, PageError> {
     gold_scores::let_pass(&state.pool, &actor(&user), (project.id, &project.slug), person).await?;
     Ok(Redirect::to(&format!("/admin/projects/{}/gold#people", project.slug)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded_down;
+
+    #[test]
+    fn a_share_below_the_mark_of_the_course_does_not_look_as_if_it_reached_it() {
+        assert_eq!(rounded_down(43, 54), "79 %");
+        assert_eq!((rounded_down(4, 5), rounded_down(6, 6)), ("80 %".to_owned(), "100 %".to_owned()));
+        assert_eq!(rounded_down(0, 0), "–");
+    }
 }
