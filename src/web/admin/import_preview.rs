@@ -151,10 +151,7 @@ pub async fn upload(
                 }
                 let id = Uuid::now_v7();
                 let mut reader = StreamReader::new(field.map_err(std::io::Error::other));
-                let bytes = keep(&place(&state, id), &mut reader).await.map_err(|error| {
-                    tracing::info!(%error, "an upload broke off");
-                    PageError::TooLarge
-                })?;
+                let bytes = keep(&place(&state, id), &mut reader).await.map_err(not_kept)?;
                 let kept = Upload { id, kind: kind.as_str().to_owned(), name, bytes };
                 uploads::create(&state.pool, project.id, user.id, &kept).await?;
                 return Ok(Redirect::to(&format!("/admin/projects/{}/import/{id}", project.slug)));
@@ -182,6 +179,18 @@ async fn keep(path: &FilePath, reader: &mut (impl tokio::io::AsyncRead + Unpin))
         tokio::fs::remove_file(path).await.ok();
     }
     written
+}
+
+/// Why a file was not kept: it did not come to its end, or this server can't store it, as on a full disk.
+fn not_kept(error: std::io::Error) -> PageError {
+    match error.kind() {
+        // What the reader of the form gives.
+        std::io::ErrorKind::Other => {
+            tracing::info!(%error, "an upload broke off");
+            PageError::TooLarge
+        }
+        _ => anyhow::Error::from(error).context("an upload could not be kept").into(),
+    }
 }
 
 /// `GET /admin/projects/{slug}/import/{upload}`.
@@ -332,6 +341,16 @@ mod tests {
         let some = |field: &str| Some(field.to_owned());
         assert_eq!(given(Kind::Rankings), [some("prompt"), some("responses"), some(LEFT_OUT)]);
         assert_eq!(given(Kind::Demonstrations), [some("prompt"), None, some(LEFT_OUT)]);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_this_server_cannot_store_is_not_called_too_large() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let taken = folder.path().join("uploads");
+        std::fs::write(&taken, "a file in the folder's place").expect("written");
+        let error = keep(&taken.join("one"), &mut &b"{}"[..]).await.expect_err("no folder");
+        assert!(matches!(not_kept(error), PageError::Internal(_)));
+        assert!(matches!(not_kept(std::io::Error::other("the connection broke")), PageError::TooLarge));
     }
 
     #[test]
