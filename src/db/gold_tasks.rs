@@ -139,8 +139,15 @@ pub struct Material {
     pub known: Option<Known>,
 }
 
+impl Material {
+    /// What a form of it is drawn with.
+    pub fn drawn_with(&self) -> DrawnWith {
+        DrawnWith::of(&json!(self.known))
+    }
+}
+
 /// A known answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Known {
     /// By the answers' positions; competition ranks.
     pub ranks: Vec<i32>,
@@ -168,6 +175,12 @@ pub async fn task_of_prompt(pool: &PgPool, project: Uuid, prompt: Uuid) -> sqlx:
 
 /// A task of the project, with what is known of it; `None` where it has no answers to put in order.
 pub async fn material(pool: &PgPool, project: Uuid, task: Uuid) -> sqlx::Result<Option<Material>> {
+    let mut connection = pool.acquire().await?;
+    material_within(&mut connection, project, task).await
+}
+
+/// [`material`] inside a transaction of the caller.
+async fn material_within(connection: &mut PgConnection, project: Uuid, task: Uuid) -> sqlx::Result<Option<Material>> {
     let row = sqlx::query!(
         r#"
         SELECT
@@ -185,7 +198,7 @@ pub async fn material(pool: &PgPool, project: Uuid, task: Uuid) -> sqlx::Result<
         project,
         task
     )
-    .fetch_optional(pool)
+    .fetch_optional(&mut *connection)
     .await?;
     let Some(row) = row else { return Ok(None) };
     let answers = sqlx::query_scalar!(
@@ -198,7 +211,7 @@ pub async fn material(pool: &PgPool, project: Uuid, task: Uuid) -> sqlx::Result<
         "#,
         task
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     let known = match (row.ranks, row.purpose, row.explanation) {
         (Some(ranks), Some(purpose), Some(explanation)) => {
@@ -216,13 +229,22 @@ pub async fn save(
     actor: &Actor,
     project: (Uuid, &str),
     material: &Material,
+    drawn: &DrawnWith,
     known: &Known,
-) -> sqlx::Result<Uuid> {
+) -> Result<Uuid, SaveError> {
     let mut transaction = pool.begin().await?;
     let known_task = match &material.known {
         Some(_) => Some(material.task),
         None => made_from(&mut transaction, material.task).await?,
     };
+    let standing = match known_task {
+        Some(task) => {
+            hold(&mut transaction, task).await?;
+            material_within(&mut transaction, project.0, task).await?.and_then(|material| material.known)
+        }
+        None => None,
+    };
+    drawn.check(&json!(standing), &json!(known))?;
     let task = match known_task {
         Some(task) => task,
         None => {
@@ -281,12 +303,15 @@ pub async fn save(
     Ok(task)
 }
 
+/// Locks a task for the rest of the transaction.
+async fn hold(connection: &mut PgConnection, task: Uuid) -> sqlx::Result<Uuid> {
+    sqlx::query_scalar!("SELECT id FROM tasks WHERE id = $1 FOR NO KEY UPDATE", task).fetch_one(connection).await
+}
+
 /// The known task that was made of the answers of an ordinary one already. The ordinary one stays locked for the rest of the
-/// transaction: of two leads at once, the second changes what the first has stored, and nobody is asked the same twice.
+/// transaction: of two leads at once, the second sees what the first has stored, and nobody is asked the same twice.
 async fn made_from(connection: &mut PgConnection, task: Uuid) -> sqlx::Result<Option<Uuid>> {
-    sqlx::query_scalar!("SELECT id FROM tasks WHERE id = $1 FOR NO KEY UPDATE", task)
-        .fetch_one(&mut *connection)
-        .await?;
+    hold(connection, task).await?;
     sqlx::query_scalar!(
         r#"
         SELECT g.task_id

@@ -10,7 +10,7 @@ use laurel::{
     import::{self, ImportError, Kind},
 };
 use support::{
-    Client, Server,
+    Client, Reply, Server,
     seed::{self, Seed, assignment_in, count},
     server,
 };
@@ -148,6 +148,35 @@ async fn a_prompts_page_offers_nothing_for_its_check_that_is_refused() {
     assert!(!page.text.contains(&format!("/tasks/{check}/")), "{}", page.text);
     // The task that it was made from is an ordinary one, withdrawn.
     assert_eq!(page.text.matches("name=\"withdrawn\" value=\"no\"").count(), 1);
+}
+
+#[tokio::test]
+async fn of_two_leads_at_one_known_answer_the_second_is_told_and_saves_over_it_knowingly() {
+    let (server, project, admin) = led().await;
+    let other = server.user("Di", Role::Admin).await;
+    let (task, _) = seed::ranking_task(&server.state, project, "A check.", &["poor", "good"]).await;
+    let form = format!("/admin/projects/test/gold/{task}");
+    let drawn_on = |page: &Reply| {
+        let field = page.text.split(r#"name="drawn" value=""#).nth(1).expect("the field");
+        field.split('"').next().expect("a value").to_owned()
+    };
+    let drawn = drawn_on(&admin.get(&form).await.assert(200));
+    let good = [("drawn", drawn.as_str()), ("rank_0", "2"), ("rank_1", "1"), ("purpose", "check")];
+    let poor = [("drawn", drawn.as_str()), ("rank_0", "1"), ("rank_1", "2"), ("purpose", "check")];
+    // Sent once more, as by a double click, what stands already undoes nothing.
+    for _ in 0..2 {
+        admin.post(&form, &good).await.assert(303);
+    }
+    let told = other.post(&form, &poor).await.assert(409);
+    told.assert_contains("Somebody else has saved this form");
+    let typed = |rank: &str| told.text.find(&format!("<option selected>{rank}</option>")).expect("what was typed");
+    assert!(typed("1") < typed("2"));
+    let stands = "SELECT count(*) FROM gold_tasks WHERE ranks = ARRAY[1, 2]";
+    assert_eq!(count(server.pool(), stands).await, 0);
+    let seen = drawn_on(&told);
+    other.post(&form, &[&[("drawn", seen.as_str())][..], &poor[1..]].concat()).await.assert(303);
+    assert_eq!(count(server.pool(), stands).await, 1);
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM gold_tasks").await, 1);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::project::{Frame, InProject, actor};
 use crate::{
     db::{
+        drawn::{DrawnWith, SaveError},
         gold_tasks::{self, Known, LONGEST_EXPLANATION, Material},
         projects::Project,
     },
@@ -25,6 +26,7 @@ struct GoldTaskPage {
     page: Page,
     frame: Frame,
     material: Material,
+    drawn: DrawnWith,
     messages: Vec<String>,
     answers: Vec<ShownAnswer>,
     /// 1 to K.
@@ -72,6 +74,7 @@ pub async fn get(
     let known = material.known.clone();
     let ranks = known.iter().flat_map(|known| known.ranks.iter().map(ToString::to_string)).collect();
     let form = Form {
+        drawn: material.drawn_with(),
         ranks,
         purpose: known.as_ref().map_or("check", |known| &known.purpose).to_owned(),
         explanation: known.as_ref().map(|known| known.explanation.clone()).unwrap_or_default(),
@@ -92,8 +95,17 @@ pub async fn post(
     let form = Form::read(&sent, material.answers.len());
     match form.known(&page) {
         Ok(known) => {
-            gold_tasks::save(&state.pool, &actor(&user), (project.id, &project.slug), &material, &known).await?;
-            Ok(Redirect::to(&format!("/admin/projects/{}/gold?saved=1", project.slug)).into_response())
+            let of = (project.id, project.slug.as_str());
+            let saved = gold_tasks::save(&state.pool, &actor(&user), of, &material, &form.drawn, &known).await;
+            match saved {
+                Ok(_) => Ok(Redirect::to(&format!("/admin/projects/{}/gold?saved=1", project.slug)).into_response()),
+                Err(SaveError::Changed(drawn)) => {
+                    let error = page.t("admin-form-meanwhile");
+                    let shown = show(page, &project, material, Form { drawn, ..form }, Some(error))?;
+                    Ok((StatusCode::CONFLICT, shown).into_response())
+                }
+                Err(SaveError::Database(error)) => Err(error.into()),
+            }
         }
         Err(error) => {
             let shown = show(page, &project, material, form, Some(error))?;
@@ -104,6 +116,7 @@ pub async fn post(
 
 /// A known answer as typed.
 struct Form {
+    drawn: DrawnWith,
     /// By position, as text.
     ranks: Vec<String>,
     purpose: String,
@@ -118,6 +131,7 @@ impl Form {
             found.map(|(_, value)| value.replace("\r\n", "\n").replace('\0', "")).unwrap_or_default()
         };
         Form {
+            drawn: DrawnWith::read(&field("drawn")),
             ranks: (0..answers).map(|position| field(&format!("rank_{position}"))).collect(),
             purpose: field("purpose"),
             explanation: field("explanation").trim().to_owned(),
@@ -171,6 +185,7 @@ fn show(
     let shown = GoldTaskPage {
         frame: Frame::new(&page, project, "gold"),
         page,
+        drawn: form.drawn,
         messages: material.conversation.iter().map(|message| markdown::render(&message.content)).collect(),
         choices: (1..=answers.len()).map(|rank| rank.to_string()).collect(),
         answers,
