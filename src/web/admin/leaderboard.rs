@@ -186,15 +186,15 @@ fn plot(board: &Board, names: &[String]) -> Option<Dots> {
         })
         .collect();
     let ends = estimates.iter().fold(0.5_f64, |most, one| most.max(-one.low).max(one.high));
-    let step = if ends > 4.0 {
-        2.0
-    } else if ends > 1.5 {
-        1.0
-    } else {
-        0.5
-    };
+    let step = step_of(ends);
     let end = (ends / step).ceil() * step;
     (!estimates.is_empty()).then(|| dots::dots(&estimates, -end, end, step, figures::number))
+}
+
+/// What lies between two marks of an axis that goes so far to either side: their numbers do not run into each other.
+fn step_of(ends: f64) -> f64 {
+    let steps = [(1.5, 0.5), (4.0, 1.0), (10.0, 2.0), (25.0, 5.0)];
+    steps.into_iter().find(|(most, _)| ends <= *most).map_or(10.0, |(_, step)| step)
 }
 
 /// `GET /admin/projects/{slug}/leaderboard/{board}`: `models.csv` or `win-rates.csv`.
@@ -237,5 +237,18 @@ pub async fn table(
             table_file::csv(&file, &["model", "against", "win_rate", "comparisons"], rows)
         }
         _ => Err(PageError::NotFound),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_of_the_axis_have_room_however_far_models_are_apart() {
+        for ends in [0.5, 1.5, 1.6, 4.0, 4.1, 10.0, 10.1, 19.5, 25.0, 40.0] {
+            let marks = 2.0 * (ends / step_of(ends)).ceil() + 1.0;
+            assert!((3.0..=11.0).contains(&marks), "{marks} marks up to {ends}");
+        }
     }
 }
