@@ -99,11 +99,16 @@ async fn a_browser_draws_the_curve_and_the_log_of_a_run_as_they_come() {
     let cell = browser.wait().for_element(Locator::Css(".plot tbody td")).await.expect("a cell");
     assert_eq!(cell.text().await.expect("text"), "1.5");
     // Values that are the same but for rounding are a flat line, at which the browser does not count for ever.
-    let metric = |step, value| MetricRecord { stage: Stage::Sft, step, name: "train/share".to_owned(), value };
-    let same = vec![metric(1, 1.0), metric(2, 1.0_f64.next_down())];
-    job_metrics::report(pool, job.id, &JobReport { metrics: same, ..report(job.lease) }).await.expect("stored");
+    let metric = |name: &str, step, value| MetricRecord { stage: Stage::Sft, step, name: name.to_owned(), value };
+    let same = [metric("train/share", 1, 1.0), metric("train/share", 2, 1.0_f64.next_down())];
+    let wide = [metric("train/wide", 1, 0.1), metric("train/wide", 2, 0.9)];
+    let metrics = [same, wide].concat();
+    job_metrics::report(pool, job.id, &JobReport { metrics, ..report(job.lease) }).await.expect("stored");
     let flat = Locator::XPath("//figure[h4 = 'share']//*[name() = 'polyline']");
     browser.wait().for_element(flat).await.expect("a flat line");
+    // An axis has two numbers at least: one alone is no scale.
+    let second = Locator::XPath("(//figure[h4 = 'wide']//*[name() = 'text'][@text-anchor = 'end'])[2]");
+    browser.wait().for_element(second).await.expect("a second number");
     // The curve and the progress are told apart; the progress may be the later one.
     let steps = Locator::XPath("//*[@data-run-steps][normalize-space() = '7 / 20']");
     browser.wait().for_element(steps).await.expect("the progress");

@@ -88,7 +88,8 @@ class Plot {
     this.y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - least + pad) / (most - least + 2 * pad));
     this.x = (step) => LEFT + (WIDTH - LEFT - RIGHT) * (last > first ? (step - first) / (last - first) : 0.5);
     this.drawing.replaceChildren();
-    for (const tick of ticks(least - pad, most + pad, 4)) {
+    // Of five there are two at least: one number alone is no scale.
+    for (const tick of ticks(least - pad, most + pad, 5)) {
       const y = this.y(tick).toFixed(1);
       this.drawing.append(svg("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y }));
       this.text(shown(tick), LEFT - 6, Number(y) + 4, "end");
