@@ -180,6 +180,28 @@ async fn of_two_leads_at_one_known_answer_the_second_is_told_and_saves_over_it_k
 }
 
 #[tokio::test]
+async fn a_known_answer_is_offered_where_there_is_a_task_to_make_it_from() {
+    let (server, project, admin) = led().await;
+    let pool = server.pool();
+    let (task, _) = seed::ranking_task(&server.state, project, "Asked.", &["poor", "good"]).await;
+    let of_project = projects::by_slug(pool, "test").await.expect("the project");
+    // Nobody is asked about answers that come with their order.
+    let mut ranked = r#"{"prompt": "Ranked elsewhere.", "responses": ["one", "two"], "ranks": [1, 2]}"#.as_bytes();
+    import::import(pool, &Actor::program("test"), &of_project, Kind::Rankings, &mut ranked).await.expect("imported");
+    for (text, is_offered) in [("Asked.", true), ("Ranked elsewhere.", false)] {
+        let prompt: Uuid = sqlx::query_scalar("SELECT id FROM prompts WHERE conversation -> -1 ->> 'content' = $1")
+            .bind(text)
+            .fetch_one(pool)
+            .await
+            .expect("the prompt");
+        let page = admin.get(&format!("/admin/projects/test/prompts/{prompt}")).await.assert(200);
+        let found = admin.get(&format!("/admin/projects/test/gold/new?prompt={prompt}")).await;
+        assert_eq!((page.text.contains("gold/new"), found.status.as_u16() == 303), (is_offered, is_offered), "{text}");
+    }
+    admin.get(&format!("/admin/projects/test/gold/{task}")).await.assert(200);
+}
+
+#[tokio::test]
 async fn of_a_skipped_check_the_page_says_what_it_says_of_every_task() {
     let (server, project, admin) = led().await;
     known(&server, project, &admin, "A check.", "check").await;

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     db::{
-        label_schemes,
+        gold_tasks, label_schemes,
         prompt_list::{self, Demonstration, Prompt, Ranking},
         task_control::{self, Assignment, PRIORITIES, Task},
         words, written_prompts,
@@ -113,6 +113,8 @@ struct PromptPage {
     prompt: Prompt,
     messages: Vec<ShownMessage>,
     responses: Vec<ShownResponse>,
+    /// People were asked to judge its answers, so that what is known of them can be set; of rankings that were imported nobody was.
+    can_be_known: bool,
     demonstrations: Vec<Versions<ShownDemonstration>>,
     rankings: Vec<Versions<ShownRanking>>,
     tasks: Vec<ShownTask>,
@@ -184,6 +186,7 @@ pub async fn one(
         prompt,
         messages,
         responses,
+        can_be_known: gold_tasks::task_of_prompt(&state.pool, project.id, id).await?.is_some(),
         demonstrations,
         rankings: versions(rankings, |shown| (shown.ranking.id, shown.ranking.replaces_id)),
         tasks: tasks(&state, id).await?,
