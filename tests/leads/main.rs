@@ -202,6 +202,11 @@ async fn the_overview_follows_the_work_without_being_asked() {
     hear("1 of 2 labels").await;
 }
 
+/// Whether the chart has room for a number of labels that a file may bring on one day.
+const HAS_ROOM: &str = "const tick = document.querySelector('.stack').ownerSVGElement.querySelector('.tick');
+    tick.textContent = '200000';
+    return tick.getBBox().x >= tick.ownerSVGElement.viewBox.baseVal.x";
+
 #[tokio::test]
 async fn the_open_overview_changes_in_the_browser_without_a_reload() {
     let server = server().await;
@@ -222,6 +227,8 @@ async fn the_open_overview_changes_in_the_browser_without_a_reload() {
     }
     let same = browser.execute("return window.sameDocument === true", Vec::new()).await.expect("read");
     assert_eq!(same, serde_json::json!(true), "the page was loaded again");
+    let fits = browser.execute(HAS_ROOM, Vec::new()).await.expect("measured");
+    assert_eq!(fits, serde_json::json!(true), "the number of the chart's axis is cut off");
     browser.close().await;
 }
 
