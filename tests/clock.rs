@@ -128,7 +128,9 @@ async fn an_import_under_way_keeps_neither_the_night_waiting_nor_a_promotion_nor
     let promoted = promotions::promote(pool, &by, project.id, base, "by hand");
     let promoted = tokio::time::timeout(patience, promoted).await;
     assert!(matches!(promoted, Ok(Ok(_))), "a promotion waits for the import");
-    let saved = tokio::time::timeout(patience, guidelines::save(pool, &by, of, "Be kind.")).await;
+    let drawn = DrawnWith::default();
+    let saved = guidelines::save(pool, &by, of, &drawn, "Be kind.");
+    let saved = tokio::time::timeout(patience, saved).await;
     assert!(matches!(saved, Ok(Ok(_))), "guidelines wait for the import");
     import.rollback().await.expect("given up");
 }

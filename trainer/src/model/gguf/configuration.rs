@@ -163,16 +163,16 @@ mod tests {
     #[test]
     fn positions_are_scaled_by_what_newer_and_older_files_say() {
         let linear = RopeScaling::Linear { factor: 4.0 };
-        let cases: [(Option<&str>, &[(&str, f32)], RopeScaling); 6] = [
-            (None, &[], RopeScaling::None),
-            (Some("linear"), &[("scaling.factor", 4.0)], linear.clone()),
-            (None, &[("scaling.factor", 4.0)], linear.clone()),
-            (None, &[("scale_linear", 4.0)], linear),
-            (None, &[("scaling.factor", 0.0)], RopeScaling::None),
-            (Some("none"), &[("scaling.factor", 4.0)], RopeScaling::None),
+        let cases = [
+            (scaling(None, &[]), RopeScaling::None),
+            (scaling(Some("linear"), &[("scaling.factor", 4.0)]), linear.clone()),
+            (scaling(None, &[("scaling.factor", 4.0)]), linear.clone()),
+            (scaling(None, &[("scale_linear", 4.0)]), linear),
+            (scaling(None, &[("scaling.factor", 0.0)]), RopeScaling::None),
+            (scaling(Some("none"), &[("scaling.factor", 4.0)]), RopeScaling::None),
         ];
-        for (kind, numbers, expected) in cases {
-            assert_eq!(scaling(kind, numbers), expected, "{kind:?} {numbers:?}");
+        for (place, (found, expected)) in cases.into_iter().enumerate() {
+            assert_eq!(found, expected, "case {place}");
         }
     }
 }
