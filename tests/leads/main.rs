@@ -153,7 +153,7 @@ async fn a_closed_project_hands_nothing_out_and_stays_readable_until_it_is_opene
     ada.get("/admin").await.assert(200).assert_contains("Project test");
     let schedule = [("enabled", "on"), ("time", "02:00"), ("timezone", "UTC")];
     ada.post("/admin/projects/test/training/schedule", &schedule).await.leads_to();
-    ada.get("/admin/projects/test/training").await.assert(200).assert_contains("02:00 UTC</time>");
+    ada.get("/admin/projects/test/training").await.assert(200).assert_contains("02:00 Etc/UTC</time>");
     assert_eq!(ada.post("/admin/projects/test/close", &[]).await.leads_to(), "/admin/projects/test/settings?saved=1");
     // A second press closes nothing twice.
     ada.post("/admin/projects/test/close", &[]).await.leads_to();
@@ -169,7 +169,7 @@ async fn a_closed_project_hands_nothing_out_and_stays_readable_until_it_is_opene
     ada.post("/admin/projects/test/training/run", &[]).await.assert(409).assert_contains("nothing is trained in it");
     // Nor does the clock start anything, whatever the schedule says.
     ada.get("/admin/projects/test").await.assert(200).assert_contains("Not scheduled");
-    assert!(!ada.get("/admin/projects/test/training").await.assert(200).text.contains("02:00 UTC</time>"));
+    assert!(!ada.get("/admin/projects/test/training").await.assert(200).text.contains("02:00 Etc/UTC</time>"));
 
     ada.post("/admin/projects/test/reopen", &[]).await.leads_to();
     assert!(cy.post("/queue/next", &[]).await.leads_to().starts_with("/tasks/"), "nothing is handed out");
