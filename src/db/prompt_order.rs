@@ -184,7 +184,7 @@ async fn order_rounds(connection: &mut PgConnection, project: Uuid, order: TaskO
 pub(super) const LEFT_BEHIND: i32 = -1;
 
 /// Puts what is left of this round and later ones behind what a model of it brings from now on: by its number it would come before.
-/// What somebody has put first stays, and a task that is just being given to somebody is passed over.
+/// What somebody has put first stays, unless that was taken back, and a task that is just being given to somebody is passed over.
 pub(super) async fn leave_rounds_behind(
     connection: &mut PgConnection,
     project: Uuid,
@@ -204,9 +204,12 @@ pub(super) async fn leave_rounds_behind(
                 AND t.round > 0
                 AND t.round >= $2
                 AND t.priority = t.round
-                AND NOT EXISTS (
-                    SELECT 1 FROM audit_log a WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
-                )
+                AND coalesce((
+                    SELECT a.detail -> 'priority' -> 1 FROM audit_log a
+                    WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
+                    ORDER BY a.id DESC
+                    LIMIT 1
+                ), '0') = '0'
             FOR NO KEY UPDATE OF t SKIP LOCKED
         )
         "#,

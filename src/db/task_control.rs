@@ -5,7 +5,10 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::audit::{self, Actor};
+use super::{
+    audit::{self, Actor},
+    prompt_order::LEFT_BEHIND,
+};
 
 /// Priorities that a person may give; 0 leaves the task to the project's order.
 pub const PRIORITIES: std::ops::RangeInclusive<i32> = 0..=1000;
@@ -148,10 +151,23 @@ pub async fn set_priority(
         UPDATE tasks t
         SET priority = CASE $3::integer
             WHEN 0 THEN (
-                -- Where the oldest comes first, tasks have the number of their round; see `order_rounds`.
-                SELECT CASE p.task_order
-                    WHEN 'as_made' THEN t.round
-                    ELSE ordered_priority(p.task_order, s.uncertainty)
+                SELECT CASE
+                    WHEN p.task_order <> 'as_made' THEN ordered_priority(p.task_order, s.uncertainty)
+                    -- Where the oldest comes first, tasks have the number of their round; see `order_rounds`. What was left behind
+                    -- stays so, and so is what is of a later round than that of the model that answers now.
+                    WHEN t.priority = $4::integer THEN t.priority
+                    WHEN t.round <= coalesce(
+                        (
+                            SELECT m.round
+                            FROM promotions answering
+                            JOIN models m ON m.id = answering.model_id
+                            WHERE answering.project_id = t.project_id
+                            ORDER BY answering.id DESC
+                            LIMIT 1
+                        ),
+                        t.round
+                    ) THEN t.round
+                    ELSE $4::integer
                 END
                 FROM projects p
                 LEFT JOIN prompt_scores s ON s.prompt_id = t.prompt_id
@@ -164,7 +180,8 @@ pub async fn set_priority(
         "#,
         task,
         project,
-        priority
+        priority,
+        LEFT_BEHIND
     )
     .fetch_one(&mut *transaction)
     .await?;

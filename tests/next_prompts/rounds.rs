@@ -1,7 +1,9 @@
 //! What rounds leave and bring, and where it stands among what comes next.
 
 use laurel::{
-    db::{job_queue, jobs, projects::ProjectSettings, promotions, prompt_order, sampling, tokens::TokenRole},
+    db::{
+        job_queue, jobs, projects::ProjectSettings, promotions, prompt_order, sampling, task_control, tokens::TokenRole,
+    },
     domain::role::Role,
 };
 use laurel_records::{ClaimedJob, ModelRecord, ResponseRecord, ResponsesRecord, Stage};
@@ -131,6 +133,33 @@ async fn after_going_back_what_later_rounds_have_left_or_bring_comes_last() {
     // Also what is of the same round stays behind: a night makes several models of one.
     prompt_order::set(pool, &training::admin(), of, &order.drawn_with(), &order).await.expect("saved");
     assert_eq!(asked().await, queue);
+
+    let give = async |prompt: Uuid, priority: i32| {
+        let task: Uuid = sqlx::query_scalar("SELECT id FROM tasks WHERE prompt_id = $1 AND labels < overlap")
+            .bind(prompt)
+            .fetch_one(pool)
+            .await
+            .expect("a task");
+        task_control::set_priority(pool, &training::admin(), project.id, task, priority).await.expect("given");
+    };
+    // It has no priority by hand, and saving that leaves it there.
+    give(late, 0).await;
+    assert_eq!(asked().await, queue);
+    // One that is taken back leaves what is of a later round behind again.
+    sqlx::query("UPDATE tasks SET round = 9 WHERE prompt_id = $1").bind(late).execute(pool).await.expect("later");
+    for priority in [7, 0] {
+        give(late, priority).await;
+    }
+    assert_eq!(asked().await, queue);
+    // Nor does it keep a task first once somebody goes back again.
+    for priority in [7, 0] {
+        give(newest, priority).await;
+    }
+    assert_eq!(asked().await, queue);
+    for model in [&models[1], &models[0]] {
+        promotions::promote(pool, &training::admin(), project.id, model.id, "by hand").await.expect("promoted");
+    }
+    assert_eq!(asked().await.last(), Some(&newest));
 }
 
 #[tokio::test]
