@@ -143,7 +143,8 @@ async fn put_in_order(
 
 /// Where the oldest comes first, tasks of a round have its number as their priority, so that what answers now is ranked before what is
 /// left of earlier rounds. Nobody has given them that by hand, or has taken it back: another order moves them too, and that one gives it
-/// back, but for rounds beyond that of the model that answers now: somebody has gone back to it.
+/// back, but for rounds beyond that of the model that answers now: somebody has gone back to it. The log has the priority before and
+/// after; entries of earlier versions have the one after alone.
 async fn order_rounds(connection: &mut PgConnection, project: Uuid, order: TaskOrder) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
@@ -165,7 +166,7 @@ async fn order_rounds(connection: &mut PgConnection, project: Uuid, order: TaskO
                 t.round
             ))
             AND coalesce((
-                SELECT a.detail -> 'priority' -> 1 FROM audit_log a
+                SELECT coalesce(a.detail -> 'priority' -> 1, a.detail -> 'priority') FROM audit_log a
                 WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
                 ORDER BY a.id DESC
                 LIMIT 1
@@ -205,7 +206,7 @@ pub(super) async fn leave_rounds_behind(
                 AND t.round >= $2
                 AND t.priority = t.round
                 AND coalesce((
-                    SELECT a.detail -> 'priority' -> 1 FROM audit_log a
+                    SELECT coalesce(a.detail -> 'priority' -> 1, a.detail -> 'priority') FROM audit_log a
                     WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
                     ORDER BY a.id DESC
                     LIMIT 1
@@ -332,7 +333,7 @@ pub async fn next(pool: &PgPool, project: Uuid, limit: i64) -> Result<Vec<Next>,
                     AND (
                         t.priority <> t.round
                         OR (
-                            SELECT a.detail -> 'priority' -> 1 FROM audit_log a
+                            SELECT coalesce(a.detail -> 'priority' -> 1, a.detail -> 'priority') FROM audit_log a
                             WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
                             ORDER BY a.id DESC
                             LIMIT 1

@@ -49,7 +49,7 @@ pub async fn of_prompt(pool: &PgPool, prompt: Uuid) -> Result<Vec<Task>, sqlx::E
                     AND (
                         t.priority <> t.round
                         OR (
-                            SELECT a.detail -> 'priority' -> 1 FROM audit_log a
+                            SELECT coalesce(a.detail -> 'priority' -> 1, a.detail -> 'priority') FROM audit_log a
                             WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
                             ORDER BY a.id DESC
                             LIMIT 1
@@ -128,7 +128,7 @@ pub async fn set_priority(
                     AND (
                         t.priority <> t.round
                         OR (
-                            SELECT a.detail -> 'priority' -> 1 FROM audit_log a
+                            SELECT coalesce(a.detail -> 'priority' -> 1, a.detail -> 'priority') FROM audit_log a
                             WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
                             ORDER BY a.id DESC
                             LIMIT 1
