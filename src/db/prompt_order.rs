@@ -165,12 +165,7 @@ async fn order_rounds(connection: &mut PgConnection, project: Uuid, order: TaskO
                 ),
                 t.round
             ))
-            AND coalesce((
-                SELECT coalesce(a.detail -> 'priority' -> 1, a.detail -> 'priority') FROM audit_log a
-                WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
-                ORDER BY a.id DESC
-                LIMIT 1
-            ), '0') = '0'
+            AND NOT is_put_by_hand(t.id)
         "#,
         project,
         order == TaskOrder::AsMade
@@ -205,12 +200,7 @@ pub(super) async fn leave_rounds_behind(
                 AND t.round > 0
                 AND t.round >= $2
                 AND t.priority = t.round
-                AND coalesce((
-                    SELECT coalesce(a.detail -> 'priority' -> 1, a.detail -> 'priority') FROM audit_log a
-                    WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
-                    ORDER BY a.id DESC
-                    LIMIT 1
-                ), '0') = '0'
+                AND NOT is_put_by_hand(t.id)
             FOR NO KEY UPDATE OF t SKIP LOCKED
         )
         "#,
@@ -328,19 +318,7 @@ pub async fn next(pool: &PgPool, project: Uuid, limit: i64) -> Result<Vec<Next>,
             t.kind,
             left(p.conversation -> -1 ->> 'content', 160) AS "excerpt!",
             -- The number of its round, which a sampling job gives a task, is none; see `order_rounds`.
-            CASE
-                WHEN t.priority > 0
-                    AND (
-                        t.priority <> t.round
-                        OR (
-                            SELECT coalesce(a.detail -> 'priority' -> 1, a.detail -> 'priority') FROM audit_log a
-                            WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
-                            ORDER BY a.id DESC
-                            LIMIT 1
-                        ) <> '0'
-                    )
-                    THEN t.priority
-            END AS priority,
+            priority_by_hand(t) AS priority,
             s.uncertainty AS "uncertainty?"
         FROM tasks t
         JOIN prompts p ON p.id = t.prompt_id

@@ -44,20 +44,7 @@ pub async fn of_prompt(pool: &PgPool, prompt: Uuid) -> Result<Vec<Task>, sqlx::E
             t.labels,
             t.overlap,
             -- Only what somebody has given by hand; see `prompt_order::next`.
-            CASE
-                WHEN t.priority > 0
-                    AND (
-                        t.priority <> t.round
-                        OR (
-                            SELECT coalesce(a.detail -> 'priority' -> 1, a.detail -> 'priority') FROM audit_log a
-                            WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
-                            ORDER BY a.id DESC
-                            LIMIT 1
-                        ) <> '0'
-                    )
-                    THEN t.priority
-                ELSE 0
-            END AS "priority!",
+            coalesce(priority_by_hand(t), 0) AS "priority!",
             t.withdrawn_at,
             t.created_at,
             (
@@ -123,20 +110,7 @@ pub async fn set_priority(
     let before = sqlx::query_scalar!(
         r#"
         SELECT
-            CASE
-                WHEN t.priority > 0
-                    AND (
-                        t.priority <> t.round
-                        OR (
-                            SELECT coalesce(a.detail -> 'priority' -> 1, a.detail -> 'priority') FROM audit_log a
-                            WHERE a.action = 'task.priority' AND a.subject = 'task/' || t.id::text
-                            ORDER BY a.id DESC
-                            LIMIT 1
-                        ) <> '0'
-                    )
-                    THEN t.priority
-                ELSE 0
-            END AS "priority!"
+            coalesce(priority_by_hand(t), 0) AS "priority!"
         FROM tasks t
         WHERE t.id = $1 AND t.project_id = $2 AND t.prompt_id IS NOT NULL
         FOR NO KEY UPDATE OF t
