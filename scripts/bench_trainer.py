@@ -9,7 +9,7 @@ working while the other waits, ours first in odd rounds and second in even ones.
 with the least and the most. The floor of a training step is its floating-point operations over the rate of a large
 matrix product; that of decoding is the bytes of weights, keys and values over the bandwidth at which memory is read, or
 its operations over that rate where they take longer, after reading the prompts at that rate. Both rates are measured
-first, with the faster of the two libraries. On a GPU the trainer is built for it and PyTorch uses CUDA; --peak, what the
+first, that of the product with the faster of the two libraries, that of memory by our own program. On a GPU the trainer is built for it and PyTorch uses CUDA; --peak, what the
 maker says of the device in that precision, adds the model-FLOPs utilisation of the training steps. The memory in the
 table is this machine's, not the GPU's.
 
@@ -220,36 +220,45 @@ def built(kind, name, feature):
 
 
 def shape(model):
-    """Weights in matrix products, layers, width of the heads together, keys and values a token."""
+    """Weights in matrix products, those of a block beside its keys and values, layers, width of the heads together, keys and
+    values a token."""
     config = json.loads((model / "config.json").read_text())
     width, inner, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     size = config.get("head_dim") or width // config["num_attention_heads"]
     queries, keys = size * config["num_attention_heads"], size * config["num_key_value_heads"]
     matrices = layers * (2 * width * queries + 2 * width * keys + 3 * width * inner) + width * config["vocab_size"]
-    return {"matrices": matrices, "layers": layers, "queries": queries, "kept": 2 * layers * keys}
+    beside = 2 * width * queries + 3 * width * inner
+    return {"matrices": matrices, "beside": beside, "layers": layers, "queries": queries, "kept": 2 * layers * keys}
 
 
-def operations(model, rows, length, backward=2.0, head=1.0, shared=(0, 0)):
+def operations(model, rows, length, backward=2.0, head=1.0, shared=(0, 0), read=None):
     """Floating-point operations of a step: 2 a weight and token forwards, `backward` times that on the way back (2: for
-    inputs and weights; 1: for inputs only); causal attention sees half of the square. `shared`: rows whose first so many
-    tokens are another row's too, and need not be computed again."""
+    inputs and weights; 1: for inputs only; 0: none); causal attention sees half of the square. `shared`: rows whose first so
+    many tokens are another row's too, and need not be computed again. `read`: the tokens of a row, where not all of them, that
+    somebody reads what leaves the last block at: at others its keys and values alone are needed, and its attention is not
+    counted then."""
     again, first = shared
     parts, tokens = shape(model), rows * length - again * first
     vocabulary = json.loads((model / "config.json").read_text())
     logits = vocabulary["hidden_size"] * vocabulary["vocab_size"]
-    weights = 2 * (parts["matrices"] - logits * (1 - head)) * tokens
-    attention = 4 * parts["layers"] * parts["queries"] * (rows * length * length - again * first * first) / 2
-    return weights * (1 + backward) + attention * 3
+    unread, blocks = (0, parts["layers"]) if read is None else (tokens - rows * read, parts["layers"] - 1)
+    weights = 2 * ((parts["matrices"] - logits * (1 - head)) * tokens - parts["beside"] * unread)
+    attention = 4 * blocks * parts["queries"] * (rows * length * length - again * first * first) / 2
+    return weights * (1 + backward) + attention * (3 if backward else 1)
 
 
 def ppo_operations(model):
-    """Floating-point operations of a PPO iteration: answers are written, read by the reference, the reward and the value
-    model and by the policy that wrote them, and learned by policy and value model in every epoch. Logits of answers only."""
-    config = json.loads((model / "config.json").read_text())
-    logits = config["hidden_size"] * config["vocab_size"]
-    blocks = 2 * (shape(model)["matrices"] - logits) * PPO_PROMPTS * (PPO_PROMPT_TOKENS + PPO_TOKENS)
-    logits = 2 * logits * PPO_PROMPTS * PPO_TOKENS
-    return 3 * (blocks + logits) + 2 * blocks + PPO_EPOCHS * 3 * (2 * blocks + logits)
+    """Floating-point operations of a PPO iteration: the policy writes answers, which tells their probabilities too; reference,
+    reward and value model read them; policy and value model learn them in every epoch. Logits of answers only; a reward is
+    read at the end of an answer, all else before each of its tokens."""
+    length = PPO_PROMPT_TOKENS + PPO_TOKENS
+
+    def once(head=0.0, read=PPO_TOKENS, backward=0.0):
+        return operations(model, PPO_PROMPTS, length, backward, head, read=read)
+
+    answers = PPO_TOKENS / length
+    asked = 2 * once(answers) + once(read=1) + once()
+    return asked + PPO_EPOCHS * (once(answers, backward=2.0) + once(backward=2.0))
 
 
 def seconds_a_token(model, batch, context, flops, numbers):
@@ -286,8 +295,8 @@ def rows(bench, wanted):
         floor = batch * DECODE_NEW / (prompt + DECODE_NEW * token)
         return label, "tokens/s", lambda: bench.both(work, str(model), str(batch)), floor, None
 
-    # Of each four answers three repeat the 64 tokens of the prompt; there are no logits.
-    of_rankings = {"head": 0.0, "shared": (12, 64)}
+    # Of each four answers three repeat the 64 tokens of the prompt; there are no logits, and a score is read at the last token.
+    of_rankings = {"head": 0.0, "shared": (12, 64), "read": 1}
     text = bench.out / "text-100mb.txt"
     if not text.exists():
         source = (DATA / "wiki.txt").read_bytes()
