@@ -58,6 +58,8 @@ class Stages:
                 self.older.append(name)
                 print(f"  {name}: kept, made by another build of {Path(command[0]).name} in {kept['seconds']:.0f} s", flush=True)
         else:
+            # The note goes first: whatever stops this run, no other result is ever taken for the one that it tells of.
+            remove(note)
             remove(target)
             remove(self.out / f"{name}.checkpoints")
             remove(self.out / f"{name}.policies")
@@ -65,7 +67,10 @@ class Stages:
             start = time.monotonic()
             result = run([part.replace("{out}", str(target)) for part in command], target if stdout else None)
             kept = {"made_of": wanted, "program": program, "seconds": time.monotonic() - start, "result": result}
-            note.write_text(json.dumps(kept, indent=1) + "\n")
+            # Whole, by rename: half a note would end every later run.
+            part = note.with_name(note.name + ".tmp")
+            part.write_text(json.dumps(kept, indent=1) + "\n")
+            part.replace(note)
             print(f"{kept['seconds']:.0f} s", flush=True)
         self.seconds[name] = kept["seconds"]
         return target, kept["result"]
@@ -118,7 +123,10 @@ class Stages:
 
 def run(command, stdout):
     """Runs; the last line of JSON that it printed, or nothing where its output goes to a file."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    except KeyboardInterrupt:
+        sys.exit("\nstopped; what is done stays, and the next run goes on from it")
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()[-5:] or done.stdout.strip().splitlines()[-2:]
         sys.exit("\nerror: " + " ".join(command[:2]) + " failed:\n" + "\n".join(said))
