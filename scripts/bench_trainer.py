@@ -5,8 +5,8 @@ usage: scripts/bench_trainer.py [--rounds N] [--only NAME ...] [--out DIRECTORY]
                                 [--device wgpu|cuda:N [--peak TFLOPS]] [--precision bfloat16]
 
 Each piece of work is done by both programs on the same model, data, number format and threads: a process for each, one
-working while the other waits, ours first in odd rounds and second in even ones. A figure is the median of the rounds,
-with the least and the most. The floor of a training step is its floating-point operations over the rate of a large
+working while the other waits, ours first in odd rounds and second in even ones; of PPO one whole run after the other's,
+without its first iteration. A figure is the median of the rounds, with the least and the most. The floor of a training step is its floating-point operations over the rate of a large
 matrix product; that of decoding is the bytes of weights, keys and values over the bandwidth at which memory is read, or
 its operations over that rate where they take longer, after reading the prompts at that rate. Both rates are measured
 first, that of the product with the faster of the two libraries, that of memory by our own program. On a GPU the trainer is built for it and PyTorch uses CUDA; --peak, what the
@@ -234,9 +234,8 @@ def shape(model):
 def operations(model, rows, length, backward=2.0, head=1.0, shared=(0, 0), read=None):
     """Floating-point operations of a step: 2 a weight and token forwards, `backward` times that on the way back (2: for
     inputs and weights; 1: for inputs only; 0: none); causal attention sees half of the square. `shared`: rows whose first so
-    many tokens are another row's too, and need not be computed again. `read`: the tokens of a row, where not all of them, that
-    somebody reads what leaves the last block at: at others its keys and values alone are needed, and its attention is not
-    counted then."""
+    many tokens are another row's too, and need not be computed again. `read`: at how many tokens of a row what leaves the last
+    block is read, if not at all: at the others only its keys and values are needed, and its attention is not counted."""
     again, first = shared
     parts, tokens = shape(model), rows * length - again * first
     vocabulary = json.loads((model / "config.json").read_text())
@@ -252,11 +251,11 @@ def ppo_operations(model):
     reward and value model read them; policy and value model learn them in every epoch. Logits of answers only; a reward is
     read at the end of an answer, all else before each of its tokens."""
     length = PPO_PROMPT_TOKENS + PPO_TOKENS
+    answers = PPO_TOKENS / length
 
     def once(head=0.0, read=PPO_TOKENS, backward=0.0):
         return operations(model, PPO_PROMPTS, length, backward, head, read=read)
 
-    answers = PPO_TOKENS / length
     asked = 2 * once(answers) + once(read=1) + once()
     return asked + PPO_EPOCHS * (once(answers, backward=2.0) + once(backward=2.0))
 
@@ -352,6 +351,8 @@ def main():
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16", "float16"])
     parser.add_argument("--peak", type=float, metavar="TFLOPS", help="what the device's maker promises in that precision")
     arguments = parser.parse_args()
+    if arguments.rounds < 1:
+        parser.error("--rounds: expected 1 or more")
     if not re.fullmatch(r"cpu|wgpu|cuda(:\d+)?", arguments.device):
         parser.error("--device: expected cpu, wgpu or cuda:N")
     if arguments.device == "cpu" and arguments.precision == "float16":
@@ -390,4 +391,9 @@ def processor():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\nstopped")
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"error: {error}")

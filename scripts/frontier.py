@@ -174,6 +174,8 @@ def main():
     parser.add_argument("--most", type=int, default=256, help="answers drawn a prompt, the largest n")
     parser.add_argument("--fresh", action="store_true", help="make everything again")
     arguments = parser.parse_args()
+    if min(arguments.steps, arguments.most) < 1:
+        parser.error("--steps, --most: expected 1 or more")
     need((arguments.base, "make sample-data"), *sample_task.data_for(arguments.base))
     if arguments.fresh:
         remove(arguments.out)

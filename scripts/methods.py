@@ -145,6 +145,8 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--fresh", action="store_true", help="make everything again")
     arguments = parser.parse_args()
+    if arguments.seeds < 1:
+        parser.error("--seeds: expected 1 or more")
     need((arguments.base, "make sample-data"), *sample_task.data_for(arguments.base))
     if arguments.fresh:
         remove(arguments.out)

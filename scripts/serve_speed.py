@@ -4,6 +4,7 @@
 usage: scripts/serve_speed.py http://127.0.0.1:8090 [REQUESTS] [TOKENS]
 """
 
+import argparse
 import json
 import statistics
 import sys
@@ -11,17 +12,25 @@ import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
-address = sys.argv[1].rstrip("/")
-requests = int(sys.argv[2]) if len(sys.argv) > 2 else 16
-tokens = int(sys.argv[3]) if len(sys.argv) > 3 else 64
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("address", help="of the server, as http://127.0.0.1:8090")
+parser.add_argument("requests", type=int, nargs="?", default=16)
+parser.add_argument("tokens", type=int, nargs="?", default=64, help="the most that an answer has")
+arguments = parser.parse_args()
+address, requests, tokens = arguments.address.rstrip("/"), arguments.requests, arguments.tokens
+if min(requests, tokens) < 1:
+    parser.error("requests, tokens: expected 1 or more")
 ROUNDS = 3
 
 
 def call(path, body=None):
     data = body and json.dumps(body).encode()
-    request = urllib.request.Request(address + path, data, {"content-type": "application/json"})
-    with urllib.request.urlopen(request) as answer:
-        return json.load(answer)
+    try:
+        request = urllib.request.Request(address + path, data, {"content-type": "application/json"})
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: no answer from {address}{path}: {error}")
 
 
 def ask(number):
