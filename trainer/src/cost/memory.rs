@@ -21,26 +21,29 @@ impl Precision {
         }
     }
 
-    /// A model that writes answers and does nothing else: its weights are kept as its products take them.
-    fn answering(self) -> f64 {
+    /// A model that writes answers and does nothing else: its weights are kept as its products take them, on the CPU beside the
+    /// float32 ones.
+    fn answering(self, on_cpu: bool) -> f64 {
         match self {
             Self::Float32 => 4.0,
+            Self::Mixed if on_cpu => 6.0,
             Self::Mixed => 2.0,
         }
     }
 
-    /// What products leave behind for the way back beside each float32 weight: its 16-bit copy.
-    fn copies(self) -> f64 {
+    /// What products leave behind for the way back beside each float32 weight: its 16-bit copy; nothing on the CPU, which rounds
+    /// as it multiplies.
+    fn copies(self, on_cpu: bool) -> f64 {
         match self {
-            Self::Float32 => 0.0,
-            Self::Mixed => 2.0,
+            Self::Mixed if !on_cpu => 2.0,
+            Self::Float32 | Self::Mixed => 0.0,
         }
     }
 
     /// A model that learns, with Adam: weights 4, gradients 4, moments 8 (Rajbhandari et al. 2020, section 3.1, whose 16-bit
     /// gradients make it 16 with the copies too).
-    fn trained(self) -> f64 {
-        4.0 + self.copies() + 4.0 + 8.0
+    fn trained(self, on_cpu: bool) -> f64 {
+        4.0 + self.copies(on_cpu) + 4.0 + 8.0
     }
 }
 
@@ -73,14 +76,14 @@ impl Use {
 }
 
 /// Bytes for each parameter of the model. `adapters`: their parameters as a share of the model's.
-pub fn bytes_per_parameter(of: Use, precision: Precision, adapters: f64) -> f64 {
+pub fn bytes_per_parameter(of: Use, precision: Precision, on_cpu: bool, adapters: f64) -> f64 {
     // A model that is asked beside those that learn is float32 in either: it casts for each product.
-    let (trained, asked) = (precision.trained(), 4.0);
+    let (trained, asked) = (precision.trained(on_cpu), 4.0);
     match of {
-        Use::Generate => precision.answering(),
+        Use::Generate => precision.answering(on_cpu),
         Use::Sft => trained,
         Use::Dpo => trained + asked,
         Use::Ppo => 2.0 * trained + 2.0 * asked,
-        Use::PpoAdapters => 2.0 * (asked + precision.copies()) + 2.0 * trained * adapters,
+        Use::PpoAdapters => 2.0 * (asked + precision.copies(on_cpu)) + 2.0 * trained * adapters,
     }
 }

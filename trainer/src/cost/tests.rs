@@ -141,9 +141,21 @@ fn memory_of_the_stages() {
     for (of, float32, mixed) in
         [(Use::Generate, 4.0, 2.0), (Use::Sft, 16.0, 18.0), (Use::Ppo, 40.0, 44.0), (Use::Dpo, 20.0, 22.0)]
     {
-        assert_eq!(bytes_per_parameter(of, Precision::Float32, 0.0), float32);
-        assert_eq!(bytes_per_parameter(of, Precision::Mixed, 0.0), mixed);
+        assert_eq!(bytes_per_parameter(of, Precision::Float32, false, 0.0), float32);
+        assert_eq!(bytes_per_parameter(of, Precision::Mixed, false, 0.0), mixed);
     }
-    assert_eq!(bytes_per_parameter(Use::PpoAdapters, Precision::Float32, 0.01), 8.32);
-    assert_eq!(bytes_per_parameter(Use::PpoAdapters, Precision::Mixed, 0.01), 12.36);
+    assert_eq!(bytes_per_parameter(Use::PpoAdapters, Precision::Float32, false, 0.01), 8.32);
+    assert_eq!(bytes_per_parameter(Use::PpoAdapters, Precision::Mixed, false, 0.01), 12.36);
+}
+
+/// In bfloat16 the CPU keeps its matrices beside the float32 ones to answer by, and copies nothing to learn.
+#[test]
+fn memory_on_the_cpu() {
+    for of in [Use::Sft, Use::Dpo, Use::Ppo, Use::PpoAdapters] {
+        let [mixed, float32] =
+            [Precision::Mixed, Precision::Float32].map(|precision| bytes_per_parameter(of, precision, true, 0.01));
+        assert_eq!(mixed, float32);
+    }
+    assert_eq!(bytes_per_parameter(Use::Generate, Precision::Mixed, true, 0.0), 6.0);
+    assert_eq!(bytes_per_parameter(Use::Generate, Precision::Float32, true, 0.0), 4.0);
 }

@@ -57,6 +57,10 @@ impl Cost {
 }
 
 impl Estimate {
+    fn on_cpu(&self) -> bool {
+        self.hardware.name == "cpu"
+    }
+
     fn peak(&mut self) -> Option<f64> {
         self.sheet.known("peak-tflops", self.cost.device.peak_tflops, self.hardware.peak_flops, 1e12, "TFLOP/s")
     }
@@ -205,8 +209,7 @@ impl Estimate {
             self.sheet.missing(section, name, "bandwidth");
             return None;
         };
-        let on_cpu = self.hardware.name == "cpu";
-        let (bytes, why) = if on_cpu { (4.0, "float32") } else { (2.0, "bfloat16") };
+        let (bytes, why) = if self.on_cpu() { (4.0, "float32") } else { (2.0, "bfloat16") };
         let serving = &self.cost.serving;
         let (weight_bytes, batch, context) = (serving.weight_bytes, serving.batch, serving.context);
         let (compute, memory) = (serving.serving_utilisation, serving.bandwidth_utilisation);
@@ -257,9 +260,10 @@ impl Estimate {
         const SECTION: &str = "Memory, without activations, logits and caches";
         let adapters = self.cost.training.adapters;
         let adapters = self.sheet.input("adapters", adapters, 0.01, "", "a common size of LoRA");
+        let on_cpu = self.on_cpu();
         for of in Use::ALL {
             for precision in Precision::ALL {
-                let each = bytes_per_parameter(of, precision, adapters);
+                let each = bytes_per_parameter(of, precision, on_cpu, adapters);
                 let uses: &[_] = if of == Use::PpoAdapters { &["adapters"] } else { &[] };
                 let name = format!("{}, {}", of.name(), precision.name());
                 let how = format!("{} bytes a parameter", quantity::readable(each));
