@@ -170,7 +170,7 @@ pub fn table() -> String {
             Direction::Backward => format!("{part}, backward"),
         };
         let calls = if calls > 0 { format!("{calls:9} times") } else { String::new() };
-        table.push_str(format!("{name:28} {seconds:10.3} s {:6.1} % {calls}", 100.0 * share).trim_end());
+        table.push_str(format!("{name:30} {seconds:10.3} s {:6.1} % {calls}", 100.0 * share).trim_end());
         table.push('\n');
     }
     table

@@ -1,6 +1,10 @@
 //! What is seen of a run: lines of steps, where the time went, TensorBoard's curves, the settings file.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use serde_json::Value;
 
@@ -46,6 +50,9 @@ fn off_a_terminal_a_quiet_run_says_a_line_a_step_and_nothing_else() {
     for part in ["attention", "attention, backward", "optimiser", "outside these parts"] {
         assert!(table.iter().any(|line| line.starts_with(part) && line.contains(" s ")), "{part}: {said}");
     }
+    // The longest name leaves the others' columns where they are.
+    let columns: BTreeSet<_> = table.iter().filter_map(|line| line.find(" s ")).collect();
+    assert_eq!(columns.len(), 1, "{said}");
 }
 
 #[test]
