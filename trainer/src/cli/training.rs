@@ -74,11 +74,17 @@ impl TrainingArgs {
         let mut summary = format!("{}", outcome.out.display());
         if std::io::stdout().is_terminal() {
             for (name, value) in &outcome.metrics {
-                summary.push_str(&format!("\n  {name} {value:.4}"));
+                summary.push_str(&format!("\n  {name} {}", figure(*value)));
             }
         }
         common.result(&summary, json!({ "out": outcome.out.to_string_lossy(), "metrics": outcome.metrics }))
     }
+}
+
+/// A figure for people: with its power of ten where four digits after the point would say little or nothing of it, as of a
+/// learning rate.
+fn figure(value: f64) -> String {
+    if value != 0.0 && value.abs() < 1e-3 { format!("{value:.2e}") } else { format!("{value:.4}") }
 }
 
 /// Whether an earlier run to the same place left something to go on from.
@@ -193,5 +199,16 @@ fn shown(default: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         Value::Array(items) => Some(items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")),
         other => Some(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_figure_is_told_as_one_and_not_as_zero() {
+        let told = [0.0, 1.0 / 3.0, -12.0, 5e-6 / 6.0, -2e-5].map(figure);
+        assert_eq!(told, ["0.0000", "0.3333", "-12.0000", "8.33e-7", "-2.00e-5"]);
     }
 }
