@@ -365,14 +365,14 @@ impl<O: Objective> Learner<'_, O> {
     }
 
     /// Turns numbers beyond use at `step` into the end of the run. The weights that gave them, those after `weights` steps and before
-    /// those that were left out, are nothing to go on from, unless it is another precision that they were just taken up in.
+    /// those left out, are nothing to go on from, unless just taken up in another precision; no rate made those that a run is given.
     fn diverged(&self, step: usize, weights: usize, error: TrainError) -> TrainError {
+        let first = weights - self.optimiser.left_out();
         let reason = match error {
-            TrainError::NotFinite { .. } => format!("{error}; a lower learning rate may help"),
-            TrainError::BeyondFloat16 => error.to_string(),
+            TrainError::NotFinite { .. } if first > 0 => format!("{error}; a lower learning rate may help"),
+            TrainError::NotFinite { .. } | TrainError::BeyondFloat16 => error.to_string(),
             other => return other,
         };
-        let first = weights - self.optimiser.left_out();
         let is_good = self.computed_anew == Some(first);
         let checkpoint = if is_good { self.checkpoints.newest() } else { self.checkpoints.without(first..=weights) };
         TrainError::Diverged { step, reason, checkpoint }

@@ -204,6 +204,8 @@ fn a_measure_that_the_best_is_told_by_and_that_is_no_number_ends_the_run_by_its_
         let error = run_of(&folder, &objective, [1, 2], Earlier::Refuse, &mut Told::default()).err().unwrap();
         assert!(matches!(error, TrainError::Diverged { step, .. } if step == at), "{error}");
         assert!(error.to_string().contains(what), "{error}");
+        // Weights that the run was given are none that a rate has made.
+        assert_eq!(error.to_string().contains("a lower learning rate"), at > 0, "{error}");
     }
 }
 
