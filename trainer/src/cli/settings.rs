@@ -111,6 +111,9 @@ mod tests {
         let text = Stage::Ppo.file();
         assert!(text.contains("\n# In the papers: InstructGPT: 0.02 (0.01 to 0.02 was best);"), "{text}");
         assert!(text.contains("\nkl_coefficient = 0.05\n") && text.contains("\n# learning_rate =\n"), "{text}");
+        assert!(text.contains("\n# In the papers: InstructGPT: 0.95\nadam_beta2 = 0.95\n"), "{text}");
+        let text_of_dpo = Stage::Dpo.file();
+        assert!(text_of_dpo.contains("\n# In the papers: DPO: 150 steps\nwarmup_ratio = 0.03\n"), "{text_of_dpo}");
         assert!(text.contains("\nlora_targets = [\"") && text.contains("\nlora = \"auto\"\n"), "{text}");
     }
 }
