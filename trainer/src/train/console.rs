@@ -15,10 +15,12 @@ use super::metrics::Reporter;
 use crate::terminal;
 
 /// Metrics that the bar shows beside it, where a stage has them, with their short names.
-const SHOWN: [(&str, &str); 5] = [
+const SHOWN: [(&str, &str); 7] = [
     ("train/loss", "loss"),
     ("eval/nll", "held-out NLL"),
+    ("eval/reward", "held-out reward"),
     ("eval/accuracy", "held-out accuracy"),
+    ("eval/rewards/accuracies", "held-out accuracy"),
     ("objective/scores", "score"),
     ("objective/kl", "KL"),
 ];
@@ -28,6 +30,7 @@ pub struct ConsoleReporter {
     quiet: bool,
     json: bool,
     bar: Option<(Stage, ProgressBar)>,
+    /// By their long names.
     shown: BTreeMap<&'static str, f64>,
     /// The stage under way, the step that it began or went on at, and when.
     since: Option<(Stage, u64, Instant)>,
@@ -78,7 +81,7 @@ impl ConsoleReporter {
     }
 
     fn message(&self) -> String {
-        let shown = SHOWN.iter().filter_map(|(_, short)| self.shown.get(short).map(|value| (short, value)));
+        let shown = SHOWN.iter().filter_map(|(long, short)| self.shown.get(long).map(|value| (short, value)));
         shown.map(|(short, value)| format!("{short} {value:.4}")).collect::<Vec<_>>().join(" ")
     }
 }
@@ -86,8 +89,8 @@ impl ConsoleReporter {
 impl Reporter for ConsoleReporter {
     fn metric(&mut self, stage: Stage, step: u64, name: &str, value: f64) {
         self.line(json!({ "event": "metric", "stage": name_of(stage), "step": step, "name": name, "value": value }));
-        if let Some((_, short)) = SHOWN.iter().find(|(long, _)| *long == name) {
-            self.shown.insert(short, value);
+        if let Some((long, _)) = SHOWN.iter().find(|(long, _)| *long == name) {
+            self.shown.insert(long, value);
         }
     }
 
@@ -167,5 +170,19 @@ mod tests {
         assert_eq!(pace(2, 20, 9.0).as_deref(), Some("4.5 s/step, 1:30 left"));
         assert_eq!(pace(1, 1000, 8.0).as_deref(), Some("8.0 s/step, 2:13:20 left"));
         assert_eq!(pace(4, 0, 2.0).as_deref(), Some("2.0 steps/s, 0:00 left"));
+    }
+
+    #[test]
+    fn what_is_held_out_is_shown_whatever_a_stage_judges_it_by() {
+        let message = |measured: &[(&str, f64)]| {
+            let mut reporter = ConsoleReporter::new(true, false);
+            for (name, value) in measured {
+                reporter.metric(Stage::Sft, 1, name, *value);
+            }
+            reporter.message()
+        };
+        assert_eq!(message(&[("eval/rewards/accuracies", 0.75)]), "held-out accuracy 0.7500");
+        let judged = message(&[("eval/reward", 0.5), ("eval/nll", 2.0), ("eval/perplexity", 7.389)]);
+        assert_eq!(judged, "held-out NLL 2.0000 held-out reward 0.5000");
     }
 }
