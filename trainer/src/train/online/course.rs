@@ -187,6 +187,10 @@ impl Course {
             _ => self.computed_anew,
         };
         let reason = match error {
+            // The first rollout is judged before anything is learned from it: the models that were given make them so.
+            TrainError::NotFinite { what: "score" | "divergence" } if self.step == 0 => {
+                format!("{error} before anything is learned")
+            }
             TrainError::NotFinite { .. } => format!("{error}; a lower learning rate may help"),
             TrainError::BeyondFloat16 => error.to_string(),
             TrainError::Diverged { reason, .. } => reason,
@@ -285,6 +289,25 @@ mod tests {
         assert_eq!(named("precision", 4, beyond()), before);
         // A step later nothing is saved yet: the one before it is good.
         assert_eq!(named("max_kl", 5, beyond()), newest);
+    }
+
+    #[test]
+    fn models_that_give_no_numbers_from_the_start_are_not_blamed_on_the_rate() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = serde_json::Map::new();
+        let identity = Identity { stage: "ppo".into(), inputs: BTreeMap::new(), seed: 1, settings };
+        let (checkpoints, _) = Checkpoints::open(&folder.path().join("out"), identity, 2, Earlier::Refuse).unwrap();
+        let mut course = Course::new(KlController::Fixed { coefficient: 0.05 });
+        let mut told = |step: usize, what: &'static str| {
+            course.step = step;
+            course.diverged(step + 1, TrainError::NotFinite { what }, &checkpoints).to_string()
+        };
+        let first = told(0, "score");
+        assert!(first.contains("the score is not a finite number before anything is learned"), "{first}");
+        for (step, what) in [(1, "score"), (0, "gradient")] {
+            let later = told(step, what);
+            assert!(later.contains("a lower learning rate may help"), "{later}");
+        }
     }
 
     #[test]
