@@ -208,7 +208,7 @@ enum Kind {
 
 impl Kind {
     fn of(object: &Map<String, Value>) -> Option<Self> {
-        let has = |name| object.contains_key(name);
+        let has = |name: &str| object.get(name).is_some_and(|value| !value.is_null());
         Some(match () {
             () if has("input_ids") => Self::Tokens,
             () if has("chosen") => Self::Comparisons,

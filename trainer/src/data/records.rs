@@ -184,7 +184,7 @@ impl Line {
     /// Names a record that came without a name of its own. Many data sets number their records.
     fn with_id(mut self) -> Self {
         let id = match self.object.get("id") {
-            None | Some(Value::Null) => Some(of_line(self.number)),
+            None => Some(of_line(self.number)),
             Some(Value::Number(number)) => Some(number.to_string()),
             Some(_) => None,
         };
@@ -292,7 +292,11 @@ fn parse_line(bytes: &[u8], number: usize) -> Result<Option<Line>, Problem> {
         return Ok(None);
     }
     match serde_json::from_str(text) {
-        Ok(Value::Object(object)) => Ok(Some(Line { number, object })),
+        Ok(Value::Object(mut object)) => {
+            // Tables in which some records lack a field have null there: a field that is absent, as on import.
+            object.retain(|_, value| !value.is_null());
+            Ok(Some(Line { number, object }))
+        }
         Ok(_) => wrong("", "is not a JSON object"),
         // serde_json ends its messages with a place in the text, and our text has one line.
         Err(error) => wrong("", format!("is not JSON: {}", error.to_string().replace(" at line 1", ""))),

@@ -73,3 +73,21 @@ fn the_number_of_a_line_names_a_record_and_is_no_id_of_its_prompt() {
     let found = records::responses(file(r#"{"prompt":"q","responses":["a"]}"#).path()).unwrap().remove(0);
     assert_eq!(found.prompt_id.as_deref(), Some("line 1"));
 }
+
+#[test]
+fn null_is_a_field_that_is_absent() {
+    // As pandas and `datasets` write records of which others have the field.
+    let line = r#"{"id":"p","prompt":"q","language":null,"tags":null,"source":null}"#;
+    let prompt = records::prompts(file(line).path()).unwrap().remove(0);
+    assert!(prompt.tags.is_empty() && prompt.extra.is_empty());
+    let lines = concat!(
+        r#"{"prompt":"q","chosen":"good","rejected":"bad","responses":null,"ranks":null}"#,
+        "\n",
+        r#"{"prompt":"q","chosen":null,"rejected":null,"responses":["good","bad"],"ranks":[1,2]}"#,
+    );
+    for found in records::rankings(file(lines).path()).unwrap() {
+        assert_eq!([&found.responses[0].content, &found.responses[1].content], ["good", "bad"]);
+    }
+    let line = r#"{"prompt":"q","responses":["good","bad"],"ranks":null}"#;
+    assert_eq!(problems(records::rankings, line), ["line 1: missing field `ranks`"]);
+}
