@@ -246,6 +246,16 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_is_an_option_by_the_name_that_files_have_for_it_too() {
+        for name in ["--batch-size", "--batch_size"] {
+            let words = ["laurel-trainer", "sft", "--model", "m", "--data", "d", "--out", "o", name, "3"];
+            let matches = command().try_get_matches_from(words).unwrap();
+            let (_, sft) = matches.subcommand().unwrap();
+            assert_eq!(sft.get_one::<String>("batch_size").map(String::as_str), Some("3"), "{name}");
+        }
+    }
+
+    #[test]
     fn a_negative_number_is_the_value_of_the_option_before_it() {
         let parsed = |arguments: &[&str]| {
             let arguments = [&["laurel-trainer"][..], arguments].concat();

@@ -152,6 +152,10 @@ impl<S: StageSettings> Args for SettingArgs<S> {
                     None => (*documentation).to_owned(),
                 },
             );
+            // Its name as files of settings and messages have it is understood too.
+            if long != *name {
+                arg = arg.alias(*name);
+            }
             if default.is_boolean() {
                 arg = arg.num_args(0..=1).default_missing_value("true");
             }
