@@ -55,6 +55,10 @@ impl Export {
         let unknown = |word: &str| WrongInput(format!("unknown word “{word}”"));
         let kind = Kind::from_word(&self.kind).ok_or_else(|| unknown(&self.kind))?;
         let format = Format::from_word(&self.format).ok_or_else(|| unknown(&self.format))?;
+        // Nothing takes the place of a directory: that is said now, and not after all has been gathered.
+        if let Some(path) = self.out.as_ref().filter(|path| path.is_dir()) {
+            return Err(WrongInput(format!("{} is a directory", path.display())).into());
+        }
         let split: Option<Split> = self.split.as_deref().map(words::parse).transpose()?;
         let selection = Selection {
             split,

@@ -25,6 +25,8 @@ fn a_file_with_bad_records_is_refused_whole_and_a_good_one_goes_in_and_comes_out
     let export = ["export", "prompts", "--project", "tea", "--format", "csv", "--out", into];
     assert_eq!(done(data, &export), "", "what goes into a file is not printed too");
     assert_eq!(fs::read_to_string(&table).expect("a file").lines().count(), 3, "a header and two prompts");
+    let nowhere = ["export", "prompts", "--project", "tea", "--out", data.to_str().expect("text")];
+    assert!(wrong(data, &nowhere).contains("is a directory"));
 }
 
 #[test]
