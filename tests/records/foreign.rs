@@ -143,6 +143,19 @@ async fn what_other_tools_export_is_understood() {
 }
 
 #[tokio::test]
+async fn a_record_of_our_own_stays_one_whatever_its_other_fields_are_called() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = project(pool, "p").await;
+    let prompt = json!([{ "role": "user", "content": "Sky?" }]);
+    let own = json!({ "id": "p", "prompt": prompt, "instruction": "Be brief.", "conversation": "c1" });
+    good(bring(pool, &project, Kind::Prompts, &lines(&[own])).await);
+    let record = values(&file(pool, &project, export::Kind::Prompts).await).remove(0);
+    assert_eq!(record["prompt"], prompt);
+    assert_eq!((&record["instruction"], &record["conversation"]), (&json!("Be brief."), &json!("c1")));
+}
+
+#[tokio::test]
 async fn an_answer_that_was_marked_bad_is_no_demonstration_and_its_prompt_is_one() {
     let server = support::server().await;
     let pool = server.pool();

@@ -66,12 +66,15 @@ impl Rewriter {
         if is("data", Value::is_object) && !record.contains_key("prompt") {
             return label_studio::records(self.kind, record).map(here);
         }
+        let is_own = is("prompt", Value::is_array);
         let fields = Fields(record);
-        let said = if fields.has("instruction") {
+        // What our own records have besides is theirs, whatever it is called.
+        let is_chat = |name: &&str| fields.has(name) && (!is_own || fields.0.get(*name).is_some_and(Value::is_array));
+        let said = if fields.has("instruction") && !is_own {
             dialogue::alpaca(fields)?
         } else if dialogue::is_preference(&fields) {
             dialogue::preference(fields)?
-        } else if ["conversations", "conversation", "messages"].iter().any(|name| fields.has(name)) {
+        } else if ["conversations", "conversation", "messages"].iter().any(is_chat) {
             dialogue::share_gpt(self.kind, fields)?
         } else {
             return Ok(here(vec![dialogue::plain(self.kind, fields)?]));
