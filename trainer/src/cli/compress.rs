@@ -271,7 +271,7 @@ fn holds_token_ids(path: &Path) -> anyhow::Result<bool> {
         let text = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&line).trim_ascii();
         if !text.is_empty() {
             let object = serde_json::from_slice::<Value>(text);
-            return Ok(object.is_ok_and(|object| object.get("input_ids").is_some()));
+            return Ok(object.is_ok_and(|object| object.get("input_ids").is_some_and(|ids| !ids.is_null())));
         }
     }
     Ok(false)
@@ -373,5 +373,6 @@ mod tests {
         assert!(holds("{\"input_ids\":[1]}"));
         assert!(holds("\u{feff}\r\n{\"input_ids\":[1]}\r\n"));
         assert!(!holds("{\"text\":\"input_ids\"}\n") && !holds("\n"));
+        assert!(!holds("{\"input_ids\":null,\"text\":\"Tea.\"}"));
     }
 }
