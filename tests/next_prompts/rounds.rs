@@ -14,10 +14,27 @@ use uuid::Uuid;
 use super::{
     next_question, send_scores,
     support::{
+        Server,
         seed::{self, Seed},
         server, training,
     },
 };
+
+/// A task of each of two rounds, as sampling jobs make them while the oldest come first; their prompts.
+async fn prompts_of_rounds(server: &Server, project: Uuid) -> Vec<Uuid> {
+    let mut prompts = Vec::new();
+    for round in 1_i32..=2 {
+        let prompt = seed::demonstration_task(&server.state, project, &format!("Write number {round}.")).await;
+        sqlx::query("UPDATE tasks SET round = $2, priority = $2 WHERE prompt_id = $1")
+            .bind(prompt)
+            .bind(round)
+            .execute(server.pool())
+            .await
+            .expect("a task of a round");
+        prompts.push(prompt);
+    }
+    prompts
+}
 
 #[tokio::test]
 async fn another_order_moves_what_rounds_have_left_and_not_what_somebody_has_put_first() {
@@ -65,16 +82,7 @@ async fn what_answers_now_is_ranked_first_again_once_the_oldest_come_first_again
     let server = server().await;
     let pool = server.pool();
     let project = seed::project(pool, Seed::default()).await;
-    for round in 1_i32..=2 {
-        let prompt = seed::demonstration_task(&server.state, project, &format!("Write number {round}.")).await;
-        // As a sampling job of that round makes it.
-        sqlx::query("UPDATE tasks SET round = $2, priority = $2 WHERE prompt_id = $1")
-            .bind(prompt)
-            .bind(round)
-            .execute(pool)
-            .await
-            .expect("a task of a round");
-    }
+    prompts_of_rounds(&server, project).await;
     let ada = server.user("Ada", Role::Admin).await;
     for order in ["random", "as_made"] {
         ada.post("/admin/projects/test/next", &[("order", order), ("percent", "80")]).await.leads_to();
@@ -172,18 +180,7 @@ async fn a_priority_that_is_taken_back_leaves_the_task_in_its_round() {
     let server = server().await;
     let pool = server.pool();
     let project = seed::project(pool, Seed::default()).await;
-    let mut prompts = Vec::new();
-    for round in 1_i32..=2 {
-        let prompt = seed::demonstration_task(&server.state, project, &format!("Write number {round}.")).await;
-        // As a sampling job of that round makes it.
-        sqlx::query("UPDATE tasks SET round = $2, priority = $2 WHERE prompt_id = $1")
-            .bind(prompt)
-            .bind(round)
-            .execute(pool)
-            .await
-            .expect("a task of a round");
-        prompts.push(prompt);
-    }
+    let prompts = prompts_of_rounds(&server, project).await;
     let ada = server.user("Ada", Role::Admin).await;
     let page = format!("/admin/projects/test/prompts/{}", prompts[1]);
     let none_by_hand = "name=\"priority\" value=\"0\"";
