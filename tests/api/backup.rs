@@ -39,9 +39,19 @@ pub fn done(data_dir: &Path, arguments: &[&str]) -> String {
 
 #[track_caller]
 pub fn wrong(data_dir: &Path, arguments: &[&str]) -> String {
+    ended(data_dir, arguments, 2)
+}
+
+#[track_caller]
+pub fn failed(data_dir: &Path, arguments: &[&str]) -> String {
+    ended(data_dir, arguments, 1)
+}
+
+#[track_caller]
+fn ended(data_dir: &Path, arguments: &[&str], code: i32) -> String {
     let output = run(data_dir, arguments);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
     error
 }
 

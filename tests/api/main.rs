@@ -5,6 +5,7 @@ mod support;
 
 mod backup;
 mod commands;
+mod encrypted;
 mod errors;
 mod files;
 mod job_life;
