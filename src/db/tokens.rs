@@ -40,8 +40,9 @@ pub struct Token {
     pub role: String,
     pub created_at: OffsetDateTime,
     pub last_used_at: Option<OffsetDateTime>,
-    /// Whoever made it is shut out: it works again when they are let in again.
-    pub maker_disabled: bool,
+    /// Whoever made it is shut out, or no admin any more: it works again once they are an admin who may come in. One that
+    /// was made on the command line has no maker.
+    pub rests: bool,
 }
 
 /// Why a secret opens nothing.
@@ -49,8 +50,8 @@ pub struct Token {
 pub enum TokenError {
     #[error("this token does not work: it is unknown or was revoked")]
     Unknown,
-    #[error("this token does not work while the account of the admin who made it is shut out")]
-    MakerDisabled,
+    #[error("this token does not work while whoever made it is shut out or no admin: ask an admin for another one")]
+    Rests,
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
@@ -76,7 +77,8 @@ pub async fn create(pool: &PgPool, actor: &Actor, name: &str, role: TokenRole) -
     Ok(secret)
 }
 
-/// The token of a secret that works, with its use noted (at most once a minute).
+/// The token of a secret that works, with its use noted (at most once a minute). It takes an admin to make one, so it
+/// works only while its maker is one.
 pub async fn find(pool: &PgPool, secret: &str) -> Result<(Token, TokenRole), TokenError> {
     let token = sqlx::query_as!(
         Token,
@@ -87,7 +89,7 @@ pub async fn find(pool: &PgPool, secret: &str) -> Result<(Token, TokenRole), Tok
             t.role,
             t.created_at,
             t.last_used_at,
-            u.disabled_at IS NOT NULL AS "maker_disabled!"
+            coalesce(u.disabled_at IS NOT NULL OR u.role <> 'admin', false) AS "rests!"
         FROM api_tokens t
         LEFT JOIN users u ON u.id = t.user_id
         WHERE t.token_hash = $1 AND t.revoked_at IS NULL
@@ -97,8 +99,8 @@ pub async fn find(pool: &PgPool, secret: &str) -> Result<(Token, TokenRole), Tok
     .fetch_optional(pool)
     .await?
     .ok_or(TokenError::Unknown)?;
-    if token.maker_disabled {
-        return Err(TokenError::MakerDisabled);
+    if token.rests {
+        return Err(TokenError::Rests);
     }
     let role = TokenRole::from_word(&token.role).ok_or(TokenError::Unknown)?;
     sqlx::query!(
@@ -122,7 +124,7 @@ pub async fn list(pool: &PgPool) -> Result<Vec<Token>, sqlx::Error> {
             t.role,
             t.created_at,
             t.last_used_at,
-            u.disabled_at IS NOT NULL AS "maker_disabled!"
+            coalesce(u.disabled_at IS NOT NULL OR u.role <> 'admin', false) AS "rests!"
         FROM api_tokens t
         LEFT JOIN users u ON u.id = t.user_id
         WHERE t.revoked_at IS NULL

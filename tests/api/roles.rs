@@ -63,6 +63,9 @@ async fn every_described_call_takes_its_role_and_no_lower_one() {
     let revoked = server.token(TokenRole::Admin).await;
     let (token, _) = tokens::find(server.pool(), &revoked).await.expect("a token");
     tokens::revoke(server.pool(), &Actor::program("test"), token.id).await.expect("revoked");
+    // Of somebody who was an admin when they made it.
+    let bea = Actor::person(server.account("Bea", Role::Lead).await, "bea@example.org");
+    let resting = tokens::create(server.pool(), &bea, "script", TokenRole::Annotator).await.expect("a token");
     let mut with_role = Vec::new();
     for role in RANKS {
         with_role.push((role, Api::of(&server, role).await));
@@ -73,7 +76,8 @@ async fn every_described_call_takes_its_role_and_no_lower_one() {
         let method: Method = method.to_uppercase().parse().expect("a method");
         let path = path.trim_start_matches('/').replace("{id}", "0198c5f0-0000-7000-8000-000000000000");
         let path = path.replace("{name}", "config.json").replace("{slug}", "nowhere").replace("{kind}", "prompts");
-        for wrong in [None, Some("laurel_unknown".to_owned()), Some(revoked.clone())] {
+        let wrong = [None, Some("laurel_unknown".to_owned()), Some(revoked.clone()), Some(resting.clone())];
+        for wrong in wrong {
             let caller = Api::with(&server, wrong);
             let answer = caller.send(caller.request(method.clone(), &path)).await;
             assert_eq!(answer.headers.get("www-authenticate").map(|value| value.as_bytes()), Some(&b"Bearer"[..]));
@@ -96,7 +100,7 @@ async fn every_described_call_takes_its_role_and_no_lower_one() {
 }
 
 #[tokio::test]
-async fn a_token_rests_while_the_admin_who_made_it_is_shut_out() {
+async fn a_token_rests_while_whoever_made_it_is_shut_out_or_no_admin() {
     let server = support::server().await;
     let root = server.user("Root", Role::Admin).await;
     let ada = server.account("Ada", Role::Admin).await;
@@ -104,20 +108,22 @@ async fn a_token_rests_while_the_admin_who_made_it_is_shut_out() {
     let secret = tokens::create(server.pool(), &actor, "gpu-box", TokenRole::Trainer).await.expect("a token");
     let hers = Api::with(&server, Some(secret));
     let nobodys = Api::of(&server, TokenRole::Trainer).await;
-    let shut_out = async |answer: &str| {
-        root.post(&format!("/admin/people/{ada}/disable"), &[("disabled", answer)]).await.assert(303);
-    };
     hers.get("projects").await.assert(200);
-    shut_out("yes").await;
-    for _ in 0..2 {
-        let told = hers.post("jobs/claim", &serde_json::json!({ "worker": "w" })).await.refused(401, "unauthorised");
-        assert!(told.message.contains("the admin who made it is shut out"), "{}", told.message);
+    for (form, field, off, on) in [("disable", "disabled", "yes", "no"), ("role", "role", "lead", "admin")] {
+        let form = format!("/admin/people/{ada}/{form}");
+        root.post(&form, &[(field, off)]).await.assert(303);
+        for _ in 0..2 {
+            let told = hers.post("jobs/claim", &serde_json::json!({ "worker": "w" })).await;
+            let told = told.refused(401, "unauthorised");
+            assert!(told.message.contains("whoever made it is shut out or no admin"), "{}", told.message);
+        }
+        // Those that nobody's account made go on working, and the page says which do not.
+        nobodys.get("projects").await.assert(200);
+        let page = root.get("/admin/people").await.assert(200);
+        assert_eq!(page.text.matches("its maker is shut out or no admin").count(), 1);
+        root.post(&form, &[(field, on)]).await.assert(303);
+        hers.get("projects").await.assert(200);
     }
-    // Those that nobody's account made go on working, and the page says which do not.
-    nobodys.get("projects").await.assert(200);
-    assert_eq!(root.get("/admin/people").await.assert(200).text.matches("its maker is shut out").count(), 1);
-    shut_out("no").await;
-    hers.get("projects").await.assert(200);
 }
 
 #[tokio::test]
