@@ -8,6 +8,7 @@ mod decoding;
 mod error;
 mod example;
 mod forms;
+mod fuel;
 mod ignored;
 pub mod new_tokenizer;
 pub mod order;
