@@ -333,6 +333,8 @@ async fn whoever_asks_to_skip_without_a_script_keeps_what_is_typed_while_they_sa
     ada.post(&skip, &[("skip", "ask"), ("completion", "Half a thought"), ("base", "0")]).await.assert(303);
     let page = ada.get(&format!("{task}?skip=1")).await.assert(200);
     page.assert_contains(r#"<details class="drop" open>"#).assert_contains("Half a thought</textarea>");
+    // What is typed from here on is in no draft: the browser itself asks for a reason, on the page where it stands.
+    page.assert_contains(r#"name="reason" value="unclear" required>"#);
     // The form has no reason yet, and the text is there still.
     let page = ada.post(&skip, &[("detail", "Perhaps")]).await.assert(422);
     page.assert_contains("Choose why you skip this task.").assert_contains("Half a thought</textarea>");
