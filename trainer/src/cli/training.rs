@@ -28,7 +28,7 @@ pub struct TrainingArgs {
     /// Go on from the newest checkpoint of an earlier run to the same OUT; where there is none, say so and begin
     #[arg(long, conflicts_with = "overwrite")]
     pub resume: bool,
-    /// Remove the checkpoints of an earlier run to the same OUT
+    /// Remove the checkpoints of an earlier run to the same OUT, once this one begins to learn
     #[arg(long)]
     pub overwrite: bool,
     /// Curves and samples for TensorBoard: an event file in DIRECTORY/NAME, where NAME is the last part of OUT

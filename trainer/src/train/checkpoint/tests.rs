@@ -44,6 +44,13 @@ fn what_is_to_be_overwritten_stays_until_the_run_begins_and_is_nothing_of_its_ow
     for step in [0, 5] {
         old.add(Position::new(step, &(), None).unwrap(), &tensors()).unwrap();
     }
+    // A run that is killed before it begins leaves them, and can't take them for its own when it is resumed.
+    let other = json!({"ensemble": 3, "learning_rate": 0.2});
+    drop(open(folder.path(), &other, Earlier::Overwrite).unwrap());
+    let error = open(folder.path(), &other, Earlier::Resume).map(drop).unwrap_err();
+    assert!(error.is_wrong_input() && error.to_string().contains("belongs to another run"), "{error}");
+    let (_, theirs) = open(folder.path(), &json!({"learning_rate": 0.2}), Earlier::Resume).unwrap();
+    assert_eq!(theirs.unwrap().changed, ["learning_rate was null and is 0.2"]);
     // Another run's, with whose settings nothing could go on.
     let (mut new, loaded) = open(folder.path(), &json!({"ensemble": 3}), Earlier::Overwrite).unwrap();
     assert!(loaded.is_none());
