@@ -12,9 +12,8 @@ use super::{
 /// `rewards`: `[prompts, answers]`, at least two answers, the price of divergence already taken off. Without gradient.
 pub fn rloo_advantages(rewards: Tensor<2>) -> Tensor<2> {
     let answers = rewards.dims()[1] as f64;
-    let rewards = rewards.detach();
     // r − (Σ − r)/(k − 1) = (r − mean)·k/(k − 1)
-    (rewards.clone() - rewards.mean_dim(1)) * (answers / (answers - 1.0).max(1.0))
+    centred(rewards.detach()) * (answers / (answers - 1.0).max(1.0))
 }
 
 /// (r_i − mean)/(deviation + 1e-4) within each prompt: GRPO (Shao et al. 2024, section 4.1.2), with the unbiased deviation
@@ -23,10 +22,16 @@ pub fn rloo_advantages(rewards: Tensor<2>) -> Tensor<2> {
 /// `rewards`: `[prompts, answers]`. Answers that are all equal get zero. Without gradient.
 pub fn grpo_advantages(rewards: Tensor<2>) -> Tensor<2> {
     let answers = rewards.dims()[1] as f64;
-    let rewards = rewards.detach();
-    let centred = rewards.clone() - rewards.mean_dim(1);
+    let centred = centred(rewards.detach());
     let variance = centred.clone().square().sum_dim(1) / (answers - 1.0).max(1.0);
     centred / (variance.sqrt() + 1e-4)
+}
+
+/// Each prompt's rewards less their mean. The mean is off by a rounding, which is all that equal rewards are apart from it and
+/// which GRPO divides by next to nothing: the mean of what is left takes it off.
+fn centred(rewards: Tensor<2>) -> Tensor<2> {
+    let near = rewards.clone() - rewards.mean_dim(1);
+    near.clone() - near.mean_dim(1)
 }
 
 /// A clipped surrogate summed over its units, tokens or whole answers, so that an accumulated batch can be divided by those
@@ -126,6 +131,8 @@ pub fn normalised(advantages: Tensor<2>) -> Tensor<2> {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::FloatDType;
+
     use super::*;
     use crate::rlhf::testing::{assert_close, close, matrix, scalar, values, vector};
 
@@ -140,6 +147,14 @@ mod tests {
         let found = values(grpo_advantages(matrix([[1.0, 2.0, 3.0], [4.0, 4.0, 4.0]])));
         let one = 1.0 / 1.0001;
         assert_close(&found, &[-one, 0.0, one, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn equal_rewards_give_no_advantage_in_single_precision_either() {
+        // Seven of each have a mean that is not quite they.
+        let rewards = matrix([[17.3; 7], [22.24; 7], [29.99; 7]]).cast(FloatDType::F32);
+        assert_close(&values(grpo_advantages(rewards.clone())), &[0.0; 21]);
+        assert_close(&values(normalised(rloo_advantages(rewards))), &[0.0; 21]);
     }
 
     // Reference values: the lines of TRL's trainers in PyTorch, float64 (scripts/group_reference.py).

@@ -27,17 +27,23 @@ pub fn variance(values: Tensor<2>, mask: Tensor<2>) -> Tensor<1> {
 /// TRL's `masked_whiten`: unbiased variance over the whole batch. (OpenAI's code takes the biased variance, a minibatch at a
 /// time; torchtune gives `shift_mean` the opposite meaning.)
 pub fn whiten(values: Tensor<2>, mask: Tensor<2>, shift_mean: bool) -> Tensor<2> {
-    let mean = mean(values.clone(), mask.clone()).unsqueeze::<2>();
-    let deviation = (variance(values.clone(), mask.clone()) + EPSILON).sqrt().unsqueeze::<2>();
-    let mut whitened = (values - mean.clone()) / deviation;
+    let average = mean(values.clone(), mask.clone()).unsqueeze::<2>();
+    let near = values - average.clone();
+    // The mean is off by a rounding, which is all that equal values are apart from it: divided by next to nothing it would
+    // be large. The mean of what is left takes it off.
+    let centred = near.clone() - mean(near, mask.clone()).unsqueeze::<2>();
+    let deviation = (variance(centred.clone(), mask.clone()) + EPSILON).sqrt().unsqueeze::<2>();
+    let mut whitened = centred / deviation;
     if !shift_mean {
-        whitened = whitened + mean;
+        whitened = whitened + average;
     }
     only_real(whitened, mask)
 }
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::FloatDType;
+
     use super::*;
     use crate::rlhf::testing::{assert_close, close, matrix, scalar, values};
 
@@ -57,6 +63,16 @@ mod tests {
         let white = whiten(matrix([[1.0, 4.0, -2.0], [0.5, 11.0, 1e9]]), mask.clone(), true);
         close(scalar(mean(white.clone(), mask.clone())), 0.0);
         close(scalar(variance(white, mask)), 1.0);
+    }
+
+    #[test]
+    fn equal_tokens_are_zero_in_single_precision_too() {
+        // Seven of each have a mean that is not quite they.
+        for equal in [17.3, 22.24, 29.99] {
+            let (x, mask) = (matrix([[equal; 7]]), matrix([[1.0; 7]]));
+            let [x, mask] = [x, mask].map(|tensor| tensor.cast(FloatDType::F32));
+            assert_close(&values(whiten(x, mask, true)), &[0.0; 7]);
+        }
     }
 
     #[test]
