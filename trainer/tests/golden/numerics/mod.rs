@@ -12,7 +12,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{directory, entries};
+use crate::{assert_close, directory, entries, without_remarks};
 
 /// Checks one case; `what` names it.
 type Check = fn(&str, Value);
@@ -73,10 +73,18 @@ fn kind(path: &Path) -> Option<fn(&str, Value)> {
 }
 
 fn parse<T: DeserializeOwned>(what: &str, case: Value) -> T {
-    serde_json::from_value(case).unwrap_or_else(|error| panic!("{what}: no test knows this: {error}"))
+    serde_json::from_value(without_remarks(case)).unwrap_or_else(|error| panic!("{what}: no test knows this: {error}"))
 }
 
-/// Numbers of any nesting, one after another.
+/// As [`assert_close`], for what was computed in that precision. Single precision has seven digits, wherever the point stands:
+/// beyond 1 they are what counts.
+pub fn assert_precise(what: &str, found: &[f64], expected: &[f64], (precision, tolerance): (DType, f64)) {
+    let largest = expected.iter().fold(1.0f64, |largest, value| largest.max(value.abs()));
+    let tolerance = if precision == DType::F32 { tolerance * largest } else { tolerance };
+    assert_close(what, found, expected, tolerance);
+}
+
+/// Numbers of any nesting, one after another; NaN for null, which stands where a value is not defined.
 pub fn flat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
     let mut numbers = vec![];
     flatten(&Value::deserialize(deserializer)?, &mut numbers).map_err(serde::de::Error::custom)?;
@@ -88,6 +96,7 @@ fn flatten(value: &Value, numbers: &mut Vec<f64>) -> Result<(), String> {
         Value::Array(values) => return values.iter().try_for_each(|value| flatten(value, numbers)),
         Value::Bool(value) => numbers.push(f64::from(u8::from(*value))),
         Value::Number(number) => numbers.extend(number.as_f64()),
+        Value::Null => numbers.push(f64::NAN),
         other => return Err(format!("a number expected, not {other}")),
     }
     Ok(())

@@ -48,14 +48,22 @@ pub struct Krippendorff {
 }
 
 pub fn krippendorff_nominal(what: &str, case: Krippendorff) {
-    let label = |label: &Value| (!label.is_null()).then(|| label.to_string());
+    // 1 and 1.0 are one number to JSON, and so one label.
+    let label = |label: &Value| match label.as_f64() {
+        Some(number) => Some(number.to_string()),
+        None => (!label.is_null()).then(|| label.to_string()),
+    };
     let units: Vec<Vec<Option<String>>> = case.units.iter().map(|unit| unit.iter().map(label).collect()).collect();
     check_alpha(what, alpha(&units, Distance::Nominal), case.alpha);
 }
 
 pub fn krippendorff_ordinal(what: &str, case: Krippendorff) {
-    let label = |label: &Value| (!label.is_null()).then(|| label.as_i64().expect("a whole number as label"));
-    let units: Vec<Vec<Option<i64>>> = case.units.iter().map(|unit| unit.iter().map(label).collect()).collect();
+    let given = case.units.iter().flatten().filter(|label| !label.is_null());
+    let mut grades: Vec<f64> = given.map(|label| label.as_f64().expect("a number as label")).collect();
+    grades.sort_by(f64::total_cmp);
+    // The order alone counts, so a grade is its place, and may be a half one.
+    let label = |label: &Value| label.as_f64().map(|label| grades.partition_point(|grade| *grade < label));
+    let units: Vec<Vec<Option<usize>>> = case.units.iter().map(|unit| unit.iter().map(label).collect()).collect();
     check_alpha(what, alpha(&units, Distance::Ordinal), case.alpha);
 }
 
