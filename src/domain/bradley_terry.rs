@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-/// Newton's steps are few; a hundred halvings reach the smallest difference a double can tell.
+/// Newton's steps are few; halvings reach the smallest difference a double can tell.
 const STEPS: usize = 100;
 const HALVINGS: usize = 60;
+
+/// How far a likelihood may fall by rounding alone, as a share of its logarithm.
+const ROUNDING: f64 = 1e-13;
 
 /// Why there are no scores.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,13 +140,7 @@ fn maximise(wins: &[Vec<f64>], prior: f64) -> Vec<f64> {
         let (gradient, curvature) = derivatives(wins, prior, &scores);
         let step = solve(curvature, gradient);
         let longest = step.iter().fold(0.0f64, |longest, x| longest.max(x.abs()));
-        let mut length = 1.0;
-        let next = (0..HALVINGS).find_map(|_| {
-            let next: Vec<f64> = scores.iter().zip(&step).map(|(score, step)| score + length * step).collect();
-            let likelihood = log_likelihood(wins, prior, &next);
-            length /= 2.0;
-            (likelihood >= best).then_some((next, likelihood))
-        });
+        let next = ascend(&scores, &step, best, |scores| log_likelihood(wins, prior, scores));
         let Some((next, likelihood)) = next else { break };
         (scores, best) = (next, likelihood);
         if longest < 1e-13 {
@@ -152,6 +149,27 @@ fn maximise(wins: &[Vec<f64>], prior: f64) -> Vec<f64> {
     }
     let mean = scores.iter().sum::<f64>() / count.max(1) as f64;
     scores.iter().map(|score| score - mean).collect()
+}
+
+/// Goes from `point` along `step`, which is halved while it lowers the log-likelihood from `best`. Returns where that leads and
+/// the log-likelihood there; `None` where no length is short enough.
+///
+/// At the top log-likelihoods differ by rounding alone, and a fall of that size is none: steps halved for it would stay where
+/// they are, and nothing would say that the top is reached.
+pub fn ascend(
+    point: &[f64],
+    step: &[f64],
+    best: f64,
+    log_likelihood: impl Fn(&[f64]) -> f64,
+) -> Option<(Vec<f64>, f64)> {
+    let lowest = best - ROUNDING * best.abs();
+    let mut length = 1.0;
+    (0..HALVINGS).find_map(|_| {
+        let next: Vec<f64> = point.iter().zip(step).map(|(x, step)| x + length * step).collect();
+        let found = log_likelihood(&next);
+        length /= 2.0;
+        (found >= lowest).then_some((next, found))
+    })
 }
 
 fn log_likelihood(wins: &[Vec<f64>], prior: f64, scores: &[f64]) -> f64 {
@@ -254,6 +272,15 @@ mod tests {
                 (0..4).filter(|j| *j != i).map(|j| (wins[i][j] + wins[j][i]) * sigmoid(found[i] - found[j])).sum();
             close(&[expected], &[won]);
         }
+    }
+
+    #[test]
+    fn a_step_is_halved_for_a_fall_and_not_for_a_rounding() {
+        let hill = |point: &[f64]| -(point[0] - 0.25).powi(2);
+        assert_eq!(ascend(&[0.0], &[1.0], hill(&[0.0]), hill), Some((vec![0.5], hill(&[0.5]))));
+        let top = |point: &[f64]| if point[0] == 0.0 { -1e6 } else { -1e6 - 1e-9 };
+        assert_eq!(ascend(&[0.0], &[1.0], -1e6, top), Some((vec![1.0], -1e6 - 1e-9)));
+        assert_eq!(ascend(&[0.0], &[1.0], 0.0, |_| -1.0), None);
     }
 
     #[test]

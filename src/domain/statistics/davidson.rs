@@ -1,10 +1,9 @@
 //! Bradley–Terry with ties, after Davidson: a strength for each competitor, and how often equals tie.
 
-use crate::domain::bradley_terry::solve;
+use crate::domain::bradley_terry::{ascend, solve};
 
-/// Newton's steps are few; halvings reach the smallest difference a double can tell.
+/// Newton's steps are few.
 const STEPS: usize = 100;
-const HALVINGS: usize = 60;
 
 /// Strengths and the weight of ties.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,13 +95,7 @@ impl Table {
             let (gradient, curvature) = self.derivatives(&point);
             let step = solve(curvature, gradient);
             let longest = step.iter().fold(0.0_f64, |longest, x| longest.max(x.abs()));
-            let mut length = 1.0;
-            let next = (0..HALVINGS).find_map(|_| {
-                let next: Vec<f64> = point.iter().zip(&step).map(|(x, step)| x + length * step).collect();
-                let likelihood = self.log_likelihood(&next);
-                length /= 2.0;
-                (likelihood >= best).then_some((next, likelihood))
-            });
+            let next = ascend(&point, &step, best, |point| self.log_likelihood(point));
             let Some((next, likelihood)) = next else { break };
             (point, best) = (next, likelihood);
             if longest < 1e-12 {
