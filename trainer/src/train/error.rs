@@ -37,6 +37,10 @@ pub enum TrainError {
          \"float32\" has room for them, and a lower learning rate may help"
     )]
     BeyondFloat16,
+    /// One of these two, raised by weights that the step under way has moved already: those that it began with, and so their
+    /// checkpoint, are not at fault. Unwrapped by the loop.
+    #[error("{0}")]
+    WithinStep(Box<TrainError>),
     /// The numbers are beyond use. What was learned before is in the checkpoint.
     #[error("stopped at step {step}: {reason}{}", last_good(checkpoint))]
     Diverged { step: usize, reason: String, checkpoint: Option<PathBuf> },
@@ -54,6 +58,11 @@ impl TrainError {
             Self::Model(error) => model_error_is_input(error),
             _ => false,
         }
+    }
+
+    /// The same as it is raised by a step of several updates; `has_moved`: those before have changed the weights.
+    pub(super) fn within_step(self, has_moved: bool) -> Self {
+        if has_moved { Self::WithinStep(Box::new(self)) } else { self }
     }
 
     pub(super) fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {

@@ -252,6 +252,21 @@ fn numbers_beyond_use_end_the_run_and_say_what_to_go_on_from() {
     assert!(!world.path("out").exists());
 }
 
+/// Of the updates in one step the second finds what the first has done: the weights before both have nothing to do with it.
+#[test]
+fn a_step_that_breaks_good_weights_leaves_their_checkpoint() {
+    let world = World::new();
+    let inputs = inputs(&world);
+    let settings = PpoSettings { steps: 6, ..settings() };
+    let mut told = Told { stop_after: Some(2), ..Told::default() };
+    ppo::run(&settings, &inputs, &world.run("out"), &mut told).unwrap_err();
+    let absurd = PpoSettings { learning_rate: Some(1e30), ..settings };
+    let run = Run { earlier: Earlier::Resume, ..world.run("out") };
+    let error = ppo::run(&absurd, &inputs, &run, &mut Told::default()).unwrap_err();
+    let TrainError::Diverged { step: 3, checkpoint: Some(checkpoint), .. } = &error else { panic!("{error}") };
+    assert!(checkpoint.exists() && checkpoint.ends_with("step-00000002.safetensors"), "{error}");
+}
+
 #[test]
 fn a_policy_that_the_last_step_broke_is_not_written() {
     let world = World::new();

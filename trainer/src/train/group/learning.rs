@@ -72,7 +72,10 @@ impl Lesson<'_> {
                 break;
             }
             let Learner { policy, mut optimiser } = learner;
-            let (policy, norm) = optimiser.step(policy, gradient, rate)?;
+            let (policy, norm) = optimiser
+                .step(policy, gradient, rate)
+                // What float16 left out has no norm: weights without one are those of the rollout.
+                .map_err(|error| error.within_step(losses.norm > 0.0))?;
             learner = Learner { policy, optimiser };
             losses.note(watched, norm);
         }

@@ -180,8 +180,13 @@ impl Course {
 
     /// Numbers beyond use end the run at `step`. The weights of now gave them: their checkpoint is removed, and the one before
     /// it named. The weights of step 0 are those that the run was given, and as good as they were; so are those of a run that was
-    /// taken up with another bound, or in another precision, and fails by it at once.
+    /// taken up with another bound, or in another precision, and fails by it at once, and those that a step learned from until
+    /// what it made of them failed.
     pub fn diverged(&self, step: usize, error: TrainError, checkpoints: &Checkpoints) -> TrainError {
+        let (error, has_moved) = match error {
+            TrainError::WithinStep(error) => (*error, true),
+            error => (error, false),
+        };
         let changed_at = match error {
             TrainError::Diverged { .. } => self.bounded_anew,
             _ => self.computed_anew,
@@ -196,7 +201,7 @@ impl Course {
             TrainError::Diverged { reason, .. } => reason,
             other => return other,
         };
-        let is_good = self.step == 0 || changed_at == Some(self.step);
+        let is_good = has_moved || self.step == 0 || changed_at == Some(self.step);
         let checkpoint = if is_good { checkpoints.newest() } else { checkpoints.without(self.step..=self.step) };
         TrainError::Diverged { step, reason, checkpoint }
     }
@@ -257,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_that_only_a_new_setting_finds_fault_with_is_kept() {
+    fn a_checkpoint_is_kept_that_only_a_new_setting_or_the_step_under_way_makes_look_bad() {
         let beyond = || TrainError::Diverged { step: 5, reason: "too far".into(), checkpoint: None };
         let no_number = || TrainError::NotFinite { what: "divergence" };
         let named = |setting: &str, of: usize, error: TrainError| {
@@ -287,6 +292,9 @@ mod tests {
         assert_eq!(named("learning_rate", 4, beyond()), before);
         assert_eq!(named("max_kl", 4, no_number()), before);
         assert_eq!(named("precision", 4, beyond()), before);
+        // An update of the step itself made the weights that give no number, or none had been made.
+        assert_eq!(named("learning_rate", 4, no_number().within_step(true)), newest);
+        assert_eq!(named("learning_rate", 4, no_number().within_step(false)), before);
         // A step later nothing is saved yet: the one before it is good.
         assert_eq!(named("max_kl", 5, beyond()), newest);
     }

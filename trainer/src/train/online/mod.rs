@@ -239,7 +239,7 @@ impl<'a> Online<'a> {
         }
         while course.step < total {
             learners = self.step(method, learners, &order, course, reporter).map_err(|error| {
-                // They come of the weights after `course.step` steps, which are nothing to go on from.
+                // Mostly they come of the weights after `course.step` steps, which are nothing to go on from then.
                 course.diverged(course.step + 1, error, checkpoints)
             })?;
             course.step += 1;

@@ -79,7 +79,8 @@ impl Lesson<'_> {
                 break;
             }
             self.mix_pretraining(&learners, &mut gradients, &mut watched, losses.steps as u64);
-            let (stepped, policy_norm, value_norm) = learners.step(gradients, &rates)?;
+            let (stepped, policy_norm, value_norm) =
+                learners.step(gradients, &rates).map_err(|error| error.within_step(losses.have_moved()))?;
             learners = stepped;
             losses.note(watched, policy_norm, value_norm);
         }
@@ -192,6 +193,11 @@ impl Losses {
         self.steps += 1.0;
         self.policy_norm += policy_norm;
         self.value_norm = value_norm.map(|norm| self.value_norm.unwrap_or(0.0) + norm);
+    }
+
+    /// Whether weights are no longer those of the rollout: what float16 left out has no norm.
+    fn have_moved(&self) -> bool {
+        self.policy_norm > 0.0 || self.value_norm.is_some_and(|norm| norm > 0.0)
     }
 
     /// Ends the passes at a minibatch that shows too much. Where it is the first one, it is what there is to tell.
