@@ -63,8 +63,16 @@ pub fn from_text(default: &Value, text: &str) -> Value {
     match default {
         Value::String(_) => Value::String(text.into()),
         Value::Array(_) => text.split(',').map(|part| Value::String(part.trim().into())).collect(),
-        _ => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.into())),
+        _ => serde_json::from_str(text)
+            .ok()
+            .or_else(|| finite(text).filter(|_| default.is_f64() || default.is_null()))
+            .unwrap_or_else(|| Value::String(text.into())),
     }
+}
+
+/// A number that is written as JSON does not write one, but every other option takes it: `.5`, `5.`, `+5`.
+fn finite(text: &str) -> Option<Value> {
+    text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from)
 }
 
 /// Settings as a JSON object.

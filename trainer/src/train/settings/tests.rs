@@ -46,6 +46,20 @@ fn wrong_names_and_values_are_refused_by_name() {
 }
 
 #[test]
+fn a_number_on_the_command_line_may_be_written_without_a_digit_before_or_after_the_point() {
+    for default in [Value::from(1.0), Value::Null] {
+        for (text, number) in [(".5", 0.5), ("5.", 5.0), ("-.25", -0.25), ("+0.5", 0.5), ("0.75", 0.75), ("2", 2.0)] {
+            assert_eq!(from_text(&default, text).as_f64(), Some(number), "{text}");
+        }
+        for text in ["nan", "inf", "fast", "1e400", ""] {
+            assert_eq!(from_text(&default, text), Value::from(text));
+        }
+    }
+    // What is to be whole is refused in the words that were written.
+    assert_eq!(from_text(&Value::from(2), "3."), Value::from("3."));
+}
+
+#[test]
 fn adapters_are_for_large_models_and_bring_their_learning_rate() {
     let small = SftSettings::default().resolved(1_000_000);
     let large = SftSettings::default().resolved(135_000_000);
