@@ -38,8 +38,8 @@ pub struct Compress {
     /// The share of the weights, or of the feed-forward channels, that is removed
     #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
     sparsity: f64,
-    /// Text like that which the model is for (plain text, or JSONL with text, messages or input_ids); needed by wanda,
-    /// sparsegpt and channels
+    /// Text like that which the model is for (plain text, or JSONL (.jsonl, .json) with text, messages or input_ids);
+    /// needed by wanda, sparsegpt and channels
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
     /// Text to measure the model's loss on before and after, in the same forms

@@ -21,7 +21,7 @@ pub struct Init {
     /// A config.json, or one of: gpt2-tiny, llama-tiny, qwen2-tiny, llama-15m, gpt2-124m, llama-135m
     #[arg(long, value_name = "FILE|NAME")]
     config: String,
-    /// Text to learn the tokenizer from: plain text, or JSONL with "text" or with messages
+    /// Text to learn the tokenizer from: plain text, or JSONL (.jsonl, .json) with "text" or with messages
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     corpus: Vec<PathBuf>,
     /// Tokens in the vocabulary, at most; by default as many as the configuration says

@@ -22,7 +22,7 @@ pub struct Ppo {
     /// Prompts to answer (JSONL; - is standard input); those of the validation and test splits are left alone
     #[arg(long, value_name = "FILE")]
     prompts: PathBuf,
-    /// Text whose loss is mixed in, so that less is forgotten (PPO-ptx): plain files, or records (.jsonl)
+    /// Text whose loss is mixed in, so that less is forgotten (PPO-ptx): plain files, or records (.jsonl, .json)
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pretrain: Vec<PathBuf>,
     #[command(flatten)]

@@ -16,7 +16,7 @@ pub struct Pretrain {
     /// The model to start from
     #[arg(long, value_name = "MODEL")]
     model: PathBuf,
-    /// Text to learn: plain files, or records (.jsonl) for the text in them
+    /// Text to learn: plain files, or records (.jsonl, .json) for the text in them
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     corpus: Vec<PathBuf>,
     #[command(flatten)]

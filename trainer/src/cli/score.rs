@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{Common, WrongInput, output, precision::PrecisionArgs};
 use crate::{
     data::{
-        DataError, ModelTokenizer,
+        DataError, ModelTokenizer, formats,
         records::{self, Source},
     },
     evaluate::{Judged, RewardReport, Verdict, found_of, rewards_of_tokens, verdicts},
@@ -307,7 +307,7 @@ impl Input {
         let file = fs::File::open(&self.path).map_err(|error| WrongInput(format!("{name}: {error}")))?;
         for bytes in BufReader::new(file).split(b'\n') {
             let bytes = bytes.map_err(|source| self.failed(source))?;
-            if let Some(what) = records::other_format(&bytes) {
+            if let Some(what) = formats::other_than_jsonl(&bytes) {
                 return Err(WrongInput(format!("{name} {what}")).into());
             }
             let line = str::from_utf8(&bytes).map_err(|_| WrongInput(format!("{name} is not UTF-8")))?;

@@ -5,22 +5,28 @@ use std::{fs, path::Path};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{error::DataError, records};
+use super::{error::DataError, formats, records};
 
 /// Text is handed to a tokenizer in pieces of about so many bytes, twice as many at most.
 const PIECE: usize = 1 << 16;
 
-/// The documents of a file. A `.jsonl` file has one a line: its `text`, or the messages of its conversation (`messages`, else
-/// `prompt`, `completion`, `chosen`), a line each. Any other file is plain text, and one document.
+/// The documents of a file. A `.jsonl` or `.json` file has one a line: its `text`, or the messages of its conversation
+/// (`messages`, else `prompt`, `completion`, `chosen`), a line each. Any other file is plain text, and one document.
 pub fn documents(path: &Path) -> Result<Vec<String>, DataError> {
-    if path.extension().is_some_and(|extension| extension == "jsonl") {
+    // `datasets` writes JSON lines under either name; as plain text, their braces and field names would be learned.
+    if path.extension().is_some_and(|extension| extension == "jsonl" || extension == "json") {
         return records::documents(path);
     }
     let failed = |source| DataError::File { path: path.to_path_buf(), source };
     let bytes = fs::read(path).map_err(failed)?;
     let text = String::from_utf8(bytes).map_err(|error| {
-        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|&&b| b == b'\n').count();
-        DataError::Records { problems: vec![format!("{}, line {line}: is not UTF-8", path.display())] }
+        let (bytes, name) = (error.as_bytes(), path.display());
+        let line = 1 + bytes[..error.utf8_error().valid_up_to()].iter().filter(|&&b| b == b'\n').count();
+        let problem = match formats::other_than_text(bytes) {
+            Some(what) => format!("{name} {what}"),
+            None => format!("{name}, line {line}: is not UTF-8"),
+        };
+        DataError::Records { problems: vec![problem] }
     })?;
     // Some editors put a byte order mark in front of a file.
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
@@ -91,6 +97,24 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "\u{feff}Tea.\n").unwrap();
         assert_eq!(documents(file.path()).unwrap(), ["Tea.\n"]);
+    }
+
+    #[test]
+    fn json_is_read_as_records_whatever_its_file_is_called_and_what_is_no_text_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |name: &str, bytes: &[u8]| {
+            fs::write(folder.path().join(name), bytes).unwrap();
+            documents(&folder.path().join(name)).map_err(|error| error.to_string())
+        };
+        for name in ["corpus.jsonl", "corpus.json"] {
+            assert_eq!(read(name, b"{\"text\": \"Tea.\"}\n").unwrap(), ["Tea."]);
+            assert!(read(name, b"[{\"text\": \"Tea.\"}]").unwrap_err().contains("holds one JSON list"));
+        }
+        assert_eq!(read("notes.txt", b"[Tea]").unwrap(), ["[Tea]"]);
+        let packed = read("corpus.txt.gz", b"\x1F\x8B\x08\x00\xFF").unwrap_err();
+        assert!(packed.ends_with("corpus.txt.gz is compressed with gzip: decompress it first"), "{packed}");
+        assert!(read("wide.txt", b"\xFF\xFET\0e\0a\0").unwrap_err().contains("is UTF-16"));
+        assert!(read("latin.txt", b"Tea.\ncaf\xE9\n").unwrap_err().ends_with("line 2: is not UTF-8"));
     }
 
     #[test]

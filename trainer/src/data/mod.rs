@@ -7,6 +7,7 @@ pub mod corpus;
 mod decoding;
 mod error;
 mod example;
+pub mod formats;
 mod forms;
 mod fuel;
 mod ignored;

@@ -16,7 +16,7 @@ use laurel_records::{
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
-use super::{corpus::text_of, error::DataError, forms, ignored::Ignored};
+use super::{corpus::text_of, error::DataError, formats, forms, ignored::Ignored};
 use crate::terminal::{self, counted};
 
 /// So many bad lines are named; the rest is counted.
@@ -235,7 +235,7 @@ where
         // Each line of such a file would be bad, and none of the reasons would be the one.
         if records.is_empty()
             && bad == 0
-            && let Some(what) = other_format(&bytes)
+            && let Some(what) = formats::other_than_jsonl(&bytes)
         {
             return Err(DataError::Records { problems: vec![format!("{name} {what}")] });
         }
@@ -267,21 +267,6 @@ where
         terminal::say(format!("laurel-trainer: {text}"));
     }
     Ok(records)
-}
-
-/// What a file is whose first line with something in it is this one, where it is not JSONL but something that is often taken for
-/// it.
-pub fn other_format(line: &[u8]) -> Option<&'static str> {
-    let text = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line).trim_ascii();
-    match text {
-        _ if line.starts_with(b"\x1F\x8B") => Some("is compressed with gzip: decompress it first"),
-        _ if line.starts_with(b"PAR1") => {
-            Some("is a Parquet file: write its rows as JSONL first, a JSON object a line")
-        }
-        [b'[', ..] => Some("holds one JSON list: write what is in it as JSONL, a JSON object a line"),
-        b"{" => Some("holds JSON over several lines: write each record as JSONL, a JSON object a line"),
-        _ => None,
-    }
 }
 
 fn parse_line(bytes: &[u8], number: usize) -> Result<Option<Line>, Problem> {

@@ -386,6 +386,7 @@ fn a_file_of_another_format_is_named_once() {
         (&b"{\n  \"prompt\": \"Tea?\"\n}\n"[..], "over several lines"),
         (&b"\x1F\x8B\x08\x00\n\xFF\n"[..], "gzip"),
         (&b"PAR1\x15\x04\n\x15\n"[..], "Parquet"),
+        (&b"\xFF\xFE{\0}\0\n\0"[..], "UTF-16"),
     ] {
         let found = refused(bytes);
         assert!(found.contains(expected) && found.lines().count() == 1, "{found}");
