@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, BufRead, BufReader, BufWriter, Read, Write},
+    io::{self, BufRead, BufWriter, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -304,23 +304,19 @@ impl Input {
     /// By the first line that holds something.
     fn kind(&self) -> anyhow::Result<Kind> {
         let name = &self.name;
-        let file = fs::File::open(&self.path).map_err(|error| WrongInput(format!("{name}: {error}")))?;
-        for bytes in BufReader::new(file).split(b'\n') {
+        for (number, bytes) in (1..).zip(records::open(self)?.split(b'\n')) {
             let bytes = bytes.map_err(|source| self.failed(source))?;
             if let Some(what) = formats::other_than_jsonl(&bytes) {
                 return Err(WrongInput(format!("{name} {what}")).into());
             }
-            let line = str::from_utf8(&bytes).map_err(|_| WrongInput(format!("{name} is not UTF-8")))?;
-            let line = line.trim_start_matches('\u{feff}').trim();
-            if !line.is_empty() {
-                let object = serde_json::from_str::<Map<String, Value>>(line).ok();
+            let object =
+                records::object_of(&bytes).map_err(|why| WrongInput(format!("{name}, line {number}: {why}")))?;
+            if let Some(object) = object {
                 let what = "holds neither responses, demonstrations, rankings nor comparisons";
-                return object
-                    .and_then(|object| Kind::of(&object))
-                    .ok_or_else(|| WrongInput(format!("{name} {what}")).into());
+                return Kind::of(&object).ok_or_else(|| WrongInput(format!("{name} {what}")).into());
             }
         }
-        Err(WrongInput(format!("{name} holds no record")).into())
+        Err(WrongInput(format!("{name}: holds no record")).into())
     }
 }
 
@@ -362,5 +358,26 @@ mod tests {
         assert_eq!(fs::read_to_string(&input.path).unwrap(), text);
         let error = records::rankings(&input).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{}, line 1: ", pipe.display())), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_says_no_kind_is_refused_for_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |bytes: &[u8]| {
+            let path = folder.path().join("answers.jsonl");
+            fs::write(&path, bytes).unwrap();
+            Input::open(&path).unwrap().kind().unwrap_err().to_string()
+        };
+        for (bytes, expected) in [
+            (&b"\n{\"prompt\": \n"[..], "answers.jsonl, line 2: is not JSON: EOF while parsing a value at column 10"),
+            (&b"{\"prompt\": \"caf\xE9\"}\n"[..], "answers.jsonl, line 1: is not UTF-8"),
+            (&b"{\"prompt\": \"Tea?\"}\n"[..], "holds neither responses, demonstrations, rankings nor comparisons"),
+            (&b"\n"[..], "answers.jsonl: holds no record"),
+        ] {
+            let found = refused(bytes);
+            assert!(found.ends_with(expected), "{found}");
+        }
+        let error = Input::open(folder.path()).unwrap().kind().unwrap_err().to_string();
+        assert!(error.ends_with("is a directory, not a file"), "{error}");
     }
 }

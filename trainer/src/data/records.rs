@@ -212,22 +212,28 @@ fn without_type_names(message: &str) -> String {
     whole.replace("expected f64", "expected a number")
 }
 
+/// What a file of records says, to be read line by line.
+pub fn open<S: Source + ?Sized>(source: &S) -> Result<Box<dyn BufRead>, DataError> {
+    let path = source.path();
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let failed = |error| DataError::File { path: PathBuf::from(source.name()), source: error };
+    let file = File::open(path).map_err(failed)?;
+    // Opening a directory succeeds; reading it would fail with a number instead of a name.
+    if file.metadata().map_err(failed)?.is_dir() {
+        return Err(failed(io::Error::new(io::ErrorKind::IsADirectory, "is a directory, not a file")));
+    }
+    Ok(Box::new(BufReader::new(file)))
+}
+
 fn read<S, T>(source: &S, record: impl Fn(Line) -> Result<T, Problem>) -> Result<Vec<T>, DataError>
 where
     S: Source + ?Sized,
 {
-    let (path, name) = (source.path(), source.name());
+    let name = source.name();
     let failed = |source| DataError::File { path: PathBuf::from(&name), source };
-    let lines: Box<dyn BufRead> = if path == Path::new("-") {
-        Box::new(io::stdin().lock())
-    } else {
-        let file = File::open(path).map_err(failed)?;
-        // Opening a directory succeeds; reading it would fail with a number instead of a name.
-        if file.metadata().map_err(failed)?.is_dir() {
-            return Err(failed(io::Error::new(io::ErrorKind::IsADirectory, "is a directory, not a file")));
-        }
-        Box::new(BufReader::new(file))
-    };
+    let lines = open(source)?;
     let (mut records, mut problems, mut bad) = (vec![], vec![], 0);
     let mut ignored = Ignored::default();
     for (number, bytes) in (1..).zip(lines.split(b'\n')) {
@@ -270,7 +276,15 @@ where
 }
 
 fn parse_line(bytes: &[u8], number: usize) -> Result<Option<Line>, Problem> {
-    let Ok(text) = str::from_utf8(bytes) else { return wrong("", "is not UTF-8") };
+    match object_of(bytes) {
+        Ok(object) => Ok(object.map(|object| Line { number, object })),
+        Err(why) => wrong("", why),
+    }
+}
+
+/// The JSON object that a line holds, where it holds something; else what the line is.
+pub fn object_of(line: &[u8]) -> Result<Option<Map<String, Value>>, String> {
+    let text = str::from_utf8(line).map_err(|_| "is not UTF-8")?;
     // Some editors put a byte order mark in front of a file.
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
@@ -280,11 +294,11 @@ fn parse_line(bytes: &[u8], number: usize) -> Result<Option<Line>, Problem> {
         Ok(Value::Object(mut object)) => {
             // Tables in which some records lack a field have null there: a field that is absent, as on import.
             object.retain(|_, value| !value.is_null());
-            Ok(Some(Line { number, object }))
+            Ok(Some(object))
         }
-        Ok(_) => wrong("", "is not a JSON object"),
+        Ok(_) => Err("is not a JSON object".into()),
         // serde_json ends its messages with a place in the text, and our text has one line.
-        Err(error) => wrong("", format!("is not JSON: {}", error.to_string().replace(" at line 1", ""))),
+        Err(error) => Err(format!("is not JSON: {}", error.to_string().replace("at line 1 column", "at column"))),
     }
 }
 

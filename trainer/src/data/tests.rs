@@ -321,7 +321,7 @@ fn every_bad_line_is_named_with_its_field() {
             "line 3: prompt[0].role: unknown variant `bot`, expected one of `system`, `user`, `assistant`",
             "line 4: completion: must be one message of the assistant's",
             "line 5: prompt[0].content: invalid type: integer `3`, expected a string",
-            "line 6: is not JSON: expected ident column 2",
+            "line 6: is not JSON: expected ident at column 2",
             "line 7: is not a JSON object",
             "line 8: missing field `prompt`",
             "line 9: prompt: is empty",
