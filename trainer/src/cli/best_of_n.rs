@@ -74,6 +74,7 @@ impl BestOfNCommand {
         if !self.missing_eos_penalty.is_finite() {
             return Err(WrongInput("--missing-eos-penalty must be a number".into()).into());
         }
+        output::ensure_other_file(&self.out, "--prompts", &self.prompts)?;
         output::prepare(&self.out)?;
         let device = common.device.open()?;
         let precision = self.precision.on(&device)?;

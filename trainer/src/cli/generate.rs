@@ -47,6 +47,7 @@ impl Generate {
     pub fn run(self, common: &Common) -> anyhow::Result<()> {
         let common = &common.writing_to(&self.out);
         let settings = self.sampling.settings()?;
+        output::ensure_other_file(&self.out, "--prompts", &self.prompts)?;
         output::prepare(&self.out)?;
         let device = common.device.open()?;
         self.profile.start(&device);

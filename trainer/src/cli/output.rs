@@ -68,6 +68,18 @@ pub fn prepare_folder(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Refuses to write over the file that is read: the answers would take the place of the only copy of the prompts.
+pub fn ensure_other_file(out: &Path, option: &str, input: &Path) -> Result<(), WrongInput> {
+    let is_same = match (fs::canonicalize(out), fs::canonicalize(input)) {
+        (Ok(out), Ok(input)) => out == input && out.is_file(),
+        _ => false,
+    };
+    if is_same && !is_stdout(out) {
+        return Err(WrongInput(format!("--out {} is the file of {option}; name another file", out.display())));
+    }
+    Ok(())
+}
+
 /// Where a file or folder lies.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -132,6 +144,25 @@ mod tests {
             let why = prepare_model(Path::new(nameless)).unwrap_err().to_string();
             assert!(why.starts_with(&format!("{nameless}: ")) && why.contains("needs a name"), "{why}");
         }
+    }
+
+    #[test]
+    fn what_is_read_is_not_written_over_by_whatever_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let [prompts, link, answers] = ["prompts", "link", "answers"].map(|name| folder.path().join(name));
+        for file in [&prompts, &answers] {
+            fs::write(file, "").unwrap();
+        }
+        std::os::unix::fs::symlink(&prompts, &link).unwrap();
+        for same in [&prompts, &link, &folder.path().join("./prompts")] {
+            let why = ensure_other_file(same, "--prompts", &prompts).unwrap_err().to_string();
+            assert!(why.ends_with("is the file of --prompts; name another file"), "{why}");
+        }
+        for other in [&answers, &folder.path().join("new"), &"-".into()] {
+            ensure_other_file(other, "--prompts", &prompts).unwrap();
+        }
+        ensure_other_file(Path::new("-"), "--prompts", Path::new("-")).unwrap();
+        ensure_other_file(Path::new("/dev/null"), "--prompts", Path::new("/dev/null")).unwrap();
     }
 
     #[test]

@@ -187,3 +187,17 @@ fn a_model_that_is_there_is_not_written_over_and_settings_come_from_a_file() {
     assert_eq!(lineage["settings"]["batch_size"], 5);
     refused(&sft, &["already exists"]);
 }
+
+#[test]
+fn the_prompts_that_are_answered_are_not_written_over() {
+    let world = World::new();
+    let (base, asked) = (world.path("base"), world.records("prompts.jsonl", &prompts()));
+    let before = fs::read(&asked).unwrap();
+    let generate = ["generate", "--model", text(&base)];
+    let best = ["best-of-n", "--policy", text(&base), "--reward", text(&base)];
+    let files = ["--prompts", text(&asked), "--out", text(&asked)];
+    for command in [&generate[..], &best[..]] {
+        refused(&[command, &files[..]].concat(), &["is the file of --prompts; name another file"]);
+    }
+    assert_eq!(fs::read(&asked).unwrap(), before);
+}
