@@ -84,12 +84,36 @@ pub fn as_map<S: Serialize>(settings: &S) -> Map<String, Value> {
 }
 
 fn unknown(name: &str, known: &Map<String, Value>) -> SettingsError {
-    let near = known.keys().find(|other| other.replace('_', "") == name.replace(['_', '-'], ""));
-    let hint = match near {
+    let hint = match nearest(name, known.keys()) {
         Some(near) => format!("; {near} was meant?"),
         None => format!("; there are {}", known.keys().cloned().collect::<Vec<_>>().join(", ")),
     };
     SettingsError::Unknown { name: name.into(), hint }
+}
+
+/// The name that was probably meant: the one that differs least, in two letters at most and no more than a third of what was
+/// written, however its words are joined.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+    let letters = |name: &str| name.replace(['_', '-'], "").to_lowercase();
+    let written = letters(name);
+    let (edits, near) = known.map(|other| (edits(&written, &letters(other)), other)).min_by_key(|(edits, _)| *edits)?;
+    (edits <= 2 && 3 * edits <= written.chars().count()).then_some(near)
+}
+
+/// Levenshtein's distance: the letters to put in, to leave out or to change that make one word of the other.
+fn edits(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    // For each beginning of `other`, its distance from what was read of `one`.
+    let mut distances: Vec<usize> = (0..=other.len()).collect();
+    for (read, letter) in (1..).zip(one.chars()) {
+        let mut diagonal = std::mem::replace(&mut distances[0], read);
+        for (at, &its) in (1..).zip(&other) {
+            let changed = diagonal + usize::from(letter != its);
+            diagonal = distances[at];
+            distances[at] = changed.min(diagonal + 1).min(distances[at - 1] + 1);
+        }
+    }
+    distances[other.len()]
 }
 
 /// What is wrong with `value` in words; only for a choice among names the deserialiser's own message is better.

@@ -25,7 +25,22 @@ fn later_layers_win_and_the_rest_is_default() {
 #[test]
 fn wrong_names_and_values_are_refused_by_name() {
     assert!(refused("learningrate = 1").contains("learning_rate was meant"));
-    assert!(refused("speed = 1").contains("\"speed\""));
+    for (written, meant) in [
+        ("learning-rate", "learning_rate"),
+        ("lerning_rate", "learning_rate"),
+        ("Batch_Size", "batch_size"),
+        ("bacth_size", "batch_size"),
+        ("epoch", "epochs"),
+        ("loraranks", "lora_rank"),
+    ] {
+        let expected = format!("there is no setting \"{written}\" here; {meant} was meant?");
+        assert_eq!(refused(&format!("{written} = 1")), expected);
+    }
+    // Names of other stages and programs are near to none.
+    for far in ["speed", "beta", "lr", "clip_range"] {
+        let error = refused(&format!("{far} = 1"));
+        assert!(error.starts_with(&format!("there is no setting \"{far}\" here; there are ")), "{error}");
+    }
     assert_eq!(refused("epochs = 1.5"), "setting epochs: 1.5 is not a whole number of at least 0");
     assert_eq!(refused("epochs = -1"), "setting epochs: -1 is not a whole number of at least 0");
     assert!(refused("schedule = \"triangle\"").contains("triangle"));
