@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Common, WrongInput,
     generate::{cut_prompts, model_name},
-    output,
+    numbers, output,
     precision::PrecisionArgs,
     sampling::SamplingArgs,
     training::blame,
@@ -41,7 +41,7 @@ pub struct BestOfNCommand {
     #[arg(long, value_name = "FILE")]
     prompts: PathBuf,
     /// Answers to each prompt, of which one is chosen
-    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = numbers::within(1..=65_536))]
     n: u32,
     /// Where the best answers go (JSONL, one line a prompt); - is standard output
     #[arg(long, value_name = "FILE")]
@@ -55,10 +55,10 @@ pub struct BestOfNCommand {
     #[command(flatten)]
     sampling: SamplingArgs,
     /// Taken off the score of an answer that does not end within max-new-tokens
-    #[arg(long, default_value_t = 0.0, value_name = "X")]
+    #[arg(long, default_value_t = 0.0, value_name = "X", value_parser = numbers::number)]
     missing_eos_penalty: f64,
     /// Answers written at once: more are faster and need more memory
-    #[arg(long, default_value_t = 32, value_name = "N")]
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = numbers::whole::<usize>)]
     batch: usize,
     #[command(flatten)]
     precision: PrecisionArgs,
@@ -71,8 +71,9 @@ impl BestOfNCommand {
         if sampling.temperature == 0.0 && self.n > 1 {
             return Err(WrongInput("--temperature must be above 0: at 0 all n answers are the same".into()).into());
         }
-        if !self.missing_eos_penalty.is_finite() {
-            return Err(WrongInput("--missing-eos-penalty must be a number".into()).into());
+        // As in the methods that learn: what is less would be a prize for never coming to an end.
+        if !(self.missing_eos_penalty >= 0.0 && self.missing_eos_penalty.is_finite()) {
+            return Err(WrongInput("--missing-eos-penalty must be a number of at least 0".into()).into());
         }
         output::ensure_other_file(&self.out, "--prompts", &self.prompts)?;
         output::prepare(&self.out)?;

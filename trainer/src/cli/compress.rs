@@ -12,7 +12,7 @@ use burn::tensor::Device;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::{Common, WrongInput, output};
+use super::{Common, WrongInput, numbers, output};
 use crate::{
     compress::{CompressError, LayerReport, Method, SparseGptSettings, compress_decoder, mean_nll},
     data::{ModelTokenizer, corpus, records},
@@ -36,7 +36,7 @@ pub struct Compress {
     #[arg(long, value_enum)]
     method: MethodName,
     /// The share of the weights, or of the feed-forward channels, that is removed
-    #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
+    #[arg(long, default_value_t = 0.5, value_name = "SHARE", value_parser = numbers::number)]
     sparsity: f64,
     /// Text like that which the model is for (plain text, or JSONL (.jsonl, .json) with text, messages or input_ids);
     /// needed by wanda, sparsegpt and channels
@@ -46,16 +46,26 @@ pub struct Compress {
     #[arg(long, value_name = "FILE")]
     evaluation: Option<PathBuf>,
     /// Sequences of calibration text, spread evenly over the file; also the most that are evaluated
-    #[arg(long, default_value_t = 128, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 128, value_name = "N", value_parser = numbers::within(1..=u32::MAX))]
     sequences: u32,
     /// Tokens in each, at most the model's context
-    #[arg(long, default_value_t = 512, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, default_value_t = 512, value_name = "N", value_parser = numbers::within(2..=u32::MAX))]
     sequence_length: u32,
     /// sparsegpt: columns whose mask is chosen at once
-    #[arg(long, default_value_t = SparseGptSettings::default().block_size, value_name = "N")]
+    #[arg(
+        long,
+        default_value_t = SparseGptSettings::default().block_size,
+        value_name = "N",
+        value_parser = numbers::whole::<usize>
+    )]
     block_size: usize,
     /// sparsegpt: what is added to the diagonal of the second derivatives, as a share of its mean
-    #[arg(long, default_value_t = SparseGptSettings::default().damping, value_name = "SHARE")]
+    #[arg(
+        long,
+        default_value_t = SparseGptSettings::default().damping,
+        value_name = "SHARE",
+        value_parser = numbers::number
+    )]
     damping: f64,
     /// Where the compressed model goes
     #[arg(long, value_name = "MODEL")]
@@ -161,7 +171,7 @@ impl Compress {
             return Err(WrongInput(format!("--sparsity {sparsity}: a share from 0 to less than 1")));
         }
         if !(self.damping >= 0.0 && self.damping.is_finite()) || self.block_size == 0 {
-            return Err(WrongInput("--damping is not negative, and --block-size at least 1".into()));
+            return Err(WrongInput("--damping must be at least 0, and --block-size at least 1".into()));
         }
         if method.needs_calibration() && self.calibration.is_none() {
             return Err(WrongInput(format!("--method {} needs --calibration FILE", self.method)));

@@ -6,7 +6,9 @@ use laurel_records::{PromptRecord, ResponseRecord, ResponsesRecord};
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{Common, WrongInput, output, precision::PrecisionArgs, profiling::ProfileArgs, sampling::SamplingArgs};
+use super::{
+    Common, WrongInput, numbers, output, precision::PrecisionArgs, profiling::ProfileArgs, sampling::SamplingArgs,
+};
 use crate::{
     data::{DataError, ModelTokenizer, records},
     generate::{Generated, NO_LAW, SamplingSettings, generate_in_batches, row_seed},
@@ -24,7 +26,7 @@ pub struct Generate {
     #[arg(long, value_name = "FILE")]
     prompts: PathBuf,
     /// Answers to each prompt
-    #[arg(long, default_value_t = 4, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 4, value_name = "K", value_parser = numbers::within(1..=u32::MAX))]
     samples: u32,
     /// Where the answers go (JSONL, one line a prompt); - is standard output
     #[arg(long, value_name = "FILE")]
@@ -35,7 +37,7 @@ pub struct Generate {
     #[command(flatten)]
     sampling: SamplingArgs,
     /// Answers written at once: more are faster and need more memory
-    #[arg(long, default_value_t = 32, value_name = "N")]
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = numbers::whole::<usize>)]
     batch: usize,
     #[command(flatten)]
     precision: PrecisionArgs,

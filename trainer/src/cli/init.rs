@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use anyhow::Context;
 use serde_json::json;
 
-use super::{Common, WrongInput, output};
+use super::{Common, WrongInput, numbers, output};
 use crate::{
     data::{DataError, corpus, new_tokenizer::NewTokenizer},
     model::{
@@ -25,7 +25,7 @@ pub struct Init {
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     corpus: Vec<PathBuf>,
     /// Tokens in the vocabulary, at most; by default as many as the configuration says
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::whole::<usize>)]
     vocabulary: Option<usize>,
     /// Where the model goes
     #[arg(long, value_name = "MODEL")]

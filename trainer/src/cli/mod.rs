@@ -12,6 +12,7 @@ mod grpo;
 mod init;
 mod logprobs;
 mod merge;
+mod numbers;
 mod online;
 pub mod output;
 mod ppo;
@@ -83,7 +84,14 @@ pub struct Common {
     #[arg(long, global = true, default_value_t, value_name = "DEVICE", help_heading = "Options of every command")]
     pub device: DeviceChoice,
     /// Where random numbers start: the same seed gives the same result on the same machine
-    #[arg(long, global = true, default_value_t = 0, value_name = "N", help_heading = "Options of every command")]
+    #[arg(
+        long,
+        global = true,
+        default_value_t = 0,
+        value_name = "N",
+        value_parser = numbers::whole::<u64>,
+        help_heading = "Options of every command"
+    )]
     pub seed: u64,
     /// No bar, no log (all but warnings) and no summary; a training command whose standard error is no terminal still writes a
     /// line a step. What --json writes stays
@@ -265,6 +273,7 @@ mod tests {
         assert_eq!(parsed(&[&generate[..], &["--temperature", "-1.5"]].concat()), Ok(()));
         let refused = parsed(&[&generate[..], &["--seed", "-1"]].concat()).unwrap_err();
         assert!(refused.contains("invalid value '-1' for '--seed"), "{refused}");
+        assert!(refused.contains("expected a whole number, 0 or more"), "{refused}");
         assert!(parsed(&[&generate[..], &["--temperature", "-x"]].concat()).is_err());
     }
 }

@@ -10,7 +10,7 @@ use anyhow::Context;
 use laurel_records::{RankingRecord, ResponseRecord};
 use serde_json::{Map, Value, json};
 
-use super::{Common, WrongInput, output, precision::PrecisionArgs};
+use super::{Common, WrongInput, numbers, output, precision::PrecisionArgs};
 use crate::{
     data::{
         DataError, ModelTokenizer, formats,
@@ -42,7 +42,7 @@ pub struct Score {
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// Answers that go through the model together
-    #[arg(long, default_value_t = 8, value_name = "N")]
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = numbers::whole::<usize>)]
     batch: usize,
     #[command(flatten)]
     precision: PrecisionArgs,

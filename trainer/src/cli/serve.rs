@@ -10,7 +10,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Common, WrongInput, generate::model_name, precision::PrecisionArgs};
+use super::{Common, WrongInput, generate::model_name, numbers, precision::PrecisionArgs};
 use crate::{
     data::ModelTokenizer,
     model::ModelDirectory,
@@ -28,7 +28,7 @@ pub struct Serve {
     #[arg(long, value_name = "MODEL")]
     model: PathBuf,
     /// Address and port; port 0 takes a free one, which is printed
-    #[arg(long, default_value = "127.0.0.1:8090", value_name = "ADDRESS:PORT")]
+    #[arg(long, default_value = "127.0.0.1:8090", value_name = "ADDRESS:PORT", value_parser = address)]
     listen: SocketAddr,
     /// The model's name in the API; by default the last part of MODEL
     #[arg(long, value_name = "TEXT")]
@@ -38,16 +38,16 @@ pub struct Serve {
     api_key_file: Option<PathBuf>,
     /// Answers written at once: more are faster together and need more memory; in float32 on the CPU, more than one hold the
     /// model's matrices twice
-    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = numbers::within(1..=4096))]
     rows: u32,
     /// Answers that may wait beside them; more are refused with status 503
-    #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=65536))]
+    #[arg(long, default_value_t = 256, value_name = "N", value_parser = numbers::within(0..=65536))]
     queue: u32,
     /// The longest answer, in tokens; by default what the model's context has room for
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = numbers::within(1..=u32::MAX))]
     max_tokens: Option<u32>,
     /// Tokens of prompts read between two tokens of the answers under way: what a newcomer costs the others
-    #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 256, value_name = "N", value_parser = numbers::within(1..=u32::MAX))]
     prompt_tokens: u32,
     #[command(flatten)]
     precision: PrecisionArgs,
@@ -134,9 +134,22 @@ fn read_key(path: &PathBuf) -> Result<String, WrongInput> {
     Ok(key.to_owned())
 }
 
+/// Where to listen.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an address in numbers and a port, such as 127.0.0.1:8090".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_refused_with_one_as_it_should_be() {
+        assert_eq!(address("127.0.0.1:0"), Ok(SocketAddr::from(([127, 0, 0, 1], 0))));
+        for wrong in ["localhost:8090", "8090", "127.0.0.1:99999"] {
+            assert!(address(wrong).is_err_and(|said| said.contains("such as 127.0.0.1:8090")), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_key_is_one_that_a_client_can_send() {

@@ -201,3 +201,15 @@ fn the_prompts_that_are_answered_are_not_written_over() {
     }
     assert_eq!(fs::read(&asked).unwrap(), before);
 }
+
+#[test]
+fn numbers_that_an_option_does_not_take_are_refused_with_those_that_it_takes() {
+    let generate = ["generate", "--model", "m", "--prompts", "p", "--out", "o"];
+    refused(&[&generate[..], &["--samples", "0"]].concat(), &["--samples", "a whole number, 1 or more"]);
+    refused(&[&generate[..], &["--batch", "1.5"]].concat(), &["--batch", "a whole number, 0 or more"]);
+    refused(&[&generate[..], &["--temperature", "hot"]].concat(), &["--temperature", "expected a number"]);
+    let best = ["best-of-n", "--policy", "m", "--reward", "m", "--prompts", "p", "--out", "o"];
+    refused(&[&best[..], &["--n", "100000"]].concat(), &["--n", "a whole number from 1 to 65536"]);
+    refused(&[&best[..], &["--missing-eos-penalty", "-1"]].concat(), &["--missing-eos-penalty", "at least 0"]);
+    refused(&["serve", "--model", "m", "--listen", "localhost:8090"], &["such as 127.0.0.1:8090"]);
+}

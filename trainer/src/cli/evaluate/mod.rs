@@ -15,7 +15,8 @@ use laurel_records::{DemonstrationRecord, PromptRecord, ResponseRecord, Response
 use serde_json::{Map, json};
 
 use super::{
-    Common, WrongInput, generate::model_name, output, precision::PrecisionArgs, sampling::SamplingArgs, training::blame,
+    Common, WrongInput, generate::model_name, numbers, output, precision::PrecisionArgs, sampling::SamplingArgs,
+    training::blame,
 };
 use crate::{
     data::{ModelTokenizer, records},
@@ -57,12 +58,12 @@ pub struct Evaluate {
     #[arg(long, value_name = "DIRECTORY")]
     out: PathBuf,
     /// Answers of each model to each prompt
-    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = numbers::within(1..=1024))]
     samples: u32,
     #[command(flatten)]
     sampling: SamplingArgs,
     /// Answers that go through a model together
-    #[arg(long, default_value_t = 32, value_name = "N")]
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = numbers::whole::<usize>)]
     batch: usize,
     #[command(flatten)]
     precision: PrecisionArgs,
