@@ -13,7 +13,7 @@ mod weights;
 mod write;
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -63,12 +63,22 @@ struct Adapted {
     files: AdapterFiles,
 }
 
+/// `transformers` takes names of models on Hugging Face where it takes paths: who gives one here is told how to fetch it.
+fn with_how_to_fetch(error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::NotFound {
+        return error;
+    }
+    let why =
+        "no such directory or file; a model on Hugging Face is fetched first: hf download NAME --local-dir DIRECTORY";
+    io::Error::new(io::ErrorKind::NotFound, why)
+}
+
 impl ModelDirectory {
     /// Opens a directory with a `config.json`, a `.gguf` file, a directory that holds exactly one `.gguf` file, or PEFT's
     /// files of an adapter whose base is where it says.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, ModelError> {
         let path = path.into();
-        let metadata = fs::metadata(&path).map_err(ModelError::file(&path))?;
+        let metadata = fs::metadata(&path).map_err(|error| ModelError::file(&path)(with_how_to_fetch(error)))?;
         if metadata.is_file() {
             return Self::open_gguf(path.clone(), &path);
         }

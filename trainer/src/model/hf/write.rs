@@ -110,7 +110,7 @@ pub fn ensure_free(out: &Path) -> Result<(), ModelError> {
     if is_empty {
         return Ok(());
     }
-    let taken = io::Error::new(io::ErrorKind::AlreadyExists, "already exists; name another place for the model");
+    let taken = io::Error::new(io::ErrorKind::AlreadyExists, "already exists; name another place");
     Err(ModelError::file(out)(taken))
 }
 

@@ -332,6 +332,13 @@ fn a_value_that_the_format_cannot_hold_is_refused_with_its_tensor() {
 }
 
 #[test]
+fn a_model_that_is_only_on_hugging_face_is_refused_with_how_to_fetch_it() {
+    let why = ModelDirectory::open("nobody/has-this-folder").unwrap_err().to_string();
+    assert!(why.starts_with("nobody/has-this-folder: no such directory or file; "), "{why}");
+    assert!(why.contains("hf download NAME --local-dir DIRECTORY"), "{why}");
+}
+
+#[test]
 fn a_model_is_never_overwritten_and_nothing_partial_is_left() {
     let device = device_of_tests();
     let scratch = tempfile::tempdir().unwrap();
