@@ -1,12 +1,12 @@
 //! Large numbers as people write and read them.
 
-/// Reads `175e9`, `175B`, `1.5T`, `300M`, `12k`; above zero.
+/// Reads `175e9`, `175B`, `1.5T`, `300M`, `12k`, also in small letters, as the names of models have them; above zero.
 pub fn parse(text: &str) -> Result<f64, String> {
     let (digits, scale) = match text.char_indices().next_back() {
         Some((at, 'k' | 'K')) => (&text[..at], 1e3),
-        Some((at, 'M')) => (&text[..at], 1e6),
-        Some((at, 'B' | 'G')) => (&text[..at], 1e9),
-        Some((at, 'T')) => (&text[..at], 1e12),
+        Some((at, 'm' | 'M')) => (&text[..at], 1e6),
+        Some((at, 'b' | 'B' | 'g' | 'G')) => (&text[..at], 1e9),
+        Some((at, 't' | 'T')) => (&text[..at], 1e12),
         _ => (text, 1.0),
     };
     match digits.parse::<f64>().map(|number| number * scale) {
@@ -60,6 +60,7 @@ mod tests {
         for (text, number) in [("175e9", 175e9), ("175B", 175e9), ("1.5T", 1.5e12), ("12k", 12e3), ("0.5", 0.5)] {
             assert_eq!(parse(text), Ok(number));
         }
+        assert_eq!(["7b", "124m", "1.5t"].map(parse), [Ok(7e9), Ok(124e6), Ok(1.5e12)]);
         for text in ["", "B", "-1", "0", "nan", "inf", "1e308T", "1x", "十"] {
             assert!(parse(text).is_err(), "{text:?}");
         }
