@@ -125,7 +125,8 @@ impl<S: StageSettings> SettingArgs<S> {
         let mut layers = Vec::new();
         if let Some(file) = &self.file {
             let name = file.display().to_string();
-            let text = fs::read_to_string(file).map_err(|error| WrongInput(format!("{name}: {error}")))?;
+            let bytes = fs::read(file).map_err(|error| WrongInput(format!("{name}: {error}")))?;
+            let text = String::from_utf8(bytes).map_err(|_| WrongInput(format!("{name}: is not UTF-8")))?;
             layers.push(from_toml(&name, &text).map_err(|error| WrongInput(error.to_string()))?);
         }
         layers.push(self.given.clone());

@@ -29,6 +29,8 @@ fn settings_by_name() {
     with(&["--lora", "on", "--lora-alpha", "0"], &["lora_alpha", "above 0"]);
     fs::write(world.path("settings.toml"), "epoch = 3\n").unwrap();
     with(&["--settings", text(&world.path("settings.toml"))], &["\"epoch\""]);
+    fs::write(world.path("settings.toml"), b"# caf\xE9\nepochs = 3\n").unwrap();
+    with(&["--settings", text(&world.path("settings.toml"))], &["settings.toml: is not UTF-8"]);
     fs::write(world.path("settings.toml"), "epochs = \n").unwrap();
     with(&["--settings", text(&world.path("settings.toml"))], &["settings.toml"]);
     assert!(!out.exists());
