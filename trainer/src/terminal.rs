@@ -29,6 +29,13 @@ pub fn each_of(count: usize, thing: &str) -> String {
     if count == 1 { things } else { format!("each of {things}") }
 }
 
+/// A number to so many decimals, without the sign of one that is rounded to zero: a divergence of −6·10⁻⁷ would be `-0.0000`.
+pub fn rounded(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    let is_zero = text.bytes().all(|byte| matches!(byte, b'-' | b'0' | b'.'));
+    if is_zero { text.trim_start_matches('-').to_owned() } else { text }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,5 +44,12 @@ mod tests {
     fn one_thing_is_not_told_of_in_the_plural() {
         assert_eq!([0, 1, 2].map(|count| counted(count, "prompt")), ["0 prompts", "1 prompt", "2 prompts"]);
         assert_eq!([1, 2].map(|count| each_of(count, "prompt")), ["1 prompt", "each of 2 prompts"]);
+    }
+
+    #[test]
+    fn what_is_rounded_to_zero_has_no_sign() {
+        let told = [-6.4e-7, -0.0, 6.4e-7, -6.4e-5, -12.5].map(|value| rounded(value, 4));
+        assert_eq!(told, ["0.0000", "0.0000", "0.0000", "-0.0001", "-12.5000"]);
+        assert_eq!([rounded(-0.4, 0), rounded(f64::NAN, 4)], ["0", "NaN"]);
     }
 }

@@ -82,7 +82,7 @@ impl ConsoleReporter {
 
     fn message(&self) -> String {
         let shown = SHOWN.iter().filter_map(|(long, short)| self.shown.get(long).map(|value| (short, value)));
-        shown.map(|(short, value)| format!("{short} {value:.4}")).collect::<Vec<_>>().join(" ")
+        shown.map(|(short, value)| format!("{short} {}", terminal::rounded(*value, 4))).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -184,5 +184,6 @@ mod tests {
         assert_eq!(message(&[("eval/rewards/accuracies", 0.75)]), "held-out accuracy 0.7500");
         let judged = message(&[("eval/reward", 0.5), ("eval/nll", 2.0), ("eval/perplexity", 7.389)]);
         assert_eq!(judged, "held-out NLL 2.0000 held-out reward 0.5000");
+        assert_eq!(message(&[("objective/kl", -6.4e-7)]), "KL 0.0000");
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::{
     evaluate::{Divergence, Mean, WinRate},
     generate::SamplingSettings,
-    terminal::counted,
+    terminal::{counted, rounded},
 };
 
 /// An evaluation: `report.json`, and with `--json` the result.
@@ -132,8 +132,8 @@ impl Report {
             lines.push(format!("difference of rewards      {}", said(&rewards.difference)));
         }
         if let Some(kl) = &self.kl {
-            let per_token = kl.full_per_token;
-            lines.push(format!("KL, nats an answer         {}, {per_token:.4} a token", said(&kl.full)));
+            let per_token = rounded(kl.full_per_token, 4);
+            lines.push(format!("KL, nats an answer         {}, {per_token} a token", said(&kl.full)));
             if let (Some(k1), Some(k3)) = (&kl.k1, &kl.k3) {
                 lines.push(format!("  by the drawn tokens      k1 {}, k3 {}", said(k1), said(k3)));
             }
@@ -159,7 +159,8 @@ impl Report {
 }
 
 fn said(Mean { mean, low, high }: &Mean) -> String {
-    format!("{mean:.3} ({low:.3} to {high:.3})")
+    let [mean, low, high] = [mean, low, high].map(|value| rounded(*value, 3));
+    format!("{mean} ({low} to {high})")
 }
 
 #[cfg(test)]
