@@ -85,23 +85,41 @@ impl Gold {
     }
 }
 
+/// The records of a file, at least one.
 fn read(path: &Path) -> anyhow::Result<Vec<ResponsesRecord>> {
-    let file = File::open(path).map_err(|error| WrongInput(format!("{} can't be opened: {error}", path.display())))?;
+    let name = path.display();
+    let file = File::open(path).map_err(|error| WrongInput(format!("{name} can't be opened: {error}")))?;
+    // Opening a directory succeeds.
+    if path.is_dir() {
+        return Err(WrongInput(format!("{name} is a directory, not a file")).into());
+    }
     let mut records = Vec::new();
-    for (line, number) in BufReader::new(file).lines().zip(1..) {
-        let line = line?;
-        if !line.trim().is_empty() {
-            let wrong =
-                |error| WrongInput(format!("{}, line {number} is no record of responses: {error}", path.display()));
-            records.push(serde_json::from_str(&line).map_err(wrong)?);
+    for (line, number) in BufReader::new(file).split(b'\n').zip(1..) {
+        let line = line.with_context(|| name.to_string())?;
+        let text = str::from_utf8(&line).map_err(|_| WrongInput(format!("{name}, line {number} is not UTF-8")))?;
+        // Some editors put a byte order mark in front of a file.
+        let text = text.trim_start_matches('\u{feff}').trim();
+        if !text.is_empty() {
+            let record = serde_json::from_str(text).map_err(|error| {
+                // serde_json ends its messages with a place in the text, and our text has one line.
+                let why = error.to_string().replace("at line 1 column", "at column");
+                WrongInput(format!("{name}, line {number} is no record of responses: {why}"))
+            })?;
+            records.push(record);
         }
+    }
+    if records.is_empty() {
+        return Err(WrongInput(format!("{name} holds no record")).into());
     }
     Ok(records)
 }
 
 fn score(records: &[ResponsesRecord]) -> anyhow::Result<()> {
     let judged: Vec<Judgement> = records.iter().flat_map(judgements).collect();
-    let count = judged.len().max(1) as f64;
+    if judged.is_empty() {
+        return Err(WrongInput("no record has an answer, so there is no mean".into()).into());
+    }
+    let count = judged.len() as f64;
     let mean = |term: fn(&Judgement) -> f64| judged.iter().map(term).sum::<f64>() / count;
     let result = json!({
         "answers": judged.len(),
@@ -270,6 +288,27 @@ mod tests {
         assert!(
             found["low"].as_f64() < found["win_rate"].as_f64() && found["win_rate"].as_f64() < found["high"].as_f64()
         );
+    }
+
+    #[test]
+    fn a_file_is_read_as_editors_leave_it_and_what_holds_no_answers_is_refused_by_name() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = file(folder.path(), "answers", &[&[WARM], &[COLD]]);
+        let lines = fs::read_to_string(&path).expect("lines");
+        fs::write(&path, format!("\u{feff}{}", lines.trim_end().replace('\n', "\r\n\r\n"))).expect("written");
+        assert_eq!(read(&path).expect("records").len(), 2);
+        for (bytes, why) in [
+            (&b"\n"[..], "answers holds no record"),
+            (&b"\n{\"prompt\":\"caf\xE9\"}"[..], "answers, line 2 is not UTF-8"),
+            (&b"{\"prompt\":[]}"[..], "line 1 is no record of responses: missing field `responses`"),
+        ] {
+            fs::write(&path, bytes).expect("written");
+            let error = read(&path).expect_err("no answers");
+            assert!(error.is::<WrongInput>() && error.to_string().contains(why), "{error}");
+        }
+        let error = read(folder.path()).expect_err("a directory");
+        assert!(error.is::<WrongInput>() && error.to_string().ends_with("is a directory, not a file"), "{error}");
+        assert!(score(&[]).is_err());
     }
 
     #[test]
