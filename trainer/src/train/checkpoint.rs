@@ -4,6 +4,7 @@
 //! and renamed, so that a file that is there is whole.
 
 mod cadence;
+mod identity;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,25 +15,16 @@ use std::{
 
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 pub use cadence::Cadence;
+pub use identity::Identity;
 
 use super::{
     error::TrainError,
     exact,
     stored::{Stored, Tensors},
 };
-
-/// What a run must agree in with the run that it continues, and what it may change.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Identity {
-    pub stage: String,
-    /// Digests of the models and of the data, by what they are for.
-    pub inputs: BTreeMap<String, String>,
-    pub seed: u64,
-    pub settings: Map<String, Value>,
-}
 
 /// Where a run was.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,30 +76,6 @@ pub struct Loaded {
     /// Settings that are not what they were, with both values: the run goes on, but not as it would have.
     pub changed: Vec<String>,
 }
-
-/// Settings that decide weights' shapes, what is learned from and in which order, or the scale of what was measured before: a
-/// run cannot go on with others. (Pretraining text that PPO mixes in is drawn anew at each step, so its blocks may change.)
-const FIXED: [&str; 16] = [
-    "ensemble",
-    "lora",
-    "lora_rank",
-    "lora_targets",
-    "lora_alpha",
-    "freeze_embeddings",
-    "freeze_layers",
-    "ema_decay",
-    "batch_size",
-    "max_length",
-    "max_new_tokens",
-    "block_length",
-    "packing",
-    "num_generations",
-    "value_model",
-    "normalise_scores",
-];
-
-/// Settings that by being above 0 decide what is learned from: above it a run goes on with another amount.
-const FIXED_AT_ZERO: [&str; 1] = ["rating_coefficient"];
 
 impl Position {
     /// Where a run stands after `step` steps, with what the stage needs beyond its weights.
@@ -285,30 +253,12 @@ impl Checkpoints {
 
     /// Refuses the checkpoint of another run; names the settings that have changed since.
     fn compare(&self, theirs: &Identity) -> Result<Vec<String>, TrainError> {
-        let ours = &self.identity;
-        let mut different = Vec::new();
-        if ours.stage != theirs.stage {
-            different.push(format!("it is of stage {}", theirs.stage));
-        }
-        if ours.seed != theirs.seed {
-            different.push(format!("its seed is {}", theirs.seed));
-        }
-        let names: BTreeSet<_> = ours.inputs.keys().chain(theirs.inputs.keys()).collect();
-        for name in names {
-            if ours.inputs.get(name) != theirs.inputs.get(name) {
-                different.push(format!("its {name} is another"));
-            }
-        }
-        let mut changed = Vec::new();
-        for (name, ours) in &ours.settings {
-            let before = theirs.settings.get(name).unwrap_or(&Value::Null);
-            if ours != before {
-                let text = format!("{name} was {before} and is {ours}");
-                if is_fixed(name, before, ours) { different.push(text) } else { changed.push(text) }
-            }
-        }
+        let (fixed, changed): (Vec<_>, Vec<_>) =
+            self.identity.changed_settings(theirs).partition(|setting| setting.is_fixed());
+        let mut different = self.identity.other_work(theirs);
+        different.extend(fixed.iter().map(ToString::to_string));
         if different.is_empty() {
-            return Ok(changed);
+            return Ok(changed.iter().map(ToString::to_string).collect());
         }
         Err(TrainError::Input(format!(
             "the checkpoint in {} belongs to another run: {}; start anew with --overwrite",
@@ -353,12 +303,6 @@ impl Checkpoints {
         }
         Ok(())
     }
-}
-
-/// Whether a setting that was `before` and is `now` makes another run.
-fn is_fixed(name: &str, before: &Value, now: &Value) -> bool {
-    let is_above_0 = |value: &Value| value.as_f64().is_some_and(|number| number > 0.0);
-    FIXED.contains(&name) || (FIXED_AT_ZERO.contains(&name) && is_above_0(before) != is_above_0(now))
 }
 
 fn read_header(path: &Path) -> Result<Header, TrainError> {

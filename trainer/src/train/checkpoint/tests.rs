@@ -1,6 +1,6 @@
 //! Which checkpoints and best weights are kept, and which run may go on from them.
 
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::*;
 
