@@ -61,8 +61,8 @@ class Stages:
             # The note goes first: whatever stops this run, no other result is ever taken for the one that it tells of.
             remove(note)
             remove(target)
-            remove(self.out / f"{name}.checkpoints")
-            remove(self.out / f"{name}.policies")
+            for left in ("checkpoints", "policies", "partial", "resume"):
+                remove(self.out / f"{name}.{left}")
             print(f"  {name} …", end=" ", flush=True)
             start = time.monotonic()
             result = run([part.replace("{out}", str(target)) for part in command], target if stdout else None)

@@ -4,11 +4,13 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
 use laurel_records::{ResponseRecord, ResponsesRecord};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
     Common, WrongInput,
-    generate::{cut_prompts, model_name},
+    generate::{cut_prompts, model_name, sampling_map},
+    kept_lines::{KeptLines, ResumeArgs},
     numbers, output,
     precision::PrecisionArgs,
     sampling::SamplingArgs,
@@ -16,11 +18,13 @@ use super::{
 };
 use crate::{
     data::records,
+    model::ModelDirectory,
     rlhf::best_of_n,
     terminal::{self, counted, each_of},
     train::{
-        OnlineInputs,
-        best_of_n::{Answered, BestOfN, Chosen},
+        Identity, OnlineInputs, TrainError,
+        best_of_n::{Answered, Answering, BestOfN},
+        digest_of_data,
     },
 };
 
@@ -43,7 +47,7 @@ pub struct BestOfNCommand {
     /// Answers to each prompt, of which one is chosen
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = numbers::within(1..=65_536))]
     n: u32,
-    /// Where the best answers go (JSONL, one line a prompt); - is standard output
+    /// Where the best answers go (JSONL, one line a prompt); - is standard output. What is finished lies in FILE.partial until all is
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Write all n answers with their scores, the best one first
@@ -62,6 +66,21 @@ pub struct BestOfNCommand {
     batch: usize,
     #[command(flatten)]
     precision: PrecisionArgs,
+    #[command(flatten)]
+    resume: ResumeArgs,
+}
+
+/// What is told at the end of a prompt's answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Scores {
+    /// Of all its answers.
+    all: Vec<f64>,
+    /// That of the best of them.
+    best: f64,
+    /// Tokens of the best answer.
+    tokens: usize,
+    /// It ended by itself.
+    finished: bool,
 }
 
 impl BestOfNCommand {
@@ -82,19 +101,56 @@ impl BestOfNCommand {
         let (n, missing_eos_penalty) = (self.n as usize, self.missing_eos_penalty);
         let method = BestOfN { n, sampling, precision, missing_eos_penalty, batch: self.batch.max(1) };
         let name = self.name.clone().unwrap_or_else(|| model_name(&self.policy));
-        let inputs = OnlineInputs { policy: self.policy, reward: self.reward, prompts: self.prompts };
-        // How many prompts there are shows when they are read.
-        let progress = common.progress(0, "Answers");
-        let Chosen { answered, prompts_cut, without_an_end } = method
-            .run(&inputs, &device, common.seed, &mut |done, total| progress.reached_of(done as u64, total as u64))
-            .map_err(blame)?;
+        let inputs =
+            OnlineInputs { policy: self.policy.clone(), reward: self.reward.clone(), prompts: self.prompts.clone() };
+        let answering = method.open(&inputs, &device, common.seed).map_err(blame)?;
+        let identity = || self.identity(&answering, &method, &name, common.seed);
+        let (mut lines, mut scores) = KeptLines::open::<Scores>(&self.out, self.resume, identity)?;
+        let kept = scores.len();
+        let progress = common.progress((answering.prompts().len() * n) as u64, "Answers");
+        if kept > 0 {
+            progress.resumed_at((kept * n) as u64);
+        }
+        let mut reached = |done: usize| progress.reached(done as u64);
+        let ended = answering.run(kept, &mut reached, |answered| {
+            let noted = Scores::of(&answered);
+            lines.add(&record(&answered, self.all, &name, &method, common.seed), &noted)?;
+            scores.push(noted);
+            anyhow::Ok(())
+        });
         progress.finish();
-        if let Some(text) = without_an_end {
+        ended.map_err(|error| error.downcast::<TrainError>().map_or_else(|error| error, blame))?;
+        lines.finish()?;
+        if let Some(text) = answering.without_an_end() {
             // As the methods that learn warn of it, with --quiet too.
             terminal::say(format!("warning: {text}"));
         }
-        let lines = answered.iter().map(|answered| record(answered, self.all, &name, &method, common.seed));
-        output::write_lines(&self.out, lines)?;
+        self.report(common, &scores, kept, answering.prompts_cut)
+    }
+
+    /// What decides the answers and the choice among them. Not `--batch`: what a row gets depends on its prompt and its seed.
+    fn identity(&self, answering: &Answering, method: &BestOfN, name: &str, seed: u64) -> anyhow::Result<Identity> {
+        let inputs = [
+            ("policy".to_owned(), ModelDirectory::open(&self.policy)?.digest()?),
+            ("reward model".to_owned(), ModelDirectory::open(&self.reward)?.digest()?),
+            ("prompts".to_owned(), digest_of_data(&self.prompts, answering.prompts())?),
+        ];
+        let mut settings = sampling_map(&method.sampling);
+        for (setting, value) in [
+            ("n", json!(method.n)),
+            ("all", json!(self.all)),
+            ("missing_eos_penalty", json!(method.missing_eos_penalty)),
+            ("precision", json!(method.precision)),
+            ("name", json!(name)),
+        ] {
+            settings.insert(setting.to_owned(), value);
+        }
+        Ok(Identity { stage: "best-of-n".into(), inputs: inputs.into(), seed, settings })
+    }
+
+    /// `kept`: prompts that an earlier run had answered.
+    fn report(&self, common: &Common, scores: &[Scores], kept: usize, prompts_cut: usize) -> anyhow::Result<()> {
+        let n = self.n as usize;
         let cut = cut_prompts(prompts_cut, "the policy or the reward model");
         if output::is_stdout(&self.out) {
             // Standard output is the answers'.
@@ -103,9 +159,12 @@ impl BestOfNCommand {
             }
             return Ok(());
         }
-        let (kl, by_n) = (best_of_n::kl(n), expected(&answered, n));
-        let asked = each_of(answered.len(), "prompt");
+        let (kl, by_n) = (best_of_n::kl(n), expected(scores, n));
+        let asked = each_of(scores.len(), "prompt");
         let mut summary = format!("the best of {} to {asked} in {}", counted(n, "answer"), self.out.display());
+        if kept > 0 {
+            summary += &format!("\nthose to {} are of an earlier run", counted(kept, "prompt"));
+        }
         summary += &format!("\nKL from the policy: at most {kl:.3} nats an answer (log n − (n−1)/n)");
         summary += "\nscore of the best of";
         for (n, score) in &by_n {
@@ -115,25 +174,33 @@ impl BestOfNCommand {
             summary += &format!("\n{cut}");
         }
         let by_n: Map<String, Value> = by_n.into_iter().map(|(n, score)| (n.to_string(), json!(score))).collect();
-        let mean = |of: fn(&Answered) -> f64| answered.iter().map(of).sum::<f64>() / answered.len().max(1) as f64;
-        let fields = json!({"out": self.out.to_string_lossy(), "prompts": answered.len(), "prompts_cut": prompts_cut,
-            "n": n, "kl": kl, "score": mean(|one| one.candidates[one.best].score), "expected_score": by_n,
-            "tokens": mean(|one| one.candidates[one.best].tokens as f64),
-            "finished": mean(|one| f64::from(u8::from(one.candidates[one.best].finished)))});
+        let mean = |of: fn(&Scores) -> f64| scores.iter().map(of).sum::<f64>() / scores.len().max(1) as f64;
+        let fields = json!({"out": self.out.to_string_lossy(), "prompts": scores.len(), "prompts_cut": prompts_cut,
+            "n": n, "kl": kl, "score": mean(|one| one.best), "expected_score": by_n,
+            "tokens": mean(|one| one.tokens as f64), "finished": mean(|one| f64::from(u8::from(one.finished)))});
         common.result(&summary, fields)
     }
 }
 
+impl Scores {
+    fn of(answered: &Answered) -> Self {
+        let best = &answered.candidates[answered.best];
+        Self {
+            all: answered.candidates.iter().map(|candidate| candidate.score).collect(),
+            best: best.score,
+            tokens: best.tokens,
+            finished: best.finished,
+        }
+    }
+}
+
 /// The expected score of the best of 1, 2, 4 … and n answers, a mean over the prompts.
-fn expected(answered: &[Answered], n: usize) -> BTreeMap<usize, f64> {
+fn expected(scores: &[Scores], n: usize) -> BTreeMap<usize, f64> {
     let counts = std::iter::successors(Some(1), |count| Some(count * 2)).take_while(|count| *count < n).chain([n]);
     counts
         .map(|count| {
-            let of_prompts = answered.iter().filter_map(|one| {
-                let scores: Vec<f64> = one.candidates.iter().map(|candidate| candidate.score).collect();
-                best_of_n::expected(&scores, &scores, count)
-            });
-            (count, of_prompts.sum::<f64>() / answered.len().max(1) as f64)
+            let of_prompts = scores.iter().filter_map(|one| best_of_n::expected(&one.all, &one.all, count));
+            (count, of_prompts.sum::<f64>() / scores.len().max(1) as f64)
         })
         .collect()
 }

@@ -10,6 +10,7 @@ mod evaluate;
 mod generate;
 mod grpo;
 mod init;
+mod kept_lines;
 mod logprobs;
 mod merge;
 mod numbers;

@@ -4,7 +4,6 @@ use std::{
     fmt::Display,
     fs,
     io::{self, BufWriter, Write},
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -19,10 +18,23 @@ pub fn is_stdout(path: &Path) -> bool {
     path == Path::new("-") || path == Path::new("/dev/stdout")
 }
 
-/// Whether there is something at a path that is written into as it stands, a device or a pipe: a file that takes its place by rename
-/// would remove it.
-fn is_no_file(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+/// Whether a path is standard output, or there is something at it that is written into as it stands, a device or a pipe: a file that
+/// takes its place by rename would remove it.
+pub fn is_stream(path: &Path) -> bool {
+    is_stdout(path) || fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// Opens what [`is_stream`].
+pub fn open_stream(path: &Path) -> io::Result<Box<dyn Write>> {
+    if is_stdout(path) {
+        return Ok(Box::new(io::stdout()));
+    }
+    Ok(Box::new(fs::OpenOptions::new().write(true).open(path)?))
+}
+
+/// What the user calls it.
+pub fn name_of_stream(path: &Path) -> String {
+    if is_stdout(path) { "standard output".to_owned() } else { path.display().to_string() }
 }
 
 /// Prints what came of a command. What stands on standard output is the command's result, so it fails where that can't be written.
@@ -34,15 +46,12 @@ pub fn print(text: impl Display) -> anyhow::Result<()> {
 /// Makes the folder of what a command writes at its end, and refuses a place where that can't be: now, and not after all that
 /// was computed for it.
 pub fn prepare(path: &Path) -> anyhow::Result<()> {
-    if is_stdout(path) {
+    // A pipe is not opened twice: its reader would take the first closing for the end.
+    if is_stream(path) {
         return Ok(());
     }
     if path.is_dir() {
         return Err(WrongInput(format!("{} is a directory", path.display())).into());
-    }
-    // A pipe is not opened twice: its reader would take the first closing for the end.
-    if is_no_file(path) {
-        return Ok(());
     }
     prepare_folder(&place_of(path))
 }
@@ -86,41 +95,22 @@ pub fn folder_of(path: &Path) -> &Path {
 }
 
 /// Where a file is replaced: what takes the place of a link would leave the file that it leads to as it was.
-fn place_of(path: &Path) -> PathBuf {
+pub fn place_of(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Writes one JSON object a line to `path`, which appears by rename; `-` is standard output. A device or a pipe stays what it
-/// is, and so does a link to a file.
+/// Writes a new file with one JSON object a line, in a folder that is not in its place yet.
 pub fn write_lines<T: Serialize>(path: &Path, lines: impl Iterator<Item = T>) -> anyhow::Result<()> {
-    if is_stdout(path) {
-        return write_to(&mut io::stdout().lock(), lines).context("standard output");
-    }
-    let name = || path.display().to_string();
-    if is_no_file(path) {
-        let mut out = fs::OpenOptions::new().write(true).open(path).with_context(name)?;
-        return write_to(&mut out, lines).with_context(name);
-    }
-    let path = place_of(path);
-    // Who may read it is for the umask to say, as with every new file.
-    let open_to_all = fs::Permissions::from_mode(0o666);
-    let partial = tempfile::Builder::new().permissions(open_to_all).tempfile_in(folder_of(&path));
-    // Without the name of the temporary file, which says nothing to the user.
-    let partial = partial.map_err(|error| io::Error::from(error.kind()));
-    let mut file = partial.with_context(name)?;
-    write_to(file.as_file_mut(), lines).with_context(name)?;
-    file.as_file().sync_all().with_context(name)?;
-    file.persist(&path).map_err(|error| error.error).with_context(name)?;
-    Ok(())
-}
-
-fn write_to<T: Serialize>(out: &mut impl Write, lines: impl Iterator<Item = T>) -> io::Result<()> {
-    let mut out = BufWriter::new(out);
-    for line in lines {
-        serde_json::to_writer(&mut out, &line)?;
-        out.write_all(b"\n")?;
-    }
-    out.flush()
+    let write = || -> io::Result<()> {
+        let mut out = BufWriter::new(fs::File::create_new(path)?);
+        for line in lines {
+            serde_json::to_writer(&mut out, &line)?;
+            out.write_all(b"\n")?;
+        }
+        out.flush()?;
+        out.get_ref().sync_all()
+    };
+    write().with_context(|| path.display().to_string())
 }
 
 #[cfg(test)]
@@ -144,6 +134,7 @@ mod tests {
             let why = prepare_model(Path::new(nameless)).unwrap_err().to_string();
             assert!(why.starts_with(&format!("{nameless}: ")) && why.contains("needs a name"), "{why}");
         }
+        assert!(is_stream(Path::new("/dev/stdout")) && !is_stream(Path::new("nowhere")));
     }
 
     #[test]
@@ -163,34 +154,5 @@ mod tests {
         }
         ensure_other_file(Path::new("-"), "--prompts", Path::new("-")).unwrap();
         ensure_other_file(Path::new("/dev/null"), "--prompts", Path::new("/dev/null")).unwrap();
-    }
-
-    #[test]
-    fn a_file_is_replaced_where_a_link_leads_and_is_read_by_whom_the_umask_lets() {
-        let folder = tempfile::tempdir().unwrap();
-        let [file, link] = ["file", "link"].map(|name| folder.path().join(name));
-        fs::write(&file, "before").unwrap();
-        std::os::unix::fs::symlink(&file, &link).unwrap();
-        prepare(&link).unwrap();
-        write_lines(&link, [1, 2].into_iter()).unwrap();
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert_eq!(fs::read_to_string(&file).unwrap(), "1\n2\n");
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
-        fs::write(folder.path().join("other"), "").unwrap();
-        assert_eq!(mode(&file), mode(&folder.path().join("other")));
-    }
-
-    #[test]
-    fn a_pipe_is_written_into_and_stays() {
-        use std::{io::Read, os::fd::AsRawFd};
-        let (mut reader, writer) = io::pipe().unwrap();
-        let path = format!("/dev/fd/{}", writer.as_raw_fd());
-        prepare(Path::new(&path)).unwrap();
-        write_lines(Path::new(&path), [1, 2].into_iter()).unwrap();
-        drop(writer);
-        let mut written = String::new();
-        reader.read_to_string(&mut written).unwrap();
-        assert_eq!(written, "1\n2\n");
-        assert!(is_stdout(Path::new("/dev/stdout")) && !is_no_file(Path::new("nowhere")));
     }
 }

@@ -17,11 +17,13 @@ const PLAIN_INTERVAL: f64 = 10.0;
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
-    total: Cell<u64>,
+    total: u64,
     what: String,
     json: bool,
     plain: bool,
     started: Instant,
+    /// What was done before that: what the rate is told without.
+    before: Cell<u64>,
     last_line: Cell<Option<Instant>>,
 }
 
@@ -44,25 +46,26 @@ impl Progress {
         }
         Self {
             bar,
-            total: Cell::new(total),
+            total,
             what: what.to_string(),
             json: common.json,
             plain: !common.json && !common.quiet && !std::io::stderr().is_terminal(),
             started: Instant::now(),
+            before: Cell::new(0),
             last_line: Cell::new(None),
         }
     }
 
-    /// `step` of `total` are done, where the total shows only on the way.
-    pub fn reached_of(&self, step: u64, total: u64) {
-        self.total.set(total);
-        self.bar.set_length(total);
-        self.reached(step);
+    /// An earlier run has done `step`.
+    pub fn resumed_at(&self, step: u64) {
+        self.before.set(step);
+        self.bar.set_position(step);
+        self.bar.reset_eta();
     }
 
     /// `step` of the total are done.
     pub fn reached(&self, step: u64) {
-        let total = self.total.get();
+        let total = self.total;
         self.bar.set_position(step);
         let is_due = self.last_line.get().is_none_or(|last| last.elapsed().as_secs_f64() >= INTERVAL);
         if self.json && (is_due || step == total) {
@@ -72,7 +75,7 @@ impl Progress {
         // What is done at once needs no line on the way.
         let last = self.last_line.get().unwrap_or(self.started);
         if self.plain && last.elapsed().as_secs_f64() >= PLAIN_INTERVAL {
-            terminal::say(line(&self.what, step, total, self.started.elapsed().as_secs_f64()));
+            terminal::say(line(&self.what, step, total, self.before.get(), self.started.elapsed().as_secs_f64()));
             self.last_line.set(Some(Instant::now()));
         }
     }
@@ -83,13 +86,14 @@ impl Progress {
     }
 }
 
-/// A line for people; before anything is done nobody knows how long the rest takes.
-fn line(what: &str, step: u64, total: u64, took: f64) -> String {
-    if step == 0 {
-        return format!("{what} 0/{total}");
+/// A line for people, of which `before` took no time of this run's; before anything is done nobody knows how long the rest takes.
+fn line(what: &str, step: u64, total: u64, before: u64, took: f64) -> String {
+    let done = step.saturating_sub(before);
+    if done == 0 {
+        return format!("{what} {step}/{total}");
     }
-    let left = took / step as f64 * total.saturating_sub(step) as f64;
-    let rate = step as f64 / took;
+    let left = took / done as f64 * total.saturating_sub(step) as f64;
+    let rate = done as f64 / took;
     format!("{what} {step}/{total} · {rate:.1}/s · {left:.0} s left")
 }
 
@@ -99,7 +103,10 @@ mod tests {
 
     #[test]
     fn the_time_that_is_left_is_told_once_something_is_done() {
-        assert_eq!(line("Answers", 0, 32, 40.0), "Answers 0/32");
-        assert_eq!(line("Answers", 8, 32, 40.0), "Answers 8/32 · 0.2/s · 120 s left");
+        assert_eq!(line("Answers", 0, 32, 0, 40.0), "Answers 0/32");
+        assert_eq!(line("Answers", 8, 32, 0, 40.0), "Answers 8/32 · 0.2/s · 120 s left");
+        // Of a run that was resumed.
+        assert_eq!(line("Answers", 16, 32, 16, 1.0), "Answers 16/32");
+        assert_eq!(line("Answers", 24, 32, 16, 40.0), "Answers 24/32 · 0.2/s · 40 s left");
     }
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     data::{DataError, ModelTokenizer, records},
     generate::{Generated, NO_LAW, SamplingSettings, generate_in_batches, ready_to_write, row_seed},
-    model::{ModelDirectory, Precision},
+    model::{Decoder, ModelDirectory, Precision, RewardModel},
 };
 
 /// Tokens that go through the reward model at once.
@@ -51,30 +51,26 @@ pub struct Answered {
     pub best: usize,
 }
 
-/// What became of all prompts.
-#[derive(Debug, Clone, Default)]
-pub struct Chosen {
-    pub answered: Vec<Answered>,
+/// Prompts on their way to being answered: models and prompts that nothing more is to be refused of.
+pub struct Answering {
+    method: BestOfN,
+    seed: u64,
+    tokenizer: ModelTokenizer,
+    decoder: Decoder,
+    reward: RewardModel,
+    reading: Reading,
+    scoring: Scoring,
+    prompts: Vec<PromptRecord>,
+    /// Each prompt's tokens.
+    ids: Vec<Vec<u32>>,
     /// Prompts that were too long for the policy or the reward model and lost their beginning.
     pub prompts_cut: usize,
-    /// What is to be said of a policy that has no token to end an answer with.
-    pub without_an_end: Option<String>,
 }
 
 impl BestOfN {
-    /// Answers all prompts of the inputs, whatever their split. An answer is a function of model, prompt, its place in the
-    /// file, settings and seed: it is what `generate` gives for them, unless the reward model reads less than the policy, so that
-    /// a long prompt is cut shorter. The last digits of a logit may depend on how many rows are written together (`batch`), and
-    /// where two tokens are alike to that degree, the choice between them. `progress` gets the number of answers done and of all.
-    /// Fails where a score or the policy's logits are no numbers, and refuses prompts without a token before anything is
-    /// answered.
-    pub fn run(
-        &self,
-        inputs: &OnlineInputs,
-        device: &Device,
-        seed: u64,
-        progress: &mut dyn FnMut(usize, usize),
-    ) -> Result<Chosen, TrainError> {
+    /// Reads models and prompts, of which all are answered, whatever their split. Refuses prompts without a token before anything
+    /// is answered.
+    pub fn open(&self, inputs: &OnlineInputs, device: &Device, seed: u64) -> Result<Answering, TrainError> {
         let OnlineInputs { policy, reward, prompts } = inputs;
         let directory = ModelDirectory::open(policy)?;
         let judge = ModelDirectory::open(reward)?;
@@ -111,46 +107,89 @@ impl BestOfN {
             missing_eos_penalty: self.missing_eos_penalty,
             missing_eos_replaces: false,
         };
-        let total = ids.len() * self.n;
-        let together = (self.batch / self.n).max(1);
-        let rows = (together * self.n).min(self.batch).min(total);
+        let rows = (self.together() * self.n).min(self.batch).min(ids.len() * self.n);
         let decoder = ready_to_write(&decoder, rows, self.sampling.max_new_tokens);
-        let mut answered = Vec::with_capacity(prompts.len());
-        let mut prompts = prompts.into_iter();
-        for (number, group) in ids.chunks(together).enumerate() {
-            let rows: Vec<Vec<u32>> = group.iter().flat_map(|ids| vec![ids.clone(); self.n]).collect();
+        Ok(Answering { method: *self, seed, tokenizer, decoder, reward, reading, scoring, prompts, ids, prompts_cut })
+    }
+
+    /// Prompts that are answered at once.
+    fn together(&self) -> usize {
+        (self.batch / self.n).max(1)
+    }
+}
+
+impl Answering {
+    pub fn prompts(&self) -> &[PromptRecord] {
+        &self.prompts
+    }
+
+    /// What is to be said of a policy that has no token to end an answer with.
+    pub fn without_an_end(&self) -> Option<String> {
+        self.tokenizer.stop_ids().is_empty().then(|| self.scoring.without_an_end())
+    }
+
+    /// Answers all prompts but the first `kept` and gives each to `done`, in their order, as soon as it is answered. `progress` gets
+    /// the number of answers that there are, those to the first `kept` among them.
+    ///
+    /// An answer is a function of model, prompt, its place in the file, settings and seed: it is what `generate` gives for them,
+    /// unless the reward model reads less than the policy, so that a long prompt is cut shorter. The last digits of a logit may
+    /// depend on how many rows are written together (`batch`), and where two tokens are alike to that degree, the choice between
+    /// them; a run that goes on after `kept` prompts writes the same rows together as one from the beginning.
+    ///
+    /// # Errors
+    /// What `done` gives ends the work, and so does a score or a logit of the policy that is no number.
+    pub fn run<E: From<TrainError>>(
+        &self,
+        kept: usize,
+        progress: &mut dyn FnMut(usize),
+        mut done: impl FnMut(Answered) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (n, together) = (self.method.n, self.method.together());
+        for (number, group) in self.ids.chunks(together).enumerate() {
             let first = number * together;
-            let seeds: Vec<u64> = (0..rows.len())
-                .map(|row| row_seed(seed, (first + row / self.n) as u64, (row % self.n) as u64))
-                .collect();
-            let mut told = |ended: usize| progress(first * self.n + ended, total);
-            let (stop, pad) = (tokenizer.stop_ids(), tokenizer.pad_id());
-            let drawn =
-                generate_in_batches(&decoder, &rows, &self.sampling, stop, pad, &seeds, self.batch, false, &mut told);
-            // A reward model may well give a number to what means nothing.
-            if drawn.iter().any(Generated::means_nothing) {
-                return Err(DataError::NoLaw(NO_LAW).into());
+            // Those of its prompts that were answered before.
+            let there = kept.saturating_sub(first).min(group.len());
+            if there == group.len() {
+                continue;
             }
-            let episodes: Vec<Episode> =
-                rows.into_iter().zip(drawn).map(|(prompt, answer)| Episode::new(prompt, answer)).collect();
-            let finished: Vec<bool> = episodes.iter().map(|episode| episode.finished).collect();
-            let scores = scoring.apply(&raw_scores(&reward, &episodes, &reading), &finished, &mut None);
-            let candidates: Vec<Candidate> = episodes
-                .iter()
-                .zip(scores)
-                .map(|(episode, score)| Candidate {
-                    text: tokenizer.decode(&episode.answer, true).trim().to_owned(),
-                    tokens: episode.answer.len(),
-                    finished: episode.finished,
-                    score,
-                })
-                .collect();
-            for (candidates, prompt) in candidates.chunks(self.n).zip(prompts.by_ref()) {
-                answered.push(Answered { prompt, best: best(candidates)?, candidates: candidates.to_vec() });
+            let mut told = |ended: usize| progress((first * n + ended).max(kept * n));
+            let candidates = self.candidates(first, group, &mut told)?;
+            for (at, candidates) in candidates.chunks(n).enumerate().skip(there) {
+                let (prompt, best) = (self.prompts[first + at].clone(), best(candidates)?);
+                done(Answered { prompt, best, candidates: candidates.to_vec() })?;
             }
         }
-        let without_an_end = tokenizer.stop_ids().is_empty().then(|| scoring.without_an_end());
-        Ok(Chosen { answered, prompts_cut, without_an_end })
+        Ok(())
+    }
+
+    /// The answers to a group of prompts, which begins with the prompt of number `first`, and their scores.
+    fn candidates(
+        &self,
+        first: usize,
+        group: &[Vec<u32>],
+        told: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Candidate>, TrainError> {
+        let BestOfN { n, sampling, batch, .. } = self.method;
+        let rows: Vec<Vec<u32>> = group.iter().flat_map(|ids| vec![ids.clone(); n]).collect();
+        let seeds: Vec<u64> =
+            (0..rows.len()).map(|row| row_seed(self.seed, (first + row / n) as u64, (row % n) as u64)).collect();
+        let (stop, pad) = (self.tokenizer.stop_ids(), self.tokenizer.pad_id());
+        let drawn = generate_in_batches(&self.decoder, &rows, &sampling, stop, pad, &seeds, batch, false, told);
+        // A reward model may well give a number to what means nothing.
+        if drawn.iter().any(Generated::means_nothing) {
+            return Err(DataError::NoLaw(NO_LAW).into());
+        }
+        let episodes: Vec<Episode> =
+            rows.into_iter().zip(drawn).map(|(prompt, answer)| Episode::new(prompt, answer)).collect();
+        let finished: Vec<bool> = episodes.iter().map(|episode| episode.finished).collect();
+        let scores = self.scoring.apply(&raw_scores(&self.reward, &episodes, &self.reading), &finished, &mut None);
+        let candidate = |(episode, score): (&Episode, f64)| Candidate {
+            text: self.tokenizer.decode(&episode.answer, true).trim().to_owned(),
+            tokens: episode.answer.len(),
+            finished: episode.finished,
+            score,
+        };
+        Ok(episodes.iter().zip(scores).map(candidate).collect())
     }
 }
 

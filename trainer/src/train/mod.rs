@@ -11,7 +11,7 @@ pub mod console;
 pub mod dpo;
 mod ema;
 mod error;
-mod exact;
+pub(crate) mod exact;
 mod group;
 pub mod grpo;
 pub mod judge;
@@ -46,13 +46,14 @@ use crate::{
     model::{ModelDirectory, Precision, hf::ensure_free},
 };
 
-pub use checkpoint::{Cadence, Checkpoints, Earlier};
+pub use checkpoint::{Cadence, Checkpoints, Earlier, Identity};
 pub use ema::Ema;
 pub use error::TrainError;
 pub use metrics::{Reporter, Sample, Silent};
 pub use online::OnlineInputs;
 pub(crate) use online::same_tokens;
 pub use optimiser::{Accumulator, Optimiser};
+pub(crate) use provenance::digest_of_data;
 pub use schedule::Schedule;
 pub use settings::{LoraChoice, SettingsError, StageSettings};
 

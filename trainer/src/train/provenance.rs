@@ -10,7 +10,7 @@ use crate::model::hf::{Lineage, sha256_of_file};
 
 /// SHA-256 of a file of records, or of the records themselves where they came from standard input or a pipe, which has nothing
 /// more to read, or nobody who writes.
-pub(super) fn digest_of_data<R: Serialize>(path: &Path, records: &[R]) -> Result<String, TrainError> {
+pub(crate) fn digest_of_data<R: Serialize>(path: &Path, records: &[R]) -> Result<String, TrainError> {
     if path != Path::new("-") && path.is_file() {
         return Ok(sha256_of_file(path)?);
     }

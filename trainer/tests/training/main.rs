@@ -12,6 +12,7 @@ mod night;
 mod ppo;
 mod precision;
 mod refusals;
+mod resumed;
 mod reward;
 mod room;
 mod seen;

@@ -118,10 +118,16 @@ fn the_best_of_n_has_room_in_the_reward_model_too() {
     let best = |max_new_tokens: usize| {
         let sampling = SamplingSettings { max_new_tokens, ..SamplingSettings::default() };
         let method = BestOfN { n: 2, sampling, precision: Precision::Float32, missing_eos_penalty: 0.0, batch: 4 };
-        method.run(&inputs, &device_of_tests(), 5, &mut |_, _| {})
+        method.open(&inputs, &device_of_tests(), 5)
     };
-    let chosen = best(6).unwrap();
-    assert_eq!((chosen.answered.len(), chosen.prompts_cut), (4, 2));
+    let answering = best(6).unwrap();
+    let mut answered = 0;
+    let done = answering.run(0, &mut |_| {}, |_| {
+        answered += 1;
+        Ok::<(), TrainError>(())
+    });
+    done.unwrap();
+    assert_eq!((answered, answering.prompts_cut), (4, 2));
     assert_refused(best(32), &["an answer of 32 tokens", "no room for a prompt"]);
 }
 
@@ -149,8 +155,7 @@ fn prompts_without_a_token_are_left_out_and_counted_or_refused() {
     let sampling = SamplingSettings { max_new_tokens: 6, ..SamplingSettings::default() };
     let method = BestOfN { n: 2, sampling, precision: Precision::Float32, missing_eos_penalty: 0.0, batch: 4 };
     let asked = OnlineInputs { policy: inputs.policy.clone(), reward: inputs.reward.clone(), prompts: some };
-    let best = method.run(&asked, &device_of_tests(), 5, &mut |_, _| {});
-    assert_refused(best, &["nothing to answer to 2 prompts", "\"prompt 1\""]);
+    assert_refused(method.open(&asked, &device_of_tests(), 5), &["nothing to answer to 2 prompts", "\"prompt 1\""]);
 
     let sft = |name: &str, held_out: &[&str], best_by: BestBy| {
         let mut records = demonstrations();
