@@ -22,7 +22,8 @@ pub use divergence::{Divergence, divergences, mean_kl};
 pub use likelihood::{Nll, nll};
 pub use report::{LengthBias, OfAnnotator, People, RewardReport, Share, margin_of};
 pub use rewards::{
-    Agreement, Judged, Verdict, found_of, reward_accuracy, rewards, rewards_of_answers, rewards_of_tokens, verdicts,
+    Agreement, Judged, Verdict, examples, found_of, reward_accuracy, rewards, rewards_of_answers, rewards_of_tokens,
+    verdicts, verdicts_of,
 };
 pub use statistics::Mean;
 pub use uncertainty::{entropy_of_preferences, uncertainty_of_order};

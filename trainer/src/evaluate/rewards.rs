@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use laurel_records::{Message, PromptRecord, RankingRecord, ResponseRecord};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::{Answers, values};
 use crate::{
@@ -42,7 +43,7 @@ pub fn rewards(
 }
 
 /// What a reward model says of one answer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     pub reward: f64,
     /// What each member of the ensemble gives beyond its own zero; empty without an ensemble.
@@ -60,10 +61,25 @@ pub fn verdicts(
     batch: usize,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<Option<Verdict>>, DataError> {
+    Ok(verdicts_of(model, members, &examples(tokenizer, answers)?, batch, progress))
+}
+
+/// Answers with their conversations, as tokens.
+pub fn examples(tokenizer: &ModelTokenizer, answers: &[Judged]) -> Result<Vec<Example>, DataError> {
     // On all cores; of several conversations that the template refuses, the first is told.
     let examples: Vec<_> =
         answers.par_iter().map(|judged| tokenizer.example_of(judged.prompt, judged.answer, judged.finished)).collect();
-    let examples = examples.into_iter().collect::<Result<Vec<_>, DataError>>()?;
+    examples.into_iter().collect()
+}
+
+/// As [`verdicts`], of answers that are tokens already.
+pub fn verdicts_of(
+    model: &RewardModel,
+    members: Option<&Members>,
+    examples: &[Example],
+    batch: usize,
+    progress: &mut dyn FnMut(usize),
+) -> Vec<Option<Verdict>> {
     let rows: Vec<&[u32]> = examples.iter().map(|example| example.ids.as_slice()).collect();
     // For the heads of an ensemble everything is read once more: the first reading is half of the way.
     let (count, readings) = (rows.len(), 1 + usize::from(members.is_some()));
@@ -78,7 +94,7 @@ pub fn verdicts(
     let verdict = |((example, reward), members): ((&Example, Option<f64>), Option<Vec<f64>>)| {
         Some(Verdict { reward: reward?, members: members?, length: example.completion_tokens() })
     };
-    Ok(examples.iter().zip(rewards).zip(of_members).map(verdict).collect())
+    examples.iter().zip(rewards).zip(of_members).map(verdict).collect()
 }
 
 /// The reward of each sampled answer to its prompt: the value at its last token. An answer that was cut is judged as cut, without

@@ -1,12 +1,17 @@
 //! A command that writes records and is killed in the middle goes on where it was, and its file is that of a run that was let be.
 
-use std::{fs, os::unix::process::ExitStatusExt, path::Path, process::Command};
+use std::{
+    fs,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     ppo::inputs,
-    world::{World, prompts, succeed, text, trainer},
+    world::{World, prompts, rankings, succeed, text, trainer},
 };
 
 /// What kills a process that writes more into a file than it may (SIGXFSZ).
@@ -130,4 +135,37 @@ fn best_of_n() {
     let command = ["best-of-n", "--policy", policy, "--reward", reward, "--prompts", prompts, "--n", "3"];
     let command = [&command[..], &["--batch", "6", "--max-new-tokens", "6"]].concat();
     killed_and_resumed(&world, &command, &["--all"], "all was false and is true;");
+}
+
+/// A reward model that has learned next to nothing.
+fn reward_model(world: &World, more: &[&str]) -> PathBuf {
+    let (base, reward, data) = (world.path("base"), world.path("reward"), world.records("data.jsonl", &rankings()));
+    let learn = ["reward", "--quiet", "--model", text(&base), "--data", text(&data), "--out", text(&reward)];
+    succeed(&[&learn[..], &["--steps", "2"], more].concat());
+    reward
+}
+
+const OTHER_PRECISION: &str = "precision was \"float32\" and is \"bfloat16\";";
+
+/// The last line is over all answers, those of the earlier run among them.
+#[test]
+fn score() {
+    let world = World::new();
+    let (reward, data) = (reward_model(&world, &["--ensemble", "2"]), world.path("data.jsonl"));
+    let command = ["score", "--model", text(&reward), "--data", text(&data), "--batch", "1"];
+    killed_and_resumed(&world, &command, &["--precision", "bfloat16"], OTHER_PRECISION);
+    let written = fs::read_to_string(world.path("whole.jsonl")).unwrap();
+    assert_eq!(written.lines().count(), 72 * 4 + 1);
+    let last: Value = serde_json::from_str(written.lines().last().unwrap()).unwrap();
+    assert!(last["accuracy"].is_f64() && last["log_loss"].is_f64(), "{last}");
+}
+
+#[test]
+fn score_of_token_ids() {
+    let world = World::new();
+    let reward = reward_model(&world, &[]);
+    let rows = (0..160_u32).map(|row| json!({"input_ids": [4 + row % 36, 5, 6 + row % 30]}));
+    let rows = world.records("rows.jsonl", &rows.collect::<Vec<Value>>());
+    let command = ["score", "--model", text(&reward), "--data", text(&rows), "--batch", "1"];
+    killed_and_resumed(&world, &command, &["--precision", "bfloat16"], OTHER_PRECISION);
 }
