@@ -15,7 +15,8 @@ use uuid::Uuid;
 use super::{DUMP, Digesting, Entry, FORMAT, MANIFEST, Manifest, Summary, postgres::Programs};
 use crate::{
     config::Config,
-    db::{self, embedded::Embedded, models::is_model_file},
+    db::{self, embedded::Embedded},
+    domain::model_file::is_model_file,
 };
 
 /// Bytes that are read at once.

@@ -11,6 +11,7 @@ pub mod label_scheme;
 pub mod language;
 pub mod leaderboard;
 pub mod minhash;
+pub mod model_file;
 pub mod pace;
 pub mod password;
 pub mod plan;

@@ -11,9 +11,12 @@ use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
 use super::model_files::{self, StoreError, hexadecimal, model_digest};
-use crate::db::{
-    audit::Actor,
-    models::{self, MORE_TEMPLATES, NewBase, RegisterBaseError, is_plain_file_name},
+use crate::{
+    db::{
+        audit::Actor,
+        models::{self, NewBase, RegisterBaseError},
+    },
+    domain::model_file::{MORE_TEMPLATES, is_plain_file_name},
 };
 
 /// Endings of the files that a model directory is made of; others stay where they are.

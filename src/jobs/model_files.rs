@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
-use crate::db::models::is_model_file;
+use crate::domain::model_file::is_model_file;
 
 /// What the names of files on their way begin with.
 const INCOMING: &str = ".incoming-";
