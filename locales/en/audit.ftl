@@ -21,6 +21,7 @@ audit-action-job-stop = Stopped a training run
 audit-action-label-correct = Corrected a label
 audit-action-model-import = Brought a model in
 audit-action-model-promote = Promoted a model
+audit-action-model-remove_files = Removed the files of a model
 audit-action-person-disable = Shut a person out
 audit-action-person-enable = Let a person in again
 audit-action-person-languages = Changed a person's languages

@@ -65,7 +65,7 @@ board-job-done = It ended, and not all answers are here.
 board-again = Try again
 board-enough = Do without them
 board-cannot-not_here = { $model } can’t be asked for answers: the model registry has no model of this name. Its answers were imported, or people wrote them.
-board-cannot-incomplete = { $model } can’t be asked for answers: not all of its files have arrived.
+board-cannot-incomplete = { $model } can’t be asked for answers: not all of its files are here. They have not arrived yet, or were removed.
 board-cannot-judge = { $model } can’t be asked for answers: a reward model judges answers and can’t write them.
 board-offer-both = { $both ->
     [0] No prompt has answers of both models that people can be asked about now.

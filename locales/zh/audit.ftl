@@ -21,6 +21,7 @@ audit-action-job-stop = 停止了训练
 audit-action-label-correct = 更正了标注
 audit-action-model-import = 导入了模型
 audit-action-model-promote = 启用了模型
+audit-action-model-remove_files = 移除了模型的文件
 audit-action-person-disable = 停用了人员
 audit-action-person-enable = 恢复了人员
 audit-action-person-languages = 更改了人员的语言

@@ -47,7 +47,7 @@ board-job-done = 任务已结束，但回答尚未到齐。
 board-again = 重试
 board-enough = 不再等待
 board-cannot-not_here = 无法请 { $model } 作答：模型库中没有这个名称的模型，它的回答是导入的或由人撰写的。
-board-cannot-incomplete = 无法请 { $model } 作答：它的文件尚未全部上传。
+board-cannot-incomplete = 无法请 { $model } 作答：它的文件不全在这里：尚未全部上传，或已被移除。
 board-cannot-judge = 无法请 { $model } 作答：奖励模型只评判回答，不能撰写回答。
 board-offer-both = { $both ->
     [0] 目前没有可交人评判、且两个模型都回答过的提示

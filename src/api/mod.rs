@@ -96,12 +96,11 @@ fn model_calls() -> [Call; 8] {
             .says("Send a file of a model; it is checked against the size and digest that were announced.")
             .takes(Bytes)
             .answers(204, "Stored", None)
-            .answers(409, "The model's files are others meanwhile", None),
-        Call::get("/models/{id}/files/{*name}", models::get_file).says("Fetch a file of a model.").answers(
-            200,
-            "The file as it is",
-            Bytes,
-        ),
+            .answers(409, "The model's files are others meanwhile, or were removed", None),
+        Call::get("/models/{id}/files/{*name}", models::get_file)
+            .says("Fetch a file of a model.")
+            .answers(200, "The file as it is", Bytes)
+            .answers(409, "The model's files were removed", None),
         Call::post("/models/{id}/complete", models::complete)
             .says("Mark a model as complete; a base model takes an admin's token and no lease.")
             .takes(Json("Complete"))

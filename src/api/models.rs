@@ -92,6 +92,7 @@ async fn receive(
     // The model's row is the lock: no worker that has lost its job puts a file between those of the next one.
     let mut transaction = state.pool.begin().await?;
     let now = models::lock(&mut transaction, id).await?;
+    still_here(&now.record)?;
     if listed(&now.record, name)? != expected {
         return Err(Refusal::conflict("the model was registered anew, with other files"));
     }
@@ -156,6 +157,7 @@ pub async fn get_file(
 ) -> Result<Response, Refusal> {
     let record = by_id(&state, id).await?.record;
     let expected = listed(&record, &name)?;
+    still_here(&record)?;
     let path = model_files::directory(&state.config.models_dir(), id).join(&expected.name);
     let file = match tokio::fs::File::open(&path).await {
         Ok(file) => file,
@@ -203,7 +205,9 @@ pub async fn promote(
     match promotions::promote(&state.pool, &caller.actor(), project, id, &reason).await {
         Ok(Promoted::Now { sample_job }) => Ok(Json(Promotion { sample_job: Some(sample_job) })),
         Ok(Promoted::Already) => Ok(Json(Promotion { sample_job: None })),
-        Err(error @ (PromoteError::Incomplete | PromoteError::NotAPolicy)) => Err(Refusal::conflict(error.to_string())),
+        Err(error @ (PromoteError::Incomplete | PromoteError::FilesRemoved | PromoteError::NotAPolicy)) => {
+            Err(Refusal::conflict(error.to_string()))
+        }
         Err(error @ PromoteError::NotFound) => Err(Refusal::NotFound(error.to_string())),
         Err(PromoteError::Database(error)) => Err(error.into()),
     }
@@ -222,7 +226,15 @@ async fn writable(state: &AppState, caller: &Caller, id: Uuid) -> Result<ModelRe
     if record.stage == Stage::Base && caller.role != TokenRole::Admin {
         return Err(Refusal::Forbidden("a base model takes a token of role admin".to_owned()));
     }
+    still_here(&record)?;
     Ok(record)
+}
+
+/// Refuses where the model's files were removed. No 404: to a worker that says that its job is gone.
+fn still_here(record: &ModelRecord) -> Result<(), Refusal> {
+    let Some(at) = record.files_removed_at else { return Ok(()) };
+    let (name, day) = (&record.name, at.date());
+    Err(Refusal::conflict(format!("the files of the model “{name}” were removed on {day}; take another model")))
 }
 
 fn listed(record: &ModelRecord, name: &str) -> Result<ModelFile, Refusal> {

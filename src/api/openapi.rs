@@ -227,6 +227,7 @@ mod tests {
             digest: String::new(),
             files: vec![file],
             complete: false,
+            files_removed_at: Some(OffsetDateTime::UNIX_EPOCH),
         }
     }
 

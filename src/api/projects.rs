@@ -132,7 +132,9 @@ pub async fn bring_model(
     };
     match models::register_base(&state.pool, &caller.actor(), project.id, &base).await {
         Ok(record) => Ok(Json(record)),
-        Err(error @ RegisterBaseError::NameTaken(_)) => Err(Refusal::conflict(error.to_string())),
+        Err(error @ (RegisterBaseError::NameTaken(_) | RegisterBaseError::FilesRemoved(_))) => {
+            Err(Refusal::conflict(error.to_string()))
+        }
         Err(RegisterBaseError::Invalid(reason)) => Err(Refusal::invalid(reason)),
         Err(RegisterBaseError::Database(error)) => Err(error.into()),
     }

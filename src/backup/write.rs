@@ -1,6 +1,7 @@
 //! Writing a backup, while a server runs or while none does: the file appears whole, by rename.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, BufWriter, Read, Seek, Write},
     path::{Path, PathBuf},
@@ -10,11 +11,12 @@ use anyhow::{Context, bail};
 use laurel_records::ModelRecord;
 use tar::{Builder, EntryType, Header};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{DUMP, Digesting, Entry, FORMAT, MANIFEST, Manifest, Summary, postgres::Programs};
 use crate::{
     config::Config,
-    db::{self, Database, models},
+    db::{self, Database, model_removal, models},
     jobs::model_files,
 };
 
@@ -30,10 +32,16 @@ pub async fn write(database: &Database, config: &Config, file: &Path) -> anyhow:
         .with_context(|| format!("{} can't be written to", folder.display()))?;
     let programs = Programs::new(database.embedded(), config.database_url.as_deref(), &config.data_dir)?;
     let schema = db::schema(&database.pool).await?;
+    // Until the end: files of a model that is removed meanwhile stay on the disk, since the dump may call it complete.
+    let mut holding = database.pool.begin().await?;
+    model_removal::hold_files(&mut holding).await?;
+    let before = models::all_complete(&database.pool).await?;
     let (dump, dump_entry) = tokio::task::block_in_place(|| dumped(&programs, &folder))?;
-    // After the dump: every model that is complete in it has its files on the disk, and they stay as they are.
-    let records = models::all_complete(&database.pool).await?;
-    let found = tokio::task::block_in_place(|| files(&config.models_dir(), &records))?;
+    // Before the dump or after it: every model that is complete in it has its files on the disk, and they stay as they are.
+    let after = models::all_complete(&database.pool).await?;
+    let records: BTreeMap<Uuid, ModelRecord> =
+        before.into_iter().chain(after).map(|record| (record.id, record)).collect();
+    let found = tokio::task::block_in_place(|| files(&config.models_dir(), records.values()))?;
     let manifest = Manifest {
         format: FORMAT,
         program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -77,7 +85,10 @@ fn dumped(programs: &Programs<'_>, folder: &Path) -> anyhow::Result<(File, Entry
 }
 
 /// The files of models that are there, with their place on the disk.
-fn files(models_dir: &Path, records: &[ModelRecord]) -> anyhow::Result<Vec<(Entry, PathBuf)>> {
+fn files<'a>(
+    models_dir: &Path,
+    records: impl Iterator<Item = &'a ModelRecord>,
+) -> anyhow::Result<Vec<(Entry, PathBuf)>> {
     let mut found = Vec::new();
     for record in records {
         for file in &record.files {

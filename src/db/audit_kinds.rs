@@ -65,6 +65,8 @@ pub const KINDS: &[Kind] = &[
     done("label.correct", &["label", "replaces", "kind", "turn"]),
     done("model.import", &["digest"]),
     done("model.promote", &["reason"]),
+    // How many stay beside those that are needed, where a rule says so.
+    done("model.remove_files", &["bytes", "keep"]),
     done("person.disable", &[]),
     done("person.enable", &[]),
     changed("person.languages", &["languages"]),
@@ -97,6 +99,7 @@ pub const KINDS: &[Kind] = &[
             "test_percent",
             "promotion",
             "prompts_per_round",
+            "keep_models",
             "training",
         ],
     ),

@@ -154,8 +154,21 @@ pub async fn claim(pool: &PgPool, worker: &str) -> Result<Option<ClaimedJob>, sq
         answers_per_prompt: u32::try_from(answers).unwrap_or_default(),
         previous: previous_run(&mut transaction, row.project_id).await?,
     };
+    note_given(&mut transaction, &job).await?;
     transaction.commit().await?;
     Ok(Some(job))
+}
+
+/// Notes which models the worker was given: their files stay while it may fetch them. Whoever removes files at the same moment comes
+/// first, or finds them needed.
+async fn note_given(connection: &mut PgConnection, job: &ClaimedJob) -> Result<(), sqlx::Error> {
+    let given = [&job.base, &job.policy, &job.reward].into_iter().flatten();
+    let given: Vec<Uuid> = given.map(|model| model.id).collect();
+    sqlx::query!("SELECT id FROM models WHERE id = ANY ($1) ORDER BY id FOR SHARE", &given)
+        .fetch_all(&mut *connection)
+        .await?;
+    sqlx::query!("UPDATE jobs SET models_given = $2 WHERE id = $1", job.id, &given).execute(connection).await?;
+    Ok(())
 }
 
 /// The base model of a job: what an earlier attempt has completed came of one, and the job goes on with it, also where another

@@ -40,6 +40,7 @@ pub mod label_versions;
 pub mod labels;
 pub mod leaderboard;
 pub mod memberships;
+pub mod model_removal;
 pub mod models;
 pub mod near_duplicates;
 pub mod overview;

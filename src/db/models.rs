@@ -40,6 +40,7 @@ pub(super) struct Row {
     lineage: Value,
     complete: bool,
     created_at: OffsetDateTime,
+    files_removed_at: Option<OffsetDateTime>,
 }
 
 impl TryFrom<Row> for Model {
@@ -56,6 +57,7 @@ impl TryFrom<Row> for Model {
                 digest: row.digest,
                 files: words::parse_json(row.files)?,
                 complete: row.complete,
+                files_removed_at: row.files_removed_at,
             },
             project_id: row.project_id,
             job_id: row.job_id,
@@ -72,7 +74,8 @@ pub async fn by_id(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Model, sql
         Row,
         r#"
         SELECT
-            id, project_id, name, stage, round, parent_id, job_id, digest, files, metrics, lineage, complete, created_at
+            id, project_id, name, stage, round, parent_id, job_id, digest, files, metrics, lineage, complete, created_at,
+            files_removed_at
         FROM models
         WHERE id = $1
         "#,
@@ -89,7 +92,8 @@ pub async fn by_name(executor: impl PgExecutor<'_>, project: Uuid, name: &str) -
         Row,
         r#"
         SELECT
-            id, project_id, name, stage, round, parent_id, job_id, digest, files, metrics, lineage, complete, created_at
+            id, project_id, name, stage, round, parent_id, job_id, digest, files, metrics, lineage, complete, created_at,
+            files_removed_at
         FROM models
         WHERE project_id = $1 AND name = $2
         "#,
@@ -114,7 +118,8 @@ pub async fn of_project(executor: impl PgExecutor<'_>, project: Uuid) -> Result<
         Row,
         r#"
         SELECT
-            id, project_id, name, stage, round, parent_id, job_id, digest, files, metrics, lineage, complete, created_at
+            id, project_id, name, stage, round, parent_id, job_id, digest, files, metrics, lineage, complete, created_at,
+            files_removed_at
         FROM models
         WHERE project_id = $1
         ORDER BY id DESC
@@ -134,7 +139,8 @@ pub async fn all_complete(executor: impl PgExecutor<'_>) -> Result<Vec<ModelReco
         Row,
         r#"
         SELECT
-            id, project_id, name, stage, round, parent_id, job_id, digest, files, metrics, lineage, complete, created_at
+            id, project_id, name, stage, round, parent_id, job_id, digest, files, metrics, lineage, complete, created_at,
+            files_removed_at
         FROM models
         WHERE complete
         ORDER BY id
@@ -153,7 +159,8 @@ pub async fn of_job(executor: impl PgExecutor<'_>, job: Uuid) -> Result<Vec<Mode
         Row,
         r#"
         SELECT
-            id, project_id, name, stage, round, parent_id, job_id, digest, files, metrics, lineage, complete, created_at
+            id, project_id, name, stage, round, parent_id, job_id, digest, files, metrics, lineage, complete, created_at,
+            files_removed_at
         FROM models
         WHERE job_id = $1
         ORDER BY id
@@ -178,7 +185,8 @@ pub async fn newest(executor: impl PgExecutor<'_>, project: Uuid, stage: Stage) 
         Row,
         r#"
         SELECT
-            id, project_id, name, stage, round, parent_id, job_id, digest, files, metrics, lineage, complete, created_at
+            id, project_id, name, stage, round, parent_id, job_id, digest, files, metrics, lineage, complete, created_at,
+            files_removed_at
         FROM models
         WHERE project_id = $1 AND stage = $2 AND complete
         ORDER BY id DESC
@@ -273,6 +281,8 @@ pub struct NewBase {
 pub enum RegisterBaseError {
     #[error("this project already has a model named “{0}”")]
     NameTaken(String),
+    #[error("the files of the model “{0}” were removed, and its name stays its own: bring it under another name")]
+    FilesRemoved(String),
     #[error("{0}")]
     Invalid(String),
     #[error(transparent)]
@@ -313,15 +323,15 @@ pub async fn register_base(
             audit::record(&mut *transaction, actor, "model.import", &subject, json!({ "digest": base.digest })).await?;
             id
         }
-        None => sqlx::query_scalar!(
-            "SELECT id FROM models WHERE project_id = $1 AND name = $2 AND stage = 'base' AND digest = $3",
-            project,
-            base.name,
-            base.digest
-        )
-        .fetch_optional(&mut *transaction)
-        .await?
-        .ok_or_else(|| RegisterBaseError::NameTaken(base.name.clone()))?,
+        None => {
+            let known = by_name(&mut *transaction, project, &base.name).await?.map(|known| known.record);
+            let same = known.filter(|known| known.stage == Stage::Base && known.digest == base.digest);
+            let same = same.ok_or_else(|| RegisterBaseError::NameTaken(base.name.clone()))?;
+            if same.files_removed_at.is_some() {
+                return Err(RegisterBaseError::FilesRemoved(base.name.clone()));
+            }
+            same.id
+        }
     };
     let record = by_id(&mut *transaction, id).await?.record;
     transaction.commit().await?;
@@ -369,7 +379,12 @@ async fn by_id_of_job(connection: &mut PgConnection, model: Uuid) -> Result<Uuid
 
 /// Marks a base model as complete. The caller has seen every file, checked by size and digest.
 pub async fn complete_base(pool: &PgPool, model: Uuid) -> Result<ModelRecord, sqlx::Error> {
-    sqlx::query!("UPDATE models SET complete = true WHERE id = $1 AND stage = 'base'", model).execute(pool).await?;
+    sqlx::query!(
+        "UPDATE models SET complete = true WHERE id = $1 AND stage = 'base' AND files_removed_at IS NULL",
+        model
+    )
+    .execute(pool)
+    .await?;
     Ok(by_id(pool, model).await?.record)
 }
 

@@ -90,6 +90,8 @@ pub enum PromoteError {
     NotFound,
     #[error("this model is not complete: its files have not all arrived")]
     Incomplete,
+    #[error("the files of this model were removed")]
+    FilesRemoved,
     #[error("a reward model judges answers and can't write them")]
     NotAPolicy,
     #[error(transparent)]
@@ -139,6 +141,9 @@ pub async fn promote_within(
         Ok(_) | Err(sqlx::Error::RowNotFound) => return Err(PromoteError::NotFound),
         Err(error) => return Err(error.into()),
     };
+    if found.record.files_removed_at.is_some() {
+        return Err(PromoteError::FilesRemoved);
+    }
     if !found.record.complete {
         return Err(PromoteError::Incomplete);
     }

@@ -120,7 +120,7 @@ pub async fn store<E: std::fmt::Display>(
     receive(models_dir, model, name, content).await?.keep()
 }
 
-/// Deletes what has arrived of a model that is registered anew.
+/// Deletes the files of a model that is registered anew, or was removed. Who reads one of them reads on to its end.
 pub async fn clear(models_dir: &Path, model: Uuid) -> Result<(), std::io::Error> {
     match tokio::fs::remove_dir_all(directory(models_dir, model)).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),

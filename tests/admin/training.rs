@@ -174,6 +174,59 @@ async fn promotion_asks_first_then_names_who_answers_and_can_be_taken_back() {
 }
 
 #[tokio::test]
+async fn the_files_of_a_model_that_nothing_needs_are_removed_after_being_asked_and_never_offered_again() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let found = project(&server, "p").await;
+    let ada = server.user("Ada", Role::Admin).await;
+    let directory = model_directory();
+    let path = directory.path().display().to_string();
+    let import = async |name: &str| {
+        ada.post("/admin/projects/p/models/import", &[("name", name), ("path", path.as_str())]).await
+    };
+    for name in ["old", "new"] {
+        import(name).await.leads_to();
+    }
+    let of =
+        async |name: &str| models::by_name(pool, found.id, name).await.expect("an answer").expect("a model").record;
+    let (old, new) = (of("old").await.id, of("new").await.id);
+    let registry = ada.get("/admin/projects/p/models").await.assert(200);
+    registry
+        .assert_contains("The files of 2 models take 22 B together.")
+        .assert_contains("stay: training starts from it");
+    let [remove, kept] = [old, new].map(|id| format!("/admin/projects/p/models/{id}/remove"));
+    registry.assert_contains(&format!("href=\"{remove}\""));
+    assert!(!registry.text.contains(&kept), "what is needed is offered for removal");
+
+    ada.get(&remove).await.assert(200).assert_contains("Remove the files of old?").assert_contains("11 B");
+    assert!(of("old").await.complete, "asking changes nothing");
+    assert_eq!(ada.post(&remove, &[]).await.leads_to(), "/admin/projects/p/models?done=removed");
+    assert_eq!(ada.post(&remove, &[]).await.leads_to(), "/admin/projects/p/models?done=removed-before");
+    ada.get(&remove).await.assert(200).assert_contains("were removed before");
+    assert!(!server.state.config.models_dir().join(old.to_string()).exists());
+    ada.get(&kept).await.assert(200).assert_contains("training starts from it");
+    ada.post(&kept, &[]).await.assert(409).assert_contains("training starts from it");
+    assert!(of("new").await.complete);
+
+    let registry = ada.get("/admin/projects/p/models").await.assert(200);
+    registry.assert_contains("files removed").assert_contains("<span dir=\"auto\">Ada</span>");
+    registry.assert_contains("The files of one model take 11 B.");
+    let promote = format!("/admin/projects/p/models/{old}/promote");
+    assert!(!registry.text.contains(&promote), "it can't answer");
+    ada.get(&promote).await.assert(409);
+    ada.post(&promote, &[]).await.assert(409).assert_contains("were removed");
+    // Labels know it by its name: another model does not get that.
+    import("old").await.assert(422).assert_contains("its files were removed");
+    ada.get("/admin/audit").await.assert(200).assert_contains("Removed the files of a model");
+    project(&server, "other").await;
+    for answer in
+        [ada.get(&remove.replace("/p/", "/other/")).await, ada.post(&kept.replace("/p/", "/other/"), &[]).await]
+    {
+        answer.assert(404);
+    }
+}
+
+#[tokio::test]
 async fn a_schedule_needs_a_time_and_a_zone_that_exist() {
     let server = support::server().await;
     project(&server, "p").await;

@@ -11,6 +11,7 @@ mod files;
 mod job_life;
 mod projects;
 mod records;
+mod removed_files;
 mod roles;
 
 use laurel::{

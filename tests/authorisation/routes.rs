@@ -157,6 +157,8 @@ pub const ROUTES: &[(&str, &str, Needed)] = &[
     ("POST", "/admin/projects/{slug}/models/import", ADMIN),
     ("GET", "/admin/projects/{slug}/models/{model}/promote", LEAD),
     ("POST", "/admin/projects/{slug}/models/{model}/promote", LEAD),
+    ("GET", "/admin/projects/{slug}/models/{model}/remove", LEAD),
+    ("POST", "/admin/projects/{slug}/models/{model}/remove", LEAD),
     ("GET", "/admin/jobs/{job}", REVIEWER),
     ("GET", "/admin/jobs/{job}/events", REVIEWER),
     ("GET", "/admin/jobs/{job}/samples", REVIEWER),

@@ -238,6 +238,10 @@ impl Teller<'_> {
             }
             (How::Promotion, Value::String(reason)) => Said::text(reasons::promotion(page, reason)),
             (How::PassedOver, Value::String(reason)) => Said::text(reasons::passed_over(page, reason)),
+            (How::Size, Value::Number(number)) => Said::text(match number.as_u64() {
+                Some(bytes) => show::bytes(bytes),
+                None => line(page, value),
+            }),
             (How::Clock | How::Counted, Value::Number(number)) => Said::text(match (how, number.as_i64()) {
                 (How::Clock, Some(minute @ 0..1440)) => format!("{:02}:{:02}", minute / 60, minute % 60),
                 (How::Counted, Some(place)) => show::count(place.saturating_add(1)),

@@ -31,6 +31,7 @@ mod leaderboard;
 mod live;
 mod made_from;
 mod members;
+mod model_removal;
 mod models;
 mod new_project;
 mod next_prompts;
@@ -135,6 +136,7 @@ pub fn routes() -> Routes {
         .route("/admin/projects/{slug}/models", get(models::get))
         .route("/admin/projects/{slug}/models/import", get(models::back).post(models::import))
         .route("/admin/projects/{slug}/models/{id}/promote", get(models::ask).post(models::promote))
+        .route("/admin/projects/{slug}/models/{id}/remove", get(model_removal::ask).post(model_removal::remove))
         .route("/admin/jobs/{job}", get(job::get))
         .route("/admin/jobs/{job}/metrics.json", get(compare::numbers))
         .route("/admin/jobs/{job}/metrics.csv", get(compare::table))

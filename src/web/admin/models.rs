@@ -14,9 +14,11 @@ use axum::{
 use laurel_records::Stage;
 use serde::Deserialize;
 use serde_json::Value;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
+    audit_words,
     forms::{Button, Errors},
     made_from::MadeFrom,
     project::{Frame, InProject, actor},
@@ -25,6 +27,7 @@ use super::{
 use crate::{
     db::{
         job_list,
+        model_removal::{self, Need},
         models::{self, Model, RegisterBaseError},
         projects::Project,
         promotions::{self, BY_HAND, PromoteError, Promotion},
@@ -49,6 +52,10 @@ struct Shown {
     lineage: Vec<String>,
     made_from: MadeFrom,
     bytes: u64,
+    /// Why its files stay.
+    need: Option<Need>,
+    /// When its files were removed, and who did.
+    removed: Option<(OffsetDateTime, String)>,
     answers: bool,
     /// May answer: a complete policy that does not answer yet.
     can_promote: bool,
@@ -73,6 +80,11 @@ impl Shown {
         HEADLINES.iter().filter_map(|name| Some((*name, *self.model.metrics.get(*name)?)))
     }
 
+    /// Its files are here, and nothing needs them.
+    fn can_remove(&self) -> bool {
+        self.need.is_none() && self.removed.is_none()
+    }
+
     fn other_metrics(&self) -> Vec<(&str, f64)> {
         let metrics = self.model.metrics.iter().map(|(name, value)| (name.as_str(), *value));
         metrics.filter(|(name, _)| !HEADLINES.contains(name)).collect()
@@ -93,6 +105,9 @@ struct ModelsPage {
     page: Page,
     frame: Frame,
     models: Vec<Shown>,
+    /// How many have files here, or on their way, and what these take together.
+    with_files: usize,
+    bytes: u64,
     promotions: Vec<Promotion>,
     form: ImportForm,
     errors: Errors,
@@ -115,6 +130,8 @@ pub async fn get(
         Some("promoted") => Some("training-promoted"),
         Some("already") => Some("training-promoted-already"),
         Some("imported") => Some("training-base-imported"),
+        Some("removed") => Some("models-removed"),
+        Some("removed-before") => Some("models-removed-before"),
         _ => None,
     };
     let shown = ModelsPage { notice, ..build(&state, page, &project).await? };
@@ -130,23 +147,16 @@ async fn build(state: &AppState, page: Page, project: &Project) -> Result<Models
     let found = models::of_project(&state.pool, project.id).await?;
     let promotions = promotions::of_project(&state.pool, project.id).await?;
     let answering = promotions.first().map(|promotion| promotion.model_id);
-    let mut summaries: HashMap<Uuid, Value> = job_list::of_project(&state.pool, project.id, RUNS)
-        .await?
-        .into_iter()
-        .map(|job| (job.id, job.summary))
-        .collect();
-    // Those of older runs one by one.
-    let jobs: Vec<Uuid> = found.iter().filter_map(|model| model.job_id).collect();
-    for job in jobs {
-        if let Entry::Vacant(summary) = summaries.entry(job) {
-            summary.insert(job_list::by_id(&state.pool, job).await?.summary);
-        }
-    }
+    let summaries = summaries(state, project, &found).await?;
+    let needs = model_removal::needs(&state.pool, project.id).await?;
+    let removed_by = model_removal::removed_by(&state.pool, project.id).await?;
     let family: HashMap<Uuid, (String, Option<Uuid>)> =
         found.iter().map(|model| (model.record.id, (model.record.name.clone(), model.record.parent))).collect();
-    let models = found
+    let models: Vec<Shown> = found
         .into_iter()
         .map(|model| {
+            let who = removed_by.get(&model.record.id);
+            let who = who.map(|name| audit_words::program(&page, name).unwrap_or_else(|| name.clone()));
             let answers = answering == Some(model.record.id);
             Shown {
                 stage: words::stage(model.record.stage),
@@ -156,7 +166,9 @@ async fn build(state: &AppState, page: Page, project: &Project) -> Result<Models
                     &model.lineage,
                     model.job_id.and_then(|job| summaries.get(&job)),
                 ),
-                bytes: model.record.files.iter().map(|file| file.bytes).sum(),
+                bytes: model_removal::bytes(&model.record),
+                need: needs.get(&model.record.id).copied(),
+                removed: model.record.files_removed_at.zip(who),
                 answers,
                 can_promote: model.record.complete && model.record.stage != Stage::Reward && !answers,
                 answered_before: promotions.iter().any(|promotion| promotion.model_id == model.record.id),
@@ -167,12 +179,27 @@ async fn build(state: &AppState, page: Page, project: &Project) -> Result<Models
     Ok(ModelsPage {
         frame: Frame::new(&page, project, "models"),
         page,
+        with_files: models.iter().filter(|shown| shown.removed.is_none()).count(),
+        bytes: models.iter().map(|shown| shown.bytes).sum(),
         models,
         promotions,
         form: ImportForm::default(),
         errors: Errors::default(),
         notice: None,
     })
+}
+
+/// The summaries of the runs that made these models.
+async fn summaries(state: &AppState, project: &Project, models: &[Model]) -> sqlx::Result<HashMap<Uuid, Value>> {
+    let newest = job_list::of_project(&state.pool, project.id, RUNS).await?;
+    let mut summaries: HashMap<Uuid, Value> = newest.into_iter().map(|job| (job.id, job.summary)).collect();
+    // Those of older runs one by one.
+    for job in models.iter().filter_map(|model| model.job_id) {
+        if let Entry::Vacant(summary) = summaries.entry(job) {
+            summary.insert(job_list::by_id(&state.pool, job).await?.summary);
+        }
+    }
+    Ok(summaries)
 }
 
 /// The names from a parent on to the first model of the line.
@@ -206,6 +233,9 @@ pub async fn ask(
     if model.project_id != project.id {
         return Err(PageError::NotFound);
     }
+    if model.record.files_removed_at.is_some() {
+        return Err(PageError::Conflict(page.t("models-error-removed")));
+    }
     let current = match promotions::current(&state.pool, project.id).await? {
         Some(current) => Some(models::by_id(&state.pool, current).await?),
         None => None,
@@ -235,6 +265,7 @@ pub async fn promote(
         Ok(promotions::Promoted::Already) => "already",
         Err(PromoteError::NotFound) => return Err(PageError::NotFound),
         Err(PromoteError::Incomplete) => return Err(PageError::Conflict(page.t("training-error-incomplete"))),
+        Err(PromoteError::FilesRemoved) => return Err(PageError::Conflict(page.t("models-error-removed"))),
         Err(PromoteError::NotAPolicy) => return Err(PageError::Conflict(page.t("training-error-reward"))),
         Err(PromoteError::Database(error)) => return Err(error.into()),
     };
@@ -274,6 +305,7 @@ fn explain(page: &Page, errors: &mut Errors, error: ImportError) -> Result<(), P
         ImportError::NotAModel(_) => errors.add("path", page.t("training-error-model")),
         ImportError::Lacks(what) => errors.add("path", page.t1("training-error-lacks", "what", what)),
         ImportError::Register(RegisterBaseError::NameTaken(_)) => errors.add("name", page.t("training-error-name")),
+        ImportError::Register(RegisterBaseError::FilesRemoved(_)) => errors.add("name", page.t("models-error-name")),
         ImportError::Register(RegisterBaseError::Invalid(reason)) => {
             tracing::warn!(reason, "a base model could not be registered");
             errors.add("path", page.t("training-error-files"));

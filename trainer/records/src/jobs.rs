@@ -241,7 +241,11 @@ pub struct ModelRecord {
     pub parent: Option<Uuid>,
     pub digest: String,
     pub files: Vec<ModelFile>,
+    /// All of its files are on the server: not before they have arrived, nor after they were removed.
     pub complete: bool,
+    /// When its files were removed; the record stays.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub files_removed_at: Option<OffsetDateTime>,
 }
 
 /// What became of sampled answers.

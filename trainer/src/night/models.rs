@@ -194,7 +194,41 @@ mod tests {
     };
 
     use super::*;
-    use crate::night::Interrupts;
+    use crate::night::{Interrupts, client::ClientError};
+
+    /// A server that answers one request so; the first line of what it was asked.
+    fn answering(status: u16, body: &'static str) -> (String, thread::JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let request = BufReader::new(stream.try_clone().expect("a stream")).lines().map_while(Result::ok);
+            let head: Vec<String> = request.take_while(|line| !line.is_empty()).collect();
+            let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            stream.write_all((answer + body).as_bytes()).expect("sent");
+            head[0].clone()
+        });
+        (address, server)
+    }
+
+    fn sft(digest: String, file: ModelFile) -> ModelRecord {
+        ModelRecord {
+            id: Uuid::nil(),
+            name: "sft-2".to_owned(),
+            stage: Stage::Sft,
+            round: 2,
+            parent: None,
+            digest,
+            files: vec![file],
+            complete: true,
+            files_removed_at: None,
+        }
+    }
+
+    fn store(address: &str, folder: &Path) -> ModelStore {
+        let client = Client::new(address, "secret", &Interrupts::default()).trying_once();
+        ModelStore::new(&client, folder.to_owned())
+    }
 
     #[test]
     fn weights_that_were_made_again_say_what_they_were_made_from_the_last_time() {
@@ -205,34 +239,32 @@ mod tests {
         fs::write(here.join(LINEAGE), newest).expect("written");
         let sha256 = sha256_of_file(&here.join(LINEAGE)).expect("a digest");
         fs::write(here.join(LINEAGE), r#"{"stage":"sft","data":"without"}"#).expect("written");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = format!("http://{}", listener.local_addr().expect("an address"));
-        let server = thread::spawn(move || {
-            let (mut stream, _) = listener.accept().expect("a connection");
-            let request = BufReader::new(stream.try_clone().expect("a stream")).lines().map_while(Result::ok);
-            let head: Vec<String> = request.take_while(|line| !line.is_empty()).collect();
-            let answer = format!("HTTP/1.1 200 X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", newest.len());
-            stream.write_all((answer + newest).as_bytes()).expect("sent");
-            head[0].clone()
-        });
+        let (address, server) = answering(200, newest);
         let file = ModelFile { name: LINEAGE.to_owned(), bytes: newest.len() as u64, sha256 };
-        let record = ModelRecord {
-            id: Uuid::nil(),
-            name: "sft-2".to_owned(),
-            stage: Stage::Sft,
-            round: 2,
-            parent: None,
-            digest,
-            files: vec![file],
-            complete: true,
-        };
-        let client = Client::new(&address, "secret", &Interrupts::default()).trying_once();
-        let store = ModelStore::new(&client, scratch.path().to_owned());
+        let (record, store) = (sft(digest, file), store(&address, scratch.path()));
         // The second time it lies here, and nobody is asked.
         for _ in 0..2 {
             let model = store.fetch(&record).expect("here");
             assert_eq!(fs::read_to_string(model.path.join(LINEAGE)).expect("a file"), newest);
         }
         assert!(server.join().expect("served").contains("/files/laurel.json"));
+    }
+
+    #[test]
+    fn that_the_files_of_a_model_were_removed_is_told_in_the_servers_words_and_loses_no_job() {
+        let scratch = tempfile::tempdir().expect("a folder");
+        let (address, server) = answering(
+            409,
+            r#"{"code":"conflict","message":"the files of the model “sft-2” were removed on 2026-11-30","details":[]}"#,
+        );
+        let file = ModelFile { name: "config.json".to_owned(), bytes: 2, sha256: "b".repeat(64) };
+        let record = sft("a".repeat(64), file);
+        let error = store(&address, scratch.path()).fetch(&record).expect_err("refused");
+        let told = format!("{error:#}");
+        assert!(told.contains("downloading the model sft-2: "), "{told}");
+        assert!(told.contains("“sft-2” were removed on 2026-11-30"), "{told}");
+        let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<ClientError>());
+        assert!(!causes.any(ClientError::has_lost_job), "{told}");
+        server.join().expect("served");
     }
 }

@@ -39,6 +39,7 @@ fn registered(world: &World, name: &str, stage: Stage, number: u128) -> ModelRec
         files: files.collect(),
         digest: ModelDirectory::open(&path).unwrap().digest().unwrap(),
         complete: true,
+        files_removed_at: None,
     }
 }
 

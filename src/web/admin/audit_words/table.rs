@@ -28,6 +28,8 @@ pub enum How {
     /// A number that is counted from 0.
     Counted,
     Digest,
+    /// Bytes of files.
+    Size,
     Promotion,
     PassedOver,
     /// Whether there is one at all: its id says no more.
@@ -88,6 +90,8 @@ pub fn known(action: &str, key: &str) -> Option<(&'static str, How)> {
         ("label.correct", "label" | "replaces") => ("browse-label", Itself),
         ("model.import", "digest") => ("audit-digest", Digest),
         ("model.promote", "reason") => ("review-reason", Promotion),
+        ("model.remove_files", "bytes") => ("models-freed", Size),
+        ("model.remove_files", "keep") | ("project.settings", "keep_models") => ("admin-keep-models", Plain),
         ("person.languages", "languages") => ("work-languages-column", Language),
         ("project.audit", "audit_percent") => ("review-audit-percent", Plain),
         ("project.demonstration_review", "demonstration_review_percent") => ("review-text-share-percent", Plain),

@@ -60,6 +60,7 @@ fn written() -> Vec<(&'static str, Value)> {
         "test_percent": [10, 5],
         "promotion": [PromotionRule::ByHand.as_str(), PromotionRule::IfBetter.as_str()],
         "prompts_per_round": [100, 1_000],
+        "keep_models": [null, 6],
         "training": [
             { "sft": { "epochs": 2, "learning_rate": 0.0002 }, "device": "cpu" },
             { "sft": { "epochs": 3, "learning_rate": 0.0002 }, "ppo": { "kl_coefficient": 0.05 }, "lora": { "rank": 8 } },
@@ -101,6 +102,7 @@ fn written() -> Vec<(&'static str, Value)> {
         one("model.import", json!({ "digest": "a".repeat(64) })),
         each("model.promote", "reason", &["by hand", "by command", "by the token “t”", "better on the held-out split"]),
         one("model.promote", json!({ "reason": "better on the held-out split: win_rate 0.612, kl 0.100" })),
+        one("model.remove_files", json!({ "bytes": 1_500_000, "keep": 6 })),
         one("person.languages", json!({ "languages": [[], ["en", "ar"]] })),
         one("person.languages", json!({ "languages": ["en", "ar"] })),
         one("person.role", json!({ "role": ["annotator", "reviewer"] })),
