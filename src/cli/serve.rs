@@ -56,7 +56,7 @@ async fn serve(
     stopped: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     greet(database, &config).await?;
-    let clock = clock::start(database.pool.clone());
+    let clock = clock::start(database.pool.clone(), config.models_dir());
     let state = AppState { pool: database.pool.clone(), config: Arc::new(config), chats: UnderWay::default() };
     let server = web::serve::serve(listener, web::router(state), web::serve::Patience::default(), stopped.clone());
     let mut hard = stopped;

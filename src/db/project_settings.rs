@@ -95,7 +95,10 @@ pub async fn update(
             promotion = $11,
             prompts_per_round = $12,
             training = $13,
-            judgement = $14
+            judgement = $14,
+            keep_models = $15,
+            -- A rule is about nights that end after it was made.
+            models_pruned_at = CASE WHEN keep_models IS DISTINCT FROM $15 THEN now() ELSE models_pruned_at END
         WHERE id = $1
         "#,
         project,
@@ -112,6 +115,7 @@ pub async fn update(
         settings.prompts_per_round,
         Value::Object(settings.training.clone()),
         settings.judgement.as_str(),
+        settings.keep_models,
     )
     .execute(&mut *transaction)
     .await?;
@@ -136,6 +140,7 @@ fn by_name(settings: &ProjectSettings) -> Map<String, Value> {
         "test_percent": settings.test_percent,
         "promotion": settings.promotion.as_str(),
         "prompts_per_round": settings.prompts_per_round,
+        "keep_models": settings.keep_models,
         "training": settings.training,
     });
     match value {

@@ -69,6 +69,8 @@ pub struct ProjectSettings {
     pub promotion: PromotionRule,
     /// Prompts that get new answers when a policy is promoted.
     pub prompts_per_round: i32,
+    /// Models that runs made whose files stay beside those that are needed, after a night; all of them where none is set.
+    pub keep_models: Option<i32>,
     /// Settings of the training stages, as a job's config has them.
     pub training: Map<String, Value>,
 }
@@ -88,6 +90,7 @@ impl Default for ProjectSettings {
             test_percent: 10,
             promotion: PromotionRule::ByHand,
             prompts_per_round: 100,
+            keep_models: None,
             training: Map::new(),
         }
     }
@@ -120,6 +123,7 @@ struct Row {
     test_percent: i32,
     promotion: String,
     prompts_per_round: i32,
+    keep_models: Option<i32>,
     training: Value,
     simulated: bool,
     created_at: OffsetDateTime,
@@ -146,6 +150,7 @@ impl TryFrom<Row> for Project {
                 test_percent: row.test_percent,
                 promotion: words::parse(&row.promotion)?,
                 prompts_per_round: row.prompts_per_round,
+                keep_models: row.keep_models,
                 training: words::parse_json(row.training)?,
             },
             simulated: row.simulated,
@@ -163,7 +168,7 @@ pub async fn by_slug(executor: impl PgExecutor<'_>, slug: &str) -> Result<Projec
         SELECT
             id, slug, name, description, open_to_everyone, answers_per_prompt, demonstration_overlap, ranking_overlap,
             lease_minutes, validation_percent, test_percent, promotion, prompts_per_round, training, simulated,
-            created_at, archived_at, judgement
+            created_at, archived_at, judgement, keep_models
         FROM projects
         WHERE slug = $1
         "#,
@@ -182,7 +187,7 @@ pub async fn by_id(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Project, s
         SELECT
             id, slug, name, description, open_to_everyone, answers_per_prompt, demonstration_overlap, ranking_overlap,
             lease_minutes, validation_percent, test_percent, promotion, prompts_per_round, training, simulated,
-            created_at, archived_at, judgement
+            created_at, archived_at, judgement, keep_models
         FROM projects
         WHERE id = $1
         "#,
@@ -254,9 +259,9 @@ pub async fn create(
         INSERT INTO projects (
             id, slug, name, description, open_to_everyone, answers_per_prompt, demonstration_overlap, ranking_overlap,
             lease_minutes, validation_percent, test_percent, promotion, prompts_per_round, training, simulated,
-            judgement
+            judgement, keep_models
         )
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
         "#,
         id,
         slug,
@@ -274,6 +279,7 @@ pub async fn create(
         Value::Object(settings.training.clone()),
         simulated,
         settings.judgement.as_str(),
+        settings.keep_models,
     )
     .execute(&mut *transaction)
     .await

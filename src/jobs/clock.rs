@@ -1,13 +1,14 @@
 //! The clock: a task that looks every few seconds for what is due. All that it does is in the database, so it may stop
 //! and start at any moment, and two servers on one database do nothing twice.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::{task::JoinHandle, time::MissedTickBehavior};
 use uuid::Uuid;
 
+use super::model_removal;
 use crate::db::{
     jobs::{self, Expired},
     retention, schedules,
@@ -26,8 +27,8 @@ pub struct Ticked {
     pub pruned: u64,
 }
 
-/// Starts the clock; it runs until the task is aborted.
-pub fn start(pool: PgPool) -> JoinHandle<()> {
+/// Starts the clock; it runs until the task is aborted. The files of models lie in `models_dir`.
+pub fn start(pool: PgPool, models_dir: PathBuf) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut interval = tokio::time::interval(INTERVAL);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -37,6 +38,9 @@ pub fn start(pool: PgPool) -> JoinHandle<()> {
                 Ok(ticked) if ticked == Ticked::default() => {}
                 Ok(ticked) => tracing::info!(?ticked, "the clock found work"),
                 Err(error) => tracing::error!(%error, "the clock could not do its work"),
+            }
+            if let Err(error) = model_removal::after_nights(&pool, &models_dir).await {
+                tracing::error!(error = format!("{error:#}"), "the clock could not remove the files of models");
             }
         }
     })

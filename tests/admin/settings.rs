@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{demonstrations, project, support};
 
-const SETTINGS: [(&str, &str); 12] = [
+const SETTINGS: [(&str, &str); 13] = [
     ("name", "Assistant"),
     ("description", ""),
     ("access", "everyone"),
@@ -20,6 +20,7 @@ const SETTINGS: [(&str, &str); 12] = [
     ("test_percent", "10"),
     ("promotion", "by_hand"),
     ("prompts_per_round", "100"),
+    ("keep_models", ""),
     ("training", ""),
 ];
 
@@ -80,6 +81,7 @@ async fn every_setting_says_what_is_wrong_with_it_and_keeps_what_was_typed() {
         ("validation_percent", "51", "from 0 to 50"),
         ("test_percent", "-1", "from 0 to 40"),
         ("prompts_per_round", "0", "from 1 to 100000"),
+        ("keep_models", "0", "from 1 to 100000"),
         ("training", "{\"sft\": ", "line 1"),
         ("training", "[]", "A JSON object is needed"),
         ("training", "{\"sfft\": {}}", "is no section"),
@@ -94,6 +96,11 @@ async fn every_setting_says_what_is_wrong_with_it_and_keeps_what_was_typed() {
         if field.ends_with("minutes") {
             reply.assert_contains("value=\"1441\"");
         }
+    }
+    for (typed, kept) in [("6", Some(6)), ("", None)] {
+        ada.post("/admin/projects/p/settings", &settings_with("keep_models", typed)).await.leads_to();
+        let stored = projects::by_slug(server.pool(), "p").await.expect("the project");
+        assert_eq!(stored.settings.keep_models, kept);
     }
     let training = "{\"sft\":{\"epochs\":3},\"seed\":7}";
     let saved = ada.post("/admin/projects/p/settings", &settings_with("training", training)).await;

@@ -7,7 +7,7 @@ use laurel::{
     db::{
         job_queue, jobs,
         model_removal::{self, Need, RemoveError},
-        models,
+        models, project_settings,
         projects::{Project, ProjectSettings},
         promotions::{self, PromoteError},
         tokens::TokenRole,
@@ -50,6 +50,12 @@ async fn remove(server: &Server, project: &Project, model: &ModelRecord) -> Resu
 
 fn folder(server: &Server, model: &ModelRecord) -> PathBuf {
     server.state.config.models_dir().join(model.id.to_string())
+}
+
+/// The names of the models that are complete, oldest first.
+async fn complete(pool: &PgPool) -> Vec<String> {
+    let records = models::all_complete(pool).await.expect("models");
+    records.into_iter().map(|record| record.name).collect()
 }
 
 async fn base(pool: &PgPool, project: &Project) -> ModelRecord {
@@ -214,4 +220,28 @@ async fn a_download_under_way_comes_to_its_end() {
         fetched.extend_from_slice(&piece);
     }
     assert!(fetched == weights, "the bytes are others");
+}
+
+#[tokio::test]
+async fn after_a_night_the_rule_keeps_the_newest_beside_those_that_are_needed() {
+    let server = support::server().await;
+    let (pool, models_dir) = (server.pool(), server.state.config.models_dir());
+    let project = ready_project(pool, ProjectSettings::default(), 4).await;
+    let worker = Api::of(&server, TokenRole::Trainer).await;
+    let look = async || files::after_nights(pool, &models_dir).await.expect("a look of the clock");
+    let [sft, ..] = night(&server, &worker, &project).await;
+    look().await;
+    assert_eq!(complete(pool).await, ["base", "sft-1", "reward-1", "ppo-1"], "there is no rule");
+    let rule = ProjectSettings { keep_models: Some(1), ..project.settings.clone() };
+    project_settings::update(pool, &admin(), project.id, None, &rule).await.expect("a rule");
+    look().await;
+    assert_eq!(complete(pool).await, ["base", "sft-1", "reward-1", "ppo-1"], "no night has ended since");
+
+    night(&server, &worker, &project).await;
+    look().await;
+    assert_eq!(complete(pool).await, ["base", "reward-2", "ppo-2"]);
+    assert!(!folder(&server, &sft).exists());
+    let noted = "SELECT count(*) FROM audit_log WHERE action = 'model.remove_files' AND actor = 'clock'
+        AND detail = '{\"bytes\": 7, \"keep\": 1}'";
+    assert_eq!(count(pool, noted).await, 4);
 }

@@ -35,6 +35,8 @@ pub struct SettingsForm {
     pub test_percent: String,
     pub promotion: String,
     pub prompts_per_round: String,
+    /// Empty keeps all.
+    pub keep_models: String,
     pub training: String,
     /// What it was drawn with, as [`Drawn`] writes it; empty where it does not say.
     pub drawn: String,
@@ -65,6 +67,7 @@ impl From<&ProjectSettings> for SettingsForm {
             test_percent: settings.test_percent.to_string(),
             promotion: settings.promotion.as_str().to_owned(),
             prompts_per_round: settings.prompts_per_round.to_string(),
+            keep_models: settings.keep_models.map(|keep| keep.to_string()).unwrap_or_default(),
             training,
             drawn: String::new(),
         }
@@ -92,6 +95,7 @@ impl SettingsForm {
             "test_percent" => ("admin-test", self.test_percent.clone()),
             "promotion" => ("admin-promotion", page.word("admin-promotion", &self.promotion.replace('_', "-"))),
             "prompts_per_round" => ("admin-prompts-per-round", self.prompts_per_round.clone()),
+            "keep_models" => ("admin-keep-models", self.keep_models.clone()),
             "training" => ("admin-training-settings", self.training.clone()),
             // A setting that this page does not know yet.
             _ => return (name.to_owned(), String::new()),
@@ -125,6 +129,10 @@ impl SettingsForm {
                 _ => PromotionRule::ByHand,
             },
             prompts_per_round: errors.number(page, "prompts_per_round", &self.prompts_per_round, 1..=100_000),
+            keep_models: match self.keep_models.trim() {
+                "" => None,
+                number => Some(errors.number(page, "keep_models", number, 1..=100_000)),
+            },
             training: match training(page, &self.training) {
                 Ok(training) => training,
                 Err(message) => {

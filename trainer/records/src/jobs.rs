@@ -12,7 +12,7 @@
 //! | `PUT models/{id}/files/{name}` | the file's bytes → 204 (checked against size and digest of its [`ModelFile`]) |
 //! | `POST models/{id}/complete` | [`Lease`] → [`ModelRecord`]; 409 while a file is missing |
 //! | `GET models/{id}` | → [`ModelRecord`] |
-//! | `GET models/{id}/files/{name}` | → the file's bytes |
+//! | `GET models/{id}/files/{name}` | → the file's bytes; 409 where the model's files were removed |
 //! | `GET jobs/{id}/prompts` | → JSONL of [`crate::PromptRecord`]: the prompts that still need answers (kind `sample`) |
 //! | `POST jobs/{id}/responses?lease=UUID` | JSONL of [`crate::ResponsesRecord`] → [`ResponsesAnswer`]; a prompt that has its answers of this job keeps them |
 //! | `GET jobs/{id}/waiting` | → JSONL of [`crate::ResponsesRecord`]: the project's prompts whose answers wait to be ranked, newest first |
