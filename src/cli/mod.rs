@@ -55,8 +55,8 @@ enum Command {
     /// Make projects
     #[command(subcommand)]
     Project(project::Command),
-    /// Bring pretrained models, list the registry, promote
-    #[command(subcommand)]
+    /// Bring pretrained models, list the registry, promote, remove the files of models that nothing needs
+    #[command(subcommand, visible_alias = "models")]
     Model(model::Command),
     Backup(backup::Backup),
     Restore(restore::Restore),

@@ -1,4 +1,4 @@
-//! `laurel model`: base models come in from the disk, the registry is listed, a policy is promoted.
+//! `laurel model`: base models come in from the disk, the registry is listed, a policy is promoted, files that nothing needs go.
 
 use std::path::{Path, PathBuf};
 
@@ -9,21 +9,30 @@ use crate::{
     config::Storage,
     db::{
         audit::Actor,
-        models::{self, RegisterBaseError},
+        model_removal::{self as removal, RemoveError},
+        models::{self, Model, RegisterBaseError},
+        projects::Project,
         promotions::{self, BY_COMMAND, PromoteError, Promoted},
         words,
     },
-    jobs::base_model::{self, ImportError},
+    jobs::{
+        base_model::{self, ImportError},
+        model_removal,
+    },
 };
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Bring a pretrained model: training starts from the one that was brought last
     Add(Add),
-    /// List a project's models, newest first: name, stage, round, state, bytes, digest
+    /// List a project's models, newest first: name, stage, round, state, bytes on the disk, digest
     List(List),
     /// Make a model the one that answers, and print the job that samples its answers
     Promote(Promote),
+    /// Remove the files of one model that nothing needs; its record and its name on labels stay
+    Remove(Remove),
+    /// Remove the files of all models that runs made and nothing needs, but for the newest; print their names and bytes
+    Prune(Prune),
 }
 
 #[derive(Debug, clap::Args)]
@@ -55,11 +64,35 @@ pub struct Promote {
     name: String,
 }
 
+#[derive(Debug, clap::Args)]
+pub struct Remove {
+    /// Short name of the project
+    #[arg(long, value_name = "SLUG")]
+    project: String,
+    /// Name of the model in the registry
+    name: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Prune {
+    /// Short name of the project
+    #[arg(long, value_name = "SLUG")]
+    project: String,
+    /// How many stay beside those that are needed: the newest
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
+    keep: i32,
+    /// Print what would go, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
 pub async fn run(storage: Storage, command: Command) -> anyhow::Result<()> {
     with_database(storage, async |database, config| match command {
         Command::Add(add) => add.run(&database.pool, &config.models_dir()).await,
         Command::List(list) => list.run(&database.pool).await,
         Command::Promote(promote) => promote.run(&database.pool).await,
+        Command::Remove(remove) => remove.run(&database.pool, &config.models_dir()).await,
+        Command::Prune(prune) => prune.run(&database.pool, &config.models_dir()).await,
     })
     .await
 }
@@ -106,11 +139,12 @@ impl List {
         for model in models::of_project(pool, project.id).await? {
             let record = model.record;
             let state = match (record.complete, answering == Some(record.id)) {
+                (false, _) if record.files_removed_at.is_some() => "removed",
                 (false, _) => "incomplete",
                 (true, true) => "answers",
                 (true, false) => "complete",
             };
-            let bytes: u64 = record.files.iter().map(|file| file.bytes).sum();
+            let bytes = removal::bytes(&record);
             let stage = words::stage(record.stage);
             print(format!("{}\t{stage}\t{}\t{state}\t{bytes}\t{}", record.name, record.round, record.digest))?;
         }
@@ -121,10 +155,7 @@ impl List {
 impl Promote {
     async fn run(self, pool: &PgPool) -> anyhow::Result<()> {
         let project = named(pool, &self.project).await?;
-        let models = models::of_project(pool, project.id).await?;
-        let model = models.iter().find(|model| model.record.name == self.name);
-        let model =
-            model.ok_or_else(|| WrongInput(format!("the project “{}” has no model “{}”", self.project, self.name)))?;
+        let model = model_of(pool, &project, &self.name).await?;
         match promotions::promote(pool, &actor(), project.id, model.record.id, BY_COMMAND).await {
             Ok(Promoted::Now { sample_job }) => print(sample_job)?,
             Ok(Promoted::Already) => eprintln!("laurel: “{}” answers already", self.name),
@@ -133,4 +164,37 @@ impl Promote {
         }
         Ok(())
     }
+}
+
+impl Remove {
+    async fn run(self, pool: &PgPool, models_dir: &Path) -> anyhow::Result<()> {
+        let project = named(pool, &self.project).await?;
+        let model = model_of(pool, &project, &self.name).await?;
+        match model_removal::remove(pool, models_dir, &actor(), project.id, model.record.id).await {
+            Ok(true) => {}
+            Ok(false) => eprintln!("laurel: the files of “{}” were removed before", self.name),
+            Err(RemoveError::Database(error)) => return Err(error.into()),
+            Err(refused) => return Err(WrongInput(refused.to_string()).into()),
+        }
+        Ok(())
+    }
+}
+
+impl Prune {
+    async fn run(self, pool: &PgPool, models_dir: &Path) -> anyhow::Result<()> {
+        let project = named(pool, &self.project).await?;
+        let gone = match self.dry_run {
+            true => removal::prunable(pool, project.id, self.keep).await?,
+            false => model_removal::prune(pool, models_dir, &actor(), project.id, self.keep).await?,
+        };
+        for record in gone {
+            print(format!("{}\t{}", record.name, removal::bytes(&record)))?;
+        }
+        Ok(())
+    }
+}
+
+async fn model_of(pool: &PgPool, project: &Project, name: &str) -> anyhow::Result<Model> {
+    let model = models::by_name(pool, project.id, name).await?;
+    Ok(model.ok_or_else(|| WrongInput(format!("the project “{}” has no model “{name}”", project.slug)))?)
 }

@@ -56,10 +56,10 @@ fn ended(data_dir: &Path, arguments: &[&str], code: i32) -> String {
 }
 
 /// A server process that is killed with the test.
-struct Serving(Child);
+pub struct Serving(Child);
 
 impl Serving {
-    fn start(data_dir: &Path) -> Self {
+    pub fn start(data_dir: &Path) -> Self {
         let mut child = laurel(data_dir)
             .args(["serve", "--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
@@ -73,7 +73,7 @@ impl Serving {
         Serving(child)
     }
 
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         let id = nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).expect("an id"));
         nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).expect("it hears");
         assert!(self.0.wait().expect("it ends").success());
@@ -86,7 +86,7 @@ impl Drop for Serving {
     }
 }
 
-async fn with_pool<T>(data_dir: &Path, work: impl AsyncFnOnce(&PgPool) -> T) -> T {
+pub async fn with_pool<T>(data_dir: &Path, work: impl AsyncFnOnce(&PgPool) -> T) -> T {
     let database = db::open(&Config::in_directory(data_dir)).await.expect("the database opens");
     let result = work(&database.pool).await;
     database.close().await.expect("it closes");
@@ -119,7 +119,7 @@ async fn labels(pool: &PgPool) -> Vec<String> {
 }
 
 /// A model directory of a few bytes.
-fn model_directory(place: &Path) -> PathBuf {
+pub fn model_directory(place: &Path) -> PathBuf {
     let folder = place.join("small-model");
     std::fs::create_dir(&folder).expect("a directory");
     for (name, content) in [("config.json", "{}"), ("tokenizer.json", "{}"), ("model.safetensors", "weights")] {
@@ -129,7 +129,7 @@ fn model_directory(place: &Path) -> PathBuf {
 }
 
 /// What lies in the models' directory, path and content.
-fn models(data_dir: &Path) -> Vec<(String, String)> {
+pub fn models(data_dir: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for model in std::fs::read_dir(data_dir.join("models")).into_iter().flatten().flatten() {
         for file in std::fs::read_dir(model.path()).expect("a model's directory").flatten() {
