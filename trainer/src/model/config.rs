@@ -1,12 +1,16 @@
 //! The shape of a decoder, read from and written to the `config.json` of Hugging Face transformers.
 
 mod activation;
+mod fields;
 
 use serde_json::{Map, Value, json};
 
 use super::{error::ModelError, rope::Rope};
 
 pub use activation::Activation;
+pub(crate) use fields::tokens;
+use fields::{checked_tokens, count, flag, lacks, list, needed_count};
+pub(super) use fields::{number, object, text};
 
 /// The families of decoder-only transformers that share our blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +53,7 @@ impl Architecture {
     }
 
     fn from_config(config: &Map<String, Value>) -> Result<Self, ModelError> {
-        let model_type = text(config, "model_type").unwrap_or_default();
+        let model_type = text(config, "model_type")?.unwrap_or_default();
         let class =
             config.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str).unwrap_or_default();
         match (model_type, class) {
@@ -109,34 +113,34 @@ impl DecoderConfig {
             Architecture::Gpt2 => Self::gpt2_from_json(&raw)?,
             Architecture::Llama | Architecture::Qwen2 => Self::llama_from_json(architecture, &raw)?,
         };
-        config.bos_token_id = token(&raw, "bos_token_id");
-        config.eos_token_ids = tokens(&raw, "eos_token_id");
-        config.pad_token_id = token(&raw, "pad_token_id");
+        config.bos_token_id = checked_tokens(&raw, "bos_token_id")?.first().copied();
+        config.eos_token_ids = checked_tokens(&raw, "eos_token_id")?;
+        config.pad_token_id = checked_tokens(&raw, "pad_token_id")?.first().copied();
         config.raw = raw;
         config.check()?;
         Ok(config)
     }
 
     fn gpt2_from_json(raw: &Map<String, Value>) -> Result<Self, ModelError> {
-        let hidden_size = count(raw, "n_embd")?;
-        let heads = count(raw, "n_head")?;
+        let hidden_size = needed_count(raw, "n_embd")?;
+        let heads = needed_count(raw, "n_head")?;
         Ok(Self {
             architecture: Architecture::Gpt2,
-            vocabulary_size: count(raw, "vocab_size")?,
+            vocabulary_size: needed_count(raw, "vocab_size")?,
             hidden_size,
-            intermediate_size: count(raw, "n_inner").unwrap_or(4 * hidden_size),
-            layers: count(raw, "n_layer")?,
+            intermediate_size: count(raw, "n_inner")?.unwrap_or(4 * hidden_size),
+            layers: needed_count(raw, "n_layer")?,
             heads,
             key_value_heads: heads,
             head_size: hidden_size / heads.max(1),
-            context_length: count(raw, "n_positions").or_else(|_| count(raw, "n_ctx"))?,
-            norm_epsilon: number(raw, "layer_norm_epsilon").unwrap_or(1e-5),
-            activation: Activation::parse(text(raw, "activation_function").unwrap_or("gelu_new"))?,
+            context_length: count(raw, "n_positions")?.or(count(raw, "n_ctx")?).ok_or_else(|| lacks("n_positions"))?,
+            norm_epsilon: number(raw, "layer_norm_epsilon")?.unwrap_or(1e-5),
+            activation: Activation::parse(text(raw, "activation_function")?.unwrap_or("gelu_new"))?,
             query_key_value_bias: true,
             attention_output_bias: true,
             feed_forward_bias: true,
             rope: None,
-            tied_embeddings: flag(raw, "tie_word_embeddings").unwrap_or(true),
+            tied_embeddings: flag(raw, "tie_word_embeddings")?.unwrap_or(true),
             bos_token_id: None,
             eos_token_ids: vec![],
             pad_token_id: None,
@@ -145,26 +149,26 @@ impl DecoderConfig {
     }
 
     fn llama_from_json(architecture: Architecture, raw: &Map<String, Value>) -> Result<Self, ModelError> {
-        let hidden_size = count(raw, "hidden_size")?;
-        let heads = count(raw, "num_attention_heads")?;
-        let attention_bias = flag(raw, "attention_bias").unwrap_or(false);
+        let hidden_size = needed_count(raw, "hidden_size")?;
+        let heads = needed_count(raw, "num_attention_heads")?;
+        let attention_bias = flag(raw, "attention_bias")?.unwrap_or(false);
         Ok(Self {
             architecture,
-            vocabulary_size: count(raw, "vocab_size")?,
+            vocabulary_size: needed_count(raw, "vocab_size")?,
             hidden_size,
-            intermediate_size: count(raw, "intermediate_size")?,
-            layers: count(raw, "num_hidden_layers")?,
+            intermediate_size: needed_count(raw, "intermediate_size")?,
+            layers: needed_count(raw, "num_hidden_layers")?,
             heads,
-            key_value_heads: count(raw, "num_key_value_heads").unwrap_or(heads),
-            head_size: count(raw, "head_dim").unwrap_or(hidden_size / heads.max(1)),
-            context_length: count(raw, "max_position_embeddings")?,
-            norm_epsilon: number(raw, "rms_norm_eps").unwrap_or(1e-6),
-            activation: Activation::parse(text(raw, "hidden_act").unwrap_or("silu"))?,
+            key_value_heads: count(raw, "num_key_value_heads")?.unwrap_or(heads),
+            head_size: count(raw, "head_dim")?.unwrap_or(hidden_size / heads.max(1)),
+            context_length: needed_count(raw, "max_position_embeddings")?,
+            norm_epsilon: number(raw, "rms_norm_eps")?.unwrap_or(1e-6),
+            activation: Activation::parse(text(raw, "hidden_act")?.unwrap_or("silu"))?,
             query_key_value_bias: attention_bias || architecture == Architecture::Qwen2,
             attention_output_bias: attention_bias && architecture == Architecture::Llama,
-            feed_forward_bias: flag(raw, "mlp_bias").unwrap_or(false),
+            feed_forward_bias: flag(raw, "mlp_bias")?.unwrap_or(false),
             rope: Some(Rope::from_json(raw)?),
-            tied_embeddings: flag(raw, "tie_word_embeddings").unwrap_or(false),
+            tied_embeddings: flag(raw, "tie_word_embeddings")?.unwrap_or(false),
             bos_token_id: None,
             eos_token_ids: vec![],
             pad_token_id: None,
@@ -252,9 +256,9 @@ impl DecoderConfig {
     /// What the queries of a layer are multiplied by besides 1/√size: some GPT-2s divide them by the layer's number as well
     /// (`scale_attn_by_inverse_layer_idx`), some leave the root out (`scale_attn_weights` = false).
     pub(super) fn query_factor(&self, layer: usize) -> f64 {
-        let says = |name: &str| flag(&self.raw, name).filter(|_| self.architecture == Architecture::Gpt2);
-        let root = if says("scale_attn_weights") == Some(false) { (self.head_size as f64).sqrt() } else { 1.0 };
-        if says("scale_attn_by_inverse_layer_idx") == Some(true) { root / (layer + 1) as f64 } else { root }
+        let says = |name: &str, what: bool| self.architecture == Architecture::Gpt2 && self.says(name, what);
+        let root = if says("scale_attn_weights", false) { (self.head_size as f64).sqrt() } else { 1.0 };
+        if says("scale_attn_by_inverse_layer_idx", true) { root / (layer + 1) as f64 } else { root }
     }
 
     /// How many tokens a layer looks back at, itself among them, where that is not all: some layers of a Qwen2 with
@@ -262,12 +266,17 @@ impl DecoderConfig {
     pub(super) fn window(&self, layer: usize) -> Option<usize> {
         let or = |name: &str, default: u64| self.raw.get(name).map_or(Some(default), Value::as_u64);
         let slides = self.architecture == Architecture::Qwen2
-            && flag(&self.raw, "use_sliding_window") == Some(true)
+            && self.says("use_sliding_window", true)
             && match self.raw.get("layer_types").and_then(Value::as_array) {
                 Some(types) => types.get(layer).is_some_and(|kind| kind == "sliding_attention"),
                 None => or("max_window_layers", 28).is_some_and(|first| layer as u64 >= first),
             };
         or("sliding_window", 4096).filter(|&window| slides && window > 0).map(|window| window as usize)
+    }
+
+    /// Whether the field is there and is `what`.
+    fn says(&self, name: &str, what: bool) -> bool {
+        self.raw.get(name).and_then(Value::as_bool) == Some(what)
     }
 
     fn check(&self) -> Result<(), ModelError> {
@@ -323,48 +332,36 @@ pub(super) fn set_dtype(config: &mut Map<String, Value>, format: &str) {
     }
 }
 
-/// Refuses settings that change the arithmetic in a way that is not implemented.
+/// Refuses settings that change the arithmetic in a way that is not implemented, and values of another kind in fields that are
+/// not read before the layers are made.
 fn refuse_unsupported(architecture: Architecture, raw: &Map<String, Value>) -> Result<(), ModelError> {
     for name in ["use_sliding_window", "add_cross_attention"] {
         let is_known = name == "use_sliding_window" && architecture == Architecture::Qwen2;
-        if flag(raw, name) == Some(true) && !is_known {
+        if flag(raw, name)? == Some(true) && !is_known {
             return Err(ModelError::Unsupported(format!("config.json: {name} = true is not supported")));
         }
     }
-    Ok(())
-}
-
-fn count(raw: &Map<String, Value>, name: &str) -> Result<usize, ModelError> {
-    match raw.get(name) {
-        Some(value) if !value.is_null() => value
-            .as_u64()
-            .map(|n| n as usize)
-            .ok_or_else(|| ModelError::Unsupported(format!("config.json: {name} must be a whole number, not {value}"))),
-        _ => Err(ModelError::Unsupported(format!("config.json lacks {name}"))),
+    for name in ["scale_attn_weights", "scale_attn_by_inverse_layer_idx"] {
+        flag(raw, name)?;
     }
+    if flag(raw, "use_sliding_window")? == Some(true) { check_windows(raw) } else { Ok(()) }
 }
 
-pub(super) fn number(raw: &Map<String, Value>, name: &str) -> Option<f64> {
-    raw.get(name).and_then(Value::as_f64)
-}
-
-fn flag(raw: &Map<String, Value>, name: &str) -> Option<bool> {
-    raw.get(name).and_then(Value::as_bool)
-}
-
-pub(super) fn text<'a>(raw: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
-    raw.get(name).and_then(Value::as_str)
-}
-
-fn token(raw: &Map<String, Value>, name: &str) -> Option<u32> {
-    tokens(raw, name).first().copied()
-}
-
-/// A token id, or a list of them: newer files give several ends of text.
-pub(crate) fn tokens(raw: &Map<String, Value>, name: &str) -> Vec<u32> {
-    match raw.get(name) {
-        Some(Value::Array(many)) => many.iter().filter_map(|v| v.as_u64().map(|n| n as u32)).collect(),
-        Some(one) => one.as_u64().map(|n| n as u32).into_iter().collect(),
-        None => vec![],
+/// Refuses windows that [`DecoderConfig::window`] would take for none.
+fn check_windows(raw: &Map<String, Value>) -> Result<(), ModelError> {
+    let wrong = |message: String| Err(ModelError::Unsupported(format!("config.json: {message}")));
+    count(raw, "max_window_layers")?;
+    if count(raw, "sliding_window")? == Some(0) {
+        return wrong("sliding_window must be at least 1, not 0".into());
+    }
+    let (Some(kinds), layers) = (list(raw, "layer_types")?, needed_count(raw, "num_hidden_layers")?) else {
+        return Ok(());
+    };
+    if kinds.len() != layers {
+        return wrong(format!("layer_types has {} entries for {layers} layers", kinds.len()));
+    }
+    match kinds.iter().find(|kind| **kind != "full_attention" && **kind != "sliding_attention") {
+        Some(kind) => wrong(format!("layer_types has {kind}, which is not supported")),
+        None => Ok(()),
     }
 }

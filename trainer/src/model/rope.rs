@@ -4,7 +4,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde_json::{Map, Value, json};
 
 use super::{
-    config::{number, text},
+    config::{number, object, text},
     error::ModelError,
 };
 
@@ -32,38 +32,15 @@ impl Rope {
     /// Rotary settings from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (4 and earlier). Where a file
     /// has both, the older ones count, as in transformers 5 (`convert_rope_params_to_dict`).
     pub(super) fn from_json(raw: &Map<String, Value>) -> Result<Self, ModelError> {
-        let object = |name: &str| raw.get(name).and_then(Value::as_object).filter(|fields| !fields.is_empty());
-        let settings = object("rope_scaling").or_else(|| object("rope_parameters"));
-        let theta =
-            settings.and_then(|s| number(s, "rope_theta")).or_else(|| number(raw, "rope_theta")).unwrap_or(10_000.0);
-        let Some(settings) = settings else {
+        let settings = |name: &str| object(raw, name).map(|found| found.filter(|fields| !fields.is_empty()));
+        let (older, newer) = (settings("rope_scaling")?, settings("rope_parameters")?);
+        let beside = number(raw, "rope_theta")?;
+        let Some(settings) = older.or(newer) else {
+            let theta = positive("rope_theta", beside.unwrap_or(10_000.0))?;
             return Ok(Self { theta, scaling: RopeScaling::None });
         };
-        let kind = text(settings, "rope_type").or_else(|| text(settings, "type")).unwrap_or("default");
-        let need = |name: &str| {
-            number(settings, name)
-                .ok_or_else(|| ModelError::Unsupported(format!("config.json: the rope settings lack {name}")))
-        };
-        let scaling = match kind {
-            "default" => RopeScaling::None,
-            "linear" => RopeScaling::Linear { factor: need("factor")? },
-            "llama3" => RopeScaling::Llama3 {
-                factor: need("factor")?,
-                low_frequency_factor: need("low_freq_factor")?,
-                high_frequency_factor: need("high_freq_factor")?,
-                // What stands beside the settings goes before what stands in them (`standardize_rope_params`).
-                original_context_length: number(raw, "original_max_position_embeddings")
-                    .or_else(|| number(settings, "original_max_position_embeddings"))
-                    .or_else(|| number(raw, "max_position_embeddings"))
-                    .map_or_else(|| need("original_max_position_embeddings"), Ok)?,
-            },
-            other => {
-                return Err(ModelError::Unsupported(format!(
-                    "rope scaling {other:?} is not supported (default, linear and llama3 are)"
-                )));
-            }
-        };
-        Ok(Self { theta, scaling })
+        let theta = positive("rope_theta", number(settings, "rope_theta")?.or(beside).unwrap_or(10_000.0))?;
+        Ok(Self { theta, scaling: RopeScaling::from_json(settings, raw)? })
     }
 
     /// Whether `rope_parameters`, as they were read, say this.
@@ -101,6 +78,41 @@ impl Rope {
 }
 
 impl RopeScaling {
+    /// `settings`: those of the rotary positions; `raw`: the `config.json` that they stand in.
+    fn from_json(settings: &Map<String, Value>, raw: &Map<String, Value>) -> Result<Self, ModelError> {
+        let kind = match text(settings, "rope_type")? {
+            Some(kind) => kind,
+            None => text(settings, "type")?.unwrap_or("default"),
+        };
+        let need = |name: &str| {
+            let lacks = || ModelError::Unsupported(format!("config.json: the rope settings lack {name}"));
+            positive(name, number(settings, name)?.ok_or_else(lacks)?)
+        };
+        let scaling = match kind {
+            "default" => return Ok(Self::None),
+            "linear" => Self::Linear { factor: need("factor")? },
+            "llama3" => Self::Llama3 {
+                factor: need("factor")?,
+                low_frequency_factor: need("low_freq_factor")?,
+                high_frequency_factor: need("high_freq_factor")?,
+                original_context_length: original_context_length(settings, raw)?,
+            },
+            other => {
+                return Err(ModelError::Unsupported(format!(
+                    "rope scaling {other:?} is not supported (default, linear and llama3 are)"
+                )));
+            }
+        };
+        // Without a scaling transformers turns the whole head whatever this says.
+        for part in [number(settings, "partial_rotary_factor")?, number(raw, "partial_rotary_factor")?] {
+            if let Some(part) = part.filter(|part| *part != 1.0) {
+                let text = format!("config.json: partial_rotary_factor = {part} with rope scaling is not supported");
+                return Err(ModelError::Unsupported(text));
+            }
+        }
+        Ok(scaling)
+    }
+
     fn to_json(&self) -> Option<Map<String, Value>> {
         let object = match self {
             Self::None => return None,
@@ -134,6 +146,25 @@ impl RopeScaling {
             }
         }
     }
+}
+
+/// What stands beside the settings goes before what stands in them (`standardize_rope_params` of transformers).
+fn original_context_length(settings: &Map<String, Value>, raw: &Map<String, Value>) -> Result<f64, ModelError> {
+    const NAME: &str = "original_max_position_embeddings";
+    for (fields, name) in [(raw, NAME), (settings, NAME), (raw, "max_position_embeddings")] {
+        if let Some(length) = number(fields, name)? {
+            return positive(name, length);
+        }
+    }
+    Err(ModelError::Unsupported(format!("config.json: the rope settings lack {NAME}")))
+}
+
+/// A number of the rotary settings, none of which makes sense at 0 or below.
+fn positive(name: &str, value: f64) -> Result<f64, ModelError> {
+    if value > 0.0 {
+        return Ok(value);
+    }
+    Err(ModelError::Unsupported(format!("the rope settings' {name} must be above 0, not {value}")))
 }
 
 /// Cosines and sines of one forward pass, made once and used by every layer.
