@@ -170,6 +170,18 @@ fn a_checkpoint_that_does_not_fit_is_refused_with_the_tensor_and_both_shapes() {
 }
 
 #[test]
+fn a_pointer_of_git_lfs_is_told_from_weights() {
+    let device = device_of_tests();
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("model");
+    save(&decoder("llama-tiny", &device), &path);
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 538090408\n";
+    fs::write(path.join("model.safetensors"), pointer).unwrap();
+    let error = ModelDirectory::open(&path).unwrap().load_decoder(&device).unwrap_err().to_string();
+    assert!(error.contains("model.safetensors") && error.contains("git lfs pull"), "{error}");
+}
+
+#[test]
 fn settings_that_would_be_computed_wrongly_are_refused() {
     let device = device_of_tests();
     let scratch = tempfile::tempdir().unwrap();
