@@ -201,7 +201,13 @@ impl AdapterFiles {
             let text = format!("holds no {WEIGHTS}; an adapter in another form has to be saved again by peft");
             return Err(ModelError::malformed(&self.path, text));
         }
-        TensorFile::open(&path)
+        let file = TensorFile::open(&path)?;
+        // Saved so by trainers that spread weights over processes; it would pass for an adapter that changes nothing.
+        if file.names().is_empty() {
+            let text = "holds no tensors, so nothing that was learned; save the adapter again, its weights gathered";
+            return Err(ModelError::malformed(&path, text));
+        }
+        Ok(file)
     }
 
     fn adapter(&self, file: &TensorFile, place: &Place, linear: &Linear) -> Result<Option<Adapter>, ModelError> {

@@ -141,6 +141,27 @@ fn an_adapter_is_written_in_the_number_format_that_is_asked_for() {
     }
 }
 
+/// As DeepSpeed and FSDP leave it where the weights were not gathered before they were saved.
+#[test]
+fn an_adapter_without_tensors_is_refused() {
+    let device = device_of_tests();
+    let scratch = tempfile::tempdir().unwrap();
+    let (base, adapter) = (scratch.path().join("base"), scratch.path().join("adapter"));
+    let decoder = decoder("llama-tiny", &device);
+    let (companions, lineage) = (Companions::none(), Lineage::of("sft"));
+    write_decoder(&base, &decoder, &companions, &lineage).unwrap();
+    let adapted = decoder.with_lora(&settings(&["q_proj"]), 3).unwrap();
+    let of = AdapterOf { base: &base, companions: &companions, lineage: &lineage, format: WeightFormat::Float32 };
+    write_adapter(&adapter, &adapted, &of).unwrap();
+    let load = || ModelDirectory::open(&adapter).unwrap().load_decoder(&device);
+    load().unwrap();
+    let header = r#"{"__metadata__":{"format":"pt"}}"#;
+    let empty = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+    std::fs::write(adapter.join("adapter_model.safetensors"), empty).unwrap();
+    let error = load().unwrap_err().to_string();
+    assert!(error.contains("adapter_model.safetensors") && error.contains("holds no tensors"), "{error}");
+}
+
 /// As AutoTokenizer of transformers reads them: all from one folder.
 #[test]
 fn an_adapter_with_a_tokenizer_of_its_own_takes_none_of_its_bases_files() {
