@@ -245,6 +245,12 @@ impl ModelDirectory {
     }
 
     fn load_whole_reward_model(&self, device: &Device) -> Result<RewardModel, ModelError> {
+        let labels = self.config.raw.get("id2label").and_then(Value::as_object).map_or(1, Map::len);
+        if labels != 1 {
+            let path = self.path.display();
+            let text = format!("{path} is a classifier with {labels} labels; a reward model has one, the score");
+            return Err(ModelError::Unsupported(text));
+        }
         let mut checkpoint = Checkpoint::open(&self.path)?;
         let decoder = Decoder::load(&self.config, &mut checkpoint, false, device)?;
         let score = ScalarHead::load(&mut checkpoint, self.config.hidden_size, device)?;

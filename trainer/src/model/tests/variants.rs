@@ -1,10 +1,15 @@
 //! What some checkpoints of an architecture do otherwise than most.
 
-use serde_json::json;
+use std::fs;
+
+use serde_json::{Value, json};
 
 use super::*;
 use crate::cli::device::device_of_tests;
-use crate::model::{Activation, Branches};
+use crate::model::{
+    Activation, Branches, ModelDirectory, RewardModel,
+    hf::{Companions, Lineage, write_reward_model},
+};
 
 /// As `GPT2Attention` of transformers: q·kᵀ / √size is divided by the layer's number too, or not by the root.
 #[test]
@@ -139,4 +144,21 @@ fn what_is_outside_of_a_sliding_window_is_not_seen() {
             at += 1;
         }
     }
+}
+
+#[test]
+fn a_classifier_with_several_labels_is_no_reward_model() {
+    let device = device_of_tests();
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("model");
+    let model = RewardModel::from_policy(&decoder("llama-tiny", &device), 1);
+    write_reward_model(&path, &model, &Companions::none(), &Lineage::of("reward")).unwrap();
+    let load = || ModelDirectory::open(&path).unwrap().load_reward_model(&device);
+    load().unwrap();
+    let file = path.join("config.json");
+    let mut config: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    config["id2label"] = json!({"0": "bad", "1": "good"});
+    fs::write(&file, config.to_string()).unwrap();
+    let error = load().unwrap_err().to_string();
+    assert!(error.contains("is a classifier with 2 labels"), "{error}");
 }
