@@ -16,3 +16,4 @@ pub mod rlhf;
 pub mod serve;
 mod terminal;
 pub mod train;
+mod transfer;

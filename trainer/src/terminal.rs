@@ -4,12 +4,31 @@
 use std::{
     fmt::Display,
     io::{self, Write},
+    sync::LazyLock,
 };
 
-/// A line on standard error.
+use indicatif::{MultiProgress, ProgressBar};
+
+/// The bars on standard error, one below the other: by itself each would draw over the others. Hidden where that is no terminal.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// A line on standard error, above the bars.
 pub fn say(text: impl Display) {
+    // They come again when they next move. (indicatif's own way to write above them ends the program where the terminal is closed.)
+    let _ = BARS.clear();
     // There is nobody left to be told that this failed.
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Puts a bar that was hidden below those that are on the terminal.
+pub fn show(bar: &ProgressBar) {
+    BARS.add(bar.clone());
+}
+
+/// Takes a bar off the terminal, shown or not.
+pub fn take_away(bar: &ProgressBar) {
+    bar.finish_and_clear();
+    BARS.remove(bar);
 }
 
 /// A line on standard output, of what is under way.

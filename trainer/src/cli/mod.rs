@@ -205,6 +205,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let common = &arguments.common;
+    let _watching = progress::watch_transfers(common);
     match arguments.command {
         Command::Init(command) => command.run(common),
         Command::Pretrain(command) => command.run(common),

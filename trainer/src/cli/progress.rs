@@ -1,16 +1,30 @@
 //! Progress of a command, as people or programs want to see it.
 
-use std::{cell::Cell, io::IsTerminal, time::Instant};
+use std::{
+    cell::Cell,
+    io::IsTerminal,
+    sync::mpsc::{self, RecvTimeoutError, Sender},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::json;
 
 use super::Common;
-use crate::terminal;
+use crate::{
+    terminal,
+    transfer::{Gauge, Watcher, Watching},
+};
 
 /// Seconds between two lines of `--json`, and between two lines for people where there is no terminal.
 const INTERVAL: f64 = 1.0;
 const PLAIN_INTERVAL: f64 = 10.0;
+
+/// A file that is read, hashed or written within this time is not worth a bar.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often a bar is drawn whose file takes its time over a part: one large tensor, what the disk has still to store.
+const TICK: Duration = Duration::from_millis(500);
 
 /// A count on its way to a total: a bar on the terminal and a line now and then elsewhere, with rate and remaining time;
 /// `{"event":"progress","step":…,"total":…}` lines with `--json`. `--quiet` is about what people see alone.
@@ -29,17 +43,14 @@ pub struct Progress {
 
 impl Progress {
     pub(super) fn new(common: &Common, total: u64, what: &str) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-        if common.quiet || common.json {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
-        }
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} · {rate} · {eta} left")
-            .expect("the template is a constant that indicatif accepts");
         let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
             let _ = write!(out, "{:.1}/s", state.per_sec());
         };
-        bar.set_style(style.with_key("rate", rate));
-        bar.set_message(what.to_string());
+        let style = style("{msg} {wide_bar} {pos}/{len} · {rate} · {eta} left").with_key("rate", rate);
+        let bar = hidden_bar(total, what, style);
+        if shows_bars(common) {
+            terminal::show(&bar);
+        }
         // The first of many answers may take a while.
         if total > 0 {
             bar.tick();
@@ -82,7 +93,76 @@ impl Progress {
 
     /// Takes the bar off the terminal.
     pub fn finish(self) {
-        self.bar.finish_and_clear();
+        terminal::take_away(&self.bar);
+    }
+}
+
+/// What `--json` says in lines needs no bar.
+fn shows_bars(common: &Common) -> bool {
+    !common.quiet && !common.json
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the templates are constants that indicatif accepts")
+}
+
+fn hidden_bar(total: u64, what: &str, style: ProgressStyle) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
+    bar.with_style(style).with_message(what.to_string())
+}
+
+/// Lets the files that this thread reads, hashes and writes be seen on the terminal, where bars are.
+pub(super) fn watch_transfers(common: &Common) -> Option<Watching> {
+    let is_seen = shows_bars(common) && std::io::stderr().is_terminal();
+    is_seen.then(|| Watching::by(TransferBars))
+}
+
+/// A bar for every file that takes longer than [`PATIENCE`].
+struct TransferBars;
+
+impl Watcher for TransferBars {
+    fn begin(&self, what: String, total: u64) -> Box<dyn Gauge> {
+        Box::new(TransferBar::new(&what, total, PATIENCE))
+    }
+}
+
+struct TransferBar {
+    bar: ProgressBar,
+    /// Shows the bar, unless it is told before that the transfer is over.
+    showing: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+impl TransferBar {
+    fn new(what: &str, total: u64, patience: Duration) -> Self {
+        let template = "{msg} {wide_bar} {decimal_bytes}/{decimal_total_bytes} · {decimal_bytes_per_sec} · {eta} left";
+        let bar = hidden_bar(total, what, style(template));
+        let (over, is_over) = mpsc::channel();
+        let shown = bar.clone();
+        let show = move || {
+            if is_over.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+                terminal::show(&shown);
+                shown.enable_steady_tick(TICK);
+            }
+        };
+        // Where there is no thread to be had, there is only no bar.
+        let showing = thread::Builder::new().name("bar".into()).spawn(show).ok();
+        Self { bar, showing: showing.map(|thread| (over, thread)) }
+    }
+}
+
+impl Gauge for TransferBar {
+    fn reached(&self, done: u64) {
+        self.bar.set_position(done);
+    }
+}
+
+impl Drop for TransferBar {
+    fn drop(&mut self) {
+        if let Some((over, thread)) = self.showing.take() {
+            drop(over);
+            let _ = thread.join();
+        }
+        terminal::take_away(&self.bar);
     }
 }
 
@@ -108,5 +188,24 @@ mod tests {
         // Of a run that was resumed.
         assert_eq!(line("Answers", 16, 32, 16, 1.0), "Answers 16/32");
         assert_eq!(line("Answers", 24, 32, 16, 40.0), "Answers 24/32 · 0.2/s · 40 s left");
+    }
+
+    #[test]
+    fn a_file_gets_its_bar_only_when_it_takes_long_and_waits_for_none() {
+        // Where a bar was shown, its thread has ended.
+        let is_shown = |bar: &TransferBar| bar.showing.as_ref().is_some_and(|(_, thread)| thread.is_finished());
+        let began = Instant::now();
+        let quick = TransferBar::new("Reading model", 8, Duration::from_secs(3600));
+        quick.reached(8);
+        assert!(!is_shown(&quick));
+        drop(quick);
+        assert!(began.elapsed() < Duration::from_secs(60));
+        let slow = TransferBar::new("Reading model", 8, Duration::ZERO);
+        slow.reached(4);
+        while !is_shown(&slow) {
+            assert!(began.elapsed() < Duration::from_secs(60));
+            thread::yield_now();
+        }
+        assert_eq!((slow.bar.position(), slow.bar.length()), (4, Some(8)));
     }
 }

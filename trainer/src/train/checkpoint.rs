@@ -1,9 +1,9 @@
 //! Checkpoints of a running stage: the weights that learn, the optimiser's state, and where the run was.
 //!
-//! They lie in `<OUT>.checkpoints/` beside the model that the run will write, one safetensors file each: written beside
-//! and renamed, so that a file that is there is whole.
+//! They lie in `<OUT>.checkpoints/` beside the model that the run will write, one safetensors file each.
 
 mod cadence;
+mod file;
 mod identity;
 
 use std::{
@@ -13,18 +13,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 pub use cadence::Cadence;
 pub use identity::Identity;
 
-use super::{
-    error::TrainError,
-    exact,
-    stored::{Stored, Tensors},
-};
+use super::{error::TrainError, exact, stored::Tensors};
+use file::Header;
 
 /// Where a run was.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,13 +33,6 @@ pub struct Position {
     /// Step of the best weights so far, when they are kept.
     #[serde(default)]
     pub best_step: Option<usize>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Header {
-    /// An [`Identity`] as [`exact::write`] wrote it: a setting that came back another number would make it another run's.
-    identity: Value,
-    position: Position,
 }
 
 /// The checkpoint directory of one run.
@@ -212,7 +201,7 @@ impl Checkpoints {
 
     /// The weights that [`Self::save_best`] kept.
     pub fn load_best(&self, step: usize) -> Result<Tensors, TrainError> {
-        Ok(read(&self.path("best-", step))?.1)
+        Ok(file::read(&self.path("best-", step))?.1)
     }
 
     /// The run is over and its model written: nothing is to be continued.
@@ -245,7 +234,7 @@ impl Checkpoints {
     }
 
     fn load(&self, path: &Path) -> Result<Loaded, TrainError> {
-        let (header, tensors) = read(path)?;
+        let (header, tensors) = file::read(path)?;
         let theirs: Identity = exact::read(header.identity).map_err(|error| TrainError::checkpoint(path, error))?;
         let changed = self.compare(&theirs)?;
         Ok(Loaded { path: path.to_owned(), position: header.position, tensors, changed })
@@ -271,15 +260,7 @@ impl Checkpoints {
         debug_assert!(!self.overwrites, "a run begins before it writes");
         fs::create_dir_all(&self.directory).map_err(TrainError::file(&self.directory))?;
         let identity = exact::write(&self.identity).map_err(|error| TrainError::checkpoint(path, error))?;
-        let header = Header { identity, position };
-        let header = serde_json::to_string(&header).map_err(|error| TrainError::checkpoint(path, error))?;
-        let partial = path.with_extension("partial");
-        let metadata = [("laurel".to_owned(), header)].into();
-        safetensors::serialize_to_file(tensors, Some(metadata), &partial)
-            .map_err(|error| TrainError::checkpoint(&partial, error))?;
-        let file = fs::File::open(&partial).map_err(TrainError::file(&partial))?;
-        file.sync_all().map_err(TrainError::file(&partial))?;
-        fs::rename(&partial, path).map_err(TrainError::file(path))?;
+        file::write(path, &Header { identity, position }, tensors)?;
         let directory = fs::File::open(&self.directory).map_err(TrainError::file(&self.directory))?;
         directory.sync_all().map_err(TrainError::file(&self.directory))
     }
@@ -289,7 +270,7 @@ impl Checkpoints {
     fn remove_unreferenced_best(&self, newest: Option<usize>) -> Result<(), TrainError> {
         let mut wanted = BTreeSet::from_iter(newest);
         for path in self.files("step-")?.values() {
-            match read_header(path) {
+            match file::read_header(path) {
                 Ok(header) => wanted.extend(header.position.best_step),
                 // No run goes on from a damaged file, so it needs no best weights, and is no reason to end this one.
                 Err(TrainError::Checkpoint { .. }) => {}
@@ -303,36 +284,6 @@ impl Checkpoints {
         }
         Ok(())
     }
-}
-
-fn read_header(path: &Path) -> Result<Header, TrainError> {
-    header_of(path, &map(path)?)
-}
-
-fn map(path: &Path) -> Result<memmap2::Mmap, TrainError> {
-    let file = fs::File::open(path).map_err(TrainError::file(path))?;
-    // SAFETY: checkpoints are never changed in place: they appear by rename and are removed whole.
-    unsafe { memmap2::Mmap::map(&file) }.map_err(TrainError::file(path))
-}
-
-fn header_of(path: &Path, bytes: &[u8]) -> Result<Header, TrainError> {
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| TrainError::checkpoint(path, error))?;
-    let text = metadata.metadata().as_ref().and_then(|metadata| metadata.get("laurel"));
-    let text = text.ok_or_else(|| TrainError::checkpoint(path, "is not one of our checkpoints"))?;
-    serde_json::from_str(text).map_err(|error| TrainError::checkpoint(path, error))
-}
-
-fn read(path: &Path) -> Result<(Header, Tensors), TrainError> {
-    // Not a copy of the file beside its values: what could write it could not go on from it.
-    let bytes = map(path)?;
-    let header = header_of(path, &bytes)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| TrainError::checkpoint(path, error))?;
-    let mut tensors = Tensors::new();
-    for (name, view) in file.tensors() {
-        let values = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        tensors.insert(name, Stored { shape: view.shape().to_vec(), values });
-    }
-    Ok((header, tensors))
 }
 
 #[cfg(test)]

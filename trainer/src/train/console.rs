@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use laurel_records::{LogLevel, Stage};
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ impl ConsoleReporter {
     /// Takes the bar away, so that what follows stands alone.
     pub fn finish(&mut self) {
         if let Some((_, bar)) = self.bar.take() {
-            bar.finish_and_clear();
+            terminal::take_away(&bar);
         }
     }
 
@@ -63,7 +63,10 @@ impl ConsoleReporter {
         let (_, bar) = self.bar.get_or_insert_with(|| {
             let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
-            (stage, ProgressBar::new(total).with_style(style).with_prefix(name_of(stage)))
+            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
+            let bar = bar.with_style(style).with_prefix(name_of(stage));
+            terminal::show(&bar);
+            (stage, bar)
         });
         bar
     }
@@ -104,9 +107,9 @@ impl Reporter for ConsoleReporter {
             LogLevel::Warning => format!("warning: {text}"),
             LogLevel::Error => format!("error: {text}"),
         };
-        match &self.bar {
-            Some((_, bar)) => bar.suspend(|| terminal::say(text)),
-            None => terminal::say(text),
+        terminal::say(text);
+        if let Some((_, bar)) = &self.bar {
+            bar.tick();
         }
     }
 

@@ -73,6 +73,11 @@ impl GgufFile {
         &self.path
     }
 
+    /// The bytes of all tensors together.
+    pub(super) fn data_len(&self) -> usize {
+        self.map.len().saturating_sub(self.data_start)
+    }
+
     pub(super) fn tensor(&self, name: &str) -> Option<&TensorInfo> {
         self.tensors.get(name)
     }

@@ -10,21 +10,29 @@ use super::{
     blocks::Storage,
     container::GgufFile,
 };
+use crate::transfer::Transfer;
 
 /// A GGUF file as a source of weights.
 pub struct GgufWeights<'a> {
     file: &'a GgufFile,
     config: &'a DecoderConfig,
+    transfer: Transfer,
 }
 
 impl GgufFile {
     /// The file's tensors under the names that a decoder of `config` asks for.
     pub fn weights<'a>(&'a self, config: &'a DecoderConfig) -> GgufWeights<'a> {
-        GgufWeights { file: self, config }
+        GgufWeights { file: self, config, transfer: Transfer::reading(self.path(), self.data_len() as u64) }
     }
 
     /// The values of a tensor by its GGUF name, row-major.
     pub(super) fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+        let (storage, bytes) = self.stored(name, shape)?;
+        Ok(storage.dequantise(bytes))
+    }
+
+    /// A tensor as it lies in the file.
+    fn stored(&self, name: &str, shape: &[usize]) -> Result<(Storage, &[u8]), ModelError> {
         let Some(tensor) = self.tensor(name) else {
             return Err(ModelError::Missing { tensor: name.into(), expected: shape.to_vec() });
         };
@@ -43,7 +51,16 @@ impl GgufFile {
         let bytes = length.and_then(|length| self.bytes(tensor, length));
         let bytes =
             bytes.ok_or_else(|| ModelError::malformed(self.path(), format!("ends before tensor {name} does")))?;
-        Ok(storage.dequantise(bytes))
+        Ok((storage, bytes))
+    }
+}
+
+impl GgufWeights<'_> {
+    fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+        let (storage, bytes) = self.file.stored(name, shape)?;
+        let values = storage.dequantise(bytes);
+        self.transfer.add(bytes.len());
+        Ok(values)
     }
 }
 
@@ -56,10 +73,10 @@ impl WeightSource for GgufWeights<'_> {
             && is_conv1d(name)
         {
             // GPT-2's Conv1D is [in, out] for transformers, but [out, in] here, like every other matrix.
-            let values = self.file.values(&stored, &[columns, rows])?;
+            let values = self.values(&stored, &[columns, rows])?;
             return Ok(transpose(&values, columns, rows));
         }
-        let values = self.file.values(&stored, shape)?;
+        let values = self.values(&stored, shape)?;
         let heads = match name {
             _ if self.config.architecture != Architecture::Llama => None,
             _ if name.contains(".q_proj.") => Some(self.config.heads),
@@ -126,6 +143,27 @@ fn gguf_name(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transfer::testing::watched;
+
+    #[test]
+    fn what_is_read_of_a_file_is_counted() {
+        let header = [&b"GGUF"[..], &3u32.to_le_bytes(), &1u64.to_le_bytes(), &0u64.to_le_bytes()].concat();
+        let name = b"output_norm.weight";
+        let shape = [&1u32.to_le_bytes()[..], &4u64.to_le_bytes()].concat();
+        // Kind 0 is float32; the values stand at the beginning of the data.
+        let tensor = [&(name.len() as u64).to_le_bytes()[..], name, &shape, &[0; 12]].concat();
+        let mut bytes = [header, tensor].concat();
+        bytes.resize(bytes.len().next_multiple_of(32), 0);
+        bytes.extend([1.0f32, 2.0, 3.0, 4.0].map(f32::to_le_bytes).concat());
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("model.gguf");
+        std::fs::write(&path, bytes).unwrap();
+        let file = GgufFile::open(&path).unwrap();
+        let config = DecoderConfig::preset("llama-tiny").unwrap();
+        let (values, told) = watched(|| file.weights(&config).load("model.norm.weight", &[4]).unwrap());
+        assert_eq!(values, [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(told, [("Reading model.gguf".to_owned(), 16, 16)]);
+    }
 
     #[test]
     fn rows_permuted_as_llama_cpp_does_come_back() {

@@ -6,9 +6,15 @@ use sha2::{Digest, Sha256};
 
 use super::super::error::ModelError;
 use super::{lineage, write::MORE_TEMPLATES};
+use crate::transfer::Transfer;
 
 /// SHA-256 of a file's content, hexadecimal.
 pub fn sha256_of_file(path: &Path) -> Result<String, ModelError> {
+    sha256(path, &Transfer::hashing(path, bytes_of(path)))
+}
+
+/// SHA-256 of a file that is a part of what is hashed.
+fn sha256(path: &Path, transfer: &Transfer) -> Result<String, ModelError> {
     let mut file = fs::File::open(path).map_err(ModelError::file(path))?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
@@ -18,18 +24,27 @@ pub fn sha256_of_file(path: &Path) -> Result<String, ModelError> {
             return Ok(hex(&hasher.finalize()));
         }
         hasher.update(&buffer[..read]);
+        transfer.add(read);
     }
 }
 
 /// SHA-256 over `name`, `\n`, `digest of content`, `\n` of every file in order of its name. `laurel.json` is left out, so
 /// that writing metrics into it does not make another model.
 pub(super) fn of_directory(directory: &Path) -> Result<String, ModelError> {
+    let mut names = file_names(directory)?;
+    names.retain(|name| name != lineage::FILE);
+    let transfer = Transfer::hashing(directory, names.iter().map(|name| bytes_of(&directory.join(name))).sum());
     let mut hasher = Sha256::new();
-    for name in file_names(directory)?.into_iter().filter(|name| name != lineage::FILE) {
-        let content = sha256_of_file(&directory.join(&name))?;
+    for name in names {
+        let content = sha256(&directory.join(&name), &transfer)?;
         hasher.update(format!("{name}\n{content}\n"));
     }
     Ok(hex(&hasher.finalize()))
+}
+
+/// The size of a file, as far as it is known.
+fn bytes_of(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |found| found.len())
 }
 
 /// The names of the files that make a model directory, in order: those in it, and the chat templates that a tokenizer has

@@ -15,6 +15,7 @@ use super::{
     super::{config::DecoderConfig, decoder::embedding_name, error::ModelError, weights::WeightSource},
     read_object,
 };
+use crate::transfer::Transfer;
 
 const OUTPUT: &str = "lm_head.weight";
 
@@ -26,6 +27,7 @@ pub(super) struct Checkpoint {
     taken: BTreeSet<String>,
     /// The embedding where it is also the output matrix: a file may have the one matrix under either name.
     tied: Option<&'static str>,
+    transfer: Transfer,
 }
 
 struct Shard {
@@ -55,7 +57,9 @@ impl Checkpoint {
                 places.insert(name, number);
             }
         }
-        Ok(Self { shards, places, taken: BTreeSet::new(), tied: None })
+        let bytes: usize = shards.iter().map(|shard| shard.metadata.data_len()).sum();
+        let transfer = Transfer::reading(directory, bytes as u64);
+        Ok(Self { shards, places, taken: BTreeSet::new(), tied: None, transfer })
     }
 
     /// Refuses tensors that nobody asked for: a checkpoint of some other model would otherwise load in silence.
@@ -118,6 +122,7 @@ impl WeightSource for Checkpoint {
         };
         let shard = &self.shards[self.places[&stored]];
         let values = shard.read(&stored, shape)?;
+        self.transfer.add(shard.bytes_of(&stored));
         self.taken.insert(stored);
         Ok(values)
     }
@@ -161,6 +166,11 @@ impl Shard {
         };
         self.let_go(start, end);
         Ok(values)
+    }
+
+    /// What a tensor takes in the file.
+    fn bytes_of(&self, name: &str) -> usize {
+        self.metadata.info(name).map_or(0, |info| info.data_offsets.1 - info.data_offsets.0)
     }
 
     /// Takes what has been read out of this process's memory, where it would lie beside the values until all are loaded: the

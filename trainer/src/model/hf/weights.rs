@@ -11,7 +11,10 @@ use super::{
     super::error::ModelError,
     write::{self, pretty},
 };
-use crate::model::weights::NamedTensor;
+use crate::{
+    model::weights::NamedTensor,
+    transfer::{Counted, Transfer},
+};
 
 /// The number format of written weights, by the names that `transformers` gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -113,20 +116,26 @@ impl View for Encoded<'_> {
     }
 }
 
+/// The writing of tensors to a model at `out`.
+pub(super) fn writing(out: &Path, tensors: &[NamedTensor], format: WeightFormat) -> Transfer {
+    Transfer::writing(out, tensors.iter().map(|tensor| bytes_of(tensor, format)).sum())
+}
+
 /// Writes `model.safetensors` into `directory`, or shards with their index. Fails on a value that the format cannot hold.
 pub(super) fn write_weights(
     directory: &Path,
     tensors: &[NamedTensor],
     options: &WriteOptions,
+    transfer: &Transfer,
 ) -> Result<(), ModelError> {
     let shards = shards(tensors, options);
     if let [all] = shards.as_slice() {
-        return write_file(&directory.join("model.safetensors"), all, options.format, HashMap::new());
+        return write_file(&directory.join("model.safetensors"), all, options.format, HashMap::new(), transfer);
     }
     let (mut places, mut bytes) = (Map::new(), 0);
     for (number, shard) in shards.iter().enumerate() {
         let name = format!("model-{:05}-of-{:05}.safetensors", number + 1, shards.len());
-        write_file(&directory.join(&name), shard, options.format, HashMap::new())?;
+        write_file(&directory.join(&name), shard, options.format, HashMap::new(), transfer)?;
         for tensor in shard {
             places.insert(tensor.name.clone(), json!(name));
             bytes += bytes_of(tensor, options.format);
@@ -164,9 +173,11 @@ pub(super) fn write_file(
     tensors: &[&NamedTensor],
     format: WeightFormat,
     mut notes: HashMap<String, String>,
+    transfer: &Transfer,
 ) -> Result<(), ModelError> {
     let overflow = RefCell::new(None);
-    let named = tensors.iter().map(|&tensor| (tensor.name.clone(), Encoded { tensor, format, overflow: &overflow }));
+    let encoded = |tensor| Counted::new(Encoded { tensor, format, overflow: &overflow }, transfer);
+    let named = tensors.iter().map(|&tensor| (tensor.name.clone(), encoded(tensor)));
     // transformers refuses a safetensors file whose metadata does not say which framework wrote it.
     notes.insert("format".into(), "pt".into());
     safetensors::serialize_to_file(named, Some(notes), path)

@@ -21,7 +21,7 @@ use super::{
     lineage::{self, Lineage},
     padding::Padding,
     partial::{Partial, remove_stale},
-    weights::{WriteOptions, write_weights},
+    weights::{WriteOptions, write_weights, writing},
 };
 
 /// Files that go with a model unchanged, whatever is learned.
@@ -176,9 +176,10 @@ fn write(
     lineage: &Lineage,
     options: &WriteOptions,
 ) -> Result<(), ModelError> {
+    let transfer = writing(out, tensors, options.format);
     write_directory(out, companions, lineage, |directory| {
         write_file(&directory.join("config.json"), pretty(config).as_bytes())?;
-        write_weights(directory, tensors, options)
+        write_weights(directory, tensors, options, &transfer)
     })
 }
 

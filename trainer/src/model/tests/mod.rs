@@ -5,6 +5,7 @@ mod decoding;
 mod files;
 mod precision;
 mod recompute;
+mod transfers;
 mod variants;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};

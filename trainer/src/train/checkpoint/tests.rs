@@ -3,6 +3,7 @@
 use serde_json::{Map, json};
 
 use super::*;
+use crate::{train::stored::Stored, transfer::testing::watched};
 
 /// The checkpoints of a run in a folder, and what a run with these settings finds there.
 fn open(folder: &Path, settings: &Value, earlier: Earlier) -> Result<(Checkpoints, Option<Loaded>), TrainError> {
@@ -99,6 +100,17 @@ fn of_the_best_weights_those_of_now_are_kept_and_those_that_a_checkpoint_speaks_
     fs::write(checkpoints.path("step-", 3), "half").unwrap();
     save(6, 5).unwrap();
     assert_eq!((steps(&checkpoints, "step-"), steps(&checkpoints, "best-")), (vec![3, 6], vec![5]));
+}
+
+#[test]
+fn what_is_written_and_read_of_a_checkpoint_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (checkpoints, _) = open(folder.path(), &json!({}), Earlier::Refuse).unwrap();
+    let ((), told) = watched(|| checkpoints.add(Position::new(3, &(), None).unwrap(), &tensors()).unwrap());
+    assert_eq!(told, [("Writing step-00000003.safetensors".to_owned(), 4, 4)]);
+    let (loaded, told) = watched(|| checkpoints.load(&checkpoints.path("step-", 3)).unwrap());
+    assert_eq!((loaded.position.step, loaded.tensors), (3, tensors()));
+    assert_eq!(told, [("Reading step-00000003.safetensors".to_owned(), 4, 4)]);
 }
 
 #[test]

@@ -112,10 +112,11 @@ fn write(out: &Path, decoder: &Decoder, reward: Option<&RewardModel>, of: &Adapt
         tensors.push(NamedTensor::matrix(format!("{PREFIX}{SCORE}"), model.score.weight.val().transpose()));
         notes.insert(SCORE_MEAN.to_owned(), model.score_mean().to_string());
     }
+    let transfer = weights::writing(out, &tensors, of.format);
     write_directory(out, of.companions, of.lineage, |directory| {
         write_file(&directory.join(CONFIG), pretty(&config).as_bytes())?;
         let tensors: Vec<&NamedTensor> = tensors.iter().collect();
-        weights::write_file(&directory.join(WEIGHTS), &tensors, of.format, notes)
+        weights::write_file(&directory.join(WEIGHTS), &tensors, of.format, notes, &transfer)
     })
 }
 
