@@ -13,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use safetensors::SafeTensorError;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -20,6 +21,7 @@ pub use cadence::Cadence;
 pub use identity::Identity;
 
 use super::{error::TrainError, exact, stored::Tensors};
+use crate::model::ModelError;
 use file::Header;
 
 /// Where a run was.
@@ -204,6 +206,17 @@ impl Checkpoints {
         Ok(file::read(&self.path("best-", step))?.1)
     }
 
+    /// A model that could not be written, on a full disk above all, with the checkpoint that the run can go on from. What else went
+    /// wrong stays as it is.
+    pub fn model_not_written(&self, error: TrainError) -> TrainError {
+        match error {
+            // Somebody has put another model there meanwhile, say.
+            error if error.is_wrong_input() => error,
+            TrainError::Model(ModelError::File { path, source }) => self.not_written(&path, source.into()),
+            other => other,
+        }
+    }
+
     /// The run is over and its model written: nothing is to be continued.
     pub fn remove(self) -> Result<(), TrainError> {
         if self.directory.exists() {
@@ -260,9 +273,18 @@ impl Checkpoints {
         debug_assert!(!self.overwrites, "a run begins before it writes");
         fs::create_dir_all(&self.directory).map_err(TrainError::file(&self.directory))?;
         let identity = exact::write(&self.identity).map_err(|error| TrainError::checkpoint(path, error))?;
-        file::write(path, &Header { identity, position }, tensors)?;
+        file::write(path, &Header { identity, position }, tensors).map_err(|error| self.not_written(path, error))?;
         let directory = fs::File::open(&self.directory).map_err(TrainError::file(&self.directory))?;
         directory.sync_all().map_err(TrainError::file(&self.directory))
+    }
+
+    /// The end of a run that could not write to `path`, which names the checkpoint that was written before.
+    fn not_written(&self, path: &Path, error: SafeTensorError) -> TrainError {
+        let reason = match error {
+            SafeTensorError::IoError(error) => error.to_string(),
+            other => other.to_string(),
+        };
+        TrainError::NotWritten { path: path.into(), reason, checkpoint: self.newest() }
     }
 
     /// Best weights, but not those of step `newest`, that no kept checkpoint speaks of: an older one may still be what a run

@@ -124,7 +124,8 @@ pub fn run(
     let identity = identity_of("dpo", [("model", parent.clone()), ("data", data.clone())], &settings, run.seed);
     let Learned { model, metrics, checkpoints } = learn(&objective, model, &plan, run, identity, reporter)?;
     let lineage = lineage_of("dpo", parent, data, &settings, run.seed, &metrics);
-    write_policy(run, &model, &directory, &tokenizer, &lineage, &plan.shared)?;
+    write_policy(run, &model, &directory, &tokenizer, &lineage, &plan.shared)
+        .map_err(|error| checkpoints.model_not_written(error))?;
     checkpoints.remove()?;
     Ok(StageOutcome { metrics, out: run.out.clone() })
 }

@@ -28,6 +28,9 @@ pub enum TrainError {
     },
     #[error("the checkpoint {} cannot be used: {message}", path.display())]
     Checkpoint { path: PathBuf, message: String },
+    /// What a run learned can't be stored, on a full disk above all; `checkpoint` is what there was before.
+    #[error("{} can't be written: {reason}{}", path.display(), last_good(checkpoint))]
+    NotWritten { path: PathBuf, reason: String, checkpoint: Option<PathBuf> },
     /// Raised by a step; the loop turns it into [`Self::Diverged`], which says where to go on from.
     #[error("the {what} is not a finite number")]
     NotFinite { what: &'static str },

@@ -47,7 +47,8 @@ impl<S: StageSettings> LanguageModelStage<'_, S> {
         let identity = identity_of(self.name, inputs, self.settings, run.seed);
         let Learned { model, metrics, checkpoints } = learn(objective, decoder, self.plan, run, identity, reporter)?;
         let lineage = lineage_of(self.name, parent, data, self.settings, run.seed, &metrics);
-        write_policy(run, &model, self.directory, self.tokenizer, &lineage, &self.plan.shared)?;
+        write_policy(run, &model, self.directory, self.tokenizer, &lineage, &self.plan.shared)
+            .map_err(|error| checkpoints.model_not_written(error))?;
         checkpoints.remove()?;
         Ok(StageOutcome { metrics, out: run.out.clone() })
     }

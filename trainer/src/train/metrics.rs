@@ -66,6 +66,16 @@ pub(super) fn warn_of_cuts(cuts: usize, reporter: &mut dyn Reporter) {
     reporter.log(LogLevel::Warning, &text);
 }
 
+/// Warns of prompts that did not fit beside an answer.
+pub(super) fn warn_of_cut_prompts(cuts: usize, reporter: &mut dyn Reporter) {
+    let text = match cuts {
+        0 => return,
+        1 => "1 prompt leaves no room for an answer and was cut".to_owned(),
+        _ => format!("{cuts} prompts leave no room for an answer and were cut"),
+    };
+    reporter.log(LogLevel::Warning, &text);
+}
+
 /// Warns of answers that are left out for want of a token; `could_be`: what would be done with it.
 pub(super) fn warn_of_empty_answers(count: usize, could_be: &str, reporter: &mut dyn Reporter) {
     let text = match count {

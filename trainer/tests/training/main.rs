@@ -4,6 +4,7 @@
 mod adapters;
 mod averages;
 mod ends;
+mod full;
 mod judged;
 mod killed;
 mod learning;

@@ -38,6 +38,17 @@ impl Partial {
         self.directory.path()
     }
 
+    /// An error as it is to be told: by where the file would have come to lie, not by a hidden name that is gone by then.
+    pub(super) fn told(&self, error: ModelError) -> ModelError {
+        match error {
+            ModelError::File { path, source } => {
+                let place = path.strip_prefix(self.path()).map(|rest| self.out.join(rest));
+                ModelError::File { path: place.unwrap_or(path), source }
+            }
+            other => other,
+        }
+    }
+
     /// Renames the directory to its place, which must be free or an empty directory.
     pub(super) fn appear(self) -> Result<(), ModelError> {
         let Self { out, parent, directory, _lock } = self;

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, cell::RefCell, collections::HashMap, fs, os::unix::fs::PermissionsExt, path::Path};
 
 use half::{bf16, f16};
-use safetensors::{Dtype, tensor::View};
+use safetensors::{Dtype, SafeTensorError, tensor::View};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
@@ -180,8 +180,11 @@ pub(super) fn write_file(
     let named = tensors.iter().map(|&tensor| (tensor.name.clone(), encoded(tensor)));
     // transformers refuses a safetensors file whose metadata does not say which framework wrote it.
     notes.insert("format".into(), "pt".into());
-    safetensors::serialize_to_file(named, Some(notes), path)
-        .map_err(|error| ModelError::malformed(path, error.to_string()))?;
+    safetensors::serialize_to_file(named, Some(notes), path).map_err(|error| match error {
+        // A full disk, say: what is written is not at fault.
+        SafeTensorError::IoError(source) => ModelError::File { path: path.into(), source },
+        other => ModelError::malformed(path, other.to_string()),
+    })?;
     if let Some(tensor) = overflow.into_inner() {
         let format = format.name().to_owned();
         return Err(ModelError::Overflow { tensor, format });

@@ -192,16 +192,20 @@ pub(super) fn write_directory(
 ) -> Result<(), ModelError> {
     ensure_free(out)?;
     let partial = Partial::beside(out)?;
+    let written = write_companions(partial.path(), companions, lineage).and_then(|()| rest(partial.path()));
+    written.map_err(|error| partial.told(error))?;
+    partial.appear()
+}
+
+fn write_companions(directory: &Path, companions: &Companions, lineage: &Lineage) -> Result<(), ModelError> {
     for (name, content) in &companions.files {
-        let path = partial.path().join(name);
+        let path = directory.join(name);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(ModelError::file(folder))?;
         }
         write_file(&path, content)?;
     }
-    write_file(&partial.path().join(lineage::FILE), pretty(lineage).as_bytes())?;
-    rest(partial.path())?;
-    partial.appear()
+    write_file(&directory.join(lineage::FILE), pretty(lineage).as_bytes())
 }
 
 /// Writes a file that a power cut does not empty once the directory has its name, and the checkpoints before it are gone.

@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use memmap2::Mmap;
-use safetensors::SafeTensors;
+use safetensors::{SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -26,19 +26,25 @@ pub struct Header {
     pub position: Position,
 }
 
-/// Writes a checkpoint to `path`, whose folder is there.
-pub fn write(path: &Path, header: &Header, tensors: &Tensors) -> Result<(), TrainError> {
-    let header = serde_json::to_string(header).map_err(|error| TrainError::checkpoint(path, error))?;
+/// Writes a checkpoint to `path`, whose folder is there. Where that fails, on a full disk above all, nothing is left of it.
+pub fn write(path: &Path, header: &Header, tensors: &Tensors) -> Result<(), SafeTensorError> {
     let partial = path.with_extension("partial");
+    let written = write_partial(path, &partial, header, tensors);
+    if written.is_err() {
+        let _ = fs::remove_file(&partial);
+    }
+    written
+}
+
+fn write_partial(path: &Path, partial: &Path, header: &Header, tensors: &Tensors) -> Result<(), SafeTensorError> {
+    let header = serde_json::to_string(header)?;
     let metadata = [("laurel".to_owned(), header)].into();
     let bytes = tensors.values().map(|stored| 4 * stored.values.len() as u64).sum();
     let transfer = Transfer::writing(path, bytes);
     let counted = tensors.iter().map(|(name, stored)| (name, Counted::new(stored, &transfer)));
-    safetensors::serialize_to_file(counted, Some(metadata), &partial)
-        .map_err(|error| TrainError::checkpoint(&partial, error))?;
-    let file = fs::File::open(&partial).map_err(TrainError::file(&partial))?;
-    file.sync_all().map_err(TrainError::file(&partial))?;
-    fs::rename(&partial, path).map_err(TrainError::file(path))
+    safetensors::serialize_to_file(counted, Some(metadata), partial)?;
+    fs::File::open(partial)?.sync_all()?;
+    Ok(fs::rename(partial, path)?)
 }
 
 /// What a checkpoint says of itself, without its tensors.

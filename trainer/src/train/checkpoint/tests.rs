@@ -1,5 +1,7 @@
 //! Which checkpoints and best weights are kept, and which run may go on from them.
 
+use std::io;
+
 use serde_json::{Map, json};
 
 use super::*;
@@ -100,6 +102,38 @@ fn of_the_best_weights_those_of_now_are_kept_and_those_that_a_checkpoint_speaks_
     fs::write(checkpoints.path("step-", 3), "half").unwrap();
     save(6, 5).unwrap();
     assert_eq!((steps(&checkpoints, "step-"), steps(&checkpoints, "best-")), (vec![3, 6], vec![5]));
+}
+
+#[test]
+fn what_cannot_be_written_leaves_what_was_there_and_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (checkpoints, _) = open(folder.path(), &json!({}), Earlier::Refuse).unwrap();
+    let add = |step| checkpoints.add(Position::new(step, &(), None).unwrap(), &tensors());
+    // A folder stands where the file would be written.
+    let stands_in_the_way =
+        |step| fs::create_dir_all(checkpoints.path("step-", step).with_extension("partial")).unwrap();
+    stands_in_the_way(3);
+    let first = add(3).unwrap_err().to_string();
+    assert!(first.contains("step-00000003.safetensors can't be written: "), "{first}");
+    assert!(first.ends_with("; there is no checkpoint yet"), "{first}");
+    add(4).unwrap();
+    stands_in_the_way(5);
+    let error = add(5).unwrap_err();
+    let last_good = checkpoints.path("step-", 4);
+    assert!(matches!(&error, TrainError::NotWritten { checkpoint: Some(path), .. } if *path == last_good), "{error}");
+    assert!(!error.is_wrong_input() && error.to_string().contains("--resume goes on from it"), "{error}");
+    assert_eq!(checkpoints.load(&last_good).unwrap().tensors, tensors());
+    // The two folders and the one checkpoint: nothing half written.
+    assert_eq!(fs::read_dir(&checkpoints.directory).unwrap().count(), 3);
+
+    let model = |kind: io::ErrorKind| {
+        let error = ModelError::file("out/model.safetensors")(kind.into());
+        checkpoints.model_not_written(TrainError::Model(error)).to_string()
+    };
+    let full = model(io::ErrorKind::StorageFull);
+    assert!(full.starts_with("out/model.safetensors can't be written: no storage space; the last good"), "{full}");
+    // Somebody has put a model there meanwhile.
+    assert!(!model(io::ErrorKind::AlreadyExists).contains("can't be written"));
 }
 
 #[test]

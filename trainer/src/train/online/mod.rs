@@ -36,7 +36,7 @@ use super::{
     checkpoint::{Cadence, Checkpoints},
     derived_seed,
     ema::Ema,
-    metrics::Reporter,
+    metrics::{Reporter, warn_of_cut_prompts},
     provenance::{digest_of_data, identity_of, lineage_of},
     stored::Tensors,
     written::write_policy,
@@ -150,13 +150,7 @@ impl<'a> Online<'a> {
         if let Some(text) = self.start.bounded(&self.settings.shared) {
             reporter.log(LogLevel::Info, &text);
         }
-        if self.tokenizer.cuts() > 0 {
-            let text = match self.tokenizer.cuts() {
-                1 => "1 prompt leaves no room for an answer and was cut".to_owned(),
-                cut => format!("{cut} prompts leave no room for an answer and were cut"),
-            };
-            reporter.log(LogLevel::Warning, &text);
-        }
+        warn_of_cut_prompts(self.tokenizer.cuts(), reporter);
         let (parent, judge) = (self.start.directory.digest()?, self.start.reward_directory.digest()?);
         let mut digests =
             vec![("policy", parent.clone()), ("reward model", judge.clone()), ("data", self.data.clone())];
@@ -189,6 +183,7 @@ impl<'a> Online<'a> {
             }
             let run = Run { out, ..self.run.clone() };
             write_policy(&run, policy, &self.start.directory, &self.tokenizer, &lineage, &self.settings.shared)
+                .map_err(|error| checkpoints.model_not_written(error))
         };
         let keep = |policy: &Decoder, course: &Course| {
             write(policy, &course.metrics(), kept::place(&self.run.out, course.step)?)

@@ -159,7 +159,8 @@ pub fn run(
     if let Some(report) = report {
         lineage.report = serde_json::to_value(report).unwrap_or_default();
     }
-    write_reward(run, &model, members.as_ref(), &directory, &lineage, &plan.shared)?;
+    write_reward(run, &model, members.as_ref(), &directory, &lineage, &plan.shared)
+        .map_err(|error| checkpoints.model_not_written(error))?;
     checkpoints.remove()?;
     Ok(StageOutcome { metrics, out: run.out.clone() })
 }
