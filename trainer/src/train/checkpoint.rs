@@ -5,6 +5,7 @@
 mod cadence;
 mod file;
 mod identity;
+pub mod room;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

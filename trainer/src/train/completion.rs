@@ -75,6 +75,10 @@ impl Objective for Completions {
         completion_nll(model, &self.batch(model, &examples))
     }
 
+    fn holds_out(&self) -> bool {
+        !self.held_out.is_empty()
+    }
+
     /// `eval/nll` in nats a token, and `eval/perplexity`; with a judge `eval/reward`.
     fn evaluate(&self, model: &Decoder) -> BTreeMap<String, f64> {
         let (mut sum, mut tokens) = (0.0, 0.0);

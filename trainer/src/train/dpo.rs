@@ -240,6 +240,10 @@ impl Objective for PreferredAnswers<'_> {
         self.sums.take().metrics("")
     }
 
+    fn holds_out(&self) -> bool {
+        !self.held_out.rankings.is_empty()
+    }
+
     fn evaluate(&self, model: &Decoder) -> BTreeMap<String, f64> {
         let rankings = &self.held_out.rankings;
         let mut sums = Sums::default();

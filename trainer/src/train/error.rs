@@ -28,6 +28,9 @@ pub enum TrainError {
     },
     #[error("the checkpoint {} cannot be used: {message}", path.display())]
     Checkpoint { path: PathBuf, message: String },
+    /// The disk has no room for what a run would write.
+    #[error("{0}")]
+    NoRoom(String),
     /// What a run learned can't be stored, on a full disk above all; `checkpoint` is what there was before.
     #[error("{} can't be written: {reason}{}", path.display(), last_good(checkpoint))]
     NotWritten { path: PathBuf, reason: String, checkpoint: Option<PathBuf> },

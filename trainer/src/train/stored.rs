@@ -69,6 +69,21 @@ pub fn store_learned<M: Module>(prefix: &str, module: &M, tensors: &mut Tensors)
     module.visit(&mut Store(prefix, vec![], tensors));
 }
 
+/// How many numbers learn.
+pub fn count_learned<M: Module>(module: &M) -> u64 {
+    struct Count(u64);
+    impl ModuleVisitor for Count {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if param.is_require_grad() {
+                self.0 += param.val().dims().iter().product::<usize>() as u64;
+            }
+        }
+    }
+    let mut count = Count(0);
+    module.visit(&mut count);
+    count.0
+}
+
 /// The module with the weights that learn taken from a checkpoint. Fails when one is missing or has another shape.
 pub fn restore_learned<M: Module>(prefix: &str, module: M, tensors: &mut Tensors) -> Result<M, TrainError> {
     struct Restore<'a>(&'a str, Vec<String>, &'a mut Tensors, Option<String>);

@@ -1,14 +1,18 @@
 //! The loop of every stage that learns from a fixed set of items: order, accumulate, step, judge, keep the best.
 
+mod course;
+
 use std::{collections::BTreeMap, time::Instant};
 
 use burn::{module::Module, tensor::Tensor};
 use laurel_records::{LogLevel, Stage};
-use serde::{Deserialize, Serialize};
 
 use super::{
     Run,
-    checkpoint::{Cadence, Checkpoints, Identity, Position},
+    checkpoint::{
+        Cadence, Checkpoints, Identity, Position,
+        room::{MOMENTS, NUMBER, Writes, bytes_of_model},
+    },
     completion::chunks_by_tokens,
     derived_seed,
     ema::Ema,
@@ -16,9 +20,10 @@ use super::{
     metrics::Reporter,
     optimiser::Optimiser,
     settings::Shared,
-    stored::{Tensors, restore_learned, store_learned},
+    stored::{Tensors, count_learned, restore_learned, store_learned},
 };
 use crate::{data::Order, model::recompute::Recomputing, terminal::counted};
+use course::Course;
 
 /// What is learned from which items, and how it is judged.
 pub(super) trait Objective {
@@ -46,6 +51,9 @@ pub(super) trait Objective {
     fn watched(&self) -> BTreeMap<String, f64> {
         BTreeMap::new()
     }
+
+    /// Whether anything is held out, to tell the best weights by.
+    fn holds_out(&self) -> bool;
 
     /// Measures on what is held out; empty when nothing is.
     fn evaluate(&self, model: &Self::Model) -> BTreeMap<String, f64>;
@@ -99,47 +107,11 @@ impl Plan {
     }
 }
 
-/// What a checkpoint holds beyond weights and step.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Course {
-    before: BTreeMap<String, f64>,
-    best: BTreeMap<String, f64>,
-    best_step: Option<usize>,
-    /// Evaluations since the best one.
-    #[serde(default)]
-    since_best: usize,
-    tokens: f64,
-}
-
 /// A model that has learned, with its checkpoints, which are to be removed once it is written.
 pub(super) struct Learned<M> {
     pub model: M,
     pub metrics: BTreeMap<String, f64>,
     pub checkpoints: Checkpoints,
-}
-
-impl Course {
-    /// The course of a checkpoint as a run goes on with it: where the best weights are told by another measure now, those of
-    /// before are no longer held against those to come.
-    fn taken_up(mut self, stage: Stage, criterion: &str, changed: &[String]) -> Self {
-        let is_of_measure = |change: &String| {
-            let setting = change.split(' ').next().unwrap_or_default();
-            match stage {
-                Stage::Sft if criterion == "eval/reward" => {
-                    ["best_by", "eval_prompts", "eval_max_new_tokens"].contains(&setting)
-                }
-                Stage::Sft => setting == "best_by",
-                // What is held out is judged by the loss itself.
-                Stage::Dpo => ["beta", "label_smoothing"].contains(&setting),
-                _ => false,
-            }
-        };
-        if changed.iter().any(is_of_measure) {
-            self.best.clear();
-            (self.best_step, self.since_best) = (None, 0);
-        }
-        self
-    }
 }
 
 /// Learns. `model` is on the device without gradients and comes back there, with the best weights that were seen.
@@ -170,10 +142,10 @@ pub(super) fn learn<O: Objective>(
     let _recomputing = Recomputing::new(plan.shared.gradient_checkpointing);
     let mut model = model.train();
     learner.ema = Ema::of(&model, plan.shared.ema_decay);
-    let mut step = 0;
+    let mut step = earlier.as_ref().map_or(0, |loaded| loaded.position.step);
+    learner.ensure_room(&model, step)?;
     match earlier {
         Some(mut loaded) => {
-            step = loaded.position.step;
             model = restore_learned("model.", model, &mut loaded.tensors)?;
             learner.optimiser.restore("adam.", &model, &mut loaded.tensors);
             if let Some(ema) = &mut learner.ema {
@@ -232,6 +204,19 @@ struct Learner<'a, O: Objective> {
 }
 
 impl<O: Objective> Learner<'_, O> {
+    /// Refuses a run from step `step` on whose checkpoints and model the disk has no room for.
+    fn ensure_room(&self, model: &O::Model, step: usize) -> Result<(), TrainError> {
+        let weights = NUMBER * count_learned(model);
+        let averages = if self.ema.is_some() { weights } else { 0 };
+        self.checkpoints.ensure_room(&Writes {
+            checkpoint: weights * (1 + MOMENTS) + averages,
+            checkpoints: self.cadence.due_between(step, self.total),
+            best: if self.objective.holds_out() { weights } else { 0 },
+            model: bytes_of_model(&self.plan.shared, model.num_params() as u64, weights / NUMBER),
+            models: 0,
+        })
+    }
+
     /// One step of the optimiser over one batch, micro-batch by micro-batch.
     fn step(&mut self, model: O::Model, step: usize, reporter: &mut dyn Reporter) -> Result<O::Model, TrainError> {
         let started = Instant::now();

@@ -21,6 +21,11 @@ impl Cadence {
         self.steps > 0 || self.minutes > 0.0
     }
 
+    /// How many will be due by the steps alone after step `done` and before the last one, `total`.
+    pub fn due_between(&self, done: usize, total: usize) -> usize {
+        if self.steps == 0 { 0 } else { (total.saturating_sub(1) / self.steps).saturating_sub(done / self.steps) }
+    }
+
     /// Whether a checkpoint is due after `step` steps; the minutes are then counted anew.
     pub fn is_due(&mut self, step: usize) -> bool {
         let by_steps = self.steps > 0 && step.is_multiple_of(self.steps);
@@ -29,5 +34,21 @@ impl Cadence {
             self.last = Instant::now();
         }
         by_steps || by_time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_are_due_between_two_steps_as_come_due_on_the_way() {
+        for (steps, done, total) in
+            [(25, 0, 100), (25, 25, 100), (25, 30, 101), (25, 0, 25), (25, 0, 0), (0, 0, 9), (1, 4, 5)]
+        {
+            let mut cadence = Cadence::new(steps, 0.0);
+            let expected = (done + 1..total).filter(|&step| cadence.is_due(step)).count();
+            assert_eq!(cadence.due_between(done, total), expected, "{steps} {done} {total}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use super::{
     learning::to_learn,
     online::{Method, Online, Rollout, Step, mean, mean_and_deviation},
     optimiser::Optimiser,
-    stored::{Tensors, restore_learned, store_learned},
+    stored::{Tensors, count_learned, restore_learned, store_learned},
 };
 use crate::{
     model::Decoder,
@@ -104,6 +104,10 @@ impl Method for Group {
 
     fn policy<'a>(&self, learner: &'a Learner) -> &'a Decoder {
         &learner.policy
+    }
+
+    fn learned(&self, learner: &Learner) -> u64 {
+        count_learned(&learner.policy)
     }
 
     fn learn(

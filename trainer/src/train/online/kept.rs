@@ -44,6 +44,11 @@ fn remove_after(folder: &Path, step: usize) -> Result<(), TrainError> {
     Ok(())
 }
 
+/// How many policies a run of so many steps keeps on the way. Where some lie there already, which may go or stay, nothing is known.
+pub fn to_come(out: &Path, every: usize, steps: usize) -> usize {
+    if every == 0 || folder(out).exists() { 0 } else { steps / every }
+}
+
 /// Where the policy after `step` steps goes. What was there is removed.
 pub fn place(out: &Path, step: usize) -> Result<PathBuf, TrainError> {
     let folder = folder(out);
@@ -87,9 +92,11 @@ mod tests {
         for earlier in [Earlier::Refuse, Earlier::Resume, Earlier::Overwrite] {
             clear(&out, earlier, None).unwrap();
         }
+        assert_eq!((to_come(&out, 2, 7), to_come(&out, 0, 7)), (3, 0));
         for step in [2, 4, 6] {
             fs::create_dir(place(&out, step).unwrap()).unwrap();
         }
+        assert_eq!(to_come(&out, 2, 7), 0);
         clear(&out, Earlier::Resume, Some(4)).unwrap();
         assert_eq!(names(), ["000002", "000004"]);
         // With nothing to go on from, a run begins: what is there is another's.

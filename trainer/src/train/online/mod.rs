@@ -6,6 +6,7 @@ mod episode;
 mod kept;
 mod prompts;
 mod rollout;
+mod room;
 mod samples;
 mod scoring;
 mod settings;
@@ -87,6 +88,9 @@ pub(super) trait Method {
 
     fn policy<'a>(&self, learners: &'a Self::Learners) -> &'a Decoder;
 
+    /// How many numbers learn, in all models together.
+    fn learned(&self, learners: &Self::Learners) -> u64;
+
     /// Learns from one rollout and says what is to be reported of it. The first error leaves the learners unusable: the run
     /// is over.
     fn learn(
@@ -165,6 +169,7 @@ impl<'a> Online<'a> {
         let mut learners = method.start(self)?;
         let mut course = Course::new(self.settings.kl);
         let mut ema = Ema::of(method.policy(&learners), self.settings.shared.ema_decay);
+        self.ensure_room(method, &learners, &checkpoints, from.unwrap_or(0))?;
         if let Some(mut loaded) = earlier {
             if let Some(ema) = &mut ema {
                 ema.restore(EMA, &mut loaded.tensors);

@@ -9,7 +9,7 @@ use super::super::{
     online::{Rollout, Rows, ScoreScale, Start},
     optimiser::{Accumulator, Optimiser},
     settings::Shared,
-    stored::{Tensors, restore_learned, store_learned},
+    stored::{Tensors, count_learned, restore_learned, store_learned},
 };
 use crate::model::{Decoder, RewardModel, ScalarHead};
 
@@ -81,6 +81,14 @@ impl Learners {
         match self {
             Self::Separate { policy, .. } => policy,
             Self::Shared { model, .. } => &model.decoder,
+        }
+    }
+
+    /// How many numbers learn, in both models together.
+    pub fn learned(&self) -> u64 {
+        match self {
+            Self::Separate { policy, value, .. } => count_learned(policy) + count_learned(value),
+            Self::Shared { model, .. } => count_learned(model),
         }
     }
 

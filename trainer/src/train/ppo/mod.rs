@@ -95,6 +95,10 @@ impl Method for Ppo<'_> {
         learners.policy()
     }
 
+    fn learned(&self, learners: &Learners) -> u64 {
+        learners.learned()
+    }
+
     fn learn(
         &self,
         learners: Learners,

@@ -282,6 +282,10 @@ impl Objective for Rankings {
         (sum / members as f64, items.len() as f64)
     }
 
+    fn holds_out(&self) -> bool {
+        !self.held_out.is_empty()
+    }
+
     fn evaluate(&self, model: &RewardEnsemble) -> BTreeMap<String, f64> {
         let Some((report, loss)) = self.judged(model) else { return BTreeMap::new() };
         let mut metrics = report.metrics();

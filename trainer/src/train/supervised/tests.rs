@@ -8,7 +8,7 @@ use serde_json::Map;
 use super::*;
 use crate::{
     model::ScalarHead,
-    train::{Earlier, StageSettings, sft::SftSettings},
+    train::{Earlier, StageSettings, checkpoint::room::testing::with_free, sft::SftSettings},
 };
 
 /// Evaluations that give these numbers, one after another.
@@ -62,6 +62,10 @@ impl Objective for Scripted {
             (true, true) => (loss * 0.0).sqrt(),
         };
         (loss, items.len() as f64)
+    }
+
+    fn holds_out(&self) -> bool {
+        true
     }
 
     fn evaluate(&self, _: &ScalarHead) -> BTreeMap<String, f64> {
@@ -150,6 +154,22 @@ fn a_run_that_was_killed_after_its_patience_was_over_learns_nothing_more() {
     let resumed = learned(folder.path(), &[], Earlier::Resume, &mut told);
     assert_eq!(resumed, whole);
     assert!(told.log.iter().any(|line| line.ends_with("the run ends after step 3")), "{:?}", told.log);
+}
+
+#[test]
+fn a_run_that_the_disk_has_no_room_for_is_refused_before_anything_is_computed() {
+    let folder = tempfile::tempdir().unwrap();
+    let objective = Scripted::new(&[2.0; 9]);
+    let run = || run_of(folder.path(), &objective, [1, 0], Earlier::Refuse, &mut Told::default());
+    let error = with_free(150, &run).err().unwrap();
+    assert!(matches!(error, TrainError::NoRoom(_)) && !error.is_wrong_input(), "{error}");
+    let said = error.to_string();
+    // Four weights of four bytes, with two moments; two checkpoints are kept, and a third is written before one of them goes.
+    let needed = "would write 160 B there (3 checkpoints of 48 B, the best weights of 16 B, 1 model of 16 B)";
+    assert!(said.contains("has room for 150 B") && said.contains(needed) && said.contains("save_limit"), "{said}");
+    assert_eq!((objective.steps.get(), objective.done.get()), (0, 0));
+    assert!(!folder.path().join("out.checkpoints").exists());
+    with_free(160, &run).unwrap();
 }
 
 #[test]
