@@ -3,6 +3,8 @@
 use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use burn::tensor::Device;
+use indicatif::DecimalBytes;
 use serde_json::json;
 use tokio::{
     net::TcpListener,
@@ -13,7 +15,7 @@ use tokio::{
 use super::{Common, WrongInput, generate::model_name, numbers, precision::PrecisionArgs};
 use crate::{
     data::ModelTokenizer,
-    model::ModelDirectory,
+    model::{Decoder, KvCache, ModelDirectory},
     serve::{Ended, Identity, Limits, Served, Tally, serve},
     terminal::{self, counted},
 };
@@ -79,18 +81,29 @@ impl Serve {
         let name = self.name.clone().unwrap_or_else(|| model_name(&self.model));
         let identity = Identity { name: name.clone(), key, seed: common.seed };
         let (served, ended) = Served::start(&model, tokenizer, &decoder, identity, limits)?;
+        // What the model takes is taken by now.
+        let caches = Caches::of(&decoder, self.rows);
         drop(decoder);
+        caches.tell(common);
 
         // The model's thread computes; these only pass words on.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let tally = runtime.block_on(self.listen(common, &name, served, ended))?;
+        let tally = runtime.block_on(self.listen(common, &name, served, ended, caches.most()))?;
         runtime.shutdown_timeout(Duration::from_secs(1));
         let Tally { answers, tokens } = tally;
         let summary = format!("{}, {}", counted(answers, "answer"), counted(tokens, "token"));
         common.result(&summary, json!({"answers": answers, "tokens": tokens}))
     }
 
-    async fn listen(&self, common: &Common, name: &str, served: Served, ended: Ended) -> anyhow::Result<Tally> {
+    /// `most`: bytes that keys and values may take.
+    async fn listen(
+        &self,
+        common: &Common,
+        name: &str,
+        served: Served,
+        ended: Ended,
+        most: u64,
+    ) -> anyhow::Result<Tally> {
         let listener = TcpListener::bind(self.listen).await.with_context(|| self.listen.to_string())?;
         let address = format!("http://{}", listener.local_addr()?);
         let (stop, stopped) = watch::channel(false);
@@ -99,12 +112,78 @@ impl Serve {
             tokio::spawn(end_politely(number, signal, stop.clone(), common.quiet));
         }
         if common.json {
-            terminal::report(json!({"event": "ready", "address": address, "model": name}));
+            terminal::report(json!({"event": "ready", "address": address, "model": name, "cache_bytes": most}));
         } else if !common.quiet {
             terminal::report(format!("{name} answers at {address}/v1"));
         }
         Ok(serve(listener, Arc::new(served), ended, stopped).await?)
     }
+}
+
+/// What the answers under way may hold in memory: their keys and values, as many as the longest of them has. Memory is taken as they
+/// grow, and a process that takes more than there is is ended by the system, with all answers.
+struct Caches {
+    rows: u32,
+    /// Of the longest answer with its prompt.
+    tokens: usize,
+    row_bytes: u64,
+    /// Bytes that are free for them; `None` where nobody says so.
+    free: Option<u64>,
+}
+
+impl Caches {
+    fn of(decoder: &Decoder, rows: u32) -> Self {
+        let tokens = decoder.config().context_length;
+        let row_bytes = KvCache::row_bytes(decoder.config(), tokens, decoder.precision());
+        // What a GPU has left is not known.
+        let on_the_cpu = decoder.token_embedding.device() == Device::flex();
+        Self { rows, tokens, row_bytes, free: on_the_cpu.then(free_memory).flatten() }
+    }
+
+    fn most(&self) -> u64 {
+        self.row_bytes * u64::from(self.rows)
+    }
+
+    /// How many answers may grow to their full length.
+    fn rows_with_room(&self) -> u64 {
+        self.free.map_or(u64::MAX, |free| free / self.row_bytes.max(1))
+    }
+
+    fn tell(&self, common: &Common) {
+        if u64::from(self.rows) > self.rows_with_room() {
+            terminal::say(self.warning());
+        } else if !common.quiet && !common.json {
+            terminal::say(format!("laurel-trainer: {}", self.said()));
+        }
+    }
+
+    fn said(&self) -> String {
+        let answers = counted(self.rows as usize, "answer");
+        format!("{answers} of {} tokens take at most {} of memory", self.tokens, DecimalBytes(self.most()))
+    }
+
+    fn warning(&self) -> String {
+        let free = DecimalBytes(self.free.unwrap_or_default());
+        let advice = match self.rows_with_room() {
+            0 => "not one of that length has room".to_owned(),
+            rows => format!("--rows {rows} has room"),
+        };
+        format!(
+            "warning: {}, and {free} are free: the system may end this process, with all answers; {advice}",
+            self.said()
+        )
+    }
+}
+
+/// Bytes of memory that are free or can be freed, where the system says so.
+fn free_memory() -> Option<u64> {
+    available(&fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+fn available(meminfo: &str) -> Option<u64> {
+    let amount = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = amount.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(1024 * kibibytes)
 }
 
 /// Asks the server to end at the first signal; at the second, of whichever kind, the process ends at once.
@@ -148,6 +227,30 @@ mod tests {
         assert_eq!(address("127.0.0.1:0"), Ok(SocketAddr::from(([127, 0, 0, 1], 0))));
         for wrong in ["localhost:8090", "8090", "127.0.0.1:99999"] {
             assert!(address(wrong).is_err_and(|said| said.contains("such as 127.0.0.1:8090")), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn answers_that_memory_has_no_room_for_are_warned_of_with_a_number_that_it_has() {
+        let caches = |free: Option<u64>| Caches { rows: 32, tokens: 4096, row_bytes: 4_000_000_000, free };
+        let warning = |free: u64| caches(Some(free)).warning();
+        let said = "32 answers of 4096 tokens take at most 128.00 GB of memory";
+        assert_eq!(caches(None).said(), said);
+        assert_eq!([None, Some(128_000_000_000)].map(|free| caches(free).rows_with_room() >= 32), [true; 2]);
+        assert_eq!(caches(Some(127_999_999_999)).rows_with_room(), 31);
+        let told = warning(60_000_000_000);
+        assert!(told.starts_with(&format!("warning: {said}, and 60.00 GB are free: ")), "{told}");
+        assert!(told.ends_with("; --rows 15 has room"), "{told}");
+        assert!(warning(3_000_000_000).ends_with("; not one of that length has room"));
+    }
+
+    #[test]
+    fn what_is_free_is_read_as_linux_says_it() {
+        let meminfo =
+            "MemTotal:       263842304 kB\nMemFree:          812345 kB\nMemAvailable:   12000000 kB\nBuffers: 5 kB\n";
+        assert_eq!(available(meminfo), Some(12_288_000_000));
+        for none in ["", "MemTotal: 5 kB\n", "MemAvailable: many kB\n"] {
+            assert_eq!(available(none), None, "{none:?}");
         }
     }
 

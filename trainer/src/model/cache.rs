@@ -51,6 +51,12 @@ impl KvCache {
         }
     }
 
+    /// Bytes that a row takes which has grown to so many tokens. Every row of a batch takes what the longest does.
+    pub fn row_bytes(config: &DecoderConfig, tokens: usize, precision: Precision) -> u64 {
+        let of_token = 2 * config.layers * config.key_value_heads * config.head_size * precision.size();
+        of_token as u64 * tokens.next_multiple_of(BLOCK) as u64
+    }
+
     /// Tokens already seen, padding included.
     pub fn length(&self) -> usize {
         self.length
@@ -138,5 +144,23 @@ impl KvCache {
             entry.values = wider(entry.values.clone());
         }
         self.capacity = capacity;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_takes_what_is_reckoned_for_it() {
+        let config = DecoderConfig::preset("llama-tiny").unwrap();
+        for precision in Precision::ALL {
+            let mut cache = KvCache::new(&config, 3, 5, precision, &Device::flex());
+            cache.begin(BLOCK + 1, &[]);
+            let bytes = |tensor: &Tensor<4>| tensor.dims().iter().product::<usize>() * tensor.dtype().size();
+            let held: usize =
+                cache.layers.iter().flatten().map(|entry| bytes(&entry.keys) + bytes(&entry.values)).sum();
+            assert_eq!(3 * KvCache::row_bytes(&config, BLOCK + 1, precision), held as u64, "{precision:?}");
+        }
     }
 }

@@ -70,6 +70,11 @@ impl Precision {
         }
     }
 
+    /// Bytes of a number that is stored so.
+    pub fn size(self) -> usize {
+        if self == Self::Float32 { 4 } else { 2 }
+    }
+
     /// The values rounded to this precision; their gradient comes back in the format that they had.
     pub(super) fn cast<const D: usize>(self, tensor: Tensor<D>) -> Tensor<D> {
         tensor.cast(self.dtype())

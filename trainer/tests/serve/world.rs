@@ -66,6 +66,7 @@ impl Server {
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).expect("a line that says where it answers");
         assert_eq!((&ready["event"], &ready["model"]), (&json!("ready"), &json!(NAME)));
+        assert!(ready["cache_bytes"].as_u64() > Some(0), "{ready}");
         let address = ready["address"].as_str().unwrap().to_owned();
         let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
         Self { child, address, agent: config.build().into() }
