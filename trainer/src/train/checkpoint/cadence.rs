@@ -23,7 +23,8 @@ impl Cadence {
 
     /// How many will be due by the steps alone after step `done` and before the last one, `total`.
     pub fn due_between(&self, done: usize, total: usize) -> usize {
-        if self.steps == 0 { 0 } else { (total.saturating_sub(1) / self.steps).saturating_sub(done / self.steps) }
+        let due_by = |step: usize| step.checked_div(self.steps).unwrap_or(0);
+        due_by(total.saturating_sub(1)).saturating_sub(due_by(done))
     }
 
     /// Whether a checkpoint is due after `step` steps; the minutes are then counted anew.
