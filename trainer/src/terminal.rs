@@ -14,10 +14,15 @@ static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// A line on standard error, above the bars.
 pub fn say(text: impl Display) {
-    // They come again when they next move. (indicatif's own way to write above them ends the program where the terminal is closed.)
-    let _ = BARS.clear();
+    make_room();
     // There is nobody left to be told that this failed.
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Takes the bars off until they next move: what is printed to a terminal beside them would stand in their line. (indicatif's own
+/// way to write above them ends the program where the terminal is closed.)
+pub fn make_room() {
+    let _ = BARS.clear();
 }
 
 /// Puts a bar that was hidden below those that are on the terminal.

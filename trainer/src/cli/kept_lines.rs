@@ -150,6 +150,8 @@ impl Stream {
             self.out = Some(output::open_stream(&self.path).with_context(name)?);
         }
         let out = self.out.as_mut().expect("it was just opened");
+        // Lines come while the bar is shown, and both may be seen on one terminal.
+        terminal::make_room();
         out.write_all(text).and_then(|()| out.flush()).with_context(name)
     }
 }
