@@ -27,9 +27,10 @@ pub fn grpo_advantages(rewards: Tensor<2>) -> Tensor<2> {
     centred / (variance.sqrt() + 1e-4)
 }
 
-/// Each prompt's rewards less their mean. The mean is off by a rounding, which is all that equal rewards are apart from it and
-/// which GRPO divides by next to nothing: the mean of what is left takes it off.
-fn centred(rewards: Tensor<2>) -> Tensor<2> {
+/// Each prompt's rewards less their mean, `[prompts, answers]` both. The mean is off by a rounding, which is all that equal
+/// rewards are apart from it; GRPO divides it by next to nothing, and Adam steps by it as by any gradient. The mean of what is
+/// left takes it off.
+pub fn centred(rewards: Tensor<2>) -> Tensor<2> {
     let near = rewards.clone() - rewards.mean_dim(1);
     near.clone() - near.mean_dim(1)
 }

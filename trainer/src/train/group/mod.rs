@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     model::Decoder,
-    rlhf::group::{grpo_advantages, normalised, rloo_advantages},
+    rlhf::group::{centred, grpo_advantages, normalised, rloo_advantages},
 };
 use learning::Lesson;
 pub(super) use settings::group_settings;
@@ -81,7 +81,7 @@ impl Group {
             Kind::Rloo { normalise_advantages: false } => rloo_advantages(rewards),
             Kind::Rloo { normalise_advantages: true } => normalised(rloo_advantages(rewards)),
             Kind::Grpo { scale_rewards: true, .. } => grpo_advantages(rewards),
-            Kind::Grpo { scale_rewards: false, .. } => rewards.clone() - rewards.mean_dim(1),
+            Kind::Grpo { scale_rewards: false, .. } => centred(rewards),
         };
         advantages.into_data_as::<f32>().try_to_vec().expect("the data was just converted to f32")
     }
@@ -205,16 +205,27 @@ mod tests {
         }
     }
 
+    fn group(kind: Kind, answers_per_prompt: usize) -> Group {
+        Group { kind, answers_per_prompt, iterations: 1, minibatch_size: 4, clip_range: 0.2, target_approx_kl: 0.0 }
+    }
+
     fn watched(kind: Kind, rewards: &[f64]) -> BTreeMap<String, f64> {
-        let group = Group {
-            kind,
-            answers_per_prompt: 2,
-            iterations: 1,
-            minibatch_size: 4,
-            clip_range: 0.2,
-            target_approx_kl: 0.0,
-        };
-        group.watched(&rollout(), rewards)
+        group(kind, 2).watched(&rollout(), rewards)
+    }
+
+    #[test]
+    fn equal_rewards_give_no_advantage_whichever_way_they_are_scaled() {
+        let weighting = Weighting::Tokens;
+        for kind in [
+            Kind::Rloo { normalise_advantages: false },
+            Kind::Rloo { normalise_advantages: true },
+            Kind::Grpo { scale_rewards: true, weighting },
+            Kind::Grpo { scale_rewards: false, weighting },
+        ] {
+            // In single precision seven of this have a mean that is not quite it.
+            let found = group(kind, 7).advantages(&[29.99; 7]);
+            assert!(found.iter().all(|advantage| advantage.abs() < 1e-7), "{kind:?}: {found:?}");
+        }
     }
 
     #[test]
