@@ -99,7 +99,7 @@ pub struct Common {
     #[arg(long, global = true, help_heading = "Options of every command")]
     pub quiet: bool,
     /// Progress and result as JSON, an object a line, on standard output, with --quiet too. A command that writes records there
-    /// (score, logprobs, --out -) writes them alone
+    /// (logprobs, score without --out, any with --out -) writes them alone
     #[arg(long, global = true, help_heading = "Options of every command")]
     pub json: bool,
 }
