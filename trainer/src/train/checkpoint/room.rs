@@ -41,32 +41,39 @@ pub struct Writes {
 struct Most {
     bytes: u64,
     checkpoints: usize,
+    best: u64,
+    models: usize,
 }
 
 impl Writes {
-    /// A new checkpoint is written before the oldest is removed, and the model while those lie there that are kept. `before`:
-    /// checkpoints that are there already.
+    /// A new checkpoint is written before the oldest is removed, and the model while those lie there that are kept. The best
+    /// weights, and models that are kept on the way, may all come after the last checkpoint: they are certain at the end alone.
+    /// `before`: checkpoints that are there already.
     fn most(&self, before: usize, keep: usize) -> Most {
         let all = before + self.checkpoints;
-        let of = |checkpoints: usize| self.checkpoint * checkpoints as u64;
-        let (at_once, at_the_end) = (all.min(keep.saturating_add(1)), all.min(keep));
-        let changing = of(at_once).max(of(at_the_end) + self.model);
-        Most { bytes: changing + self.best + self.model * self.models as u64, checkpoints: at_once }
+        let with = |checkpoints: usize, best: u64, models: usize| {
+            let bytes = self.checkpoint * checkpoints as u64 + best + self.model * models as u64;
+            Most { bytes, checkpoints, best, models }
+        };
+        let changing = with(all.min(keep.saturating_add(1)), 0, 0);
+        let ending = with(all.min(keep), self.best, self.models + 1);
+        if changing.bytes > ending.bytes { changing } else { ending }
     }
 
     /// What lies on the disk then, for people.
-    fn named(&self, checkpoints: usize) -> String {
+    fn named(&self, most: &Most) -> String {
         let each =
             |count: usize, thing: &str, bytes: u64| format!("{} of {}", counted(count, thing), DecimalBytes(bytes));
         let mut parts = vec![];
-        if checkpoints > 0 {
-            parts.push(each(checkpoints, "checkpoint", self.checkpoint));
+        if most.checkpoints > 0 {
+            parts.push(each(most.checkpoints, "checkpoint", self.checkpoint));
         }
-        if self.best > 0 {
-            parts.push(format!("the best weights of {}", DecimalBytes(self.best)));
+        if most.best > 0 {
+            parts.push(format!("the best weights of {}", DecimalBytes(most.best)));
         }
-        // The last one is the model at the end.
-        parts.push(each(self.models + 1, "model", self.model));
+        if most.models > 0 {
+            parts.push(each(most.models, "model", self.model));
+        }
         parts.join(", ")
     }
 }
@@ -102,7 +109,7 @@ impl Checkpoints {
             folder.display(),
             DecimalBytes(room),
             DecimalBytes(most.bytes),
-            writes.named(most.checkpoints)
+            writes.named(&most)
         )))
     }
 
@@ -157,25 +164,28 @@ mod tests {
     fn the_most_is_while_a_checkpoint_takes_the_place_of_another_or_at_the_end() {
         let writes = |checkpoints, model| Writes { checkpoint: 30, checkpoints, best: 10, model, models: 0 };
         let most = |writes: Writes, before, keep| {
-            let Most { bytes, checkpoints } = writes.most(before, keep);
+            let Most { bytes, checkpoints, .. } = writes.most(before, keep);
             (bytes, checkpoints)
         };
-        // Two kept and one more on its way, beside the best weights; then two and the model, which is smaller.
-        assert_eq!(most(writes(9, 20), 0, 2), (100, 3));
-        assert_eq!(most(writes(9, 50), 0, 2), (120, 3));
+        // Two kept and one more on its way; or two, the best weights and the model.
+        assert_eq!(most(writes(9, 10), 0, 2), (90, 3));
+        assert_eq!(most(writes(9, 50), 0, 2), (120, 2));
         // Fewer are due than are kept; one that is there is one of those.
         assert_eq!(most(writes(1, 20), 0, 2), (60, 1));
         assert_eq!(most(writes(1, 20), 1, 2), (90, 2));
         assert_eq!(most(writes(0, 20), 0, 2), (30, 0));
         assert_eq!(most(Writes { models: 3, ..writes(0, 20) }, 0, 2), (90, 0));
+        // Of the models on the way it is not known how many are there at the last checkpoint.
+        assert_eq!(most(Writes { models: 1, ..writes(9, 5) }, 0, 2), (90, 3));
     }
 
     #[test]
     fn what_takes_the_room_is_named() {
         let writes = Writes { checkpoint: 3_000_000_000, checkpoints: 9, best: 0, model: 500_000_000, models: 0 };
-        assert_eq!(writes.named(3), "3 checkpoints of 3.00 GB, 1 model of 500.00 MB");
-        let writes = Writes { best: 1_000_000_000, models: 3, ..writes };
-        assert_eq!(writes.named(0), "the best weights of 1.00 GB, 4 models of 500.00 MB");
+        let named = |writes: Writes| writes.named(&writes.most(0, 2));
+        assert_eq!(named(writes), "3 checkpoints of 3.00 GB");
+        let writes = Writes { checkpoints: 1, best: 1_000_000_000, models: 3, ..writes };
+        assert_eq!(named(writes), "1 checkpoint of 3.00 GB, the best weights of 1.00 GB, 4 models of 500.00 MB");
     }
 
     #[test]
