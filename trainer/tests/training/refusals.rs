@@ -214,4 +214,6 @@ fn numbers_that_an_option_does_not_take_are_refused_with_those_that_it_takes() {
     refused(&[&best[..], &["--n", "100000"]].concat(), &["--n", "a whole number from 1 to 65536"]);
     refused(&[&best[..], &["--missing-eos-penalty", "-1"]].concat(), &["--missing-eos-penalty", "at least 0"]);
     refused(&["serve", "--model", "m", "--listen", "localhost:8090"], &["such as 127.0.0.1:8090"]);
+    let cost = ["cost", "--parameters", "7b", "--pretraining-examples", "some"];
+    refused(&cost, &["--pretraining-examples", "a whole number, 0 or more"]);
 }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::quantity::{parse, share};
+use super::{
+    super::numbers,
+    quantity::{parse, share},
+};
 use crate::cost::Hardware;
 
 /// Estimate what training and serving a model cost: operations, hours, money, devices, memory
@@ -157,7 +160,7 @@ pub struct Pipeline {
     #[arg(long, value_name = "N", value_parser = parse)]
     pub ppo_epochs: Option<f64>,
     /// Pretraining examples mixed in for each episode [default: 8]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::whole::<u32>)]
     pub pretraining_examples: Option<u32>,
 }
 
