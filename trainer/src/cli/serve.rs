@@ -159,7 +159,8 @@ impl Caches {
 
     fn said(&self) -> String {
         let answers = counted(self.rows as usize, "answer");
-        format!("{answers} of {} tokens take at most {} of memory", self.tokens, DecimalBytes(self.most()))
+        let most = DecimalBytes(self.most());
+        format!("keys and values of {answers} of {} tokens take at most {most} of memory", self.tokens)
     }
 
     fn warning(&self) -> String {
@@ -234,7 +235,7 @@ mod tests {
     fn answers_that_memory_has_no_room_for_are_warned_of_with_a_number_that_it_has() {
         let caches = |free: Option<u64>| Caches { rows: 32, tokens: 4096, row_bytes: 4_000_000_000, free };
         let warning = |free: u64| caches(Some(free)).warning();
-        let said = "32 answers of 4096 tokens take at most 128.00 GB of memory";
+        let said = "keys and values of 32 answers of 4096 tokens take at most 128.00 GB of memory";
         assert_eq!(caches(None).said(), said);
         assert_eq!([None, Some(128_000_000_000)].map(|free| caches(free).rows_with_room() >= 32), [true; 2]);
         assert_eq!(caches(Some(127_999_999_999)).rows_with_room(), 31);
