@@ -1,6 +1,6 @@
 //! What can go wrong between a file on disk and a model in memory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a model could not be read, built or written.
 #[derive(Debug, thiserror::Error)]
@@ -46,4 +46,13 @@ impl ModelError {
     pub fn malformed(path: impl Into<PathBuf>, message: impl Into<String>) -> Self {
         Self::Malformed { path: path.into(), message: message.into() }
     }
+}
+
+/// Refuses a pointer of Git LFS: what a clone by a git without that extension has in a large file's place.
+pub(super) fn refuse_pointer(path: &Path, content: &[u8]) -> Result<(), ModelError> {
+    if content.starts_with(b"version https://git-lfs") {
+        let text = "is a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`";
+        return Err(ModelError::malformed(path, text));
+    }
+    Ok(())
 }

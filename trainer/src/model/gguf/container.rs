@@ -8,7 +8,7 @@ use std::{
 
 use memmap2::Mmap;
 
-use super::super::error::ModelError;
+use super::super::error::{ModelError, refuse_pointer};
 
 const DEFAULT_ALIGNMENT: u64 = 32;
 /// Deeper nesting and longer names do not occur; a file that claims them is damaged.
@@ -56,6 +56,7 @@ impl GgufFile {
         let file = File::open(path).map_err(ModelError::file(path))?;
         // SAFETY: the map is read only; model files are not changed in place while they are read.
         let map = unsafe { Mmap::map(&file) }.map_err(ModelError::file(path))?;
+        refuse_pointer(path, &map)?;
         let wrong = |message: String| ModelError::malformed(path, message);
         let mut reader = Reader { bytes: &map, at: 0 };
         let (metadata, tensors) = reader.header().map_err(wrong)?;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{
     super::{
         config::{self, DecoderConfig},
-        error::ModelError,
+        error::{ModelError, refuse_pointer},
         gguf::GgufFile,
     },
     Companions, ModelDirectory, read_object,
@@ -148,5 +148,7 @@ fn read_text_if_there(path: &Path) -> Result<Option<String>, ModelError> {
     if !path.exists() {
         return Ok(None);
     }
-    fs::read_to_string(path).map(Some).map_err(ModelError::file(path))
+    let text = fs::read_to_string(path).map_err(ModelError::file(path))?;
+    refuse_pointer(path, text.as_bytes())?;
+    Ok(Some(text))
 }

@@ -12,7 +12,12 @@ use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors, tensor::Metadata};
 
 use super::{
-    super::{config::DecoderConfig, decoder::embedding_name, error::ModelError, weights::WeightSource},
+    super::{
+        config::DecoderConfig,
+        decoder::embedding_name,
+        error::{ModelError, refuse_pointer},
+        weights::WeightSource,
+    },
     read_object,
 };
 use crate::transfer::Transfer;
@@ -133,13 +138,9 @@ impl Shard {
         let file = File::open(path).map_err(ModelError::file(path))?;
         // SAFETY: the map is read only; a model's files are never changed in place (they appear by rename).
         let map = unsafe { Mmap::map(&file) }.map_err(ModelError::file(path))?;
-        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|error| {
-            // What a clone by a git without its large-file extension has in the weights' place.
-            let is_pointer = map.starts_with(b"version https://git-lfs");
-            let fetch = "is a pointer of Git LFS, not the weights; fetch them with `git lfs pull`";
-            let other = format!("is not a safetensors file: {error}");
-            ModelError::malformed(path, if is_pointer { fetch } else { other.as_str() })
-        })?;
+        refuse_pointer(path, &map)?;
+        let (header, metadata) = SafeTensors::read_metadata(&map)
+            .map_err(|error| ModelError::malformed(path, format!("is not a safetensors file: {error}")))?;
         let data_start = header + 8;
         if map.len() < data_start + metadata.data_len() {
             return Err(ModelError::malformed(path, "is shorter than its header says"));

@@ -170,15 +170,26 @@ fn a_checkpoint_that_does_not_fit_is_refused_with_the_tensor_and_both_shapes() {
 }
 
 #[test]
-fn a_pointer_of_git_lfs_is_told_from_weights() {
+fn a_pointer_of_git_lfs_is_told_from_the_file() {
     let device = device_of_tests();
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("model");
     save(&decoder("llama-tiny", &device), &path);
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 538090408\n";
-    fs::write(path.join("model.safetensors"), pointer).unwrap();
-    let error = ModelDirectory::open(&path).unwrap().load_decoder(&device).unwrap_err().to_string();
-    assert!(error.contains("model.safetensors") && error.contains("git lfs pull"), "{error}");
+    let files = ["model.safetensors", "tokenizer.json", "model.gguf"].map(|name| (name, path.join(name)));
+    for (_, file) in &files {
+        fs::write(file, pointer).unwrap();
+    }
+    let model = ModelDirectory::open(&path).unwrap();
+    let errors = [
+        model.load_decoder(&device).unwrap_err(),
+        model.tokenizer_json().unwrap_err(),
+        ModelDirectory::open(&files[2].1).unwrap_err(),
+    ];
+    for ((name, _), error) in files.iter().zip(errors) {
+        let error = error.to_string();
+        assert!(error.contains(name) && error.contains("git lfs pull"), "{error}");
+    }
 }
 
 #[test]
