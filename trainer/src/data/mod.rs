@@ -9,7 +9,6 @@ mod error;
 mod example;
 pub mod formats;
 mod forms;
-mod fuel;
 mod ignored;
 pub mod new_tokenizer;
 pub mod order;

@@ -1,10 +1,11 @@
 //! Python's `%` between a text and what fills it (`"%s: %s" % (role, content)`). The engine has `%` for numbers alone, so
 //! where the text stands in quotes the `%` is made a call of a filter before the template is compiled.
 
-use std::{iter, ops::Range, slice};
+use std::{ops::Range, slice};
 
 use minijinja::{
-    Error, ErrorKind, State, Value,
+    Error, ErrorKind, Value,
+    formatting::{FormatStyle, format},
     value::{Tuple, ValueKind},
 };
 
@@ -16,12 +17,8 @@ const NO_ARGUMENTS: [&[u8]; 6] = [b"and", b"or", b"else", b"if", b"in", b"is"];
 
 /// `text % values` as Python has it: a tuple is one value a place, everything else is one value. Each has to have its place, but for
 /// what values are looked up in.
-pub fn filled(state: &mut State, text: &Value, values: &Value) -> Result<Value, Error> {
-    // The engine's own filter, which lets no width ask for more text than a template may make.
-    let mut fill = |values: &[Value]| {
-        let arguments: Vec<Value> = iter::once(text).chain(values).cloned().collect();
-        state.apply_filter("format", &arguments)
-    };
+pub fn filled(text: &str, values: &Value) -> Result<String, Error> {
+    let fill = |values: &[Value]| format(FormatStyle::Printf, text, values);
     let (filled, without_the_last) = match values.downcast_object_ref::<Tuple>() {
         Some(several) => {
             let several: &[Value] = several;

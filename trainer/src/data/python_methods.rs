@@ -6,14 +6,16 @@ use minijinja::{
 };
 use minijinja_contrib::pycompat;
 
-use super::fuel;
+/// Bytes that the engine counts as one of fuel.
+const BYTES_OF_FUEL: u64 = 64;
 
 /// A method of a value as Python has it: one of those here, else one of the engine's.
 pub fn call(state: &mut State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     let own = match value.as_str() {
         Some(text) => {
-            fuel::pay(state, text.len())?;
-            of_text(state, text, method, args)?
+            // The engine counts what a method makes, and not how much of a text it reads for that.
+            state.consume_fuel(text.len() as u64 / BYTES_OF_FUEL)?;
+            of_text(text, method, args)?
         }
         None => None,
     };
@@ -23,7 +25,7 @@ pub fn call(state: &mut State, value: &Value, method: &str, args: &[Value]) -> R
     }
 }
 
-fn of_text(state: &State, text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
+fn of_text(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
     Ok(Some(match method {
         "removeprefix" => {
             let (prefix,): (&str,) = from_args(args)?;
@@ -35,16 +37,12 @@ fn of_text(state: &State, text: &str, method: &str, args: &[Value]) -> Result<Op
         }
         "partition" | "rpartition" => partition(text, args, method == "rpartition")?,
         "split" | "rsplit" => split(text, args, method == "rsplit")?,
-        "center" | "ljust" | "rjust" => padded(state, text, args, method)?,
+        "center" | "ljust" | "rjust" => padded(text, args, method)?,
         "index" | "rindex" => {
             let (what,): (&str,) = from_args(args)?;
             let at = if method == "index" { text.find(what) } else { text.rfind(what) };
             let at = at.ok_or_else(|| wrong(format!("{what:?} is not in the text")))?;
             Value::from(text[..at].chars().count())
-        }
-        "format" => {
-            fuel::pay_for_widths(state, text)?;
-            return Ok(None);
         }
         _ => return Ok(None),
     }))
@@ -64,18 +62,17 @@ fn partition(text: &str, args: &[Value], from_right: bool) -> Result<Value, Erro
 }
 
 /// `center(width, fillchar=' ')` and its like: a text that is as wide already stays as it is.
-fn padded(state: &State, text: &str, args: &[Value], method: &str) -> Result<Value, Error> {
+fn padded(text: &str, args: &[Value], method: &str) -> Result<Value, Error> {
     let (width, fill): (i32, Option<char>) = from_args(args)?;
-    let (width, fill) = (usize::try_from(width).unwrap_or(0), fill.unwrap_or(' '));
+    let width = usize::try_from(width).unwrap_or(0);
     let missing = width.saturating_sub(text.chars().count());
-    fuel::pay(state, missing.saturating_mul(fill.len_utf8()))?;
     let left = match method {
         "ljust" => 0,
         "rjust" => missing,
         // Of what can't be shared evenly the left side has more where the width is odd.
         _ => missing / 2 + (missing & width & 1),
     };
-    let side = |count: usize| fill.to_string().repeat(count);
+    let side = |count: usize| fill.unwrap_or(' ').to_string().repeat(count);
     Ok(Value::from(format!("{}{text}{}", side(left), side(missing - left))))
 }
 

@@ -6,11 +6,19 @@
 //! what is in them.
 
 use laurel_records::{Message, Role};
-use minijinja::{Environment, Error, ErrorKind, State, Value, context, syntax::SyntaxConfig, value::Kwargs};
+use minijinja::{Environment, Error, ErrorKind, Value, context, syntax::SyntaxConfig, value::Kwargs};
 
-use super::{error::DataError, fuel, percent, python_json::Style, python_methods};
+use super::{error::DataError, percent, python_json::Style, python_methods};
 
 const NAME: &str = "chat";
+
+/// How much a template may do for one conversation, as the engine counts: one for an instruction, one for 64 bytes that
+/// are made. That is seconds of work, or 2 GiB of text. It stops a template that runs for ever or grows step by step. One
+/// that means harm has single steps that the engine does not foresee, such as to join a list of one text many times.
+///
+/// A real template takes up to some 300 a message, and copies a text of 1,000 bytes about ten times on its way, which
+/// is 150 more: a conversation of ten thousand such messages takes 4.5 million.
+const FUEL: u64 = 1 << 25;
 
 /// A compiled chat template with the model's special tokens.
 #[derive(Debug)]
@@ -24,7 +32,7 @@ impl ChatTemplate {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(error)?;
         environment.set_syntax(syntax);
-        environment.set_fuel(Some(fuel::LIMIT));
+        environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_unknown_method_callback(python_methods::call);
         environment.add_function("raise_exception", raise_exception);
@@ -118,31 +126,19 @@ fn strftime_now(format: String) -> Result<String, Error> {
 }
 
 /// `json.dumps` with the arguments of transformers' own filter: the engine's also escapes what HTML would need.
-fn tojson(
-    state: &State,
-    value: &Value,
-    ensure_ascii: Option<Value>,
-    indent: Option<Value>,
-    options: Kwargs,
-) -> Result<String, Error> {
+fn tojson(value: &Value, ensure_ascii: Option<Value>, indent: Option<Value>, options: Kwargs) -> Result<String, Error> {
     let named = |name: &str| -> Result<Option<Value>, Error> { options.get(name) };
     let is_on = |value: Option<Value>| value.is_some_and(|value| value.is_true());
-    let indent = indent.map_or_else(|| named("indent"), |given| Ok(Some(given)))?;
     let style = Style {
         ensure_ascii: is_on(ensure_ascii.map_or_else(|| named("ensure_ascii"), |given| Ok(Some(given)))?),
-        indent: indent.map(|indent| indentation(state, &indent)).transpose()?,
+        indent: indent.map_or_else(|| named("indent"), |given| Ok(Some(given)))?.map(|indent| indentation(&indent)),
         separators: named("separators")?.map(|given| separators(&given)).transpose()?,
         sort_keys: is_on(named("sort_keys")?),
     };
     options.assert_all_used()?;
     let json = minijinja::filters::tojson(value, None, Kwargs::from_iter(None::<(&str, Value)>))?;
-    let text = json.as_str().unwrap_or_default();
-    let json: serde_json::Value = serde_json::from_str(text)
+    let json: serde_json::Value = serde_json::from_str(json.as_str().unwrap_or_default())
         .map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("tojson: {error}")))?;
-    // Each letter may come to stand on a line of its own, that far to the right.
-    let indent = style.indent.as_ref().map_or(0, String::len).saturating_mul(fuel::depth(&json));
-    let between = style.separators.as_ref().map_or(0, |[item, name]| item.len().max(name.len()));
-    fuel::pay(state, text.len().saturating_mul(indent.saturating_add(between).saturating_add(1)))?;
     Ok(style.dumps(&json))
 }
 
@@ -158,14 +154,14 @@ fn is_iterable(value: &Value) -> bool {
 }
 
 /// A number of spaces, or text that stands as it is.
-fn indentation(state: &State, indent: &Value) -> Result<String, Error> {
-    if let Some(text) = indent.as_str() {
-        return Ok(text.to_owned());
+fn indentation(indent: &Value) -> String {
+    match indent.as_str() {
+        Some(text) => text.to_owned(),
+        None => {
+            let spaces = indent.as_i64().unwrap_or_else(|| i64::from(indent.is_true()));
+            " ".repeat(usize::try_from(spaces).unwrap_or(0))
+        }
     }
-    let spaces = indent.as_i64().unwrap_or_else(|| i64::from(indent.is_true()));
-    let spaces = usize::try_from(spaces).unwrap_or(0);
-    fuel::pay(state, spaces)?;
-    Ok(" ".repeat(spaces))
 }
 
 fn separators(given: &Value) -> Result<[String; 2], Error> {
@@ -259,14 +255,10 @@ mod tests {
     #[test]
     fn a_template_that_does_not_end_or_grows_without_end_is_stopped() {
         for source in [
-            "{% set text = 'a' * 10000000 %}\
-             {% for i in range(1000) %}{% if text.removeprefix('a') %}{% endif %}{% endfor %}",
-            "{{ 'a'.center(2000000000, '茶') }}",
+            // Methods make little of what they read.
+            "{% set text = 'a' * 10000000 %}{% for i in range(1000) %}{% if text.find('b') %}{% endif %}{% endfor %}",
+            "{% set text = 'a' * 10000000 %}{% for i in range(1000) %}{% set longer = text ~ i %}{% endfor %}",
             "{{ ('a' * 1000000).replace('a', 'b' * 10000) }}",
-            "{{ '%9999999999d' % 1 }}",
-            "{{ '{:>9999999999}'.format(1) }}",
-            "{{ [1] | tojson(indent=9999999999) }}",
-            "{{ range(100000) | list | tojson(indent='a' * 10000000) }}",
         ] {
             let error = render(source, "").unwrap_err().to_string();
             assert!(error.starts_with("the model's chat template does not end, or makes far"), "{source}: {error}");
@@ -283,7 +275,7 @@ mod tests {
         for template in templates["templates"].as_array().unwrap() {
             let mut known = ChatTemplate::new(template["template"].as_str().unwrap(), &tokens).unwrap();
             // A tenth of the messages, a hundredth of the work.
-            known.environment.set_fuel(Some(fuel::LIMIT / 100));
+            known.environment.set_fuel(Some(FUEL / 100));
             assert!(known.render(&messages, true).is_ok(), "{}", template["name"]);
         }
     }
