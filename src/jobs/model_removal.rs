@@ -68,12 +68,16 @@ async fn sweep(pool: &PgPool, models_dir: &Path) -> anyhow::Result<()> {
         tracing::debug!("files of removed models stay while a backup is made, or somebody else deletes them");
         return Ok(());
     }
+    let mut swept = Ok(());
     for model in left {
-        let folder = model_files::directory(models_dir, model);
-        let cleared = model_files::clear(models_dir, model).await;
-        cleared.with_context(|| format!("{} can't be deleted", folder.display()))?;
+        // One that can't be deleted, since another user brought it say, keeps none of the others.
+        if let Err(error) = model_files::clear(models_dir, model).await {
+            let folder = model_files::directory(models_dir, model);
+            swept = Err(anyhow::Error::from(error).context(format!("{} can't be deleted", folder.display())));
+        }
     }
-    Ok(transaction.commit().await?)
+    transaction.commit().await?;
+    swept
 }
 
 /// The models of which a directory lies here.

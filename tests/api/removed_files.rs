@@ -197,8 +197,14 @@ async fn files_that_a_killed_server_left_go_later_and_not_while_a_backup_reads_t
     assert!(remove(&server, &project, &policy).await.expect("removed"));
     assert!(folder(&server, &sft).exists() && folder(&server, &policy).exists());
     backup.rollback().await.expect("ended");
+    // What can't be deleted is told of, and keeps nothing else from going.
+    std::fs::remove_dir_all(folder(&server, &sft)).expect("deleted");
+    std::fs::write(folder(&server, &sft), "no directory").expect("written");
+    let error = files::after_nights(pool, &models_dir).await.expect_err("it can't be deleted").to_string();
+    assert!(error.contains(&sft.id.to_string()) && error.ends_with("can't be deleted"), "{error}");
+    assert!(!folder(&server, &policy).exists());
+    std::fs::remove_file(folder(&server, &sft)).expect("deleted");
     files::after_nights(pool, &models_dir).await.expect("a look");
-    assert!(!folder(&server, &sft).exists() && !folder(&server, &policy).exists());
 }
 
 #[tokio::test]
