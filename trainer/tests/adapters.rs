@@ -158,7 +158,7 @@ fn adapters_that_do_not_fit_are_refused_in_words() {
     let llama = files().join("llama");
     let here = |config: &mut Value| config["base_model_name_or_path"] = text(&llama).into();
     type Change<'a> = &'a dyn Fn(&mut Value);
-    let cases: [(&str, Change, &str); 12] = [
+    let cases: [(&str, Change, &str); 15] = [
         ("gone", &|config| config["base_model_name_or_path"] = "nobody/nothing".into(), "nobody/nothing"),
         ("dora", &|config| config["use_dora"] = true.into(), "use_dora"),
         ("pissa", &|config| config["init_lora_weights"] = "pissa_niter_16".into(), "pissa_niter_16"),
@@ -187,6 +187,30 @@ fn adapters_that_do_not_fit_are_refused_in_words() {
                 config["r"] = 3.into();
             },
             "lora_A.weight has shape [2, 8]",
+        ),
+        (
+            "targets",
+            &|config| {
+                here(config);
+                config["target_modules"] = ["v_proj"].into();
+            },
+            "leaves out model.layers.0.self_attn.q_proj (by target_modules",
+        ),
+        (
+            "excluded",
+            &|config| {
+                here(config);
+                config["exclude_modules"] = ".*layers.1.*v_proj".into();
+            },
+            "leaves out model.layers.1.self_attn.v_proj ",
+        ),
+        (
+            "layers",
+            &|config| {
+                here(config);
+                config["layers_to_transform"] = [0].into();
+            },
+            "leaves out model.layers.1.self_attn.q_proj ",
         ),
         ("other", &|config| config["base_model_name_or_path"] = text(&files().join("gpt2")).into(), "no place for"),
     ];

@@ -3,6 +3,7 @@
 //! GPT-2 keeps q, k and v in one matrix and PEFT puts one adapter on it; here each has its own. Going out, the three become one of
 //! their ranks together (its B has blocks); coming in, the one becomes three that share its A.
 
+mod targets;
 mod written;
 
 use std::{
@@ -28,6 +29,7 @@ use super::{
     read_object,
     safetensors::TensorFile,
 };
+use targets::Targets;
 
 pub use written::{AdapterOf, write_adapter, write_reward_adapter};
 
@@ -85,6 +87,7 @@ struct Config {
 pub(super) struct AdapterFiles {
     path: PathBuf,
     config: Config,
+    targets: Targets,
 }
 
 impl AdapterFiles {
@@ -132,7 +135,8 @@ impl AdapterFiles {
         if !matches!(raw.get("bias"), None | Some(Value::Null)) && raw["bias"] != "none" {
             return Err(ModelError::malformed(&path, "changes the biases, which is not supported"));
         }
-        Ok(Some(Self { path: directory.to_owned(), config }))
+        let targets = Targets::of(&raw).map_err(|text| ModelError::malformed(&path, text))?;
+        Ok(Some(Self { path: directory.to_owned(), config, targets }))
     }
 
     /// Whether it makes a reward model of its base.
@@ -210,17 +214,27 @@ impl AdapterFiles {
         Ok(file)
     }
 
+    /// The adapter of a linear; `None` where the file has none for it.
     fn adapter(&self, file: &TensorFile, place: &Place, linear: &Linear) -> Result<Option<Adapter>, ModelError> {
         let (a_name, b_name) = place.tensors();
-        let Some(a_shape) = file.shape(&a_name) else { return Ok(None) };
+        let shapes = [&a_name, &b_name].map(|name| file.shape(name));
+        if shapes.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        // PEFT would leave it where it is, and compute something else than whoever learned it.
+        if !self.targets.hold(&place.module, place.layer) {
+            let text = format!(
+                "leaves out {} (by target_modules, exclude_modules or layers_to_transform), for which {WEIGHTS} has tensors; \
+                 name it there, or take the tensors out",
+                place.module
+            );
+            return Err(ModelError::malformed(self.path.join(CONFIG), text));
+        }
         let [input, output] = linear.weight.dims();
         let rank = self.config.rank_pattern.of(&place.module).unwrap_or(self.config.r);
         if rank == 0 {
             let text = format!("gives {} the rank 0; it is at least 1", place.module);
             return Err(ModelError::malformed(self.path.join(CONFIG), text));
-        }
-        if a_shape != [rank, input] {
-            return Err(ModelError::Shape { tensor: a_name, expected: vec![rank, input], found: a_shape });
         }
         let a = file.read(&a_name, &[rank, input])?;
         let b = file.read(&b_name, &[output * place.parts, rank])?;

@@ -1,5 +1,7 @@
 //! Adapters: a new one changes nothing, a merged one changes what it changed beside the weight, only they learn.
 
+use std::path::{Path, PathBuf};
+
 use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::Distribution,
@@ -141,18 +143,24 @@ fn an_adapter_is_written_in_the_number_format_that_is_asked_for() {
     }
 }
 
-/// As DeepSpeed and FSDP leave it where the weights were not gathered before they were saved.
-#[test]
-fn an_adapter_without_tensors_is_refused() {
-    let device = device_of_tests();
-    let scratch = tempfile::tempdir().unwrap();
-    let (base, adapter) = (scratch.path().join("base"), scratch.path().join("adapter"));
-    let decoder = decoder("llama-tiny", &device);
+/// An adapter on q in a folder, with its base beside it.
+fn written(scratch: &Path, device: &Device) -> PathBuf {
+    let (base, adapter) = (scratch.join("base"), scratch.join("adapter"));
+    let decoder = decoder("llama-tiny", device);
     let (companions, lineage) = (Companions::none(), Lineage::of("sft"));
     write_decoder(&base, &decoder, &companions, &lineage).unwrap();
     let adapted = decoder.with_lora(&settings(&["q_proj"]), 3).unwrap();
     let of = AdapterOf { base: &base, companions: &companions, lineage: &lineage, format: WeightFormat::Float32 };
     write_adapter(&adapter, &adapted, &of).unwrap();
+    adapter
+}
+
+/// As DeepSpeed and FSDP leave it where the weights were not gathered before they were saved.
+#[test]
+fn an_adapter_without_tensors_is_refused() {
+    let device = device_of_tests();
+    let scratch = tempfile::tempdir().unwrap();
+    let adapter = written(scratch.path(), &device);
     let load = || ModelDirectory::open(&adapter).unwrap().load_decoder(&device);
     load().unwrap();
     let header = r#"{"__metadata__":{"format":"pt"}}"#;
@@ -160,6 +168,26 @@ fn an_adapter_without_tensors_is_refused() {
     std::fs::write(adapter.join("adapter_model.safetensors"), empty).unwrap();
     let error = load().unwrap_err().to_string();
     assert!(error.contains("adapter_model.safetensors") && error.contains("holds no tensors"), "{error}");
+}
+
+/// PEFT would leave the other half as it began, and A begins at random.
+#[test]
+fn half_an_adapter_is_refused_by_the_name_of_what_it_lacks() {
+    let device = device_of_tests();
+    let scratch = tempfile::tempdir().unwrap();
+    let adapter = written(scratch.path(), &device);
+    let file = adapter.join("adapter_model.safetensors");
+    let whole = std::fs::read(&file).unwrap();
+    let weights = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    let header = std::str::from_utf8(&whole[8..weights]).unwrap();
+    for side in ["A", "B"] {
+        let name = format!("base_model.model.model.layers.1.self_attn.q_proj.lora_{side}.weight");
+        let another = header.replacen(&name, &name.replace("lora", "LORA"), 1);
+        assert_ne!(another, header);
+        std::fs::write(&file, [&whole[..8], another.as_bytes(), &whole[weights..]].concat()).unwrap();
+        let error = ModelDirectory::open(&adapter).unwrap().load_decoder(&device).unwrap_err().to_string();
+        assert!(error.contains(&format!("has no tensor {name} ")), "{error}");
+    }
 }
 
 /// As AutoTokenizer of transformers reads them: all from one folder.
