@@ -9,7 +9,7 @@ use std::{
 use laurel_trainer::{
     cli::device::device_of_tests,
     model::{
-        ModelDirectory, RewardModel,
+        DecoderConfig, ModelDirectory, RewardModel,
         hf::{Lineage, write_reward_model},
     },
 };
@@ -213,6 +213,8 @@ fn wrong_files_and_wrong_models_are_the_users_mistake() {
     let path = |name: &str| folder.path().join(name).to_str().expect("a path").to_owned();
     let (binary, all, corpus, out) = (path("binary"), path("."), path("corpus.txt"), path("new"));
     std::fs::write(&binary, [0xff, 0xfe, b'\n']).expect("kept");
+    let large = path("large.json");
+    std::fs::write(&large, config(&[("hidden_size", 1 << 40)])).expect("kept");
     let (compared, report) = (path("compared.jsonl"), path("corpus.txt/report"));
     let said = |text: &str| json!([{ "role": "assistant", "content": text }]);
     let pair =
@@ -225,6 +227,7 @@ fn wrong_files_and_wrong_models_are_the_users_mistake() {
         (vec!["score", "--model", model, "--data", all], "directory"),
         (vec!["score", "--model", model, "--data", &compared, "--report", &report], "corpus.txt/report"),
         (vec!["init", "--config", all, "--corpus", corpus, "--out", out], "directory"),
+        (vec!["init", "--config", &large, "--corpus", corpus, "--out", out], "hidden size is 1099511627776"),
         (vec!["compress", "--model", model, "--method", "wanda", "--calibration", all, "--out", out], "directory"),
     ] {
         let output = trainer(&arguments, "");
@@ -232,4 +235,32 @@ fn wrong_files_and_wrong_models_are_the_users_mistake() {
         assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{arguments:?}: {said}");
         assert!(said.contains(words), "“{words}” is not in: {said}");
     }
+}
+
+/// The configuration of a small Llama with some fields said otherwise.
+fn config(fields: &[(&str, u64)]) -> String {
+    let mut config = DecoderConfig::preset("llama-tiny").expect("a preset").to_json();
+    config.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
+    json!(config).to_string()
+}
+
+#[test]
+fn a_model_that_nothing_has_room_for_is_refused_before_it_is_made() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| folder.path().join(name).to_str().expect("a path").to_owned();
+    let (layers, heads, corpus, out) = (path("layers.json"), path("heads.json"), path("corpus.txt"), path("new"));
+    std::fs::write(&layers, config(&[("num_hidden_layers", 1_000_000_000)])).expect("kept");
+    std::fs::write(&heads, config(&[("num_attention_heads", 6)])).expect("kept");
+    std::fs::write(&corpus, "What is tea?").expect("kept");
+    for (config, code, words) in [
+        (&layers, 1, "weights take "),
+        // Nor does transformers load one.
+        (&heads, 2, "heads.json: hidden size 64 is not a multiple of 6 heads"),
+    ] {
+        let output = trainer(&["init", "--config", config, "--corpus", &corpus, "--out", &out], "");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(words) && said.trim().lines().count() == 1, "{said}");
+    }
+    assert!(!std::path::Path::new(&out).exists());
 }

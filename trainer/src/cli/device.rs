@@ -1,6 +1,6 @@
 //! `--device`: where tensors live.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, fs, str::FromStr};
 
 use burn::tensor::Device;
 
@@ -57,6 +57,21 @@ impl DeviceChoice {
             Self::Cuda(index) => cuda(index),
         }
     }
+}
+
+/// Bytes of memory that are free or can be freed where a device computes, as far as the system says so: what a GPU has left is not
+/// known.
+pub(super) fn free_memory(device: &Device) -> Option<u64> {
+    if *device != Device::flex() {
+        return None;
+    }
+    available(&fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+fn available(meminfo: &str) -> Option<u64> {
+    let amount = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = amount.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(1024 * kibibytes)
 }
 
 /// Where tests compute: on what the environment's LAUREL_TEST_DEVICE names, as `--device` does, else on the CPU.
@@ -146,5 +161,15 @@ mod tests {
     fn a_device_that_was_left_out_is_refused_by_name() {
         let error = DeviceChoice::Cuda(0).open().unwrap_err().to_string();
         assert!(error.contains("--features cuda") && error.contains("--device cpu"), "{error}");
+    }
+
+    #[test]
+    fn what_is_free_is_read_as_linux_says_it() {
+        let meminfo =
+            "MemTotal:       263842304 kB\nMemFree:          812345 kB\nMemAvailable:   12000000 kB\nBuffers: 5 kB\n";
+        assert_eq!(available(meminfo), Some(12_288_000_000));
+        for none in ["", "MemTotal: 5 kB\n", "MemAvailable: many kB\n"] {
+            assert_eq!(available(none), None, "{none:?}");
+        }
     }
 }

@@ -3,7 +3,6 @@
 use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use burn::tensor::Device;
 use indicatif::DecimalBytes;
 use serde_json::json;
 use tokio::{
@@ -12,7 +11,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Common, WrongInput, generate::model_name, numbers, precision::PrecisionArgs};
+use super::{Common, WrongInput, device::free_memory, generate::model_name, numbers, precision::PrecisionArgs};
 use crate::{
     data::ModelTokenizer,
     model::{Decoder, KvCache, ModelDirectory},
@@ -135,9 +134,7 @@ impl Caches {
     fn of(decoder: &Decoder, rows: u32) -> Self {
         let tokens = decoder.config().context_length;
         let row_bytes = KvCache::row_bytes(decoder.config(), tokens, decoder.precision());
-        // What a GPU has left is not known.
-        let on_the_cpu = decoder.token_embedding.device() == Device::flex();
-        Self { rows, tokens, row_bytes, free: on_the_cpu.then(free_memory).flatten() }
+        Self { rows, tokens, row_bytes, free: free_memory(&decoder.token_embedding.device()) }
     }
 
     fn most(&self) -> u64 {
@@ -174,17 +171,6 @@ impl Caches {
             self.said()
         )
     }
-}
-
-/// Bytes of memory that are free or can be freed, where the system says so.
-fn free_memory() -> Option<u64> {
-    available(&fs::read_to_string("/proc/meminfo").ok()?)
-}
-
-fn available(meminfo: &str) -> Option<u64> {
-    let amount = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kibibytes: u64 = amount.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(1024 * kibibytes)
 }
 
 /// Asks the server to end at the first signal; at the second, of whichever kind, the process ends at once.
@@ -243,16 +229,6 @@ mod tests {
         assert!(told.starts_with(&format!("warning: {said}, and 60.00 GB are free: ")), "{told}");
         assert!(told.ends_with("; --rows 15 has room"), "{told}");
         assert!(warning(3_000_000_000).ends_with("; not one of that length has room"));
-    }
-
-    #[test]
-    fn what_is_free_is_read_as_linux_says_it() {
-        let meminfo =
-            "MemTotal:       263842304 kB\nMemFree:          812345 kB\nMemAvailable:   12000000 kB\nBuffers: 5 kB\n";
-        assert_eq!(available(meminfo), Some(12_288_000_000));
-        for none in ["", "MemTotal: 5 kB\n", "MemAvailable: many kB\n"] {
-            assert_eq!(available(none), None, "{none:?}");
-        }
     }
 
     #[test]

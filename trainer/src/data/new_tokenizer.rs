@@ -25,8 +25,8 @@ const PADDING: &str = "<|pad|>";
 const CHAT_TEMPLATE: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + \
 message['content'] + '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
-/// The alphabet of bytes and the special tokens.
-const SMALLEST: usize = 256 + 4;
+/// The tokens that every vocabulary has: the alphabet of bytes and the special tokens.
+pub const SMALLEST: usize = 256 + 4;
 
 /// A tokenizer for a new model.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ impl NewTokenizer {
                 "a vocabulary needs at least {SMALLEST} tokens (bytes and special ones), not {vocabulary}"
             ));
         }
+        // A token is made of two, so there are never more than bytes. The trainer takes memory for as many as it is told.
+        let vocabulary = vocabulary.min(SMALLEST + texts.iter().map(String::len).sum::<usize>());
         let mut tokenizer = Tokenizer::new(BPE::default());
         // Digits one by one, then GPT-2's rule, as SmolLM2 splits: numbers are spelt, not memorised.
         let split: Vec<PreTokenizerWrapper> =
@@ -105,4 +107,22 @@ impl NewTokenizer {
 
 fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_tokens_than_a_text_can_give_cost_no_memory() {
+        let texts = ["tea is warm, tea is good".to_owned(), "warm tea".to_owned()];
+        let learned = |vocabulary| {
+            let tokenizer = NewTokenizer::learn(&texts, vocabulary).unwrap();
+            (tokenizer.vocabulary_size(), tokenizer.tokenizer.to_string(false).unwrap())
+        };
+        let all = learned(usize::MAX);
+        let bytes: usize = texts.iter().map(String::len).sum();
+        assert!((SMALLEST + 1..SMALLEST + bytes).contains(&all.0), "{}", all.0);
+        assert_eq!(learned(1000), all);
+    }
 }

@@ -12,6 +12,9 @@ pub(crate) use fields::tokens;
 use fields::{checked_tokens, count, flag, lacks, list, needed_count};
 pub(super) use fields::{number, object, text};
 
+/// The largest size of anything: token ids and positions are counted in 32 bits.
+const LARGEST: usize = i32::MAX as usize;
+
 /// The families of decoder-only transformers that share our blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
@@ -128,7 +131,7 @@ impl DecoderConfig {
             architecture: Architecture::Gpt2,
             vocabulary_size: needed_count(raw, "vocab_size")?,
             hidden_size,
-            intermediate_size: count(raw, "n_inner")?.unwrap_or(4 * hidden_size),
+            intermediate_size: count(raw, "n_inner")?.unwrap_or(hidden_size.saturating_mul(4)),
             layers: needed_count(raw, "n_layer")?,
             heads,
             key_value_heads: heads,
@@ -281,16 +284,21 @@ impl DecoderConfig {
 
     fn check(&self) -> Result<(), ModelError> {
         let wrong = |message: String| Err(ModelError::Unsupported(message));
-        for (name, value) in [
-            ("vocabulary size", self.vocabulary_size),
-            ("hidden size", self.hidden_size),
-            ("number of heads", self.heads),
-            ("number of key-value heads", self.key_value_heads),
-            ("head size", self.head_size),
-            ("context length", self.context_length),
+        for (name, value, least) in [
+            ("vocabulary size", self.vocabulary_size, 1),
+            ("hidden size", self.hidden_size, 1),
+            ("feed-forward size", self.intermediate_size, 0),
+            ("number of layers", self.layers, 0),
+            ("number of heads", self.heads, 1),
+            ("number of key-value heads", self.key_value_heads, 1),
+            ("head size", self.head_size, 1),
+            ("context length", self.context_length, 1),
         ] {
-            if value == 0 {
+            if value < least {
                 return wrong(format!("the configuration's {name} is zero"));
+            }
+            if value > LARGEST {
+                return wrong(format!("the configuration's {name} is {value}; the largest that is read is {LARGEST}"));
             }
         }
         if !self.heads.is_multiple_of(self.key_value_heads) {
@@ -305,22 +313,25 @@ impl DecoderConfig {
         Ok(())
     }
 
-    /// The number of weights, embeddings included once.
+    /// The number of weights, embeddings included once; `usize::MAX` where there are more.
     pub fn parameters(&self) -> usize {
-        let h = self.hidden_size;
-        let (q, kv) = (self.heads * self.head_size, self.key_value_heads * self.head_size);
-        let biases = |on: bool, n: usize| if on { n } else { 0 };
+        // Of sizes up to LARGEST none of the products is beyond 128 bits.
+        let wide = |size: usize| size as u128;
+        let (h, inner, vocabulary) = (wide(self.hidden_size), wide(self.intermediate_size), wide(self.vocabulary_size));
+        let (q, kv) = (wide(self.heads) * wide(self.head_size), wide(self.key_value_heads) * wide(self.head_size));
+        let biases = |on: bool, n: u128| if on { n } else { 0 };
         let norm = if self.architecture == Architecture::Gpt2 { 2 * h } else { h };
-        let gate = usize::from(self.architecture != Architecture::Gpt2);
+        let gate = u128::from(self.architecture != Architecture::Gpt2);
         let layer = h * (2 * q + 2 * kv)
             + biases(self.query_key_value_bias, q + 2 * kv)
             + biases(self.attention_output_bias, h)
-            + (2 + gate) * h * self.intermediate_size
-            + biases(self.feed_forward_bias, (1 + gate) * self.intermediate_size + h)
+            + (2 + gate) * h * inner
+            + biases(self.feed_forward_bias, (1 + gate) * inner + h)
             + 2 * norm;
-        let positions = if self.rope.is_none() { self.context_length * h } else { 0 };
-        let output = biases(!self.tied_embeddings, self.vocabulary_size * h);
-        self.layers * layer + self.vocabulary_size * h + positions + output + norm
+        let positions = if self.rope.is_none() { wide(self.context_length) * h } else { 0 };
+        let output = biases(!self.tied_embeddings, vocabulary * h);
+        let all = wide(self.layers) * layer + vocabulary * h + positions + output + norm;
+        usize::try_from(all).unwrap_or(usize::MAX)
     }
 }
 

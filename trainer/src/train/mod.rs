@@ -46,6 +46,7 @@ use crate::{
     model::{ModelDirectory, Precision, hf::ensure_free},
 };
 
+pub(crate) use checkpoint::room::free_room;
 pub use checkpoint::{Cadence, Checkpoints, Earlier, Identity};
 pub use ema::Ema;
 pub use error::TrainError;

@@ -133,6 +133,12 @@ mod tests {
             ("llama-tiny", json!({"rope_scaling": {"type": "linear", "factor": 0}}), "factor must be above 0"),
             ("llama-tiny", json!({"rope_scaling": llama3}), "low_freq_factor must be above 0"),
             ("llama-tiny", json!({"rope_scaling": partial}), "partial_rotary_factor"),
+            ("llama-tiny", json!({"hidden_size": 1_u64 << 40}), "hidden size is 1099511627776; the largest"),
+            ("llama-tiny", json!({"vocab_size": 1_u64 << 33}), "vocabulary size is 8589934592"),
+            ("llama-tiny", json!({"num_hidden_layers": u64::MAX}), "number of layers is 18446744073709551615"),
+            ("gpt2-tiny", json!({"n_embd": 1_u64 << 63, "n_inner": null}), "hidden size is 9223372036854775808"),
+            ("gpt2-tiny", json!({"n_head": 0}), "number of heads is zero"),
+            ("gpt2-tiny", json!({"n_head": 5}), "64 is not a multiple of 5 heads"),
             ("qwen2-tiny", windows, "sliding_window must be at least 1"),
             ("qwen2-tiny", layers("chunked_attention", 4), "chunked_attention"),
             ("qwen2-tiny", layers("sliding_attention", 3), "layer_types has 3 entries for 4 layers"),
@@ -141,6 +147,13 @@ mod tests {
             let error = changed(preset, fields.clone()).unwrap_err().to_string();
             assert!(error.contains(expected), "{fields}: {error}");
         }
+    }
+
+    #[test]
+    fn weights_beyond_all_counting_are_as_many_as_can_be_counted() {
+        let fields = json!({"num_hidden_layers": i32::MAX, "hidden_size": i32::MAX, "intermediate_size": i32::MAX,
+            "num_attention_heads": i32::MAX, "num_key_value_heads": i32::MAX, "head_dim": i32::MAX - 1});
+        assert_eq!(changed("llama-tiny", fields).unwrap().parameters(), usize::MAX);
     }
 
     #[test]

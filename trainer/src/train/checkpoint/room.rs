@@ -128,7 +128,7 @@ impl Checkpoints {
 }
 
 /// Bytes that are free where a folder lies; `None` where that is not known.
-fn free_room(folder: &Path) -> Option<u64> {
+pub fn free_room(folder: &Path) -> Option<u64> {
     #[cfg(test)]
     if let Some(free) = testing::FREE.get() {
         return Some(free);
