@@ -2,7 +2,7 @@
 //!
 //! They stand in FILE.partial until all are there and it becomes FILE by rename: FILE itself is whole or absent. Beside it lies
 //! FILE.resume, which says what the work is known by and then, for each line, what the command's report needs of it. `--resume`
-//! goes on from both.
+//! goes on from both. Where FILE is made of the lines and is none of them, a folder say, they go when it has its place.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -27,10 +27,10 @@ use crate::{
 /// What becomes of lines that an earlier run left.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct ResumeArgs {
-    /// Go on after the lines that an earlier run to the same FILE left in FILE.partial; where there are none, say so and begin
+    /// Go on after the lines that an earlier run to the same OUT left in OUT.partial; where there are none, say so and begin
     #[arg(long, conflicts_with = "overwrite")]
     resume: bool,
-    /// Replace what an earlier run to the same FILE left in FILE.partial
+    /// Replace what an earlier run to the same OUT left in OUT.partial
     #[arg(long)]
     overwrite: bool,
 }
@@ -139,6 +139,15 @@ impl KeptLines {
             // Also where there was no line: whoever reads waits for the end.
             Place::Stream(mut stream) => stream.write(&[]),
             Place::File(partial) => partial.finish(),
+        }
+    }
+
+    /// What was made of the lines has its place, so they are not needed any more.
+    pub fn discard(self) {
+        if let Place::File(partial) = self.0 {
+            // What has its place is whole, whether or not they can be removed.
+            let _ = fs::remove_file(&partial.lines);
+            let _ = fs::remove_file(&partial.notes);
         }
     }
 }

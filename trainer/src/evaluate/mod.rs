@@ -16,7 +16,7 @@ mod tests;
 mod uncertainty;
 mod win_rate;
 
-pub use answers::{Answers, sample_answers};
+pub use answers::{Answer, Answering, Answers, sample_answers};
 pub use calibration::{Bin, Calibration, Confidence};
 pub use divergence::{Divergence, divergences, mean_kl};
 pub use likelihood::{Nll, nll};

@@ -10,7 +10,7 @@ use serde_json::{Map, json};
 use super::*;
 use crate::{
     cli::device::device_of_tests,
-    data::{ModelTokenizer, new_tokenizer::NewTokenizer},
+    data::{DataError, ModelTokenizer, new_tokenizer::NewTokenizer},
     generate::SamplingSettings,
     model::{
         Decoder, DecoderConfig, Layout, Members, ModelDirectory, RewardEnsemble, RewardModel,
@@ -260,6 +260,29 @@ fn an_answer_that_was_cut_is_scored_as_cut() {
     assert!(tokenizer.stop_ids().contains(end));
     assert!(near(found[0], cut) && !near(found[0], &examples[0]), "{found:?}");
     assert!(near(found[1], &examples[1]), "{found:?}");
+}
+
+#[test]
+fn answers_that_are_there_are_not_sampled_again_and_the_others_are_as_they_would_be() {
+    let (policy, _, tokenizer) = models();
+    let prompts = ["What is tea?", "Why is bread fresh?", "What is tea?"].map(unanswered);
+    let (decoder, tokenizer, prompts) = (&policy, &tokenizer, &prompts);
+    let settings = &SamplingSettings { max_new_tokens: 7, ..SamplingSettings::default() };
+    let answering = Answering { decoder, tokenizer, prompts, settings, seed: 5, batch: 2 };
+    let after = |kept| {
+        let mut ids = vec![];
+        let mut each = |answer: Answer| {
+            ids.push(answer.ids);
+            Ok::<_, DataError>(())
+        };
+        answering.run(kept, &mut each).expect("answers");
+        ids
+    };
+    let all = after(0);
+    assert_eq!(all.len(), 3);
+    for kept in 1..=3 {
+        assert_eq!(after(kept), &all[kept..]);
+    }
 }
 
 #[test]

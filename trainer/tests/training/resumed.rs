@@ -169,3 +169,44 @@ fn score_of_token_ids() {
     let command = ["score", "--model", text(&reward), "--data", text(&rows), "--batch", "1"];
     killed_and_resumed(&world, &command, &["--precision", "bfloat16"], OTHER_PRECISION);
 }
+
+/// Its rewards come last, those of one model together.
+#[test]
+fn evaluate() {
+    let world = World::new();
+    let inputs = inputs(&world);
+    let (policy, reward) = (text(&inputs.policy), text(&inputs.reward));
+    let models = ["evaluate", "--model", policy, "--against", policy, "--reward", reward];
+    let more = ["--prompts", text(&inputs.prompts), "--samples", "3", "--batch", "5", "--max-new-tokens", "6"];
+    let (whole, cut, partial) = (world.path("whole"), world.path("cut"), world.path("cut.partial"));
+    let to_end = result(&[&models[..], &more, &["--out", text(&whole)]].concat());
+    let names = world.names();
+
+    // Killed again and again, each time a little later, until there are some rewards. With a slash the place is the same.
+    let slash = format!("{}/", text(&cut));
+    let to_cut = [&models[..], &more, &["--out", &slash]].concat();
+    let resumed = [&to_cut[..], &["--resume"]].concat();
+    let size = world.path("size");
+    let mut kilobytes = 6;
+    while !fs::read_to_string(&partial).is_ok_and(|lines| lines.contains("\"reward\"")) {
+        fs::write(&size, vec![0_u8; kilobytes * 1024]).unwrap();
+        killed_halfway(&resumed, &size);
+        assert!(!cut.exists(), "a killed run leaves no folder that looks whole");
+        kilobytes += 4;
+    }
+    fs::remove_file(&size).unwrap();
+    for (more, words) in [
+        (&[] as &[&str], ["cut.partial holds what an earlier run had finished", "--overwrite"]),
+        (&["--resume", "--seed", "9"][..], ["cut.partial belongs to other work: ", "its seed is 0;"]),
+    ] {
+        let output = trainer(&[&to_cut[..], more].concat()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && words.iter().all(|word| said.contains(word)), "{said}");
+    }
+    assert_eq!(result(&resumed), to_end);
+    for file in ["model.jsonl", "against.jsonl", "report.json", "report.svg"] {
+        assert_eq!(fs::read(cut.join(file)).unwrap(), fs::read(whole.join(file)).unwrap(), "{file}");
+    }
+    fs::remove_dir_all(&cut).unwrap();
+    assert_eq!(world.names(), names, "nothing is left beside the folder");
+}

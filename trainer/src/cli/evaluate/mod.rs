@@ -1,31 +1,31 @@
 //! `evaluate`: two models against each other on prompts that neither learned from.
 
 mod figure;
+mod folder;
+mod kept;
 mod report;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use burn::tensor::Device;
 use clap::Args;
-use laurel_records::{DemonstrationRecord, PromptRecord, ResponseRecord, ResponsesRecord, Split};
-use serde_json::{Map, json};
+use laurel_records::{DemonstrationRecord, PromptRecord, Split};
+use serde_json::json;
 
 use super::{
-    Common, WrongInput, generate::model_name, numbers, output, precision::PrecisionArgs, sampling::SamplingArgs,
-    training::blame,
+    Common, WrongInput, generate::model_name, kept_lines::ResumeArgs, numbers, output, precision::PrecisionArgs,
+    sampling::SamplingArgs, training::blame,
 };
 use crate::{
     data::{ModelTokenizer, records},
-    evaluate::{self, Answers, WinRate},
+    evaluate::{self, Answering, Answers, WinRate},
     generate::{SamplingSettings, row_seed},
     model::{Decoder, ModelDirectory, Precision, hf::ModelKind},
     terminal::{self, counted},
     train::{TrainError, same_tokens},
 };
+use kept::Kept;
 use report::{Demonstrations, Kl, Report, Rewards, Side, by_prompt, read_of_both};
 
 /// Compare two models: answers to prompts, win rate by a reward model, divergence, likelihood of demonstrations
@@ -54,7 +54,7 @@ pub struct Evaluate {
     /// Demonstrations (JSONL) whose likelihood under both models is measured
     #[arg(long, value_name = "FILE")]
     demonstrations: Option<PathBuf>,
-    /// Where answers and report go; must not exist
+    /// Where answers and report go; must not exist. What is finished lies in DIRECTORY.partial until all is
     #[arg(long, value_name = "DIRECTORY")]
     out: PathBuf,
     /// Answers of each model to each prompt
@@ -67,6 +67,8 @@ pub struct Evaluate {
     batch: usize,
     #[command(flatten)]
     precision: PrecisionArgs,
+    #[command(flatten)]
+    resume: ResumeArgs,
 }
 
 fn split(text: &str) -> Result<Split, String> {
@@ -111,6 +113,9 @@ impl Evaluate {
         if self.out.symlink_metadata().is_ok() {
             return Err(WrongInput(format!("{} is there already", self.out.display())).into());
         }
+        if output::is_stdout(&self.out) {
+            return Err(WrongInput("--out names a folder, and - is standard output; name another".into()).into());
+        }
         output::prepare(&self.out)?;
         let prompts = of_split(records::prompts(&self.prompts)?, self.split, |record| record.split);
         if prompts.is_empty() {
@@ -154,12 +159,13 @@ impl Evaluate {
 impl Evaluation<'_> {
     fn run(&self) -> anyhow::Result<Report> {
         self.check()?;
-        let mut ours = self.measure(Which::Model)?;
-        let mut theirs = self.measure(Which::Against)?;
+        let mut kept = Kept::open(self, self.command.resume)?;
+        let mut ours = self.measure(Which::Model, &mut kept)?;
+        let mut theirs = self.measure(Which::Against, &mut kept)?;
         let kl = self.divergence(&ours.answers)?;
         if let Some(reward) = &self.command.reward {
             for (which, measured) in [(Which::Model, &mut ours), (Which::Against, &mut theirs)] {
-                measured.rewards = Some(self.rewards(reward, which, &measured.answers)?);
+                measured.rewards = Some(self.rewards(reward, which, &measured.answers, &mut kept)?);
             }
         }
         let both = ours.rewards.as_ref().zip(theirs.rewards.as_ref());
@@ -176,6 +182,7 @@ impl Evaluation<'_> {
             kl,
         };
         self.write(&report, [&ours, &theirs], rewards.as_ref())?;
+        kept.discard();
         Ok(report)
     }
 
@@ -225,22 +232,12 @@ impl Evaluation<'_> {
     }
 
     /// What one model says, and what it makes of the demonstrations. One model at a time is in memory.
-    fn measure(&self, which: Which) -> anyhow::Result<Measured> {
+    fn measure(&self, which: Which, kept: &mut Kept) -> anyhow::Result<Measured> {
         let (_, decoder, tokenizer) = self.open(which)?;
-        // Random numbers of its own: with the same ones two like models would say the same too often.
-        let seed = row_seed(self.common.seed, which as u64, 0);
-        let progress =
-            self.common.progress(self.prompts.len() as u64, &format!("Answers of {}", self.command.name(which)));
-        let (sampling, batch) = (&self.sampling, self.command.batch);
-        let answers =
-            evaluate::sample_answers(&decoder, &tokenizer, &self.prompts, sampling, seed, batch, &mut |done| {
-                progress.reached(done as u64);
-            })
-            .with_context(|| self.command.name(which))?;
-        progress.finish();
+        let answers = self.answers(which, &decoder, &tokenizer, kept)?;
         let cut = tokenizer.cuts();
         let prompts_cut = cut / self.command.samples();
-        let count = self.demonstrations.len() as u64;
+        let (count, batch) = (self.demonstrations.len() as u64, self.command.batch);
         let progress = self.common.progress(count, &format!("Demonstrations by {}", self.command.name(which)));
         let nll = evaluate::nll(&decoder, &tokenizer, &self.demonstrations, batch, &mut |done| {
             progress.reached(done as u64);
@@ -254,6 +251,36 @@ impl Evaluation<'_> {
             cut: tokenizer.cuts() - cut,
         });
         Ok(Measured { answers, prompts_cut, demonstrations, rewards: None })
+    }
+
+    /// What one model says to all prompts; what an earlier run has of it is kept.
+    fn answers(
+        &self,
+        which: Which,
+        decoder: &Decoder,
+        tokenizer: &ModelTokenizer,
+        kept: &mut Kept,
+    ) -> anyhow::Result<Answers> {
+        let (name, count) = (self.command.name(which), self.prompts.len());
+        let mut answers = kept.answers(count);
+        let there = answers.ids.len();
+        let progress = self.common.progress(count as u64, &format!("Answers of {name}"));
+        if there > 0 {
+            progress.resumed_at(there as u64);
+        }
+        // Random numbers of its own: with the same ones two like models would say the same too often.
+        let seed = row_seed(self.common.seed, which as u64, 0);
+        let (prompts, settings, batch) = (&self.prompts, &self.sampling, self.command.batch);
+        let answering = Answering { decoder, tokenizer, prompts, settings, seed, batch };
+        let sampled = answering.run(there, &mut |answer| {
+            kept.add_answer(&name, &answer)?;
+            answers.push(answer);
+            progress.reached(answers.ids.len() as u64);
+            anyhow::Ok(())
+        });
+        progress.finish();
+        sampled.context(name)?;
+        Ok(answers)
     }
 
     /// Of the model from the other, on the model's answers; `None` where they read different tokens, or one has no law for all of them.
@@ -288,7 +315,35 @@ impl Evaluation<'_> {
     }
 
     /// The rewards of one model's answers, a list a prompt, less the zero of the reward model's scale.
-    fn rewards(&self, reward: &Path, which: Which, answers: &Answers) -> anyhow::Result<Vec<Vec<Option<f64>>>> {
+    fn rewards(
+        &self,
+        reward: &Path,
+        which: Which,
+        answers: &Answers,
+        kept: &mut Kept,
+    ) -> anyhow::Result<Vec<Vec<Option<f64>>>> {
+        let name = self.command.name(which);
+        let mut found = kept.rewards(answers.ids.len());
+        if found.len() < answers.ids.len() {
+            // All are judged together, so where some are missing those that are there save only their lines.
+            let (there, all) = (found.len(), self.judge(reward, which, answers)?);
+            for reward in &all[there..] {
+                kept.add_reward(&name, *reward)?;
+            }
+            found = all;
+        }
+        let unread = found.iter().filter(|score| score.is_none()).count();
+        if unread > 0 && !self.common.quiet {
+            let of = counted(found.len(), "answer");
+            terminal::say(format!(
+                "laurel-trainer: {unread} of {of} of {name} left out, without a token to be scored by"
+            ));
+        }
+        Ok(found.chunks(self.command.samples()).map(<[Option<f64>]>::to_vec).collect())
+    }
+
+    /// As [`Self::rewards`], of the reward model.
+    fn judge(&self, reward: &Path, which: Which, answers: &Answers) -> anyhow::Result<Vec<Option<f64>>> {
         let directory = ModelDirectory::open(reward)?;
         let same_tokens = same_tokens(&ModelDirectory::open(self.command.path(which))?, &directory).is_ok();
         let tokenizer = ModelTokenizer::open(&directory)?;
@@ -306,14 +361,7 @@ impl Evaluation<'_> {
         if found.iter().flatten().any(|score| !score.is_finite()) {
             return Err(TrainError::NotFinite { what: "score of an answer" }.into());
         }
-        let unread = found.iter().filter(|score| score.is_none()).count();
-        if unread > 0 && !self.common.quiet {
-            let (of, name) = (counted(found.len(), "answer"), self.command.name(which));
-            terminal::say(format!(
-                "laurel-trainer: {unread} of {of} of {name} left out, without a token to be scored by"
-            ));
-        }
-        Ok(found.chunks(self.command.samples()).map(<[Option<f64>]>::to_vec).collect())
+        Ok(found)
     }
 
     fn side(&self, which: Which, measured: &Measured) -> Side {
@@ -328,57 +376,6 @@ impl Evaluation<'_> {
             prompts_cut: measured.prompts_cut,
             demonstrations: measured.demonstrations,
         }
-    }
-
-    /// Writes the directory, which appears whole.
-    fn write(
-        &self,
-        report: &Report,
-        [ours, theirs]: [&Measured; 2],
-        rewards: Option<&[Vec<Vec<f64>>; 2]>,
-    ) -> anyhow::Result<()> {
-        let out = &self.command.out;
-        let name = || out.display().to_string();
-        let partial =
-            tempfile::Builder::new().prefix(".evaluate-").tempdir_in(output::folder_of(out)).with_context(name)?;
-        for (which, file, measured) in [(Which::Model, "model.jsonl", ours), (Which::Against, "against.jsonl", theirs)]
-        {
-            output::write_lines(&partial.path().join(file), self.records(which, measured).into_iter())?;
-        }
-        let text = serde_json::to_string_pretty(report)? + "\n";
-        fs::write(partial.path().join("report.json"), text).with_context(name)?;
-        if let Some([ours, theirs]) = rewards {
-            fs::write(partial.path().join("report.svg"), figure::svg(report, ours, theirs)).with_context(name)?;
-        }
-        let folder = partial.keep();
-        fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).with_context(name)?;
-        fs::rename(&folder, out).with_context(name)
-    }
-
-    fn records(&self, which: Which, measured: &Measured) -> Vec<ResponsesRecord> {
-        let samples = self.command.samples();
-        let Answers { texts, finished, .. } = &measured.answers;
-        let groups = self.prompts.chunks(samples).zip(texts.chunks(samples)).zip(finished.chunks(samples)).enumerate();
-        groups
-            .map(|(number, ((prompts, texts), finished))| {
-                let responses = texts.iter().zip(finished).enumerate().map(|(at, (text, finished))| {
-                    let mut sampling = json!(self.sampling);
-                    sampling["seed"] = json!(self.common.seed);
-                    sampling["finished"] = json!(finished);
-                    if let Some(rewards) = &measured.rewards {
-                        sampling["score"] = json!(rewards[number][at]);
-                    }
-                    let model = Some(self.command.name(which));
-                    ResponseRecord { id: None, content: text.clone(), model, sampling: Some(sampling) }
-                });
-                ResponsesRecord {
-                    prompt_id: records::given_id(&prompts[0]),
-                    prompt: prompts[0].prompt.clone(),
-                    responses: responses.collect(),
-                    extra: Map::new(),
-                }
-            })
-            .collect()
     }
 }
 
