@@ -5,6 +5,7 @@ mod decoding;
 mod files;
 mod precision;
 mod recompute;
+mod refused;
 mod transfers;
 mod variants;
 
