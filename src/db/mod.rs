@@ -75,7 +75,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use sqlx::{
-    PgPool,
+    PgConnection, PgPool,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -149,7 +149,17 @@ async fn stop(embedded: Option<Embedded>) -> anyhow::Result<()> {
 }
 
 fn connections() -> PgPoolOptions {
-    PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(Duration::from_secs(15))
+    PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(Duration::from_secs(15))
+        .after_connect(|connection, _| Box::pin(without_compiling(connection)))
+}
+
+/// Has the connection's statements run without being compiled to machine code first. Postgres compiles what it takes for
+/// expensive; ours are many small parts, and in a large project compiling them takes as long as all the rest, or longer.
+async fn without_compiling(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query("SET jit = off").execute(connection).await?;
+    Ok(())
 }
 
 /// Opens the database as [`open`] does, for a server: its connections are made ready before anybody waits for what they do.
@@ -161,7 +171,12 @@ pub async fn open_to_serve(config: &Config) -> anyhow::Result<Database> {
     let options = (*database.pool.connect_options()).clone();
     let serving = connections()
         .min_connections(WAITING)
-        .after_connect(|connection, _| Box::pin(rehearsal::run(connection)))
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                without_compiling(connection).await?;
+                rehearsal::run(connection).await
+            })
+        })
         .connect_lazy_with(options);
     std::mem::replace(&mut database.pool, serving.clone()).close().await;
     // The first page needs one of them.
