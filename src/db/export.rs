@@ -290,21 +290,17 @@ pub async fn ranking_counts(pool: &PgPool, project: Uuid, include_rejected: bool
             LEFT JOIN users u ON u.id = r.user_id
             LEFT JOIN current_reviews v ON v.ranking_id = r.id
             WHERE p.project_id = $1 AND ($2 OR v.verdict IS NULL OR v.verdict = 'accepted')
-        ), pairs AS (
-            SELECT kept.id, count(*) AS ordered
-            FROM kept
-            JOIN ranking_responses better ON better.ranking_id = kept.id
-            JOIN ranking_responses worse ON worse.ranking_id = kept.id AND worse.rank > better.rank
-            GROUP BY kept.id
         )
         SELECT
             kept.split AS "split!",
             kept.maker,
             kept.adjudicated AS "adjudicated!",
-            count(*) AS "rankings!",
-            coalesce(sum(pairs.ordered), 0)::bigint AS "comparisons!"
+            -- Every ranking has a first answer.
+            count(*) FILTER (WHERE place.position = 0) AS "rankings!",
+            -- An answer is the worse one in as many pairs as there are answers before it: one less than its rank.
+            sum(place.rank - 1) AS "comparisons!"
         FROM kept
-        LEFT JOIN pairs ON pairs.id = kept.id
+        JOIN ranking_responses place ON place.ranking_id = kept.id
         GROUP BY kept.split, kept.maker, kept.adjudicated
         "#,
         project,

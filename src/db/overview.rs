@@ -84,17 +84,24 @@ pub async fn progress(pool: &PgPool, project: Uuid) -> Result<Progress, sqlx::Er
     sqlx::query_as!(
         Progress,
         r#"
+        WITH ranked AS (
+            SELECT
+                -- Every ranking has a first answer.
+                count(*) FILTER (WHERE place.position = 0) AS rankings,
+                -- An answer is the worse one in as many pairs as there are answers before it: one less than its rank.
+                coalesce(sum(place.rank - 1), 0) AS comparisons
+            FROM current_rankings r
+            JOIN prompts p ON p.id = r.prompt_id
+            JOIN ranking_responses place ON place.ranking_id = r.id
+            WHERE p.project_id = $1
+                AND NOT EXISTS (SELECT 1 FROM rankings_set_aside aside WHERE aside.ranking_id = r.id)
+        )
         SELECT
             (SELECT count(*) FROM prompts WHERE project_id = $1) AS "prompts!",
             (SELECT count(*) FROM standing_demonstrations d JOIN prompts p ON p.id = d.prompt_id
                 WHERE p.project_id = $1) AS "demonstrations!",
-            (SELECT count(*) FROM current_rankings r JOIN prompts p ON p.id = r.prompt_id
-                WHERE p.project_id = $1
-                    AND NOT EXISTS (SELECT 1 FROM rankings_set_aside aside WHERE aside.ranking_id = r.id)) AS "rankings!",
-            (SELECT count(*) FROM comparisons c JOIN prompts p ON p.id = c.prompt_id
-                WHERE p.project_id = $1
-                    AND NOT EXISTS (SELECT 1 FROM rankings_set_aside aside WHERE aside.ranking_id = c.ranking_id)
-            ) AS "comparisons!",
+            (SELECT rankings FROM ranked) AS "rankings!",
+            (SELECT comparisons FROM ranked) AS "comparisons!",
             coalesce(sum(labels) FILTER (WHERE kind = 'demonstration'), 0) AS "demonstrations_done!",
             coalesce(sum(overlap) FILTER (WHERE kind = 'demonstration'), 0) AS "demonstrations_wanted!",
             coalesce(sum(labels) FILTER (WHERE kind = 'ranking'), 0) AS "rankings_done!",
