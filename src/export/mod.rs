@@ -110,6 +110,9 @@ pub fn stream(
         let mut encoder = Encoder::new(kind, format)?;
         let makers = Makers::of(&pool, project.id, &selection).await?;
         let mut connection = pool.acquire().await?;
+        // Of a reader who goes in the middle, the pool would read the rest, to use the connection again: with hundreds of
+        // thousands of rankings the database would work for minutes for nobody. Of one that is closed, it stops.
+        connection.close_on_drop();
         let mut records = records::of(&mut connection, &project, kind, &selection, &makers);
         while let Some(record) = records.try_next().await? {
             if let Some(bytes) = encoder.push(record)? {

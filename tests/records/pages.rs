@@ -19,6 +19,36 @@ async fn a_parquet_file_begins_and_ends_as_one_and_says_its_columns() {
     }
 }
 
+/// Processes of the database that have streamed prompts out, or do.
+async fn exporting(pool: &PgPool) -> i64 {
+    let sql = r#"
+        SELECT count(*)
+        FROM pg_stat_activity
+        WHERE datname = current_database()
+            AND pid <> pg_backend_pid()
+            AND query LIKE '%coalesce(external_id, id::text) AS "id!"%'
+    "#;
+    count(pool, sql).await
+}
+
+#[tokio::test]
+async fn an_export_that_nobody_reads_to_its_end_does_not_go_on_in_the_database() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = project(pool, "p").await;
+    good(bring(pool, &project, Kind::Responses, include_str!("../../sample/responses.jsonl")).await);
+    let selection = export::Selection::default();
+    let mut read = export::stream(pool.clone(), &project, export::Kind::Prompts, Format::Jsonl, selection);
+    read.try_next().await.expect("an export").expect("its beginning");
+    assert_eq!(exporting(pool).await, 1);
+    drop(read);
+    let begun = std::time::Instant::now();
+    while exporting(pool).await > 0 {
+        assert!(begun.elapsed().as_secs() < 10, "its connection goes on");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
 fn upload(token: &str, kind: &str, name: &str, content: &str) -> reqwest::multipart::Form {
     let file = reqwest::multipart::Part::text(content.to_owned()).file_name(name.to_owned());
     reqwest::multipart::Form::new().text("csrf", token.to_owned()).text("kind", kind.to_owned()).part("file", file)
