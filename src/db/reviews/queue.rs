@@ -1,8 +1,13 @@
 //! The queue: tasks whose rankings disagree, and a share of the others.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
 use serde_json::{Value, json};
 use sqlx::{PgExecutor, PgPool};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::db::{
@@ -14,17 +19,59 @@ use crate::db::{
 /// agree, as is usual, nobody needs to look.
 const MANY_PAIRS: f64 = 0.4;
 
+/// How long it is enough to look at the tasks that have new rankings or decisions since all were looked at: to look at all of
+/// a hundred thousand takes the database two seconds, and who reviews comes to the queue often.
+const ALL_AGAIN: Duration = Duration::minutes(15);
+/// Time that a ranking or a decision may take from its id to the end of its transaction.
+const ON_THEIR_WAY: Duration = Duration::minutes(1);
+
+/// When all tasks of a project were looked at last, by this process.
+static ALL_LOOKED_AT: Mutex<BTreeMap<Uuid, OffsetDateTime>> = Mutex::new(BTreeMap::new());
+
+/// The lowest id of a ranking or decision that was not there when all tasks of the project were looked at; below all ids,
+/// where that was too long ago.
+fn first_new(project: Uuid, now: OffsetDateTime) -> Uuid {
+    match ALL_LOOKED_AT.lock().unwrap_or_else(PoisonError::into_inner).get(&project) {
+        // Where the clock was put back since, ids don't tell what is new.
+        Some(at) if *at <= now && now - *at < ALL_AGAIN => lowest_id(*at - ON_THEIR_WAY),
+        _ => Uuid::nil(),
+    }
+}
+
+/// The lowest id of a moment: ids begin with the milliseconds at which they were made.
+fn lowest_id(at: OffsetDateTime) -> Uuid {
+    let milliseconds = u128::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+    Uuid::from_u128(milliseconds << 80)
+}
+
 /// Compares the rankings of every task in which others stand than when it was looked at: new ones, or corrections. Puts those that a
 /// reviewer should see into the queue, and takes out those that agree by now. One that was decided before waits again in any case: what
 /// has come since stands beside the decision, and no reviewer has seen it.
 pub async fn compare_new(pool: &PgPool, project: Uuid) -> sqlx::Result<()> {
+    let now = OffsetDateTime::now_utc();
+    let first_new = first_new(project, now);
+    compare_since(pool, project, first_new).await?;
+    if first_new.is_nil() {
+        ALL_LOOKED_AT.lock().unwrap_or_else(PoisonError::into_inner).insert(project, now);
+    }
+    Ok(())
+}
+
+/// Compares the rankings of the tasks that have one, or a decision, from this id on.
+async fn compare_since(pool: &PgPool, project: Uuid, first_new: Uuid) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         WITH standing AS (
             SELECT r.id, r.task_id
             FROM current_rankings r
             JOIN tasks t ON t.id = r.task_id
-            WHERE t.project_id = $1 AND NOT r.adjudicated
+            WHERE t.project_id = $1
+                AND NOT r.adjudicated
+                AND r.task_id IN (
+                    SELECT come.task_id FROM rankings come WHERE come.id >= $3
+                    UNION ALL
+                    -- A decision may have been about fewer rankings than there were by then.
+                    SELECT decided.task_id FROM ranking_decisions decided WHERE decided.id >= $3)
         ), looked AS (
             SELECT counted.task_id, counted.rankings, counted.digest, decision.id IS NOT NULL AS decided
             FROM (
@@ -91,7 +138,8 @@ pub async fn compare_new(pool: &PgPool, project: Uuid) -> sqlx::Result<()> {
         WHERE review_tasks.standing IS DISTINCT FROM excluded.standing
         "#,
         project,
-        MANY_PAIRS
+        MANY_PAIRS,
+        first_new
     )
     .execute(pool)
     .await?;
@@ -215,4 +263,27 @@ pub async fn set_audit_percent(
     sqlx::query!("UPDATE projects SET audit_percent = $2 WHERE id = $1", project, percent).execute(&mut *tx).await?;
     audit::record(&mut *tx, actor, "project.audit", &format!("project/{slug}"), Value::Object(changes)).await?;
     Ok(tx.commit().await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_id_of_a_moment_is_below_those_made_then_and_above_earlier_ones() {
+        let before = Uuid::now_v7();
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        let lowest = lowest_id(OffsetDateTime::now_utc());
+        assert!(before < lowest && lowest < Uuid::now_v7());
+    }
+
+    #[test]
+    fn all_tasks_are_looked_at_again_after_a_while_and_where_the_clock_was_put_back() {
+        let (project, now) = (Uuid::now_v7(), OffsetDateTime::now_utc());
+        assert!(first_new(project, now).is_nil(), "never looked at");
+        ALL_LOOKED_AT.lock().expect("no panic").insert(project, now);
+        assert_eq!(first_new(project, now + Duration::MINUTE), lowest_id(now - ON_THEIR_WAY));
+        assert!(first_new(project, now + ALL_AGAIN).is_nil());
+        assert!(first_new(project, now - Duration::SECOND).is_nil());
+    }
 }
