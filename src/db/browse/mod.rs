@@ -176,6 +176,28 @@ pub async fn choices(pool: &PgPool, project: Uuid) -> Result<Choices, sqlx::Erro
     Ok(Choices { languages, tags, models, annotators, flags })
 }
 
+/// A number that changes when prompts, answers or labels come, to whatever project, and every minute, as other changes don't
+/// show in it. It is had at once, however much there is.
+pub async fn stamp(pool: &PgPool) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT hashtextextended(
+            concat_ws(
+                ' ',
+                date_trunc('minute', now()),
+                (SELECT id FROM prompts ORDER BY id DESC LIMIT 1),
+                (SELECT id FROM responses ORDER BY id DESC LIMIT 1),
+                (SELECT id FROM demonstrations ORDER BY id DESC LIMIT 1),
+                (SELECT id FROM rankings ORDER BY id DESC LIMIT 1)
+            ),
+            0
+        ) AS "stamp!"
+        "#
+    )
+    .fetch_one(pool)
+    .await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

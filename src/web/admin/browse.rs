@@ -1,15 +1,19 @@
 //! `/admin/projects/{slug}/prompts`, `…/answers`, `…/labels`: everything that a project holds, by search, filter and page.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::{
     extract::{Query, State},
     response::{Html, IntoResponse},
 };
 use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{
     days,
+    kept::{Kept, TO_THE_END},
     project::{Frame, InProject},
     show,
 };
@@ -145,6 +149,19 @@ impl Wanted {
     }
 }
 
+/// What can be chosen, by project. It is gathered from everything that the project holds: where that takes long, who turns
+/// a page does not wait for it, and sees what could be chosen a moment ago.
+static CHOICES: Kept<Uuid, Choices> = Kept::with_patience(Duration::from_millis(300));
+
+/// What can be chosen in the filters of a project.
+pub(super) async fn choices_of(pool: &PgPool, project: Uuid) -> Result<Choices, PageError> {
+    let stamp = browse::stamp(pool).await?;
+    let pool = pool.clone();
+    let gather = move || async move { Ok(browse::choices(&pool, project).await?) };
+    let gathered = CHOICES.serve(project, stamp, TO_THE_END, gather).await?;
+    Ok(gathered.map(|shown| Choices::clone(&shown.value)).unwrap_or_default())
+}
+
 /// What the three lists share: the form of the filters, and the way on.
 struct Browsing {
     /// `prompts`, `answers` or `labels`.
@@ -170,7 +187,7 @@ impl Browsing {
     ) -> Result<Self, PageError> {
         let next = found.next.map(|key| wanted.address(frame, list, Some(key))).transpose()?;
         let first = wanted.key().map(|_| wanted.address(frame, list, None)).transpose()?;
-        let mut choices = browse::choices(&state.pool, project).await?;
+        let mut choices = choices_of(&state.pool, project).await?;
         wanted.stand_among(&mut choices);
         Ok(Browsing { list, choices, flags: Vec::new(), next, first, wanted })
     }

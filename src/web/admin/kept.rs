@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 /// Entries that are kept; the oldest goes first.
 const MOST: usize = 16;
-/// What takes longer is not waited for where an older result is here.
+/// What takes longer is not waited for where an older result is here, unless a keeper is made with another time.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a page waits before it says that its figures are under way.
 pub const A_MOMENT: Duration = Duration::from_millis(1500);
@@ -43,6 +43,8 @@ struct State<K, V> {
 
 /// Results by key.
 pub struct Kept<K, V> {
+    /// What takes longer is not waited for where an older result is here.
+    patience: Duration,
     state: Mutex<State<K, V>>,
     /// Told whenever something that was under way has ended.
     ended: Notify,
@@ -54,7 +56,16 @@ where
     V: Send + Sync + 'static,
 {
     pub const fn new() -> Self {
-        Kept { state: Mutex::new(State { entries: Vec::new(), under_way: Vec::new() }), ended: Notify::const_new() }
+        Kept::with_patience(PATIENCE)
+    }
+
+    /// Keeps results of which an older one is shown as soon as reckoning takes as long as this.
+    pub const fn with_patience(patience: Duration) -> Self {
+        Kept {
+            patience,
+            state: Mutex::new(State { entries: Vec::new(), under_way: Vec::new() }),
+            ended: Notify::const_new(),
+        }
     }
 
     /// The result of these very labels; an older one, if it is here and reckoning took long; else it is reckoned now. `None`
@@ -129,7 +140,7 @@ where
         let mut state = self.lock();
         let found = match state.entries.iter().find(|entry| entry.key == *key) {
             Some(entry) if entry.stamp == stamp => return (Found::Fresh(entry.value.clone()), false),
-            Some(entry) if entry.took >= PATIENCE => Found::Older { value: entry.value.clone(), at: entry.at },
+            Some(entry) if entry.took >= self.patience => Found::Older { value: entry.value.clone(), at: entry.at },
             _ => Found::Nothing,
         };
         let begin = !state.under_way.contains(key);
@@ -202,6 +213,13 @@ mod tests {
             seen(&KEPT, key, 1).await;
         }
         assert!(!is_fresh(&KEPT, 8), "the oldest went");
+    }
+
+    #[tokio::test]
+    async fn a_keeper_may_be_less_patient() {
+        static KEPT: Kept<&str, i64> = Kept::with_patience(Duration::ZERO);
+        assert_eq!(seen(&KEPT, "sample", 7).await, (70, false));
+        assert_eq!(seen(&KEPT, "sample", 8).await, (70, true));
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::{
     blind_test_list::Section,
+    browse::choices_of,
     dots::{self, Dots, Estimate},
     figures,
     kept::{A_MOMENT, Kept, Shown, TO_THE_END},
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     db::{
-        browse,
+        browse::Choices,
         leaderboard::{self, Judgements, Which},
         quality,
     },
@@ -154,7 +155,7 @@ pub async fn get(
         return under_way::page(page, frame);
     };
     let (board, names) = (reckoned.board.clone(), reckoned.names.clone());
-    let browse::Choices { languages, tags, .. } = browse::choices(pool, project.id).await?;
+    let Choices { languages, tags, .. } = choices_of(pool, project.id).await?;
     let blind = Section::load(pool, &page, &project, &wanted).await?;
     let shown = LeaderboardPage {
         frame,
