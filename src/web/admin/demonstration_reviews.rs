@@ -20,7 +20,7 @@ use crate::{
         demonstration_reviews::{self, Listed},
         drawn::{DrawnWith, SaveError},
         projects::Project,
-        reviews::Counts,
+        reviews::{self, Counts},
     },
     web::{
         AppState, Page, PageError,
@@ -71,12 +71,13 @@ async fn build(
     wanted: &Wanted,
 ) -> Result<DemonstrationReviewsPage, PageError> {
     let counts = demonstration_reviews::counts(pool, project.id).await?;
+    let rankings = reviews::counts(pool, project.id).await?.waiting;
     let Part { decided, number, pages, offset } = wanted.part(counts);
     let percent = demonstration_reviews::review_percent(pool, project.id).await?;
     Ok(DemonstrationReviewsPage {
         frame: Frame::new(&page, project, "reviews"),
         page,
-        queues: Queues::of(pool, project.id, "demonstrations").await?,
+        queues: Queues { open: "demonstrations", rankings, demonstrations: counts.waiting },
         queue: address(project),
         counts,
         texts: demonstration_reviews::page(pool, project.id, reviewer, decided, (PER_PAGE, offset)).await?,

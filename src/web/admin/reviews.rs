@@ -73,12 +73,6 @@ pub struct Queues {
 }
 
 impl Queues {
-    pub async fn of(pool: &PgPool, project: Uuid, open: &'static str) -> sqlx::Result<Queues> {
-        let rankings = reviews::counts(pool, project).await?.waiting;
-        let demonstrations = demonstration_reviews::counts(pool, project).await?.waiting;
-        Ok(Queues { open, rankings, demonstrations })
-    }
-
     /// `page` for the open one, for `aria-current`.
     pub fn here(&self, queue: &str) -> &'static str {
         if self.open == queue { "page" } else { "false" }
@@ -115,12 +109,13 @@ pub async fn get(
 async fn build(pool: &PgPool, page: Page, project: &Project, wanted: &Wanted) -> Result<ReviewsPage, PageError> {
     reviews::compare_new(pool, project.id).await?;
     let counts = reviews::counts(pool, project.id).await?;
+    let demonstrations = demonstration_reviews::counts(pool, project.id).await?.waiting;
     let Part { decided, number, pages, offset } = wanted.part(counts);
     let audit_percent = reviews::audit_percent(pool, project.id).await?;
     Ok(ReviewsPage {
         frame: Frame::new(&page, project, "reviews"),
         page,
-        queues: Queues::of(pool, project.id, "rankings").await?,
+        queues: Queues { open: "rankings", rankings: counts.waiting, demonstrations },
         counts,
         tasks: reviews::page(pool, project.id, decided, PER_PAGE, offset).await?,
         decided,
