@@ -1,5 +1,7 @@
 //! What a person sees of their own work: how much, how fast, how far others and known answers agree with it.
 
+use std::collections::BTreeMap;
+
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -46,9 +48,10 @@ pub async fn done(pool: &PgPool, user: Uuid, day: OffsetDateTime, week: OffsetDa
     .await
 }
 
-/// Seconds that the person took for a task of a kind, newest first; the kind `chat` is choices in conversations.
-pub async fn seconds(pool: &PgPool, user: Uuid, kind: &str) -> sqlx::Result<Vec<f64>> {
-    sqlx::query_scalar!(
+/// Seconds that the person took for each of their newest 1,000 tasks of every kind, by kind; `chat` is choices in
+/// conversations. A kind without any is left out.
+pub async fn seconds(pool: &PgPool, user: Uuid) -> sqlx::Result<BTreeMap<String, Vec<f64>>> {
+    let rows = sqlx::query!(
         r#"
         WITH label AS (
             SELECT assignment_id, seconds FROM demonstrations WHERE user_id = $1 AND replaces_id IS NULL
@@ -66,20 +69,29 @@ pub async fn seconds(pool: &PgPool, user: Uuid, kind: &str) -> sqlx::Result<Vec<
             FROM first_chat_choices
             WHERE user_id = $1
         )
-        SELECT work.seconds AS "seconds!"
-        FROM work
-        WHERE work.kind = $2
-            AND work.seconds IS NOT NULL
-            AND work.at > now() - make_interval(days => $3)
-        ORDER BY work.at DESC
-        LIMIT 1000
+        SELECT
+            newest.kind AS "kind!",
+            newest.seconds AS "seconds!"
+        FROM (
+            SELECT
+                work.kind,
+                work.seconds,
+                row_number() OVER (PARTITION BY work.kind ORDER BY work.at DESC) AS place
+            FROM work
+            WHERE work.seconds IS NOT NULL AND work.at > now() - make_interval(days => $2)
+        ) newest
+        WHERE newest.place <= 1000
         "#,
         user,
-        kind,
         DAYS
     )
     .fetch_all(pool)
-    .await
+    .await?;
+    let mut seconds: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for row in rows {
+        seconds.entry(row.kind).or_default().push(row.seconds);
+    }
+    Ok(seconds)
 }
 
 /// Two people's ranks of one task, by the answers' positions.

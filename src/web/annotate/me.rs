@@ -77,10 +77,10 @@ pub async fn get(
     page: Page,
 ) -> Result<Html<String>, PageError> {
     let zone = zone(&jar);
+    let mut seconds = own::seconds(&state.pool, user.id).await?;
     let mut paces = Vec::new();
     for kind in TaskKind::ALL.map(TaskKind::as_str).into_iter().chain(["chat"]) {
-        let seconds = own::seconds(&state.pool, user.id, kind).await?;
-        if !seconds.is_empty() {
+        if let Some(seconds) = seconds.remove(kind) {
             paces.push(Pace { kind, median: median::median(seconds) });
         }
     }
