@@ -123,11 +123,15 @@ pub async fn labels(pool: &PgPool, project: Uuid) -> sqlx::Result<Labels> {
 pub async fn stamp(pool: &PgPool, project: Uuid) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
         r#"
-        SELECT count(r.id) + count(v.id) AS "stamp!"
-        FROM prompts p
-        JOIN rankings r ON r.prompt_id = p.id
-        LEFT JOIN reviews v ON v.ranking_id = r.id
-        WHERE p.project_id = $1
+        SELECT
+            (SELECT count(*) FROM rankings r JOIN prompts p ON p.id = r.prompt_id WHERE p.project_id = $1)
+            + (
+                SELECT count(*)
+                FROM reviews v
+                JOIN rankings r ON r.id = v.ranking_id
+                JOIN prompts p ON p.id = r.prompt_id
+                WHERE p.project_id = $1
+            ) AS "stamp!"
         "#,
         project
     )
