@@ -8,7 +8,6 @@ use axum::{
 };
 use serde::Deserialize;
 use sqlx::PgPool;
-use uuid::Uuid;
 
 use super::{
     figures,
