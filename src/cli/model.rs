@@ -11,7 +11,6 @@ use crate::{
         audit::Actor,
         model_removal::{self as removal, RemoveError},
         models::{self, Model, RegisterBaseError},
-        projects::Project,
         promotions::{self, BY_COMMAND, PromoteError, Promoted},
         words,
     },
@@ -28,9 +27,9 @@ pub enum Command {
     /// List a project's models, newest first: name, stage, round, state, bytes on the disk, digest
     List(List),
     /// Make a model the one that answers, and print the job that samples its answers
-    Promote(Promote),
+    Promote(OneModel),
     /// Remove the files of one model that nothing needs; its record and its name on labels stay
-    Remove(Remove),
+    Remove(OneModel),
     /// Remove the files of all models that runs made and nothing needs, but for the newest; print their names and bytes
     Prune(Prune),
 }
@@ -56,16 +55,7 @@ pub struct List {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Promote {
-    /// Short name of the project
-    #[arg(long, value_name = "SLUG")]
-    project: String,
-    /// Name of the model in the registry
-    name: String,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct Remove {
+pub struct OneModel {
     /// Short name of the project
     #[arg(long, value_name = "SLUG")]
     project: String,
@@ -90,8 +80,8 @@ pub async fn run(storage: Storage, command: Command) -> anyhow::Result<()> {
     with_database(storage, async |database, config| match command {
         Command::Add(add) => add.run(&database.pool, &config.models_dir()).await,
         Command::List(list) => list.run(&database.pool).await,
-        Command::Promote(promote) => promote.run(&database.pool).await,
-        Command::Remove(remove) => remove.run(&database.pool, &config.models_dir()).await,
+        Command::Promote(model) => model.promote(&database.pool).await,
+        Command::Remove(model) => model.remove(&database.pool, &config.models_dir()).await,
         Command::Prune(prune) => prune.run(&database.pool, &config.models_dir()).await,
     })
     .await
@@ -152,11 +142,10 @@ impl List {
     }
 }
 
-impl Promote {
-    async fn run(self, pool: &PgPool) -> anyhow::Result<()> {
-        let project = named(pool, &self.project).await?;
-        let model = model_of(pool, &project, &self.name).await?;
-        match promotions::promote(pool, &actor(), project.id, model.record.id, BY_COMMAND).await {
+impl OneModel {
+    async fn promote(self, pool: &PgPool) -> anyhow::Result<()> {
+        let model = self.find(pool).await?;
+        match promotions::promote(pool, &actor(), model.project_id, model.record.id, BY_COMMAND).await {
             Ok(Promoted::Now { sample_job }) => print(sample_job)?,
             Ok(Promoted::Already) => eprintln!("laurel: “{}” answers already", self.name),
             Err(PromoteError::Database(error)) => return Err(error.into()),
@@ -164,19 +153,22 @@ impl Promote {
         }
         Ok(())
     }
-}
 
-impl Remove {
-    async fn run(self, pool: &PgPool, models_dir: &Path) -> anyhow::Result<()> {
-        let project = named(pool, &self.project).await?;
-        let model = model_of(pool, &project, &self.name).await?;
-        match model_removal::remove(pool, models_dir, &actor(), project.id, model.record.id).await {
+    async fn remove(self, pool: &PgPool, models_dir: &Path) -> anyhow::Result<()> {
+        let model = self.find(pool).await?;
+        match model_removal::remove(pool, models_dir, &actor(), model.project_id, model.record.id).await {
             Ok(true) => {}
             Ok(false) => eprintln!("laurel: the files of “{}” were removed before", self.name),
             Err(RemoveError::Database(error)) => return Err(error.into()),
             Err(refused) => return Err(WrongInput(refused.to_string()).into()),
         }
         Ok(())
+    }
+
+    async fn find(&self, pool: &PgPool) -> anyhow::Result<Model> {
+        let project = named(pool, &self.project).await?;
+        let model = models::by_name(pool, project.id, &self.name).await?;
+        Ok(model.ok_or_else(|| WrongInput(format!("the project “{}” has no model “{}”", project.slug, self.name)))?)
     }
 }
 
@@ -192,9 +184,4 @@ impl Prune {
         }
         Ok(())
     }
-}
-
-async fn model_of(pool: &PgPool, project: &Project, name: &str) -> anyhow::Result<Model> {
-    let model = models::by_name(pool, project.id, name).await?;
-    Ok(model.ok_or_else(|| WrongInput(format!("the project “{}” has no model “{name}”", project.slug)))?)
 }

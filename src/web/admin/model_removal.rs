@@ -9,14 +9,12 @@ use uuid::Uuid;
 
 use super::{
     forms::Button,
+    models::model_of,
     project::{Frame, InProject, actor},
     show,
 };
 use crate::{
-    db::{
-        model_removal::{self as removal, Need, RemoveError},
-        models,
-    },
+    db::model_removal::{self as removal, Need, RemoveError},
     jobs::model_removal,
     web::{AppState, Page, PageError, authorise::Lead, csrf::CsrfForm},
 };
@@ -43,10 +41,7 @@ pub async fn ask(
     Path((_, id)): Path<(String, Uuid)>,
     page: Page,
 ) -> Result<impl IntoResponse, PageError> {
-    let model = models::by_id(&state.pool, id).await?;
-    if model.project_id != project.id {
-        return Err(PageError::NotFound);
-    }
+    let model = model_of(&state, &project, id).await?;
     let shown = RemovePage {
         frame: Frame::new(&page, &project, "models"),
         page,

@@ -210,6 +210,12 @@ fn lineage(family: &HashMap<Uuid, (String, Option<Uuid>)>, parent: Option<Uuid>)
     line.take(family.len()).map(|(name, _)| name.clone()).collect()
 }
 
+/// A model of a project: one of another project is not found.
+pub(super) async fn model_of(state: &AppState, project: &Project, id: Uuid) -> Result<Model, PageError> {
+    let model = models::by_id(&state.pool, id).await?;
+    if model.project_id == project.id { Ok(model) } else { Err(PageError::NotFound) }
+}
+
 #[derive(Template)]
 #[template(path = "admin/promote.html")]
 struct PromotePage {
@@ -229,10 +235,7 @@ pub async fn ask(
     Path((_, id)): Path<(String, Uuid)>,
     page: Page,
 ) -> Result<impl IntoResponse, PageError> {
-    let model = models::by_id(&state.pool, id).await?;
-    if model.project_id != project.id {
-        return Err(PageError::NotFound);
-    }
+    let model = model_of(&state, &project, id).await?;
     if model.record.files_removed_at.is_some() {
         return Err(PageError::Conflict(page.t("models-error-removed")));
     }
