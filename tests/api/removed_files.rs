@@ -28,6 +28,14 @@ use crate::{
     },
 };
 
+/// A server with a project that can be trained, and a worker.
+async fn begun() -> (Server, Project, Api) {
+    let server = support::server().await;
+    let project = ready_project(server.pool(), ProjectSettings::default(), 4).await;
+    let worker = Api::of(&server, TokenRole::Trainer).await;
+    (server, project, worker)
+}
+
 /// A night that went well: its SFT model, reward model and policy.
 async fn night(server: &Server, worker: &Api, project: &Project) -> [ModelRecord; 3] {
     job_queue::enqueue_nightly(server.pool(), &admin(), project.id).await.expect("queued");
@@ -64,10 +72,8 @@ async fn base(pool: &PgPool, project: &Project) -> ModelRecord {
 
 #[tokio::test]
 async fn the_files_of_a_model_that_nothing_needs_go_and_its_record_stays() {
-    let server = support::server().await;
+    let (server, project, worker) = begun().await;
     let pool = server.pool();
-    let project = ready_project(pool, ProjectSettings::default(), 4).await;
-    let worker = Api::of(&server, TokenRole::Trainer).await;
     let [sft, reward, policy] = night(&server, &worker, &project).await;
     let [_, newest_reward, newest_policy] = night(&server, &worker, &project).await;
     promote(pool, &project, &newest_policy).await;
@@ -113,10 +119,8 @@ async fn the_files_of_a_model_that_nothing_needs_go_and_its_record_stays() {
 
 #[tokio::test]
 async fn what_a_worker_was_given_stays_until_its_job_has_ended() {
-    let server = support::server().await;
+    let (server, project, worker) = begun().await;
     let pool = server.pool();
-    let project = ready_project(pool, ProjectSettings::default(), 4).await;
-    let worker = Api::of(&server, TokenRole::Trainer).await;
     let [sft, _, policy] = night(&server, &worker, &project).await;
     promote(pool, &project, &sft).await;
     let sampling = worker.claim().await;
@@ -136,10 +140,8 @@ async fn what_a_worker_was_given_stays_until_its_job_has_ended() {
 
 #[tokio::test]
 async fn the_database_removes_no_files_that_are_needed_and_asks_no_model_without_its_files() {
-    let server = support::server().await;
+    let (server, project, worker) = begun().await;
     let pool = server.pool();
-    let project = ready_project(pool, ProjectSettings::default(), 4).await;
-    let worker = Api::of(&server, TokenRole::Trainer).await;
     let [sft, ..] = night(&server, &worker, &project).await;
     let mark = "UPDATE models SET complete = false, files_removed_at = now(), files_removed_by = 'x' WHERE id = $1";
     let promote = "INSERT INTO promotions (id, project_id, model_id, reason)
@@ -163,10 +165,8 @@ async fn the_database_removes_no_files_that_are_needed_and_asks_no_model_without
 
 #[tokio::test]
 async fn what_an_adapter_is_loaded_on_stays_with_it() {
-    let server = support::server().await;
+    let (server, project, worker) = begun().await;
     let pool = server.pool();
-    let project = ready_project(pool, ProjectSettings::default(), 4).await;
-    let worker = Api::of(&server, TokenRole::Trainer).await;
     let [sft, _, policy] = night(&server, &worker, &project).await;
     let adapter = json!([{ "name": "adapter_config.json", "bytes": 1, "sha256": "a".repeat(64) }]);
     sqlx::query("UPDATE models SET parent_id = $2, files = $3 WHERE id = $1")
@@ -184,10 +184,8 @@ async fn what_an_adapter_is_loaded_on_stays_with_it() {
 
 #[tokio::test]
 async fn files_that_a_killed_server_left_go_later_and_not_while_a_backup_reads_them() {
-    let server = support::server().await;
+    let (server, project, worker) = begun().await;
     let (pool, models_dir) = (server.pool(), server.state.config.models_dir());
-    let project = ready_project(pool, ProjectSettings::default(), 4).await;
-    let worker = Api::of(&server, TokenRole::Trainer).await;
     let [sft, _, policy] = night(&server, &worker, &project).await;
     // It was killed between the mark and the disk.
     assert!(model_removal::remove(pool, &admin(), project.id, sft.id).await.expect("marked"));
@@ -209,9 +207,7 @@ async fn files_that_a_killed_server_left_go_later_and_not_while_a_backup_reads_t
 
 #[tokio::test]
 async fn a_download_under_way_comes_to_its_end() {
-    let server = support::server().await;
-    let project = ready_project(server.pool(), ProjectSettings::default(), 4).await;
-    let worker = Api::of(&server, TokenRole::Trainer).await;
+    let (server, project, worker) = begun().await;
     job_queue::enqueue_nightly(server.pool(), &admin(), project.id).await.expect("queued");
     let job = worker.claim().await;
     // More than lies in the buffers on the way.
@@ -230,10 +226,8 @@ async fn a_download_under_way_comes_to_its_end() {
 
 #[tokio::test]
 async fn after_a_night_the_rule_keeps_the_newest_beside_those_that_are_needed() {
-    let server = support::server().await;
+    let (server, project, worker) = begun().await;
     let (pool, models_dir) = (server.pool(), server.state.config.models_dir());
-    let project = ready_project(pool, ProjectSettings::default(), 4).await;
-    let worker = Api::of(&server, TokenRole::Trainer).await;
     let look = async || files::after_nights(pool, &models_dir).await.expect("a look of the clock");
     let [sft, ..] = night(&server, &worker, &project).await;
     look().await;
