@@ -105,7 +105,7 @@ fn model_calls() -> [Call; 8] {
             .says("Mark a model as complete; a base model takes an admin's token and no lease.")
             .takes(Json("Complete"))
             .answers(200, "The model", Json("ModelRecord"))
-            .answers(409, "A file is missing (`details` names those), or the lease is lost", None),
+            .answers(409, "A file is missing (`details` names those) or was removed, or the lease is lost", None),
         Call::post("/models/{id}/promote", models::promote)
             .of(TokenRole::Admin)
             .says("Make a model the one that answers, and queue the job that samples its answers.")
@@ -117,7 +117,7 @@ fn model_calls() -> [Call; 8] {
             .says("Bring a base model: register it, send its files, mark it as complete.")
             .takes(Json("BringModel"))
             .answers(200, "The model; its files follow", Json("ModelRecord"))
-            .answers(409, "The name is taken", None),
+            .answers(409, "The name is taken, also by a model whose files were removed", None),
         Call::get("/projects/{slug}/models", projects::list_models)
             .says("List a project's models, newest first.")
             .answers(200, "The models", List("ModelRecord")),
