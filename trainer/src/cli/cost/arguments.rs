@@ -11,7 +11,7 @@ use crate::cost::Hardware;
 /// Estimate what training and serving a model cost: operations, hours, money, devices, memory
 ///
 /// Every input has a printed default or is asked for; every result says which of its inputs were assumed. Numbers may be written
-/// as 175e9 or 175B.
+/// as 175e9, 175B or 175b.
 #[derive(Debug, clap::Args)]
 pub struct Cost {
     /// Parameters of the model
