@@ -33,6 +33,8 @@ pub struct ProjectView {
     /// `by_hand` or `if_better`.
     pub promotion: &'static str,
     pub prompts_per_round: i32,
+    /// Models of earlier runs whose files stay after a night, beside those that are needed; null keeps all.
+    pub keep_models: Option<i32>,
     /// What people are asked to say of each answer.
     pub label_scheme: LabelScheme,
     /// Settings of the training stages, as a job's config has them.
@@ -68,6 +70,7 @@ impl ProjectView {
             test_percent: settings.test_percent,
             promotion: settings.promotion.as_str(),
             prompts_per_round: settings.prompts_per_round,
+            keep_models: settings.keep_models,
             label_scheme,
             training: Value::Object(settings.training),
             simulated: project.simulated,

@@ -72,12 +72,13 @@ async fn a_run_with_nothing_to_train_from_is_refused_with_what_is_missing() {
 async fn projects_are_listed_by_name_and_a_missing_one_is_said_so() {
     let server = support::server().await;
     let pool = server.pool();
-    let project = project(pool, ProjectSettings::default()).await;
+    let project = project(pool, ProjectSettings { keep_models: Some(6), ..ProjectSettings::default() }).await;
     let reader = Api::of(&server, TokenRole::Annotator).await;
     let list: Value = reader.get("projects").await.assert(200).json();
     assert_eq!(list, json!([{ "slug": project.slug, "name": "Test" }]));
     let shown: Value = reader.get(&format!("projects/{}", project.slug)).await.assert(200).json();
     assert_eq!((shown["answers_per_prompt"].as_i64(), shown["answering"].is_null()), (Some(4), true));
+    assert_eq!(shown["keep_models"], json!(6));
     let error = reader.get("projects/nowhere").await.refused(404, "not_found");
     assert!(error.message.contains("nowhere"));
 }
