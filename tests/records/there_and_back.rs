@@ -209,6 +209,31 @@ async fn what_a_comparison_says_by_a_name_of_rankings_is_not_taken_for_theirs() 
     assert_eq!(places(&bad), [(1, "margin")]);
 }
 
+/// As data sets have it that derive the best and the worst answer from ratings, and keep all of them.
+#[tokio::test]
+async fn a_ranking_stays_one_though_it_names_the_chosen_answer_besides() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let (one, other) = (project(pool, "one").await, project(pool, "other").await);
+    let ranking = |chosen: Value, rejected: Value| {
+        json!({ "prompt": asked("A?"), "responses": ["fair", "good", "bad"], "ranks": [2, 1, 3], "chosen": chosen,
+                "rejected": rejected })
+    };
+    let dialogue = |answer: &str| json!([asked("A?")[0], said(answer)[0]]);
+    let whole = ranking(dialogue("good"), dialogue("bad"));
+    for (at, given) in [ranking(json!("good"), json!("bad")), ranking(json!(1), json!(2)), whole].iter().enumerate() {
+        let mut given = given.clone();
+        given["annotator"] = json!(format!("person {at}"));
+        assert_eq!(good(bring(pool, &one, Kind::Rankings, lines(&[given])).await).added, 1);
+    }
+    let out = file(pool, &one, export::Kind::Rankings).await;
+    let found = values(&out);
+    assert!(found.iter().all(|ranking| ranking["ranks"] == json!([2, 1, 3])), "{out}");
+    assert_eq!((&found[0]["chosen"], &found[2]["rejected"]), (&json!("good"), &dialogue("bad")));
+    good(bring(pool, &other, Kind::Rankings, &out).await);
+    assert_eq!(file(pool, &other, export::Kind::Rankings).await, out);
+}
+
 #[tokio::test]
 async fn answers_make_ranking_tasks_for_as_many_people_as_the_project_wants() {
     let server = support::server().await;

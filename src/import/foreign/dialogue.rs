@@ -47,6 +47,10 @@ pub fn is_preference(fields: &Fields) -> bool {
     if fields.has("conversations") || fields.has("conversation") {
         return false;
     }
+    // Answers with ranks are a ranking, whatever else is said of the best of them.
+    if fields.has("responses") && fields.has("ranks") {
+        return false;
+    }
     let (chosen, rejected) = (fields.0.get("chosen"), fields.0.get("rejected"));
     let (Some(chosen), Some(_)) = (chosen, rejected) else { return false };
     let whole = |value: &Value| match value {

@@ -53,6 +53,13 @@ pub(super) fn answer_of_messages(object: &mut Map<String, Value>) -> Result<(), 
     Ok(())
 }
 
+/// Whether a record is a comparison. Beside answers with ranks, `chosen` and `rejected` are fields like others, as they are to
+/// the server's import.
+pub fn is_comparison(object: &Map<String, Value>) -> bool {
+    let has = |name: &str| object.get(name).is_some_and(|value| !value.is_null());
+    (has("chosen") || has("rejected")) && !(has("responses") && has("ranks"))
+}
+
 /// The prompt of a comparison whose answers are whole conversations: the messages that both begin with. A plain text under
 /// `prompt` says again what stands there.
 pub(super) fn shared_prompt(object: &mut Map<String, Value>) {

@@ -16,6 +16,7 @@ use laurel_records::{
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
+pub use super::forms::is_comparison;
 use super::{corpus::text_of, error::DataError, formats, forms, ignored::Ignored};
 use crate::terminal::{self, counted};
 
@@ -91,7 +92,7 @@ pub fn responses<S: Source + ?Sized>(source: &S) -> Result<Vec<ResponsesRecord>,
 /// Rankings, or comparisons: a comparison is a ranking of two answers. A file may hold both.
 pub fn rankings<S: Source + ?Sized>(source: &S) -> Result<Vec<RankingRecord>, DataError> {
     read(source, |line| {
-        if line.object.contains_key("chosen") || line.object.contains_key("rejected") {
+        if is_comparison(&line.object) {
             return comparison(line);
         }
         let record: RankingRecord = line.with_id().parse()?;

@@ -43,7 +43,7 @@ impl Kind {
         let has = |name: &str| object.get(name).is_some_and(|value| !value.is_null());
         Some(match () {
             () if has("input_ids") => Self::Tokens,
-            () if has("chosen") => Self::Comparisons,
+            () if has("chosen") && records::is_comparison(object) => Self::Comparisons,
             () if has("ranks") => Self::Rankings,
             () if has("responses") => Self::Responses,
             () if has("completion") || has("messages") => Self::Demonstrations,

@@ -91,3 +91,16 @@ fn null_is_a_field_that_is_absent() {
     let line = r#"{"prompt":"q","responses":["good","bad"],"ranks":null}"#;
     assert_eq!(problems(records::rankings, line), ["line 1: missing field `ranks`"]);
 }
+
+#[test]
+fn answers_with_ranks_are_a_ranking_though_another_program_says_beside_them_which_was_chosen() {
+    let ranking = r#""prompt":"q","responses":["fair","good","bad"],"ranks":[2,1,3]"#;
+    let more = [r#""chosen":1"#, r#""chosen":"good","rejected":"bad""#, r#""rejected":[]"#];
+    let lines: Vec<String> = more.iter().map(|more| format!("{{{ranking},{more}}}")).collect();
+    for found in records::rankings(file(&lines.join("\n")).path()).unwrap() {
+        assert_eq!((found.responses.len(), found.ranks), (3, vec![2, 1, 3]));
+    }
+    // Ranks alone make none.
+    let pair = r#"{"prompt":"q","chosen":"good","rejected":"bad","ranks":"A"}"#;
+    assert_eq!(records::rankings(file(pair).path()).unwrap()[0].ranks, [1, 2]);
+}
