@@ -26,7 +26,7 @@ pub fn rating_scale(fields: &mut Fields) -> Result<RatingScale, Wrong> {
 /// The ratings of a record; empty where it has none.
 pub fn ratings(fields: &mut Fields, scale: &RatingScale, answers: usize) -> Result<Vec<Option<i32>>, Wrong> {
     let (lowest, highest) = (i64::from(scale.lowest()), i64::from(scale.highest()));
-    per_answer(fields, "ratings", answers, |path, value| match value.as_i64() {
+    per_answer(fields, "ratings", answers, |path, value| match whole(&value) {
         _ if value.is_null() => Ok(None),
         Some(rating) if (lowest..=highest).contains(&rating) => Ok(i32::try_from(rating).ok()),
         _ => {
@@ -59,11 +59,16 @@ fn flag_words(path: String, value: Value) -> Result<Vec<String>, Wrong> {
 /// How sure a person was of two answers: says the same as the ranks do.
 pub fn confidence(fields: &mut Fields, ranks: &[u32]) -> Result<Option<Confidence>, Wrong> {
     let Some(value) = fields.take("confidence").filter(|value| !value.is_null()) else { return Ok(None) };
-    let point = value.as_i64().and_then(|point| Confidence::new(point).ok());
+    let point = whole(&value).and_then(|point| Confidence::new(point).ok());
     match point.ok_or_else(|| Wrong::at("confidence", Reason::with("import-reason-confidence", "value", &value)))? {
         confidence if confidence.ranks() == *ranks => Ok(Some(confidence)),
         _ => Err(Wrong::at("confidence", "import-reason-confidence-ranks")),
     }
+}
+
+/// A whole number; pandas and NumPy write it with a fraction of zero where another record, or another answer, has none.
+fn whole(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_f64().filter(|number| number.fract() == 0.0).map(|number| number as i64))
 }
 
 /// A list with one value an answer; empty where the record has none.

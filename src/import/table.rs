@@ -26,8 +26,26 @@ const TELLING: [&str; 12] = [
 /// Columns whose cells may be texts as they are; JSON only where it is a list of messages.
 const SPEECH: [&str; 4] = ["prompt", "completion", "chosen", "rejected"];
 /// Columns whose cells are always texts, whatever they look like.
-const TEXTS: [&str; 10] =
-    ["id", "prompt_id", "annotator", "note", "instruction", "input", "output", "text", "content", "system"];
+const TEXTS: [&str; 14] = [
+    "id",
+    "prompt_id",
+    "ranking_id",
+    "project",
+    "annotator",
+    "language",
+    "note",
+    "explanation",
+    "instruction",
+    "input",
+    "output",
+    "text",
+    "content",
+    "system",
+];
+/// Columns whose cells are numbers.
+const NUMBERS: [&str; 4] = ["seconds", "confidence", "margin", "rank"];
+/// Columns whose cells say yes or no.
+const TRUTHS: [&str; 5] = ["extra_opinion", "all_bad", "chosen_finished", "rejected_finished", "deleted"];
 
 /// A column of a table.
 struct Column {
@@ -123,8 +141,8 @@ fn value(name: &str, cell: String) -> Value {
     let value = match name {
         "tags" if !nested => Some(cell.split([';', '|', ',']).map(str::trim).collect()),
         "ranks" if !nested => numbers(&cell),
-        "seconds" | "margin" | "rank" => parsed().filter(Value::is_number),
-        "extra_opinion" | "deleted" => truth(&cell),
+        name if NUMBERS.contains(&name) => parsed().filter(Value::is_number),
+        name if TRUTHS.contains(&name) => truth(&cell),
         _ if !nested || TEXTS.contains(&name) => None,
         _ if SPEECH.contains(&name) => parsed().filter(speaks),
         _ => parsed(),

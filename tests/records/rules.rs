@@ -163,6 +163,33 @@ async fn a_list_a_table_and_lines_with_a_mark_and_carriage_returns_say_the_same(
 }
 
 #[tokio::test]
+async fn cells_of_a_table_are_the_numbers_truths_and_texts_that_their_columns_want() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let (one, other) = (project(pool, "one").await, project(pool, "other").await);
+    // As pandas writes whole numbers of a column, or of a list, that lacks some.
+    let rankings = "prompt,responses,ranks,confidence,all_bad,ratings\n\
+                    A,\"[\"\"a\"\",\"\"b\"\"]\",\"1,2\",2.0,True,\"[5.0,null]\"\n";
+    good(bring(pool, &one, Kind::Rankings, rankings).await);
+    let found = &values(&file(pool, &one, export::Kind::Rankings).await)[0];
+    assert_eq!((&found["confidence"], &found["all_bad"]), (&json!(2), &json!(true)));
+    assert_eq!(found["ratings"], json!([5, null]));
+    let half = lines(&[json!({ "prompt": "B", "responses": ["a", "b"], "ranks": [1, 2], "confidence": 2.5 })]);
+    assert_eq!(places(&refused(bring(pool, &one, Kind::Rankings, half).await)), [(1, "confidence")]);
+
+    let comparisons = "prompt,chosen,rejected,ranking_id,language,confidence,chosen_finished,rejected_finished\n\
+                       A,a,b,[9],[1],0.5,false,\n";
+    good(bring(pool, &other, Kind::Comparisons, comparisons).await);
+    let found = &values(&file(pool, &other, export::Kind::Comparisons).await)[0];
+    assert_eq!((&found["ranking_id"], &found["language"]), (&json!("[9]"), &json!("[1]")));
+    assert_eq!((&found["chosen_finished"], &found["rejected_finished"]), (&json!(false), &Value::Null));
+    assert_eq!(found["confidence"], json!(0.5));
+    // And so what an export has comes back from its table.
+    let table = bytes(pool, &other, export::Kind::Comparisons, Format::Csv, None).await;
+    assert_eq!(good(bring(pool, &other, Kind::Comparisons, table).await).duplicates, 1);
+}
+
+#[tokio::test]
 async fn an_id_belongs_to_one_prompt_and_the_content_decides_what_is_the_same() {
     let server = support::server().await;
     let pool = server.pool();
