@@ -209,6 +209,25 @@ async fn what_a_comparison_says_by_a_name_of_rankings_is_not_taken_for_theirs() 
     assert_eq!(places(&bad), [(1, "margin")]);
 }
 
+#[tokio::test]
+async fn comparisons_of_people_without_names_are_as_many_elsewhere_and_no_more_the_second_time() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let (one, other) = (project(pool, "one").await, project(pool, "other").await);
+    let ranking =
+        |id: &str| json!({ "id": id, "prompt": asked("A?"), "responses": ["good", "fair", "bad"], "ranks": [1, 2, 3] });
+    good(bring(pool, &one, Kind::Rankings, lines(&["r1", "r2", "r3"].map(ranking))).await);
+    let pairs = file(pool, &one, export::Kind::Comparisons).await;
+    assert_eq!(good(bring(pool, &other, Kind::Comparisons, &pairs).await).added, 9);
+    assert_eq!(file(pool, &other, export::Kind::Comparisons).await, pairs);
+    for project in [&one, &other] {
+        assert_eq!(good(bring(pool, project, Kind::Comparisons, &pairs).await).duplicates, 9);
+    }
+    // One that doesn't say what it was part of may be any of them.
+    let pair = lines(&[json!({ "prompt": asked("A?"), "chosen": "good", "rejected": "bad" })]);
+    assert_eq!(good(bring(pool, &other, Kind::Comparisons, &pair).await).duplicates, 1);
+}
+
 /// As data sets have it that derive the best and the worst answer from ratings, and keep all of them.
 #[tokio::test]
 async fn a_ranking_stays_one_though_it_names_the_chosen_answer_besides() {

@@ -108,6 +108,8 @@ pub struct KnownRanking {
     pub external_id: Option<String>,
     pub prompt_id: Uuid,
     pub annotator: Option<String>,
+    /// The ranking elsewhere that a comparison was part of.
+    pub part_of: Option<String>,
     pub digests: Vec<Vec<u8>>,
     pub models: Vec<Option<String>>,
     pub ranks: Vec<i32>,
@@ -128,6 +130,7 @@ pub async fn known_rankings(
             r.external_id,
             r.prompt_id,
             r.annotator,
+            r.extra -> 'comparison' ->> 'ranking_id' AS part_of,
             array_agg(sha256(convert_to(answer.content, 'UTF8')) ORDER BY place.position) AS "digests!",
             array_agg(answer.model ORDER BY place.position) AS "models!: Vec<Option<String>>",
             array_agg(place.rank ORDER BY place.position) AS "ranks!"

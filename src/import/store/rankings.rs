@@ -1,5 +1,5 @@
 //! Records of rankings and comparisons. One person's same order of the same answers is one ranking; of people without names,
-//! rankings with different ids are different opinions.
+//! rankings with different ids, and comparisons that were part of different rankings, are different opinions.
 
 use std::collections::HashMap;
 
@@ -51,7 +51,7 @@ impl Content {
 
 #[derive(Default)]
 struct Known {
-    /// With the ids of the files that they came from.
+    /// With the ids of the files that they came from; of comparisons, the ids of the rankings that they were part of.
     by_content: HashMap<Content, Vec<Option<String>>>,
     by_name: HashMap<String, Content>,
 }
@@ -69,12 +69,14 @@ impl Known {
             return Ok(true);
         }
         let Some(names) = self.by_content.get(content) else { return Ok(false) };
-        Ok(content.annotator.is_some() || id.is_none() || names.iter().any(Option::is_none))
+        let name = id.or(ranked.part_of.as_ref());
+        let is_same = |known: &Option<String>| known.is_none() || known.as_ref() == name;
+        Ok(content.annotator.is_some() || name.is_none() || names.iter().any(is_same))
     }
 
-    fn remember(&mut self, name: Option<String>, content: Content) {
-        self.by_name.extend(name.clone().map(|name| (name, content.clone())));
-        self.by_content.entry(content).or_default().push(name);
+    fn remember(&mut self, id: Option<String>, part_of: Option<String>, content: Content) {
+        self.by_name.extend(id.clone().map(|name| (name, content.clone())));
+        self.by_content.entry(content).or_default().push(id.or(part_of));
     }
 }
 
@@ -91,7 +93,7 @@ pub async fn store(store: &mut Store<'_>, records: Vec<Placed<Ranked>>, bad: &mu
         let keys = label.digests.into_iter().zip(label.models).map(|(digest, model)| AnswerKey { digest, model });
         let content = Content::of(label.prompt_id, label.annotator, keys.zip(label.ranks));
         known.by_name.insert(label.id.to_string(), content.clone());
-        known.remember(label.external_id, content);
+        known.remember(label.external_id, label.part_of, content);
     }
     let mut answers = Answers::of(store, &prompts).await?;
     let mut rows = Rows::default();
@@ -102,7 +104,7 @@ pub async fn store(store: &mut Store<'_>, records: Vec<Placed<Ranked>>, bad: &mu
         match known.has(&what, &content) {
             Ok(true) => {}
             Ok(false) => {
-                known.remember(what.opinion.external_id.clone(), content);
+                known.remember(what.opinion.external_id.clone(), what.part_of.clone(), content);
                 if let Err(wrong) = rows.add(&mut answers, prompt, what) {
                     bad.push(BadRecord::of(line, wrong));
                 }
