@@ -95,6 +95,22 @@ fn foreign() -> Vec<Foreign> {
     ]
 }
 
+/// Many of Anthropic's dialogues go on after the answers at which they part.
+#[tokio::test]
+async fn answers_at_which_dialogues_part_can_be_ranked_anew_though_the_dialogues_go_on() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let (one, other) = (project(pool, "one").await, project(pool, "other").await);
+    let given = lines(&[json!({ "chosen": "\n\nHuman: Sky?\n\nAssistant: Blue.",
+        "rejected": "\n\nHuman: Sky?\n\nAssistant: Red.\n\nHuman: Really?\n\nAssistant: No." })]);
+    for kind in [Kind::Responses, Kind::KnownAnswers] {
+        assert_eq!(good(bring(pool, &one, kind, &given).await).tasks, 1, "{kind:?}");
+    }
+    good(bring(pool, &other, Kind::Comparisons, &given).await);
+    let kept = values(&file(pool, &other, export::Kind::Comparisons).await);
+    assert_eq!(kept[0]["rejected_rest"][1], said("No.")[0]);
+}
+
 #[tokio::test]
 async fn what_other_tools_export_is_understood() {
     let server = support::server().await;

@@ -12,6 +12,8 @@ use crate::import::{
 
 const HUMAN: &str = "\n\nHuman:";
 const ASSISTANT: &str = "\n\nAssistant:";
+/// Where the turns are kept that follow on the two answers of a preference.
+pub const RESTS: [&str; 2] = ["chosen_rest", "rejected_rest"];
 
 fn message(role: Role, content: impl Into<String>) -> Message {
     Message { role, content: content.into() }
@@ -78,7 +80,7 @@ pub fn preference(mut fields: Fields) -> Result<Said, Wrong> {
         return Err(Wrong::at("rejected", "import-reason-dialogues-part"));
     };
     let mut more = fields.rest();
-    for (name, turns) in [("chosen_rest", &chosen), ("rejected_rest", &rejected)] {
+    for (name, turns) in RESTS.into_iter().zip([&chosen, &rejected]) {
         if turns.len() > part + 1 {
             more.insert(name.to_owned(), json!(turns[part + 1..]));
         }

@@ -127,7 +127,11 @@ impl Said {
     }
 
     /// The record of a kind; names what is missing for it.
-    fn of_kind(self, kind: Kind) -> Result<Map<String, Value>, Wrong> {
+    fn of_kind(mut self, kind: Kind) -> Result<Map<String, Value>, Wrong> {
+        if matches!(kind, Kind::Responses | Kind::KnownAnswers) {
+            // Answers that people will rank have no place for it, and the file has no field of this name to be told about.
+            self.more.retain(|name, _| !dialogue::RESTS.contains(&name.as_str()));
+        }
         let mut record = Map::new();
         let mut put = |name: &str, value: Value| drop(record.insert(name.to_owned(), value));
         put("prompt", json!(self.prompt));
