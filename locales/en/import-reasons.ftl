@@ -19,6 +19,7 @@ import-reason-text-nul = it has a NUL character (\u0000), which a database can't
 import-reason-name-nul = a field's name has a NUL character
 import-reason-quotation-open = a quotation mark is not closed
 import-reason-row-unreadable = the row can't be read as CSV
+import-reason-python = is a list as Python shows it, not JSON: write it with json.dumps
 import-reason-cells = the row has { $cells } cells, the header has { $header }
 
 # A field

@@ -19,6 +19,7 @@ import-reason-text-nul = 含有 NUL 字符（\u0000），数据库无法保存
 import-reason-name-nul = 某个字段的名称含有 NUL 字符
 import-reason-quotation-open = 引号没有闭合
 import-reason-row-unreadable = 这一行无法按 CSV 读取
+import-reason-python = 是 Python 显示的列表，不是 JSON：请用 json.dumps 写出
 import-reason-cells = 这一行有 { $cells } 个单元格，表头有 { $header } 个
 
 # 字段

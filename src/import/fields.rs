@@ -73,7 +73,12 @@ impl Fields {
     }
 
     pub fn time(&mut self, name: &str) -> Result<Option<OffsetDateTime>, Wrong> {
-        let Some(text) = self.text(name)? else { return Ok(None) };
+        let text = match self.take(name) {
+            None => return Ok(None),
+            // Seconds or milliseconds since 1970, as pandas writes: it is told how a time is written instead.
+            Some(Value::Number(number)) => number.to_string(),
+            Some(other) => text(name, other)?,
+        };
         let reason = || Wrong::at(name, Reason::with("import-reason-time", "text", &text));
         let time = OffsetDateTime::parse(&text, &Rfc3339).ok().and_then(|time| time.checked_to_offset(UtcOffset::UTC));
         // At the ends of the calendar UTC may be in a year that has no four digits, and could not be written out again.

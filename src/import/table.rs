@@ -103,6 +103,9 @@ impl Table {
         let mut more = Map::new();
         for (column, cell) in self.columns.iter().zip(cells).filter(|(_, cell)| !cell.is_empty()) {
             let name = &column.name;
+            if SPEECH.contains(&name.as_str()) && is_python(&cell) {
+                return Err(Wrong::at(name, "import-reason-python"));
+            }
             if column.renamed {
                 if name != LEFT_OUT {
                     put(&mut record, name, value(name, cell));
@@ -160,6 +163,12 @@ fn truth(cell: &str) -> Option<Value> {
         "false" | "False" | "FALSE" | "0" => Some(Value::Bool(false)),
         _ => None,
     }
+}
+
+/// Whether a cell is a list of messages as Python shows it, which is how pandas writes one to CSV: it would come in as a text.
+fn is_python(cell: &str) -> bool {
+    let cell = cell.trim();
+    ["[{'role': ", "[{'content': "].iter().any(|start| cell.starts_with(start)) && cell.ends_with("}]")
 }
 
 /// Whether a value is a list of messages, or one.

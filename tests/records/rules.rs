@@ -70,6 +70,9 @@ async fn a_time_comes_back_as_utc_has_it_and_one_beyond_its_calendar_is_refused(
         let bad = refused(bring(pool, &project, Kind::Demonstrations, written(at)).await);
         assert_eq!(places(&bad), [(1, "created_at")], "{at}");
     }
+    let milliseconds = lines(&[json!({ "prompt": "A", "completion": "Yes", "created_at": 1764536564022_u64 })]);
+    let bad = refused(bring(pool, &project, Kind::Demonstrations, milliseconds).await);
+    assert_eq!(bad[0].reason.to_string(), "“1764536564022” is no time of the form 2026-11-24T14:05:00Z");
     good(bring(pool, &project, Kind::Demonstrations, written("2026-11-24T14:05:00.25+08:00")).await);
     let found = values(&file(pool, &project, export::Kind::Demonstrations).await);
     assert_eq!(found[0]["created_at"], "2026-11-24T06:05:00.25Z");
@@ -187,6 +190,21 @@ async fn cells_of_a_table_are_the_numbers_truths_and_texts_that_their_columns_wa
     // And so what an export has comes back from its table.
     let table = bytes(pool, &other, export::Kind::Comparisons, Format::Csv, None).await;
     assert_eq!(good(bring(pool, &other, Kind::Comparisons, table).await).duplicates, 1);
+}
+
+/// As `DataFrame.to_csv` writes a column of lists: it would come in as what the user said.
+#[tokio::test]
+async fn messages_as_python_shows_them_are_refused_in_a_table() {
+    let server = support::server().await;
+    let project = project(server.pool(), "p").await;
+    let shown = |role: &str| format!("\"[{{'role': '{role}', 'content': \"\"it's\"\"}}]\"");
+    let table = format!("prompt,completion\n{},b\na,{}\n", shown("user"), shown("assistant"));
+    let bad = refused(bring(server.pool(), &project, Kind::Demonstrations, table).await);
+    assert_eq!(places(&bad), [(2, "prompt"), (3, "completion")]);
+    assert!(bad[0].reason.to_string().contains("json.dumps"), "{}", bad[0].reason);
+    // What somebody asks about Python is a text.
+    let asked = "prompt,completion\n\"[{'role': 'user'}] is what?\",\"[{'a': 1}]\"\n";
+    assert_eq!(good(bring(server.pool(), &project, Kind::Demonstrations, asked).await).added, 1);
 }
 
 #[tokio::test]
