@@ -11,7 +11,7 @@ use super::{
     mapping::Mapping,
     reason::Reason,
     scan::{ListEnds, Scan, TableEnds},
-    table::{Headers, Table},
+    table::{Headers, Table, spread_extra},
 };
 
 /// Bytes that a record may have.
@@ -185,7 +185,7 @@ impl<'a> Records<'a> {
                 }
                 table.record(text)?
             }
-            Form::Lines | Form::List(_) => self.mapping.apply(object(text)?),
+            Form::Lines | Form::List(_) => spread_extra(self.mapping.apply(object(text)?)),
         };
         // A cell of a table may hold JSON, and escapes in it, as well.
         if text.contains("\\u0000") {

@@ -122,6 +122,16 @@ impl Table {
     }
 }
 
+/// Puts the fields that `extra` holds as JSON beside the others, as in a table's row: of an exported Parquet file pandas and
+/// `datasets` make JSON lines with a text there.
+pub fn spread_extra(mut record: Map<String, Value>) -> Map<String, Value> {
+    let Some(Value::String(text)) = record.get("extra") else { return record };
+    let Ok(Value::Object(mut more)) = serde_json::from_str::<Value>(text) else { return record };
+    record.shift_remove("extra");
+    more.append(&mut record);
+    more
+}
+
 fn cells(row: &str, delimiter: u8) -> Result<Vec<String>, Wrong> {
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)

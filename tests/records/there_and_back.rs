@@ -228,6 +228,28 @@ async fn comparisons_of_people_without_names_are_as_many_elsewhere_and_no_more_t
     assert_eq!(good(bring(pool, &other, Kind::Comparisons, &pair).await).duplicates, 1);
 }
 
+/// As pandas and `datasets` make JSON lines of an exported Parquet file, whose last column is a text.
+#[tokio::test]
+async fn fields_that_stand_as_json_in_extra_are_fields_in_json_lines_too() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = project(pool, "p").await;
+    let ranking = |extra: Value| {
+        lines(&[json!({ "prompt": asked("A?"), "responses": ["a", "b"], "ranks": [1, 2], "extra": extra })])
+    };
+    let more = json!({ "confidence": 2, "ratings": [5, null], "source": "x" });
+    good(bring(pool, &project, Kind::Rankings, ranking(json!(more.to_string()))).await);
+    let found = values(&file(pool, &project, export::Kind::Rankings).await);
+    for (name, value) in more.as_object().expect("an object") {
+        assert_eq!(found[0][name], *value);
+    }
+    assert_eq!(found[0].get("extra"), None);
+    let rejected = ranking(json!("{\"review\": \"rejected\"}"));
+    assert_eq!(places(&refused(bring(pool, &project, Kind::Rankings, rejected).await)), [(1, "review")]);
+    let nul = ranking(json!("{\"source\": \"\\u0000\"}"));
+    assert_eq!(places(&refused(bring(pool, &project, Kind::Rankings, nul).await)), [(1, "source")]);
+}
+
 /// As data sets have it that derive the best and the worst answer from ratings, and keep all of them.
 #[tokio::test]
 async fn a_ranking_stays_one_though_it_names_the_chosen_answer_besides() {

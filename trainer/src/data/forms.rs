@@ -20,6 +20,17 @@ pub(super) fn texts_to_messages(object: &mut Map<String, Value>) {
     }
 }
 
+/// Puts the fields that `extra` holds as JSON beside the others: of an exported Parquet file pandas and `datasets` make JSON lines
+/// with a text there.
+pub(super) fn spread_extra(object: &mut Map<String, Value>) {
+    let Some(Value::String(text)) = object.get("extra") else { return };
+    let Ok(Value::Object(more)) = serde_json::from_str::<Value>(text) else { return };
+    object.remove("extra");
+    for (name, value) in more.into_iter().filter(|(_, value)| !value.is_null()) {
+        object.entry(name).or_insert(value);
+    }
+}
+
 /// The prompt of a record that has `messages` instead: the conversation up to the last message that somebody else wrote than the
 /// assistant.
 pub(super) fn prompt_of_messages(object: &mut Map<String, Value>) {

@@ -295,6 +295,7 @@ pub fn object_of(line: &[u8]) -> Result<Option<Map<String, Value>>, String> {
         Ok(Value::Object(mut object)) => {
             // Tables in which some records lack a field have null there: a field that is absent, as on import.
             object.retain(|_, value| !value.is_null());
+            forms::spread_extra(&mut object);
             Ok(Some(object))
         }
         Ok(_) => Err("is not a JSON object".into()),

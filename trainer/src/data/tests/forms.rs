@@ -104,3 +104,15 @@ fn answers_with_ranks_are_a_ranking_though_another_program_says_beside_them_whic
     let pair = r#"{"prompt":"q","chosen":"good","rejected":"bad","ranks":"A"}"#;
     assert_eq!(records::rankings(file(pair).path()).unwrap()[0].ranks, [1, 2]);
 }
+
+#[test]
+fn fields_that_stand_as_json_in_extra_are_fields() {
+    let ranking = r#""prompt":"q","responses":["good","bad"],"ranks":[1,2]"#;
+    let line = format!(r#"{{{ranking},"extra":"{{\"margin\":2.5,\"note\":null,\"ranks\":[2,1]}}"}}"#);
+    let found = records::rankings(file(&line).path()).unwrap().remove(0);
+    assert_eq!((found.margin, found.ranks), (Some(2.5), vec![1, 2]));
+    assert!(found.extra.is_empty());
+    // What is no object of fields is a field.
+    let line = format!(r#"{{{ranking},"extra":"[1]"}}"#);
+    assert_eq!(records::rankings(file(&line).path()).unwrap()[0].extra["extra"], "[1]");
+}
