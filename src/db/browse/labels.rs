@@ -129,9 +129,9 @@ pub async fn before(
                 AND ($9::timestamptz IS NULL OR r.created_at < $9)
                 AND ($10 OR EXISTS (SELECT 1 FROM current_rankings c WHERE c.id = r.id))
                 AND ($11::uuid IS NULL OR r.id < $11)
-                AND ($14 = '' OR r.id IN (
-                    SELECT given.ranking_id FROM ranking_responses given
-                    WHERE given.flags <> '{}' AND $14 = ANY (given.flags)))
+                AND ($14 = '' OR EXISTS (
+                    SELECT 1 FROM ranking_responses given
+                    WHERE given.ranking_id = r.id AND given.flags <> '{}' AND $14 = ANY (given.flags)))
                 AND (($15::integer IS NULL AND $16::integer IS NULL) OR EXISTS (
                     SELECT 1 FROM ranking_responses given
                     WHERE given.ranking_id = r.id AND given.rating BETWEEN coalesce($15, 0) AND coalesce($16, 10)))
@@ -146,7 +146,7 @@ pub async fn before(
                     JOIN responses answer ON answer.id = given.response_id
                     WHERE given.ranking_id = r.id))
                 -- Few are reviewed: of the others, no review is looked for.
-                AND ($18 IN ('', 'decision', 'none') OR r.id IN (SELECT ranking_id FROM reviews))
+                AND ($18 IN ('', 'decision', 'none') OR EXISTS (SELECT 1 FROM reviews WHERE ranking_id = r.id))
                 AND CASE $18
                     WHEN '' THEN true
                     WHEN 'decision' THEN r.adjudicated
@@ -273,9 +273,9 @@ pub async fn count(pool: &PgPool, project: Uuid, filter: &Filter) -> Result<i64,
                 AND ($8::timestamptz IS NULL OR r.created_at >= $8)
                 AND ($9::timestamptz IS NULL OR r.created_at < $9)
                 AND ($10 OR EXISTS (SELECT 1 FROM current_rankings c WHERE c.id = r.id))
-                AND ($12 = '' OR r.id IN (
-                    SELECT given.ranking_id FROM ranking_responses given
-                    WHERE given.flags <> '{}' AND $12 = ANY (given.flags)))
+                AND ($12 = '' OR EXISTS (
+                    SELECT 1 FROM ranking_responses given
+                    WHERE given.ranking_id = r.id AND given.flags <> '{}' AND $12 = ANY (given.flags)))
                 AND (($13::integer IS NULL AND $14::integer IS NULL) OR EXISTS (
                     SELECT 1 FROM ranking_responses given
                     WHERE given.ranking_id = r.id AND given.rating BETWEEN coalesce($13, 0) AND coalesce($14, 10)))
@@ -290,7 +290,7 @@ pub async fn count(pool: &PgPool, project: Uuid, filter: &Filter) -> Result<i64,
                     JOIN responses answer ON answer.id = given.response_id
                     WHERE given.ranking_id = r.id))
                 -- Few are reviewed: of the others, no review is looked for.
-                AND ($16 IN ('', 'decision', 'none') OR r.id IN (SELECT ranking_id FROM reviews))
+                AND ($16 IN ('', 'decision', 'none') OR EXISTS (SELECT 1 FROM reviews WHERE ranking_id = r.id))
                 AND CASE $16
                     WHEN '' THEN true
                     WHEN 'decision' THEN r.adjudicated
