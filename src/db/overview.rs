@@ -152,7 +152,8 @@ pub async fn prompt_counts(pool: &PgPool, project: Uuid) -> Result<Vec<PromptCou
             FROM assignments a
             JOIN tasks t ON t.id = a.task_id
             WHERE t.project_id = $1 AND t.withdrawn_at IS NULL AND a.state = 'leased' AND a.lease_until > now()
-        ), states AS (
+        -- Materialized, or the state is worked out once for each of the four counts.
+        ), states AS MATERIALIZED (
             SELECT
                 p.split,
                 p.language,
@@ -160,8 +161,8 @@ pub async fn prompt_counts(pool: &PgPool, project: Uuid) -> Result<Vec<PromptCou
                     WHEN asked.open > 0 AND (asked.labels > 0 OR p.id IN (SELECT prompt_id FROM leased)) THEN 'under_way'
                     WHEN asked.open > 0 THEN 'waiting'
                     WHEN asked.labels > 0
-                        OR p.id IN (SELECT prompt_id FROM standing_demonstrations)
-                        OR p.id IN (SELECT prompt_id FROM rankings) THEN 'done'
+                        OR EXISTS (SELECT 1 FROM standing_demonstrations d WHERE d.prompt_id = p.id)
+                        OR EXISTS (SELECT 1 FROM rankings r WHERE r.prompt_id = p.id) THEN 'done'
                     ELSE 'idle'
                 END AS state
             FROM prompts p
