@@ -150,7 +150,7 @@ pub async fn before(
                 AND CASE $18
                     WHEN '' THEN true
                     WHEN 'decision' THEN r.adjudicated
-                    WHEN 'none' THEN v.verdict IS NULL AND NOT r.adjudicated
+                    WHEN 'none' THEN NOT r.adjudicated AND NOT EXISTS (SELECT 1 FROM reviews WHERE ranking_id = r.id)
                     ELSE coalesce(v.verdict = $18, false)
                 END
             ORDER BY r.id DESC
@@ -294,7 +294,7 @@ pub async fn count(pool: &PgPool, project: Uuid, filter: &Filter) -> Result<i64,
                 AND CASE $16
                     WHEN '' THEN true
                     WHEN 'decision' THEN r.adjudicated
-                    WHEN 'none' THEN v.verdict IS NULL AND NOT r.adjudicated
+                    WHEN 'none' THEN NOT r.adjudicated AND NOT EXISTS (SELECT 1 FROM reviews WHERE ranking_id = r.id)
                     ELSE coalesce(v.verdict = $16, false)
                 END
             LIMIT $17
