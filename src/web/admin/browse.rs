@@ -150,7 +150,7 @@ impl Wanted {
 }
 
 /// What can be chosen, by project. It is gathered from everything that the project holds: where that takes long, who turns
-/// a page does not wait for it, and sees what could be chosen a moment ago.
+/// a page does not wait for it, and sees what could be chosen when somebody looked last; the next page has what came since.
 static CHOICES: Kept<Uuid, Choices> = Kept::with_patience(Duration::from_millis(300));
 
 /// What can be chosen in the filters of a project.
