@@ -3,12 +3,18 @@
 mod support;
 
 use laurel::{
-    db::{drawn::DrawnWith, guidelines, jobs, projects::ProjectSettings, promotions, schedules},
+    db::{
+        drawn::DrawnWith,
+        guidelines, job_queue,
+        jobs::{self, Expired},
+        projects::ProjectSettings,
+        promotions, schedules,
+    },
     domain::{role::Role, schedule::DailyTime},
     jobs::clock,
 };
 use sqlx::PgPool;
-use support::training::{admin, claim, count, finished, project, ready_project};
+use support::training::{admin, claim, count, fall_silent, finished, look, project, ready_project};
 use time::{OffsetDateTime, macros::datetime};
 
 /// How many jobs one look of the clock puts.
@@ -164,6 +170,27 @@ async fn another_time_zone_neither_doubles_nor_loses_a_night() {
 }
 
 #[tokio::test]
+async fn a_server_that_was_away_takes_no_job_from_workers_who_could_not_be_heard() {
+    let server = support::server().await;
+    let pool = server.pool();
+    let project = ready_project(pool, ProjectSettings::default(), 4).await;
+    job_queue::enqueue_nightly(pool, &admin(), project.id).await.expect("queued");
+    let job = claim(pool).await;
+    let now = OffsetDateTime::now_utc();
+    let hour = time::Duration::hours(1);
+    // It was started anew, its machine slept for an hour, or its time was set back by one.
+    for mut last_look in [None, Some(now - hour), Some(now + hour)] {
+        fall_silent(pool, job.id).await;
+        let ticked = clock::tick(pool, now, &mut last_look).await.expect("a look");
+        assert_eq!((ticked.expired, last_look), (Expired::default(), Some(now)));
+        assert!(jobs::claim(pool, "another").await.expect("an answer").is_none());
+        jobs::heartbeat(pool, job.id, job.lease).await.expect("the job is this worker's");
+    }
+    fall_silent(pool, job.id).await;
+    assert_eq!(look(pool).await.expired.given_back, 1, "this one has died");
+}
+
+#[tokio::test]
 async fn the_clock_forgets_sessions_that_have_ended() {
     let server = support::server().await;
     let pool = server.pool();
@@ -179,6 +206,6 @@ async fn the_clock_forgets_sessions_that_have_ended() {
             .await
             .expect("a session");
     }
-    assert_eq!(clock::tick(pool, OffsetDateTime::now_utc()).await.expect("a tick").pruned, 1);
+    assert_eq!(look(pool).await.pruned, 1);
     assert_eq!(count(pool, "SELECT count(*) FROM sessions").await, 1);
 }

@@ -2,25 +2,22 @@
 
 mod support;
 
-use laurel::{
-    db::{
-        job_list, job_metrics,
-        job_queue::{self, EnqueueError},
-        job_samples,
-        jobs::{self, JobError},
-        models::{self, NewBase},
-        projects::{ProjectSettings, PromotionRule},
-        promotions::{self, PromoteError, Promoted},
-        sampling,
-    },
-    jobs::clock,
+use laurel::db::{
+    job_list, job_metrics,
+    job_queue::{self, EnqueueError},
+    job_samples,
+    jobs::{self, JobError},
+    models::{self, NewBase},
+    projects::{ProjectSettings, PromotionRule},
+    promotions::{self, PromoteError, Promoted},
+    sampling,
 };
 use laurel_records::{
     JobKind, JobReport, LogLevel, LogLine, PromptRecord, RegisterModel, ResponseRecord, ResponsesRecord, Stage,
 };
 use serde_json::{Map, json};
 use support::training::{
-    admin, claim, count, fall_silent, file, finished, made, of_stage, project, ready_project, report,
+    admin, claim, count, fall_silent, file, finished, look, made, of_stage, project, ready_project, report,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -93,8 +90,7 @@ async fn a_silent_worker_loses_the_job_and_the_next_one_goes_on_after_its_finish
         .await
         .expect("registered, no files yet");
     fall_silent(pool, first.id).await;
-    let ticked = clock::tick(pool, OffsetDateTime::now_utc()).await.expect("a tick");
-    assert_eq!(ticked.expired.given_back, 1);
+    assert_eq!(look(pool).await.expired.given_back, 1);
 
     assert!(matches!(jobs::heartbeat(pool, first.id, first.lease).await, Err(JobError::LeaseLost)));
     let report = JobReport { lease: first.lease, progress: None, metrics: vec![], log: vec![], samples: vec![] };
@@ -163,7 +159,7 @@ async fn after_three_silent_workers_a_job_has_failed() {
     for _ in 0..jobs::MAX_ATTEMPTS {
         let job = claim(pool).await;
         fall_silent(pool, job.id).await;
-        clock::tick(pool, OffsetDateTime::now_utc()).await.expect("a tick");
+        look(pool).await;
     }
     assert!(jobs::claim(pool, "another").await.expect("an answer").is_none());
     let job = job_list::by_id(pool, id).await.expect("the job");
@@ -187,8 +183,7 @@ async fn stop_cancels_what_waits_and_tells_what_runs() {
     assert!(jobs::heartbeat(pool, job.id, job.lease).await.expect("held").stop);
     fall_silent(pool, job.id).await;
     assert!(jobs::claim(pool, "another").await.expect("an answer").is_none(), "nobody takes up what was stopped");
-    let ticked = clock::tick(pool, OffsetDateTime::now_utc()).await.expect("a tick");
-    assert_eq!(ticked.expired.cancelled, 1);
+    assert_eq!(look(pool).await.expired.cancelled, 1);
 }
 
 #[tokio::test]

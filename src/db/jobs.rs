@@ -301,6 +301,18 @@ async fn promote_by_rule(
     }
 }
 
+/// Gives every worker that holds a job the time of a lease to be heard again, after nobody was there to hear it. Whoever died
+/// meanwhile loses the job that much later.
+pub async fn renew_leases(pool: &PgPool) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE jobs SET lease_until = now() + make_interval(secs => $1) WHERE state = 'running'",
+        LEASE_SECONDS
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
 /// What became of jobs whose workers fell silent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Expired {

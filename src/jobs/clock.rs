@@ -16,6 +16,8 @@ use crate::db::{
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// Time since the last look after which workers may have found nobody to renew their leases with.
+const ABSENCE: time::Duration = time::Duration::seconds(60);
 
 /// What one look found to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,9 +34,10 @@ pub fn start(pool: PgPool, models_dir: PathBuf) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut interval = tokio::time::interval(INTERVAL);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last_look = None;
         loop {
             interval.tick().await;
-            match tick(&pool, OffsetDateTime::now_utc()).await {
+            match tick(&pool, OffsetDateTime::now_utc(), &mut last_look).await {
                 Ok(ticked) if ticked == Ticked::default() => {}
                 Ok(ticked) => tracing::info!(?ticked, "the clock found work"),
                 Err(error) => tracing::error!(%error, "the clock could not do its work"),
@@ -46,9 +49,19 @@ pub fn start(pool: PgPool, models_dir: PathBuf) -> JoinHandle<()> {
     })
 }
 
-/// One look: takes jobs from silent workers, puts the nightly jobs that are due at `now`, forgets what is old.
-pub async fn tick(pool: &PgPool, now: OffsetDateTime) -> Result<Ticked, sqlx::Error> {
+/// One look: takes jobs from silent workers, puts the nightly jobs that are due at `now`, forgets what is old. `last_look` is when
+/// leases were last looked at, and becomes `now`; `None` at the start of the server.
+pub async fn tick(
+    pool: &PgPool,
+    now: OffsetDateTime,
+    last_look: &mut Option<OffsetDateTime>,
+) -> Result<Ticked, sqlx::Error> {
+    // Who could not be heard was not silent: the server was away, its machine slept, or its time was set.
+    if last_look.is_none_or(|last| (now - last).abs() > ABSENCE) {
+        jobs::renew_leases(pool).await?;
+    }
     let expired = jobs::expire_leases(pool).await?;
+    *last_look = Some(now);
     let put = schedules::put_due_jobs(pool, now).await?;
     let pruned = retention::prune(pool).await?;
     Ok(Ticked { put, expired, pruned })

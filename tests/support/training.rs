@@ -1,10 +1,13 @@
 //! Projects that are ready to train, and a worker's side of a job without a trainer.
 
-use laurel::db::{
-    audit::Actor,
-    jobs,
-    models::{self, NewBase},
-    projects::{self, Project, ProjectSettings},
+use laurel::{
+    db::{
+        audit::Actor,
+        jobs,
+        models::{self, NewBase},
+        projects::{self, Project, ProjectSettings},
+    },
+    jobs::clock::{self, Ticked},
 };
 use laurel_records::{
     ClaimedJob, FinishRequest, JobOutcome, JobReport, LogLevel, LogLine, Message, MetricRecord, ModelFile, ModelRecord,
@@ -12,7 +15,7 @@ use laurel_records::{
 };
 use serde_json::{Map, json};
 use sqlx::PgPool;
-use time::macros::datetime;
+use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
 /// Who changes things in tests.
@@ -96,6 +99,12 @@ pub async fn fall_silent(pool: &PgPool, job: Uuid) {
         .execute(pool)
         .await
         .expect("an older lease");
+}
+
+/// A look of a clock that has looked all the while.
+pub async fn look(pool: &PgPool) -> Ticked {
+    let now = OffsetDateTime::now_utc();
+    clock::tick(pool, now, &mut Some(now)).await.expect("a look")
 }
 
 /// The end of a run that went well.
