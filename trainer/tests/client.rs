@@ -88,6 +88,18 @@ fn a_proxy_that_does_not_find_the_server_for_a_moment_is_asked_again() {
 }
 
 #[test]
+fn a_job_has_ended_once_its_state_says_so() {
+    for (state, ended) in [("queued", false), ("running", false), ("done", true), ("failed", true), ("cancelled", true)]
+    {
+        let body = format!(r#"{{"id":"00000000-0000-0000-0000-000000000000","state":"{state}","attempts":1}}"#);
+        let (address, server) = server(vec![Answer::Says(200, body.leak())]);
+        let client = Client::new(&address, "secret", &Interrupts::default());
+        assert_eq!(client.has_ended(Uuid::nil()).expect("an answer"), ended, "{state}");
+        assert!(server.join().expect("served")[0].0.starts_with("GET /api/v1/jobs/00000000"));
+    }
+}
+
+#[test]
 fn refusals_are_not_tried_again_and_say_what_to_do() {
     for (status, body, said) in [
         (401, "{}", "laurel token add"),

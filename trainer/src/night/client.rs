@@ -134,6 +134,16 @@ impl Client {
         self.call("the sign of life", &format!("jobs/{job}/heartbeat"), &Lease { lease })
     }
 
+    /// Whether a job has come to its end, here or elsewhere.
+    pub fn has_ended(&self, job: Uuid) -> Result<bool, ClientError> {
+        let (what, url) = ("how a job ended", self.url(&format!("jobs/{job}")));
+        let job: serde_json::Value = self.tries(what, || {
+            let mut answer = self.checked(self.authorized(self.agent.get(&url)).call()?)?;
+            json(&mut answer, what)
+        })?;
+        Ok(matches!(job["state"].as_str(), Some("done" | "failed" | "cancelled")))
+    }
+
     /// Brings metrics, log lines and progress.
     pub fn report(&self, job: Uuid, report: &JobReport) -> Result<(), ClientError> {
         self.tries("the report", || self.post_json(&format!("jobs/{job}/report"), report).map(drop))

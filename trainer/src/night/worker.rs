@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use burn::tensor::Device;
 use laurel_records::{ClaimedJob, FinishRequest, JobKind, JobOutcome, LogLevel};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::{
     client::{Client, ClientError},
@@ -136,7 +137,7 @@ impl<'a> Worker<'a> {
         if worked != Worked::GivenUp && folder.is_dir() {
             fs::remove_dir_all(&folder).with_context(|| format!("{} can't be removed", folder.display()))?;
         }
-        self.tidy()?;
+        self.models.prune()?;
         Ok(worked)
     }
 
@@ -144,21 +145,30 @@ impl<'a> Worker<'a> {
         self.settings.work_dir.join("jobs")
     }
 
-    /// Removes models that were long not used, and what is left of jobs that somebody else has ended.
-    fn tidy(&self) -> anyhow::Result<()> {
+    /// Removes what is left here of other jobs that have ended, elsewhere or by “stop”, and of those that nobody took up for long:
+    /// checkpoints are large, and this job needs the room.
+    fn tidy(&self, job: &ClaimedJob) -> anyhow::Result<()> {
+        let client = self.client.trying_once();
         for entry in fs::read_dir(self.jobs())? {
             let entry = entry?;
             let found = entry.metadata()?;
-            if found.is_dir() && found.modified()?.elapsed().is_ok_and(|age| age > FORGOTTEN) {
-                fs::remove_dir_all(entry.path())?;
+            let id = entry.file_name().to_str().and_then(|name| name.parse::<Uuid>().ok());
+            let Some(other) = id.filter(|id| *id != job.id && found.is_dir()) else { continue };
+            let is_forgotten = found.modified()?.elapsed().is_ok_and(|age| age > FORGOTTEN);
+            if is_forgotten || client.has_ended(other).unwrap_or(false) {
+                let path = entry.path();
+                fs::remove_dir_all(&path).with_context(|| format!("{} can't be removed", path.display()))?;
             }
         }
-        self.models.prune()
+        Ok(())
     }
 
     fn work(&self, job: &ClaimedJob, reports: &Reports, folder: PathBuf) -> anyhow::Result<Found> {
         // Here, where a full disk is told to whoever waits for the job: else one job after the other would be claimed and let lie.
         fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
+        if let Err(error) = self.tidy(job) {
+            reports.log(LogLevel::Warning, &format!("What is left of other jobs stays on the disk: {error:#}"));
+        }
         let settings = JobSettings::read(&job.config)?;
         let device = (self.settings.device)(&settings.device)?;
         stages::check_precision(&settings, &device)?;

@@ -64,6 +64,9 @@ fn job(base: ModelRecord, config: Value) -> ClaimedJob {
     }
 }
 
+/// A job that has ended, on a server that is played here.
+const ENDED: u128 = 8;
+
 /// What a worker says at the end of the job.
 fn end_of(world: &World, job: ClaimedJob) -> FinishRequest {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -92,6 +95,10 @@ fn play(listener: &TcpListener, job: &ClaimedJob, models: &Path) -> FinishReques
                 serde_json::to_vec(&HeartbeatAnswer { lease_until: job.lease_until, stop: false }).ok()
             }
             ["jobs", _, "report" | "finish" | "waiting"] => Some(vec![]),
+            ["jobs", id] => {
+                let state = if **id == Uuid::from_u128(ENDED).to_string() { "failed" } else { "queued" };
+                serde_json::to_vec(&json!({ "state": state })).ok()
+            }
             ["projects", _, "export", kind, query] => {
                 let split = query.rsplit('=').next().unwrap_or_default();
                 Some(exports.get(&format!("{kind} {split}")).cloned().unwrap_or_default().into_bytes())
@@ -216,6 +223,19 @@ fn a_job_that_has_no_room_for_its_folder_fails_and_says_so() {
     fs::create_dir_all(&jobs).unwrap();
     fs::write(jobs.join(job.id.to_string()), "in its way").unwrap();
     assert_refused(&end_of(&world, job), &["can't be made"]);
+}
+
+#[test]
+fn what_is_left_of_a_job_that_has_ended_elsewhere_goes_before_the_next_one_needs_its_room() {
+    let world = World::new();
+    let jobs = world.path("work").join("jobs");
+    let [waiting, ended] = [ENDED - 1, ENDED].map(|number| jobs.join(Uuid::from_u128(number).to_string()));
+    for left in [&waiting, &ended] {
+        fs::create_dir_all(left.join("ppo-from-1.checkpoints")).unwrap();
+    }
+    end_of(&world, job(registered(&world, "base", Stage::Base, 1), json!({"sft": {"best_by": "reward"}})));
+    assert!(!ended.exists());
+    assert!(waiting.exists(), "this worker may get it again, and goes on from there");
 }
 
 #[test]
