@@ -88,6 +88,23 @@ fn a_proxy_that_does_not_find_the_server_for_a_moment_is_asked_again() {
 }
 
 #[test]
+fn a_proxy_that_lets_nobody_in_for_a_moment_is_asked_again_and_the_servers_own_word_counts() {
+    let resting = r#"{"code":"unauthorised","message":"this token does not work while whoever made it is shut out"}"#;
+    let (address, server) = server(vec![
+        Answer::Says(204, ""),
+        Answer::Says(401, "<html>"),
+        Answer::Says(403, ""),
+        Answer::Says(401, resting),
+    ]);
+    let client = Client::new(&address, "secret", &Interrupts::default());
+    client.report(Uuid::nil(), &report()).expect("arrived");
+    let error = client.report(Uuid::nil(), &report()).expect_err("refused");
+    assert!(error.is_of_token(), "{error:?}");
+    assert!(error.to_string().contains("refuses the token (this token does not work while"), "{error}");
+    assert_eq!(server.join().expect("served").len(), 4);
+}
+
+#[test]
 fn a_job_has_ended_once_its_state_says_so() {
     for (state, ended) in [("queued", false), ("running", false), ("done", true), ("failed", true), ("cancelled", true)]
     {

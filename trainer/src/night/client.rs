@@ -36,9 +36,9 @@ const ANSWER_LIMIT: u64 = 64 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error(
-        "{server} does not know the token; make one with `laurel token add --name NAME --role trainer` and write it to the token file"
+        "{server} refuses the token ({message}); make one with `laurel token add --name NAME --role trainer` and write it to the token file"
     )]
-    UnknownToken { server: String },
+    RefusedToken { server: String, message: String },
     #[error("the token may not do this ({message}); a worker needs a token of the role trainer")]
     NotAllowed { message: String },
     #[error("the job is not this worker's any more: its lease has ended")]
@@ -62,6 +62,11 @@ impl ClientError {
             Self::Refused { status: 404, code, .. } => code == "not_found",
             _ => false,
         }
+    }
+
+    /// Whether the token does not serve, or no longer: every other call will be refused too.
+    pub fn is_of_token(&self) -> bool {
+        matches!(self, Self::RefusedToken { .. } | Self::NotAllowed { .. })
     }
 }
 
@@ -270,9 +275,9 @@ impl Client {
         let message = [vec![said.message], said.details].concat().join("; ");
         Err(match status {
             // Some proxies say so while the server behind them is started anew.
-            404 if said.code.is_empty() && self.is_known.load(Ordering::Relaxed) => Failed::ForNow(message),
+            401 | 403 | 404 if said.code.is_empty() && self.is_known.load(Ordering::Relaxed) => Failed::ForNow(message),
             408 | 429 | 500.. => Failed::ForNow(format!("the server is in trouble ({status}): {message}")),
-            401 => Failed::ForGood(ClientError::UnknownToken { server: self.server.clone() }),
+            401 => Failed::ForGood(ClientError::RefusedToken { server: self.server.clone(), message }),
             403 => Failed::ForGood(ClientError::NotAllowed { message }),
             409 if said.code == "lease_lost" => Failed::ForGood(ClientError::LeaseLost),
             _ => Failed::ForGood(ClientError::Refused { what: String::new(), status, code: said.code, message }),
