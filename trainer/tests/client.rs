@@ -122,6 +122,7 @@ fn refusals_are_not_tried_again_and_say_what_to_do() {
         (401, "{}", "laurel token add"),
         (403, r#"{"code":"forbidden","message":"annotators can't"}"#, "annotators can't"),
         (422, r#"{"code":"invalid","message":"bad","details":["a: b"]}"#, "refuses the report: bad; a: b"),
+        (301, "<html>", "as from http to https"),
         (404, "<html>", "is this the address of a Laurel server?"),
         (413, "<html>", "client_max_body_size"),
     ] {

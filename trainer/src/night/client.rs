@@ -104,6 +104,7 @@ impl Client {
     pub fn new(server: &str, token: &str, interrupts: &Interrupts) -> Self {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
+            .max_redirects(0)
             .timeout_connect(Some(Duration::from_secs(10)))
             .timeout_per_read(Some(SILENCE))
             .timeout_per_write(Some(SILENCE))
@@ -356,6 +357,9 @@ fn json<T: DeserializeOwned>(answer: &mut Response<Body>, what: &str) -> Result<
 /// What is told of a refusal that says no word of ours: it may be a proxy's.
 fn without_a_reason(status: u16) -> String {
     match status {
+        300..400 => {
+            format!("it sends calls on to another address ({status}), as from http to https; give --server that one")
+        }
         413 => "a proxy in front of it takes no file of this size (413); let it take larger ones, in nginx by \
                 client_max_body_size"
             .to_owned(),

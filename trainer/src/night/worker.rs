@@ -260,7 +260,7 @@ impl<'a> Worker<'a> {
 /// Whether every other job would meet the same: the token or the address is wrong.
 fn is_for_good(error: &anyhow::Error) -> bool {
     let refused = |error: &ClientError| match error {
-        ClientError::Refused { status, .. } => *status == 404,
+        ClientError::Refused { status, .. } => matches!(*status, 300..400 | 404),
         other => other.is_of_token(),
     };
     error.downcast_ref().is_some_and(refused)
