@@ -125,6 +125,7 @@ async fn a_job_goes_on_with_the_base_model_that_its_finished_models_came_of() {
     let brought = models::register_base(pool, &admin(), project.id, &bring("new", "1")).await.expect("a base model");
     models::complete_base(pool, brought.id).await.expect("complete");
     fall_silent(pool, first.id).await;
+    look(pool).await;
     let second = claim(pool).await;
     assert_eq!(second.base.map(|base| base.id), Some(brought.id), "nothing has come of the old one");
 
@@ -132,18 +133,23 @@ async fn a_job_goes_on_with_the_base_model_that_its_finished_models_came_of() {
     let sft = models::register(pool, second.id, &of_old).await.expect("registered");
     models::complete(pool, sft.id, second.lease).await.expect("complete");
     fall_silent(pool, second.id).await;
+    look(pool).await;
     let third = claim(pool).await;
     assert_eq!(third.base.map(|base| base.id), Some(old));
 }
 
 #[tokio::test]
-async fn an_expired_lease_is_claimed_even_before_the_clock_has_looked() {
+async fn an_expired_lease_is_given_on_only_by_the_clock_which_knows_whether_its_worker_could_be_heard() {
     let server = support::server().await;
     let pool = server.pool();
     let project = ready_project(pool, ProjectSettings::default(), 4).await;
     job_queue::enqueue_nightly(pool, &admin(), project.id).await.expect("queued");
     let first = claim(pool).await;
     fall_silent(pool, first.id).await;
+    assert!(jobs::claim(pool, "another").await.expect("an answer").is_none());
+    jobs::heartbeat(pool, first.id, first.lease).await.expect("its machine slept as long as the server's");
+    fall_silent(pool, first.id).await;
+    look(pool).await;
     let second = claim(pool).await;
     assert_eq!(second.id, first.id);
     assert!(matches!(jobs::heartbeat(pool, first.id, first.lease).await, Err(JobError::LeaseLost)));

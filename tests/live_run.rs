@@ -14,7 +14,7 @@ use support::{
     Browser, PASSWORD, Server,
     line::Line,
     seed::{self, Seed},
-    training::{admin, claim, fall_silent, finished, ready_project, report, samples},
+    training::{admin, claim, fall_silent, finished, look, ready_project, report, samples},
 };
 
 /// One server-sent event: its name and data.
@@ -82,6 +82,7 @@ async fn a_browser_draws_the_curve_and_the_log_of_a_run_as_they_come() {
     job_queue::enqueue_nightly(pool, &admin(), project.id).await.expect("queued");
     // It is the second try.
     fall_silent(pool, claim(pool).await.id).await;
+    look(pool).await;
     let job = claim(pool).await;
     server.account("Ada", Role::Admin).await;
     let browser = Browser::open().await;

@@ -79,8 +79,9 @@ pub async fn hold(connection: &mut PgConnection, job: Uuid, lease: Uuid) -> Resu
     }
 }
 
-/// Gives the longest-waiting job to a worker, sampling before training: people wait for answers to rank. Jobs whose lease
-/// has ended are given on. `None` when nothing waits; two workers never get the same job (`FOR UPDATE SKIP LOCKED`).
+/// Gives the longest-waiting job to a worker, sampling before training: people wait for answers to rank. `None` when nothing
+/// waits; two workers never get the same job (`FOR UPDATE SKIP LOCKED`). A job whose lease has ended waits once the clock has
+/// taken it from its worker ([`expire_leases`]): only the clock knows whether that worker could be heard.
 pub async fn claim(pool: &PgPool, worker: &str) -> Result<Option<ClaimedJob>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     let lease = Uuid::now_v7();
@@ -101,7 +102,7 @@ pub async fn claim(pool: &PgPool, worker: &str) -> Result<Option<ClaimedJob>, sq
             SELECT j.id
             FROM jobs j
             JOIN projects p ON p.id = j.project_id
-            WHERE (j.state = 'queued' OR (j.state = 'running' AND j.lease_until < now()))
+            WHERE j.state = 'queued'
                 AND j.attempts < $4
                 AND NOT j.stop_requested
                 AND p.archived_at IS NULL

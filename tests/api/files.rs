@@ -12,7 +12,7 @@ use crate::{
     Api, registration,
     support::{
         self, Server,
-        training::{admin, fall_silent, ready_project},
+        training::{admin, fall_silent, look, ready_project},
     },
 };
 
@@ -117,6 +117,7 @@ async fn files_of_a_worker_that_died_are_not_mixed_with_those_of_the_next() {
     let model = register(&first, &job, Stage::Sft, old).await;
     first.put(&format!("models/{}/files/config.json", model.id), "old").await.assert(204);
     fall_silent(server.pool(), job.id).await;
+    look(server.pool()).await;
 
     let second = Api::of(&server, TokenRole::Trainer).await;
     let job = second.claim().await;

@@ -12,7 +12,7 @@ use crate::{
     Api, registration,
     support::{
         self,
-        training::{admin, claim, count, fall_silent, ready_project},
+        training::{admin, claim, count, fall_silent, look, ready_project},
     },
 };
 
@@ -129,6 +129,7 @@ async fn a_worker_that_lost_its_lease_hears_so_from_every_call() {
     let register = registration(job.lease, Stage::Sft, files);
     let model: ModelRecord = worker.post(&format!("jobs/{}/models", job.id), &register).await.assert(200).json();
     fall_silent(pool, job.id).await;
+    look(pool).await;
     let next = claim(pool).await;
     assert_eq!((next.id, next.attempt), (job.id, 1));
 

@@ -156,10 +156,11 @@ async fn worker_in_ppo(laurel: &Laurel, project: &Project, name: &str) -> Worker
     worker
 }
 
-/// The lease of the second night ends, as time would end it.
+/// The lease of the second night ends, and the server takes the job from its worker, as time would have it.
 async fn end_lease(pool: &PgPool) {
     let ended = sqlx::query(
-        "UPDATE jobs SET lease_until = now() - interval '1 second' WHERE kind = 'nightly' AND round = 2 AND state = 'running'",
+        "UPDATE jobs SET state = 'queued', lease = NULL, lease_until = NULL
+        WHERE kind = 'nightly' AND round = 2 AND state = 'running'",
     )
     .execute(pool)
     .await
