@@ -226,6 +226,12 @@ async fn comparisons_of_people_without_names_are_as_many_elsewhere_and_no_more_t
     // One that doesn't say what it was part of may be any of them.
     let pair = lines(&[json!({ "prompt": asked("A?"), "chosen": "good", "rejected": "bad" })]);
     assert_eq!(good(bring(pool, &other, Kind::Comparisons, &pair).await).duplicates, 1);
+    // One with an id of its own is known by that of the ranking, too: exports have no other.
+    let third = project(pool, "third").await;
+    let with_id = json!({ "id": "c1", "ranking_id": "r9", "prompt": asked("A?"), "chosen": "good", "rejected": "bad" });
+    good(bring(pool, &third, Kind::Comparisons, lines(&[with_id])).await);
+    let pairs = file(pool, &third, export::Kind::Comparisons).await;
+    assert_eq!(good(bring(pool, &third, Kind::Comparisons, &pairs).await).duplicates, 1);
 }
 
 /// As pandas and `datasets` make JSON lines of an exported Parquet file, whose last column is a text.

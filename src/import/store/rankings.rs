@@ -51,7 +51,7 @@ impl Content {
 
 #[derive(Default)]
 struct Known {
-    /// With the ids of the files that they came from; of comparisons, the ids of the rankings that they were part of.
+    /// With the ids of the files that they came from, and of the rankings that comparisons were part of; `None` for one without.
     by_content: HashMap<Content, Vec<Option<String>>>,
     by_name: HashMap<String, Content>,
 }
@@ -76,7 +76,11 @@ impl Known {
 
     fn remember(&mut self, id: Option<String>, part_of: Option<String>, content: Content) {
         self.by_name.extend(id.clone().map(|name| (name, content.clone())));
-        self.by_content.entry(content).or_default().push(id.or(part_of));
+        let names = self.by_content.entry(content).or_default();
+        match (id, part_of) {
+            (None, None) => names.push(None),
+            (id, part_of) => names.extend([id, part_of].into_iter().flatten().map(Some)),
+        }
     }
 }
 
