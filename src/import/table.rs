@@ -128,7 +128,8 @@ pub fn spread_extra(mut record: Map<String, Value>) -> Map<String, Value> {
     let Some(Value::String(text)) = record.get("extra") else { return record };
     let Ok(Value::Object(mut more)) = serde_json::from_str::<Value>(text) else { return record };
     record.shift_remove("extra");
-    more.append(&mut record);
+    // What is null is absent, as an empty cell is.
+    more.extend(record.into_iter().filter(|(_, value)| !value.is_null()));
     more
 }
 

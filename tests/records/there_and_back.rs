@@ -241,7 +241,8 @@ async fn fields_that_stand_as_json_in_extra_are_fields_in_json_lines_too() {
     let pool = server.pool();
     let project = project(pool, "p").await;
     let ranking = |extra: Value| {
-        lines(&[json!({ "prompt": asked("A?"), "responses": ["a", "b"], "ranks": [1, 2], "extra": extra })])
+        lines(&[json!({ "prompt": asked("A?"), "responses": ["a", "b"], "ranks": [1, 2], "source": null,
+            "extra": extra })])
     };
     let more = json!({ "confidence": 2, "ratings": [5, null], "source": "x" });
     good(bring(pool, &project, Kind::Rankings, ranking(json!(more.to_string()))).await);
