@@ -94,6 +94,7 @@ fn a_proxy_that_lets_nobody_in_for_a_moment_is_asked_again_and_the_servers_own_w
         Answer::Says(204, ""),
         Answer::Says(401, "<html>"),
         Answer::Says(403, ""),
+        Answer::Says(302, "<html>"),
         Answer::Says(401, resting),
     ]);
     let client = Client::new(&address, "secret", &Interrupts::default());
@@ -101,7 +102,7 @@ fn a_proxy_that_lets_nobody_in_for_a_moment_is_asked_again_and_the_servers_own_w
     let error = client.report(Uuid::nil(), &report()).expect_err("refused");
     assert!(error.is_of_token(), "{error:?}");
     assert!(error.to_string().contains("refuses the token (this token does not work while"), "{error}");
-    assert_eq!(server.join().expect("served").len(), 4);
+    assert_eq!(server.join().expect("served").len(), 5);
 }
 
 #[test]

@@ -275,8 +275,10 @@ impl Client {
         };
         let message = [vec![said.message], said.details].concat().join("; ");
         Err(match status {
-            // Some proxies say so while the server behind them is started anew.
-            401 | 403 | 404 if said.code.is_empty() && self.is_known.load(Ordering::Relaxed) => Failed::ForNow(message),
+            // Some proxies say so, or send on to a page, while the server behind them is started anew.
+            300..400 | 401 | 403 | 404 if said.code.is_empty() && self.is_known.load(Ordering::Relaxed) => {
+                Failed::ForNow(message)
+            }
             408 | 429 | 500.. => Failed::ForNow(format!("the server is in trouble ({status}): {message}")),
             401 => Failed::ForGood(ClientError::RefusedToken { server: self.server.clone(), message }),
             403 => Failed::ForGood(ClientError::NotAllowed { message }),
