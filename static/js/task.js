@@ -19,6 +19,7 @@ const kinds = new Map();
 /** The form of the task that is shown now. */
 export let form;
 let error;
+let skipError;
 let pulse = 0;
 let last = 0;
 let moved = 0;
@@ -27,6 +28,7 @@ let moved = 0;
 function begin(seen = performance.now()) {
   form = document.getElementById("task");
   error = document.getElementById("task-error");
+  skipError = document.getElementById("skip-error");
   last = seen;
   moved = performance.now();
   clearInterval(pulse);
@@ -78,24 +80,29 @@ setInterval(() => {
   last = now;
 }, 1000);
 
-export function showError(text) {
-  error.textContent = text;
-  error.hidden = !text;
-  if (text) error.scrollIntoView({ block: "nearest" });
+/** Says what is wrong with a form, or nothing any more: of the one for skipping in that form, as it lies over the page. Gives the place. */
+export function showError(text, which = form) {
+  const place = which.id === "skip" ? skipError : error;
+  for (const one of [error, skipError]) {
+    if (!one) continue;
+    one.textContent = one === place ? text : "";
+    one.hidden = !one.textContent;
+  }
+  if (text) place.scrollIntoView({ block: "nearest" });
+  return place;
 }
 
-/** A word on the page with a link behind it. */
-function showErrorWith(text, address, linkText, place) {
-  showError(`${text} `);
+/** Says it with a link behind it, which opens in `target`. */
+function showErrorWith(text, address, linkText, target, which) {
   const link = document.createElement("a");
   link.href = address;
   link.textContent = linkText;
-  if (place) link.target = place;
-  error.append(link);
+  if (target) link.target = target;
+  showError(`${text} `, which).append(link);
 }
 
 let sending = false;
-/** What could not be sent: `{action, body, seen, again, stop}`. It goes as it was submitted, or not at all. */
+/** What could not be sent: `{which, action, body, seen, again, stop}`, `which` the form. It goes as it was submitted, or not at all. */
 let waiting = null;
 
 /** Locks the form while it is on its way, and what would put another draft into it: what is stored is what stands there. */
@@ -111,7 +118,7 @@ async function submit(which, submitter) {
   sending = true;
   const own = close();
   keepHere();
-  const sent = { action: which.action, body: written(which, submitter) };
+  const sent = { which, action: which.action, body: written(which, submitter) };
   if (own && which === form) sent.body += `&own=${encodeURIComponent(own)}`;
   const focused = document.activeElement;
   lock(true);
@@ -158,7 +165,7 @@ function settle(answer, sent) {
     return;
   }
   if (answer.kind === "offline") {
-    showError(words.sendOffline);
+    showError(words.sendOffline, sent.which);
     tell("offline", wordOfHere(words.offline));
     waiting = { ...sent, again: setTimeout(sendAgain, AGAIN) };
     return;
@@ -171,15 +178,15 @@ function settle(answer, sent) {
   }
   reopen();
   if (answer.kind === "login") {
-    showErrorWith(wordOfHere(words.login), `/login?next=${encodeURIComponent(location.pathname)}`, words.loginLink, placeOfLogin());
+    showErrorWith(wordOfHere(words.login), `/login?next=${encodeURIComponent(location.pathname)}`, words.loginLink, placeOfLogin(), sent.which);
   } else if (answer.status === 409 && answer.data?.code === "version-replaced") {
     tellReplaced(answer.data);
   } else if (answer.status === 409 && answer.data?.code === "not-skipped") {
-    showErrorWith(answer.data.message, answer.data.standing, answer.data.look, "_blank");
+    showErrorWith(answer.data.message, answer.data.standing, answer.data.look, "_blank", sent.which);
   } else if (answer.status === 409 && answer.data?.code === "newer-draft") {
     tellNewer(answer.data.message);
   } else {
-    showError(answer.data?.message || words.failed);
+    showError(answer.data?.message || words.failed, sent.which);
   }
 }
 
@@ -230,8 +237,9 @@ function stopWaiting() {
 
 /** Whoever goes on working on what waits has not submitted that: half of a thought must not be stored. */
 function changed(event) {
-  if (!event.target.closest?.("#task, #skip") || !stopWaiting()) return;
-  showError(words.sendChanged);
+  const which = event.target.closest?.("#task, #skip");
+  if (!which || !stopWaiting()) return;
+  showError(words.sendChanged, which);
   reopen();
 }
 document.addEventListener("input", changed, { capture: true });

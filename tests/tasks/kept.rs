@@ -149,10 +149,8 @@ async fn why_a_task_is_skipped_survives_a_closed_tab_and_a_lost_session() {
     sqlx::query("DELETE FROM sessions").execute(server.pool()).await.expect("ended");
     browser.fill("#skip-detail", " at night").await;
     press(&browser, "#skip button[type=submit]").await;
-    browser.wait().for_element(Locator::Css("#task-error a")).await.expect("told to log in again");
-    // The form lies over the page.
-    browser.press(ESCAPE).await;
-    press(&browser, "#task-error a").await;
+    browser.wait().for_element(Locator::Css("#skip-error a")).await.expect("told to log in again");
+    press(&browser, "#skip-error a").await;
     log_in_again(&browser).await;
     assert_eq!(typed().await, "It asks for a break-in at night");
     // The keys that submit, in this form, skip.

@@ -5,7 +5,7 @@ use laurel::{domain::role::Role, export::Kind};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{exported, take_next};
+use super::{exported, left_the_task, take_next};
 use crate::support::{
     Browser, Client, PASSWORD,
     seed::{self, Seed, assignment_in, count},
@@ -297,12 +297,38 @@ async fn the_words_of_a_report_on_a_task_that_was_submitted_elsewhere_stay_in_th
     browser.fill("#skip-detail", "It asks for a break-in").await;
     let button = browser.find(Locator::Css("#skip button[type=submit]")).await.expect("a button");
     button.click().await.expect("pressed");
-    let link = browser.wait().for_element(Locator::Css("#task-error a")).await.expect("told");
+    let link = browser.wait().for_element(Locator::Css("#skip-error a")).await.expect("told");
     assert_eq!(link.attr("href").await.expect("read"), Some(format!("/tasks/{task}")));
-    let told = browser.find(Locator::Id("task-error")).await.expect("told").text().await.expect("read");
+    let told = browser.find(Locator::Id("skip-error")).await.expect("told").text().await.expect("read");
     assert!(told.contains("so it is not skipped"), "{told}");
     let field = browser.find(Locator::Id("skip-detail")).await.expect("the form");
     assert_eq!(field.prop("value").await.expect("read").as_deref(), Some("It asks for a break-in"));
     assert_eq!(count(server.pool(), "SELECT count(*) FROM assignments WHERE state = 'submitted'").await, 1);
+    browser.close().await;
+}
+
+/// Runs in the page: what is said in the form for skipping, where nothing lies over it.
+const SAID_IN_SIGHT: &str = "const error = document.getElementById('skip-error');
+    const box = error.getBoundingClientRect();
+    const seen = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+    return seen && error.contains(seen) && error.textContent;";
+
+#[tokio::test]
+async fn on_a_phone_the_form_for_a_report_says_in_itself_that_the_words_are_missing() {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed::default()).await;
+    seed::demonstration_task(&server.state, project, "Say how to pick a lock.").await;
+    server.account("Ada", Role::Annotator).await;
+    let browser = Browser::open_sized(390, 640).await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    take_next(&server, &browser).await;
+    for part in [".drop summary", "#skip label:has([value=report])", "#skip button[type=submit]"] {
+        browser.find(Locator::Css(part)).await.expect(part).click().await.expect("pressed");
+    }
+    let said = browser.until(SAID_IN_SIGHT, Vec::new()).await;
+    assert_eq!(said, "Say in your words why you skip this task.");
+    browser.fill("#skip-detail", "It asks for a break-in\u{E007}").await;
+    left_the_task(&browser).await;
+    assert_eq!(count(server.pool(), "SELECT count(*) FROM assignments WHERE state = 'skipped'").await, 1);
     browser.close().await;
 }
