@@ -32,15 +32,17 @@ static CLEANER: LazyLock<Builder<'static>> = LazyLock::new(|| {
 /// opens, so that a line of many `>` would keep it busy for minutes, and browsers draw no more than some hundred.
 const DEEPEST: usize = 100;
 
+/// Characters of an address that are shown where a link or a picture has no words of its own: pictures may stand in theirs whole.
+const LONGEST_ADDRESS: usize = 100;
+
 /// Renders Markdown (tables, strikethrough, task lists, mathematics, code in colours) to sanitised HTML. Raw HTML in the text is shown
-/// as text: what a model wrote is seen, not run. Pictures become their description and address.
+/// as text: what a model wrote is seen, not run. Pictures become links with their description, or their address where they have none.
 pub fn render(text: &str) -> String {
     let text = mathematics::with_dollars(text);
     let options =
         Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS | Options::ENABLE_MATH;
     let (mut code, mut depth) = (None, 0);
-    let events = Parser::new_ext(&text, options)
-        .filter(|event| is_within(&mut depth, event))
+    let events = linked(Parser::new_ext(&text, options).filter(|event| is_within(&mut depth, event)))
         .filter_map(|event| shown(&mut code, event));
     let mut rendered = String::with_capacity(text.len() * 3 / 2);
     html::push_html(&mut rendered, events);
@@ -59,6 +61,48 @@ fn is_within(depth: &mut usize, event: &Event<'_>) -> bool {
             *depth < DEEPEST
         }
         _ => true,
+    }
+}
+
+/// Makes pictures links to them. Of one within a link, as badges are, the words alone stand: no link may stand in another. A link without
+/// words says its address: nobody would see it.
+fn linked<'a>(events: impl Iterator<Item = Event<'a>>) -> impl Iterator<Item = Event<'a>> {
+    let mut open = 0_usize;
+    let mut wordless: Option<CowStr<'a>> = None;
+    events.flat_map(move |event| {
+        let mut words = None;
+        let event = match event {
+            Event::Start(
+                Tag::Link { link_type, dest_url, title, id } | Tag::Image { link_type, dest_url, title, id },
+            ) => {
+                open += 1;
+                (open == 1).then(|| {
+                    wordless = Some(dest_url.clone());
+                    Event::Start(Tag::Link { link_type, dest_url, title, id })
+                })
+            }
+            Event::End(TagEnd::Link | TagEnd::Image) => {
+                open -= 1;
+                (open == 0).then(|| {
+                    words = wordless.take().map(|address| Event::Text(in_short(&address).into()));
+                    Event::End(TagEnd::Link)
+                })
+            }
+            Event::Start(_) | Event::End(_) | Event::SoftBreak | Event::HardBreak => Some(event),
+            seen => {
+                wordless = None;
+                Some(seen)
+            }
+        };
+        words.into_iter().chain(event)
+    })
+}
+
+/// An address, or its beginning.
+fn in_short(address: &str) -> String {
+    match address.char_indices().nth(LONGEST_ADDRESS) {
+        Some((end, _)) => format!("{}…", &address[..end]),
+        None => address.to_owned(),
     }
 }
 
@@ -93,10 +137,6 @@ fn shown<'a>(code: &mut Option<Code>, event: Event<'a>) -> Option<Event<'a>> {
             None => Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))),
         },
         Event::Html(raw) | Event::InlineHtml(raw) => Event::Text(raw),
-        Event::Start(Tag::Image { link_type, dest_url, title, id }) => {
-            Event::Start(Tag::Link { link_type, dest_url, title, id })
-        }
-        Event::End(TagEnd::Image) => Event::End(TagEnd::Link),
         Event::TaskListMarker(done) => Event::Text(if done { "☑ ".into() } else { "☐ ".into() }),
         Event::InlineMath(latex) => formula(&latex, false),
         Event::DisplayMath(latex) => formula(&latex, true),
@@ -152,6 +192,28 @@ mod tests {
     fn a_picture_is_a_link_and_loads_nothing() {
         let html = render("![cat](https://example.org/cat.png)");
         assert!(!html.contains("<img") && html.contains("href=\"https://example.org/cat.png\""), "{html}");
+    }
+
+    #[test]
+    fn a_picture_or_link_without_words_shows_its_address() {
+        for text in ["![](https://example.org/cat.png)", "[](https://example.org/cat.png)"] {
+            let html = render(text);
+            assert!(html.contains("href=\"https://example.org/cat.png\""), "{html}");
+            assert!(html.contains(">https://example.org/cat.png</a>"), "{html}");
+        }
+        let html = render(&format!("![](data:image/png;base64,{})", "A".repeat(5_000)));
+        assert!(html.contains(">data:image/png;base64,AAA") && html.contains("AAA…</a>"), "{html}");
+        assert!(html.len() < 300 && !html.contains("href"), "{html}");
+    }
+
+    #[test]
+    fn a_badge_is_one_link_with_the_words_of_its_picture() {
+        for (picture, words) in [("![Build](b.svg)", "Build"), ("![](b.svg)", "https://example.org/")] {
+            let html = render(&format!("[{picture}](https://example.org/) after"));
+            assert_eq!(html.matches("<a ").count(), 1, "{html}");
+            assert!(html.contains(&format!(">{words}</a> after")), "{html}");
+        }
+        assert_eq!(render("![a ![b](c) d](https://example.org/e)").matches("<a ").count(), 1);
     }
 
     #[test]
