@@ -130,6 +130,35 @@ async fn long_answers_code_formulas_and_other_scripts_are_drawn() {
     gallery.close().await;
 }
 
+/// Runs in the page: whether the first answer's table scrolls, and the page does not; its first cell's lines; how `~~` is drawn.
+const DRAWN: &str = "const table = document.querySelector('article.answer table');
+    const cell = table.querySelector('td');
+    const lines = new Set([...cell.firstChild.textContent].map((_, at) => {
+        const letter = document.createRange();
+        letter.setStart(cell.firstChild, at);
+        letter.setEnd(cell.firstChild, at + 1);
+        return letter.getBoundingClientRect().top;
+    }));
+    const page = document.documentElement;
+    return [table.scrollWidth > table.clientWidth, page.scrollWidth > page.clientWidth, lines.size,
+        getComputedStyle(document.querySelector('article.answer del')).textDecorationLine];";
+
+#[tokio::test]
+async fn a_wide_table_scrolls_with_its_words_whole_and_what_is_struck_out_looks_so() {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed { demonstration_overlap: 0, ..Seed::default() }).await;
+    let row = |cell: &str| format!("|{}|\n", [cell; 12].join("|"));
+    let answer = format!("{}{}{}\nBees ~~never~~ sleep.", row("Head"), row("-"), row("Nectar"));
+    seed::ranking_task(&server.state, project, "How do bees live?", &[answer.as_str(); 2]).await;
+    server.account("Ada", Role::Annotator).await;
+    let browser = Browser::open().await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    take_next(&server, &browser).await;
+    let drawn = browser.execute(DRAWN, Vec::new()).await.expect("drawn");
+    assert_eq!(drawn, json!([true, false, 1, "line-through"]));
+    browser.close().await;
+}
+
 #[tokio::test]
 async fn an_answer_in_another_language_is_noticed_while_it_is_written() {
     let server = server().await;
