@@ -8,6 +8,8 @@ import { showBeside } from "./beside.js";
 import { form, onTask, showError } from "./task.js";
 
 const EXCERPT = 60;
+/** Pixels that stay between the picked answer and the end of the part of the order that one sees. */
+const MARGIN = 8;
 const letter = (position) => article.get(position).dataset.letter;
 
 // Of the task that is shown now.
@@ -115,9 +117,21 @@ function tellRank(position) {
   tell(order.unranked.length === 0 ? say(words.saidComplete, { place }) : place);
 }
 
+/** Scrolls an order that is longer than its place to the answer that is picked; the page stays where one reads. */
+function showPicked() {
+  if (order.current === null) return;
+  const place = board.getBoundingClientRect();
+  const chip = chips.get(order.current).getBoundingClientRect();
+  const below = chip.bottom + MARGIN - Math.min(place.bottom, innerHeight);
+  const above = place.top + MARGIN - chip.top;
+  if (below > 0) board.scrollTop += below;
+  else if (above > 0) board.scrollTop -= above;
+}
+
 /** Draws, tells, and lets the draft know. */
 function changed(position) {
   draw();
+  showPicked();
   showError("");
   if (position !== undefined) tellRank(position);
   form.dispatchEvent(new CustomEvent("laurel:changed"));
@@ -128,6 +142,7 @@ function place(position) {
     changed(position);
   } else {
     draw();
+    showPicked();
     tell(say(words.saidPicked, { letter: letter(position), rank: order.rank(position) }));
   }
 }

@@ -164,3 +164,27 @@ async fn a_double_click_submits_once() {
     assert_eq!(count(server.pool(), "SELECT count(*) FROM assignments WHERE state = 'submitted'").await, 1);
     browser.close().await;
 }
+
+/// Runs in the page: the letter of the picked answer, if it is in the part of the order that one sees, and how far the page is scrolled.
+const PICKED_IN_SIGHT: &str = "const chip = document.querySelector('.tiers .chip[aria-pressed=true]');
+    const { top, bottom } = chip.getBoundingClientRect();
+    const board = document.querySelector('.board').getBoundingClientRect();
+    const seen = top >= board.top && bottom <= Math.min(board.bottom, innerHeight);
+    return [seen && chip.querySelector('strong').textContent, scrollY];";
+
+#[tokio::test]
+async fn an_order_that_is_longer_than_the_window_scrolls_to_the_answer_that_is_picked() {
+    let server = server().await;
+    let project = seed::project(server.pool(), Seed { demonstration_overlap: 0, ..Seed::default() }).await;
+    seed::ranking_task(&server.state, project, "Nine", &["the same words"; 9]).await;
+    server.account("Ada", Role::Annotator).await;
+    let browser = Browser::open_sized(1280, 640).await;
+    browser.log_in(&server.address, "ada@example.org", PASSWORD).await;
+    super::take_next(&server, &browser).await;
+    browser.until(NEXT, vec![json!("")]).await;
+    browser.press("abcdefghi").await;
+    assert_eq!(browser.execute(PICKED_IN_SIGHT, Vec::new()).await.expect("read"), json!(["I", 0]));
+    browser.press("a").await;
+    assert_eq!(browser.execute(PICKED_IN_SIGHT, Vec::new()).await.expect("read"), json!(["A", 0]));
+    browser.close().await;
+}
