@@ -276,7 +276,7 @@ impl Client {
         let message = [vec![said.message], said.details].concat().join("; ");
         Err(match status {
             // Some proxies say so, or send on to a page, while the server behind them is started anew.
-            300..400 | 401 | 403 | 404 if said.code.is_empty() && self.is_known.load(Ordering::Relaxed) => {
+            300..=399 | 401 | 403 | 404 if said.code.is_empty() && self.is_known.load(Ordering::Relaxed) => {
                 Failed::ForNow(message)
             }
             408 | 429 | 500.. => Failed::ForNow(format!("the server is in trouble ({status}): {message}")),
