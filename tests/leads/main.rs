@@ -4,6 +4,7 @@
 mod support;
 
 mod audit;
+mod narrow;
 mod together;
 
 use fantoccini::Locator;
