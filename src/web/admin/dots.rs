@@ -2,6 +2,8 @@
 
 /// Width of the space for dots; names stand to the left of it.
 pub const WIDTH: f64 = 640.0;
+/// Width of the space for names: what [`shortened`] leaves of one, with the gap behind it.
+const NAMES: f64 = 210.0;
 /// Height of a row.
 const ROW: f64 = 26.0;
 
@@ -70,14 +72,19 @@ pub fn dots(estimates: &[Estimate], from: f64, to: f64, step: f64, label: impl F
         ticks: ticks.collect(),
         height: format!("{height:.1}"),
         label_y: format!("{:.1}", height + 16.0),
-        view: format!("-190 -6 {:.0} {:.0}", WIDTH + 220.0, height + 30.0),
+        view: format!("-{NAMES:.0} -6 {:.0} {:.0}", WIDTH + NAMES + 30.0, height + 30.0),
     }
 }
 
-/// A name that fits beside the plot; wide characters count twice.
+/// A name that fits beside the plot, in a wide font too. It is measured in halves of a small letter: capitals, m and w count
+/// three, the signs of Chinese four.
 fn shortened(name: &str) -> String {
-    const ROOM: usize = 26;
-    let width = |sign: char| if u32::from(sign) < 0x1100 { 1 } else { 2 };
+    const ROOM: usize = 48;
+    let width = |sign: char| match u32::from(sign) {
+        0x1100.. => 4,
+        _ if sign.is_uppercase() || matches!(sign, 'm' | 'w') => 3,
+        _ => 2,
+    };
     let mut used = 0;
     let mut shown = String::new();
     for sign in name.chars() {
@@ -103,7 +110,14 @@ mod tests {
             (found.dots[0].x.as_str(), found.dots[0].low.as_str(), found.dots[0].high.as_str()),
             ("320.0", "0.0", "640.0")
         );
-        assert_eq!(found.dots[0].name, format!("{}…", "模型".repeat(6) + "模"));
+        assert_eq!(found.dots[0].name, format!("{}…", "模型".repeat(6)));
         assert_eq!(found.ticks.iter().map(|tick| tick.label.as_str()).collect::<Vec<_>>(), ["0.5", "0.75", "1"]);
+    }
+
+    #[test]
+    fn a_name_is_shortened_by_how_wide_its_letters_are() {
+        assert_eq!(shortened("mistral-7b-instruct-v0"), "mistral-7b-instruct-v0");
+        assert_eq!(shortened("Simulated annotator 6 (careless)"), "Simulated annotator 6 (…");
+        assert_eq!(shortened(&"M".repeat(40)), format!("{}…", "M".repeat(16)));
     }
 }
