@@ -59,7 +59,7 @@ function showState({ state, stage, step, total, worker }) {
   const stages = [...host.querySelectorAll("[data-run-stage]")];
   const now = stages.findIndex((element) => element.dataset.runStage === stage);
   stages.forEach((element, index) => {
-    const done = state === "done" || index < now;
+    const done = (state === "done" && stage) || index < now;
     element.dataset.state = done ? "done" : index === now && state === "running" ? "now" : "ahead";
     if (element.dataset.state === "now") element.setAttribute("aria-current", "step");
     else element.removeAttribute("aria-current");

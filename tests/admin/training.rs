@@ -242,3 +242,28 @@ async fn a_schedule_needs_a_time_and_a_zone_that_exist() {
     ada.post(page, &[("time", "02:30"), ("timezone", "Asia/Shanghai")]).await.leads_to();
     ada.get("/admin/projects/p/training").await.assert(200).assert_contains("nothing runs by itself");
 }
+
+#[tokio::test]
+async fn a_run_that_found_nothing_new_claims_no_stage_and_awaits_no_numbers() {
+    let server = support::server().await;
+    let found = project(&server, "p").await;
+    let ada = server.user("Ada", Role::Admin).await;
+    for (round, stage, stages_done) in [(1, None, 0), (2, Some("evaluate"), 4)] {
+        let run = Uuid::now_v7();
+        sqlx::query(
+            "INSERT INTO jobs (id, project_id, kind, round, state, stage) VALUES ($1, $2, 'nightly', $3, 'done', $4)",
+        )
+        .bind(run)
+        .bind(found.id)
+        .bind(round)
+        .bind(stage)
+        .execute(server.pool())
+        .await
+        .expect("a job");
+        let page = ada.get(&format!("/admin/jobs/{run}")).await.assert(200);
+        assert_eq!(page.text.matches("data-state=\"done\"").count(), stages_done, "{stage:?}");
+        page.assert_contains("The worker reported no numbers of this run.");
+        page.assert_contains("There are none of this run");
+        assert!(!page.text.contains("No numbers yet") && !page.text.contains("No samples yet"), "more is promised");
+    }
+}

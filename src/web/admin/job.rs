@@ -135,12 +135,14 @@ fn stages(job: &Job) -> Vec<ShownStage> {
     let names: &[&'static str] = if job.kind == "sample" { &["sample"] } else { &["sft", "reward", "ppo", "evaluate"] };
     let now = job.stage.as_deref().and_then(|stage| names.iter().position(|name| *name == stage));
     let running = job.state == "running";
+    // Of a run that found nothing new to learn from no stage ran, though it is done.
+    let all_done = job.state == "done" && job.stage.is_some();
     names
         .iter()
         .enumerate()
         .map(|(index, name)| {
             let state = match now {
-                _ if job.state == "done" => "done",
+                _ if all_done => "done",
                 Some(now) if index < now => "done",
                 Some(now) if index == now && running => "now",
                 _ => "ahead",
