@@ -36,6 +36,7 @@ people-token-off = its maker is shut out or no admin
 people-used = Last used
 people-never = never
 people-error-email = This is no email address.
+people-error-has-account = There is an account with this address already: make it a member on the project’s page People.
 people-error-role = Choose one of the roles.
 people-error-project = There is no such project.
 people-error-last-admin = This is the last admin. Make somebody else an admin first.

@@ -36,6 +36,7 @@ people-token-off = 创建者已停用或不再是管理员
 people-used = 最近使用
 people-never = 从未
 people-error-email = 这不是有效的邮箱地址。
+people-error-has-account = 此邮箱已有账户：请在项目的“人员”页面将其加为成员。
 people-error-role = 请选择一个角色。
 people-error-project = 没有这个项目。
 people-error-last-admin = 这是最后一位管理员。请先让其他人成为管理员。

@@ -7,7 +7,7 @@ use laurel::{
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::support;
+use crate::{project, support};
 
 /// What stands between two marks of a page.
 fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
@@ -27,6 +27,12 @@ async fn people_are_invited_changed_and_shut_out_and_an_admin_is_always_left() {
     wrong.assert_contains("Choose one of the roles");
     let missing = [("role", "annotator"), ("project", "5f7d3d0e-0000-7000-8000-000000000000")];
     ada.post("/admin/people/invite", &missing).await.assert(422).assert_contains("no such project");
+    // A link for an address that has an account could be used by nobody.
+    project(&server, "p").await;
+    for form in ["/admin/people/invite", "/admin/projects/p/invitations"] {
+        let there = ada.post(form, &[("email", "Bob@Example.org"), ("role", "annotator")]).await.assert(422);
+        there.assert_contains("an account with this address already").assert_contains("value=\"Bob@Example.org\"");
+    }
     let invited =
         ada.post("/admin/people/invite", &[("email", "Cy@Example.org"), ("role", "reviewer")]).await.assert(200);
     let link = between(&invited.text, "data-invitation-link>", "</code>").to_owned();

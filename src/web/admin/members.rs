@@ -22,7 +22,6 @@ use crate::{
         invitations::{self, Invitation},
         memberships::{self, Candidate, Difference},
         projects::Project,
-        users,
     },
     domain::role::Role,
     web::{AppState, Page, PageError, authorise::Lead, csrf::CsrfForm},
@@ -115,17 +114,14 @@ pub async fn invite(
     page: Page,
     CsrfForm(form): CsrfForm<InviteForm>,
 ) -> Result<Response, PageError> {
-    let email = match form.email.trim() {
-        "" => None,
-        typed => match users::normal_email(typed) {
-            Ok(email) => Some(email),
-            Err(_) => {
-                let mut errors = Errors::default();
-                errors.add("email", page.t("people-error-email"));
-                let shown = MembersPage { errors, email: form.email, ..build(&state, page, &project).await? };
-                return Ok((StatusCode::UNPROCESSABLE_ENTITY, Html(shown.render()?)).into_response());
-            }
-        },
+    let email = match people::invited_email(&state.pool, &page, &form.email).await? {
+        Ok(email) => email,
+        Err(wrong) => {
+            let mut errors = Errors::default();
+            errors.add("email", wrong);
+            let shown = MembersPage { errors, email: form.email, ..build(&state, page, &project).await? };
+            return Ok((StatusCode::UNPROCESSABLE_ENTITY, Html(shown.render()?)).into_response());
+        }
     };
     let who = actor(&user);
     let secret = invitations::create(&state.pool, &who, Role::Annotator, email.as_deref(), Some(project.id)).await?;

@@ -8,6 +8,7 @@ use axum::{
     response::{Html, IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{
@@ -118,16 +119,10 @@ pub async fn invite(
     CsrfForm(form): CsrfForm<InviteForm>,
 ) -> Result<Response, PageError> {
     let mut errors = Errors::default();
-    let email = match form.email.trim() {
-        "" => None,
-        typed => match users::normal_email(typed) {
-            Ok(email) => Some(email),
-            Err(_) => {
-                errors.add("email", page.t("people-error-email"));
-                None
-            }
-        },
-    };
+    let email = invited_email(&state.pool, &page, &form.email).await?.unwrap_or_else(|wrong| {
+        errors.add("email", wrong);
+        None
+    });
     let role: Option<Role> = form.role.parse().ok();
     if role.is_none() {
         errors.add("role", page.t("people-error-role"));
@@ -145,6 +140,21 @@ pub async fn invite(
     let link = format!("{}/invitations/{secret}", address(&state, &headers));
     let invitations = invitations::open(&state.pool, None).await?;
     Ok(Html(PeoplePage { invitations, link: Some(link), ..shown }.render()?).into_response())
+}
+
+/// The address that an invitation is for, where it names one; or what is wrong with it. Nobody could use a link for an address that
+/// has an account.
+pub async fn invited_email(
+    pool: &PgPool,
+    page: &Page,
+    typed: &str,
+) -> Result<Result<Option<String>, String>, sqlx::Error> {
+    if typed.trim().is_empty() {
+        return Ok(Ok(None));
+    }
+    let Ok(email) = users::normal_email(typed) else { return Ok(Err(page.t("people-error-email"))) };
+    let has_account = users::by_email(pool, &email).await?.is_some();
+    Ok(if has_account { Err(page.t("people-error-has-account")) } else { Ok(Some(email)) })
 }
 
 /// The address of this server as people reach it: the setting, else as this request did.
