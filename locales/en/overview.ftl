@@ -6,6 +6,7 @@ overview-in-hand = { $count ->
  }
 overview-finish = Finished
 overview-finish-done = All labels that were asked for are there.
+overview-finish-nothing = No label is asked for yet.
 overview-finish-day = about { $day }
 overview-finish-never = In more than ten years
 overview-finish-unknown = Can't be told yet

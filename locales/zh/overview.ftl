@@ -5,6 +5,7 @@ overview-in-hand = { $count ->
  }
 overview-finish = 预计完成
 overview-finish-done = 所需的标注已全部完成。
+overview-finish-nothing = 还没有需要的标注。
 overview-finish-day = 约 { $day }
 overview-finish-never = 十年以后
 overview-finish-unknown = 暂时无法估计

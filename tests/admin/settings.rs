@@ -40,6 +40,7 @@ async fn an_admin_begins_with_an_invitation_to_make_a_project() {
     assert_eq!(made.leads_to(), "/admin/projects/helpful");
     let overview = ada.get("/admin/projects/helpful").await.assert(200);
     overview.assert_contains("First steps");
+    overview.assert_contains("No label is asked for yet.");
     overview.assert_contains("Helpful &#60;assistant&#62;");
     let again = ada.post("/admin/projects/new", &fields).await.assert(422);
     again.assert_contains("already a project with this short name");

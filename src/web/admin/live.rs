@@ -74,6 +74,12 @@ impl LivePart<'_> {
         }
     }
 
+    /// Whether no task asks for a label: then none is finished either.
+    fn is_nothing_asked(&self) -> bool {
+        let Progress { demonstrations_wanted, rankings_wanted, comparisons_wanted, prompts_wanted, .. } = self.progress;
+        demonstrations_wanted + rankings_wanted + comparisons_wanted + prompts_wanted == 0
+    }
+
     /// The rule of the forecast with its numbers.
     fn rule(&self) -> String {
         let remaining = show::count(self.pulse.remaining());
