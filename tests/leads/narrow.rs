@@ -36,7 +36,7 @@ const BROKEN: &str = r#"
 async fn on_a_phone_the_words_of_tables_stay_whole_in_chinese_and_no_name_widens_a_page() {
     let server = server().await;
     let pool = server.pool();
-    let project = ready_project(pool, ProjectSettings::default(), 1).await;
+    let project = ready_project(pool, ProjectSettings::default(), 4).await;
     job_queue::enqueue_nightly(pool, &admin(), project.id).await.expect("queued");
     let job = claim(pool).await;
     let model = made(pool, &job, Stage::Reward).await;

@@ -27,6 +27,8 @@ async fn exporting(pool: &PgPool) -> i64 {
         WHERE datname = current_database()
             AND pid <> pg_backend_pid()
             AND query LIKE '%coalesce(external_id, id::text) AS "id!"%'
+            -- Those that have asked this very question.
+            AND query NOT LIKE '%pg_stat_activity%'
     "#;
     count(pool, sql).await
 }

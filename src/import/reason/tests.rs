@@ -73,6 +73,7 @@ fn chinese_reasons_have_no_latin_words_but_names() {
         "JSON",
         "CSV",
         "Parquet",
+        "Python",
         "UTF",
         "NUL",
         "MiB",
@@ -99,8 +100,8 @@ fn chinese_reasons_have_no_latin_words_but_names() {
         for name in arguments(&words) {
             own = own.replace(&format!("{{ ${name} }}"), "");
         }
-        // A time and an escape are written as files have them.
-        let own = own.replace("2026-11-24T14:05:00Z", "").replace("\\u0000", "");
+        // A time, an escape and a call are written as files have them.
+        let own = own.replace("2026-11-24T14:05:00Z", "").replace("\\u0000", "").replace("json.dumps", "");
         for word in own.split(|sign: char| !sign.is_ascii_alphabetic()).filter(|word| !word.is_empty()) {
             assert!(names.contains(&word), "{key}: {word}");
         }
