@@ -88,7 +88,7 @@ impl LivePart<'_> {
                 "overview-finish-rule",
                 &[
                     ("remaining", remaining.into()),
-                    ("rate", show::decimal(pace.labels_a_day).into()),
+                    ("rate", show::about(pace.labels_a_day).into()),
                     ("days", pace.days.into()),
                     ("needed", pace.days_needed.into()),
                 ],

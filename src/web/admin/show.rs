@@ -65,7 +65,16 @@ pub fn bytes(number: impl Borrow<u64>) -> String {
 
 /// Four significant digits: `0.4312`, `3.142`, `12340`.
 pub fn decimal(number: impl Borrow<f64>) -> String {
+    significant(*number.borrow(), 4)
+}
+
+/// What nobody needs to know exactly, such as seconds or labels a day: `4.7`, `57`, `0.065`.
+pub fn about(number: impl Borrow<f64>) -> String {
     let number = *number.borrow();
+    if number.abs() < 10.0 { significant(number, 2) } else { format!("{number:.0}") }
+}
+
+fn significant(number: f64, digits: i32) -> String {
     if number == 0.0 {
         return "0".to_owned();
     }
@@ -73,7 +82,7 @@ pub fn decimal(number: impl Borrow<f64>) -> String {
     if !(-4..7).contains(&magnitude) {
         return format!("{number:.3e}");
     }
-    let decimals = usize::try_from(3 - magnitude).unwrap_or(0);
+    let decimals = usize::try_from(digits - 1 - magnitude).unwrap_or(0);
     let text = format!("{number:.decimals$}");
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
@@ -109,6 +118,7 @@ mod tests {
         assert_eq!(decimal(12_340.0), "12340");
         assert_eq!(decimal(0.5), "0.5");
         assert_eq!(decimal(0.000_012), "1.200e-5");
+        assert_eq!([4.714, 4.0, 56.96, 0.065_36].map(about), ["4.7", "4", "57", "0.065"]);
         assert_eq!(bytes(1_500_000), "1.5 MB");
     }
 
