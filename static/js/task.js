@@ -80,7 +80,7 @@ setInterval(() => {
   last = now;
 }, 1000);
 
-/** Says what is wrong with a form, or nothing any more: of the one for skipping in that form, as it lies over the page. Gives the place. */
+/** Says what is wrong with a form, or nothing any more: of the one for skipping in that form, which is open then. Gives the place. */
 export function showError(text, which = form) {
   const place = which.id === "skip" ? skipError : error;
   for (const one of [error, skipError]) {
@@ -88,7 +88,10 @@ export function showError(text, which = form) {
     one.textContent = one === place ? text : "";
     one.hidden = !one.textContent;
   }
-  if (text) place.scrollIntoView({ block: "nearest" });
+  if (!text) return place;
+  // It may have been closed while what was sent waited.
+  place.closest("details")?.setAttribute("open", "");
+  place.scrollIntoView({ block: "nearest" });
   return place;
 }
 

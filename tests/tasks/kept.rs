@@ -148,7 +148,12 @@ async fn why_a_task_is_skipped_survives_a_closed_tab_and_a_lost_session() {
     // The session ends before it is sent.
     sqlx::query("DELETE FROM sessions").execute(server.pool()).await.expect("ended");
     browser.fill("#skip-detail", " at night").await;
+    run(&browser, AWAY).await;
     press(&browser, "#skip button[type=submit]").await;
+    assert!(words(&browser, "#skip-error:not([hidden])").await.contains("does not answer"));
+    // Closed while that waits, the form opens again to say what came of it.
+    browser.press(ESCAPE).await;
+    run(&browser, BACK).await;
     browser.wait().for_element(Locator::Css("#skip-error a")).await.expect("told to log in again");
     press(&browser, "#skip-error a").await;
     log_in_again(&browser).await;
