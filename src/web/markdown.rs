@@ -90,7 +90,9 @@ fn linked<'a>(events: impl Iterator<Item = Event<'a>>) -> impl Iterator<Item = E
             }
             Event::Start(_) | Event::End(_) | Event::SoftBreak | Event::HardBreak => Some(event),
             seen => {
-                wordless = None;
+                if !matches!(&seen, Event::Text(text) if text.trim().is_empty()) {
+                    wordless = None;
+                }
                 Some(seen)
             }
         };
@@ -196,10 +198,10 @@ mod tests {
 
     #[test]
     fn a_picture_or_link_without_words_shows_its_address() {
-        for text in ["![](https://example.org/cat.png)", "[](https://example.org/cat.png)"] {
-            let html = render(text);
+        for words in ["![]", "[]", "[ ]", "[&nbsp;]", "![ ]"] {
+            let html = render(&format!("{words}(https://example.org/cat.png)"));
             assert!(html.contains("href=\"https://example.org/cat.png\""), "{html}");
-            assert!(html.contains(">https://example.org/cat.png</a>"), "{html}");
+            assert!(html.contains("https://example.org/cat.png</a>"), "{html}");
         }
         let html = render(&format!("![](data:image/png;base64,{})", "A".repeat(5_000)));
         assert!(html.contains(">data:image/png;base64,AAA") && html.contains("AAA…</a>"), "{html}");
