@@ -5,7 +5,7 @@
 #   build Rust and a C compiler
 #   run   Postgres 15 or newer: Debian's package where we may install it, else programs unpacked into the data directory, for root
 #         into /var/lib/laurel
-#   test  besides: pip, and Chromium and its driver for the browser tests; not the programs in the data directory, which no test sees
+#   test  besides: pip, openssl, and Chromium and its driver for the browser tests; not the programs in the data directory, which no test sees
 set -euo pipefail
 what=${1:?build, run or test}
 data=${2:-${LAUREL_DATA_DIR:-data}}
@@ -116,6 +116,13 @@ need_pip() {
     fi
 }
 
+need_openssl() {
+    if ! command -v openssl >/dev/null && ! { may_install && install_packages openssl; }; then
+        say "openssl is needed, which makes a certificate for a test (Debian, Ubuntu: apt-get install openssl)"
+        exit 1
+    fi
+}
+
 need_browser() {
     if ! command -v chromedriver >/dev/null || ! { command -v chromium || command -v google-chrome; } >/dev/null; then
         if ! { may_install && install_packages chromium chromium-driver; }; then
@@ -133,6 +140,6 @@ need_browser() {
 case $what in
     build) need_compiler ;;
     run) need_compiler; need_postgres ;;
-    test) need_compiler; need_pip; need_postgres; need_browser ;;
+    test) need_compiler; need_pip; need_openssl; need_postgres; need_browser ;;
     *) say "usage: scripts/prerequisites.sh build|run|test [DATA_DIRECTORY]"; exit 2 ;;
 esac

@@ -3,7 +3,7 @@
 use std::{
     net::TcpListener,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 use laurel::{
@@ -26,7 +26,7 @@ impl<'a> Encrypted<'a> {
         let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address").port();
         let encrypted = Self { programs, cluster, port };
         let (certificate, key) = (encrypted.certificate(), encrypted.file("server.key"));
-        encrypted.run(
+        run(encrypted.program(
             "openssl",
             &[
                 "req",
@@ -49,14 +49,14 @@ impl<'a> Encrypted<'a> {
                 "-out",
                 &certificate,
             ],
-        );
+        ));
         let rules = encrypted.file("encrypted.conf");
-        encrypted.run("sh", &["-c", "echo 'hostssl all all 127.0.0.1/32 trust' > \"$1\"", "sh", &rules]);
+        run(encrypted.program("sh", &["-c", "echo 'hostssl all all 127.0.0.1/32 trust' > \"$1\"", "sh", &rules]));
         let options = format!(
             "-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories= -c hba_file={rules} -c ssl=on \
              -c ssl_cert_file={certificate} -c ssl_key_file={key}"
         );
-        encrypted.control(&["start", "--wait", "--log", &encrypted.file("encrypted.log"), "--options", &options]);
+        run(encrypted.control(&["start", "--wait", "--log", &encrypted.file("encrypted.log"), "--options", &options]));
         encrypted
     }
 
@@ -72,22 +72,27 @@ impl<'a> Encrypted<'a> {
         format!("postgresql://laurel@127.0.0.1:{}/laurel?{more}", self.port)
     }
 
-    fn control(&self, arguments: &[&str]) {
-        self.run("pg_ctl", &[&["--silent", "--pgdata", self.cluster.to_str().expect("text")], arguments].concat());
+    fn control(&self, arguments: &[&str]) -> Command {
+        self.program("pg_ctl", &[&["--silent", "--pgdata", self.cluster.to_str().expect("text")], arguments].concat())
     }
 
-    fn run(&self, program: &str, arguments: &[&str]) {
-        let mut command = self.programs.embedded().expect("a private Postgres").program(program);
-        let quiet = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let status = quiet.status().unwrap_or_else(|error| panic!("{program}: {error}"));
-        assert!(status.success(), "{program} {arguments:?}");
+    fn program(&self, name: &str, arguments: &[&str]) -> Command {
+        let mut command = self.programs.embedded().expect("a private Postgres").program(name);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
     }
 }
 
 impl Drop for Encrypted<'_> {
     fn drop(&mut self) {
-        self.control(&["stop", "--mode=immediate"]);
+        // One that never started can't be stopped, and a second panic would end the other tests, too.
+        let _ = self.control(&["stop", "--mode=immediate"]).status();
     }
+}
+
+fn run(mut command: Command) {
+    let status = command.status().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(status.success(), "{command:?}");
 }
 
 async fn open(directory: &Path) -> Database {
