@@ -46,7 +46,7 @@ async fn an_export_that_nobody_reads_to_its_end_does_not_go_on_in_the_database()
     drop(read);
     let begun = std::time::Instant::now();
     while exporting(pool).await > 0 {
-        assert!(begun.elapsed().as_secs() < 10, "its connection goes on");
+        assert!(begun.elapsed().as_secs() < 60, "its connection goes on");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
