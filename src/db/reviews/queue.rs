@@ -271,10 +271,8 @@ mod tests {
 
     #[test]
     fn the_lowest_id_of_a_moment_is_below_those_made_then_and_above_earlier_ones() {
-        let before = Uuid::now_v7();
-        std::thread::sleep(std::time::Duration::from_millis(2));
-        let lowest = lowest_id(OffsetDateTime::now_utc());
-        assert!(before < lowest && lowest < Uuid::now_v7());
+        let (id, now) = (Uuid::now_v7(), OffsetDateTime::now_utc());
+        assert!(lowest_id(now - Duration::SECOND) < id && id < lowest_id(now + Duration::SECOND));
     }
 
     #[test]
